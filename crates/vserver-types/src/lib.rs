@@ -1,0 +1,21 @@
+//! The vocabulary of the project: names, numbers, sets and limits. Everything here parses and prints; nothing does I/O.
+//!
+//! Administrators know these words from Linux-VServer (`xid`, `nid`, `bcaps`, `cflags`, …) and they keep their names.
+
+mod caps;
+mod exit;
+mod flags;
+mod guest;
+mod limits;
+mod net;
+mod quantity;
+mod report;
+
+pub use caps::{CapSet, Capability};
+pub use exit::Exit;
+pub use flags::{ContextCaps, ContextFlags, FlagListError, NetCaps, NetFlags};
+pub use guest::{GuestName, GuestState, Nid, Xid, XidKind};
+pub use limits::{CpuBucket, CpuSet, Limits, Resource, ResourceLimit, Rlimit, Ulimit};
+pub use net::GuestAddress;
+pub use quantity::{Bytes, ParseError};
+pub use report::{Enforcement, Unenforced};
