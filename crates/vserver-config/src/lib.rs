@@ -1,1 +1,30 @@
-//! To be written.
+//! The `/etc/vservers` tree: read into a [`GuestConfig`] with every fault at once, and written for a new guest.
+//!
+//! The format is util-vserver's and stays so, file for file: a tree made by this crate can be used by the original and
+//! the other way round. Ours alone are `userns` (`auto` or `off`) in a guest's directory and `.defaults/sched/hz`.
+//! Nothing below a guest's root is touched, and no line is ever given to a shell.
+
+mod bucket;
+mod cpus;
+mod defaults;
+mod error;
+mod init;
+mod limits;
+mod list;
+mod model;
+mod mounts;
+mod nearest;
+mod read;
+mod reader;
+mod sched;
+mod write;
+
+pub use defaults::{CACHEBASE, Defaults, FIRST_CONTEXT, FSTAB, HZ, VDIRBASE};
+pub use error::{Clash, Conflict, Diagnostic, Error, Severity};
+pub use init::{Init, KillStep, Style};
+pub use list::{claimed, conflicts, list, list_enabled};
+pub use model::{GuestConfig, Interface, IoNice, SYNC_TIMEOUT, Userns, Uts, Vlan};
+pub use mounts::{FstabEntry, MountOptions};
+pub use read::read;
+pub use sched::{Bucket, Sched};
+pub use write::{Created, NewCpuSet, NewGuest, NewInterface, create, next_context, remove, set_aside};

@@ -1,1 +1,28 @@
-//! To be written.
+//! Addresses of guests: who may use which, and which device carries them.
+//!
+//! A guest shares the host's network stack, so it pays for no virtual link, no bridge and no translation. What makes
+//! the stack look like its own are programs that the kernel runs for the sockets of its cgroup ([`confine`]):
+//!
+//! | a guest does | it gets |
+//! |---|---|
+//! | bind `0.0.0.0` | its first address |
+//! | bind or reach `127.0.0.1` | itself, through a private loopback address ([`private_loopback`]) that it never sees |
+//! | bind another's address | `EADDRNOTAVAIL` |
+//! | reach another's loopback, or the host's | `ECONNREFUSED` |
+//! | connect or send without bind | its first address as source |
+//! | bind a low port in a user namespace | the port, if the policy says so |
+//! | forge a source, listen without bind | packets that are dropped |
+//! | bind `::` | its IPv4 address if the socket is dual-stack, else its IPv6 address, else a socket that hears nothing |
+//! | bind or reach `::1` | `EADDRNOTAVAIL`, `ECONNREFUSED` (without IPv6 address `ENETUNREACH`): programs try 127.0.0.1 next |
+//!
+//! The kernel is asked at `socket`, `bind`, `connect`, `sendmsg` and at each packet; see the files of `program/`. The
+//! rules belong to the guest's directory in the cgroup v2 hierarchy. Without such a hierarchy a guest must not start.
+
+mod confine;
+mod error;
+mod policy;
+mod program;
+
+pub use confine::confine;
+pub use error::Error;
+pub use policy::{AddressPolicy, private_loopback};

@@ -1,1 +1,27 @@
-//! To be written.
+//! The walls of a guest: namespaces, the pivot barrier, `/dev`, `/proc` masks, capabilities, seccomp; and the way in.
+//!
+//! [`spawn::spawn`] raises a guest, [`enter::enter`] puts a command into a running one; both end in the same
+//! [`confine::confine`]. Everything is attached by descriptor, nothing below the guest's root is ever reached by a path
+//! that the guest could change.
+
+pub mod blueprint;
+pub mod confine;
+pub mod dev;
+pub mod enter;
+pub mod policy;
+pub mod seccomp;
+pub mod spawn;
+pub mod userns;
+
+mod beneath;
+mod birth;
+mod error;
+mod first;
+mod furnish;
+mod home;
+mod passwd;
+mod pivot;
+mod proc;
+mod root;
+
+pub use error::{Error, Result};

@@ -1,1 +1,29 @@
-//! To be written.
+//! The only crate with `unsafe` code: kernel calls that nix lacks, each behind a safe signature.
+//!
+//! | call | kernel | used for | without it |
+//! |---|---|---|---|
+//! | `clone3`, `close_range` | 5.3, 5.9 | processes in new namespaces, no inherited descriptor | refuse |
+//! | `openat2` (through nix) | 5.6 | everything below a guest's root | refuse |
+//! | `open_tree`, `move_mount`, `fsopen` … | 5.2 | detached mounts | refuse |
+//! | `mount_setattr` | 5.12 | idmapped and read-only detached mounts | no user namespace, said at start |
+//! | `pidfd_open`, `pidfd_send_signal` | 5.3, 5.1 | signals without pid reuse | refuse |
+//! | `bpf` cgroup programs | 4.10–5.18 | addresses, devices | fail closed |
+//! | `landlock` scopes | 6.12 | abstract sockets, foreign signals | said at start |
+//! | `seccomp` | 3.17 | system call policy | refuse |
+
+pub mod bpf;
+pub mod fd;
+pub mod landlock;
+pub mod mount;
+pub mod pidfd;
+pub mod prlimit;
+pub mod process;
+pub mod seccomp;
+pub mod tty;
+
+use std::io;
+
+/// The result of a raw system call as `io::Result`.
+fn check(result: libc::c_long) -> io::Result<libc::c_long> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}

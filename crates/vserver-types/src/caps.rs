@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{FlagEdit, FlagKind, FlagListError};
+
 /// A capability by its number. Source: `include/uapi/linux/capability.h`, 0–40 as of Linux 6.18.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -80,7 +82,11 @@ impl Capability {
     pub fn from_name(name: &str) -> Option<Self> {
         let upper = name.to_ascii_uppercase();
         let bare = upper.strip_prefix("CAP_").unwrap_or(&upper);
-        NAMES.iter().position(|n| *n == bare).and_then(|n| u8::try_from(n).ok()).map(Self)
+        NAMES
+            .iter()
+            .position(|n| *n == bare)
+            .and_then(|n| u8::try_from(n).ok())
+            .map(Self)
     }
 }
 
@@ -112,6 +118,22 @@ impl CapSet {
         Capability::AUDIT_WRITE,
         Capability::SETFCAP,
     ]);
+
+    /// Every capability that this program has a name for.
+    pub const ALL: CapSet = CapSet((1 << NAMES.len()) - 1);
+
+    /// This set with a list applied, as in `NET_RAW,~CAP_KILL` (syntax: [`FlagEdit::parse_into`]).
+    pub fn with_list(self, list: &str) -> Result<Self, FlagListError> {
+        let mut edit = FlagEdit::default();
+        edit.parse_into(FlagKind::Bcap, list)?;
+        Ok(self.edited(edit))
+    }
+
+    /// This set with changes applied. Numbers without a name stay out: `all` must not mean what a later kernel adds.
+    #[must_use]
+    pub const fn edited(self, edit: FlagEdit) -> Self {
+        Self(edit.apply(self.0) & Self::ALL.0)
+    }
 
     /// A set of these.
     pub const fn of(caps: &[Capability]) -> Self {
@@ -169,6 +191,23 @@ mod tests {
         assert_eq!(Capability::SETFCAP.name(), Some("SETFCAP"));
         assert_eq!(Capability::from_name("cap_sys_admin"), Some(Capability::SYS_ADMIN));
         assert_eq!(Capability::from_name("SYS_NONSENSE"), None);
+    }
+
+    #[test]
+    fn lists_change_a_set() {
+        let set = CapSet::SECURE
+            .with_list("CAP_IPC_LOCK")
+            .unwrap()
+            .with_list("~sys_ptrace,NET_RAW")
+            .unwrap();
+        assert!(set.contains(Capability::IPC_LOCK) && set.contains(Capability::NET_RAW));
+        assert!(!set.contains(Capability::SYS_PTRACE));
+        assert_eq!(CapSet::EMPTY.with_list("all"), Ok(CapSet::ALL));
+        assert_eq!(
+            CapSet::SECURE.with_list("~all,CAP_CHOWN"),
+            Ok(CapSet::of(&[Capability::CHOWN]))
+        );
+        assert_eq!(CapSet::SECURE.with_list("CAP_NONSENSE").unwrap_err().kind, "bcap");
     }
 
     #[test]

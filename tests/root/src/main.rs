@@ -1,2 +1,71 @@
-//! To be written.
-fn main() {}
+//! Root tests: every verb with real guests, on the real kernel.
+//!
+//! libtest runs a test in a second thread, where `unshare` and `setns` fail, so this is a harness of its own:
+//!
+//! ```text
+//!  harness (libtest-mimic) ── one per test ──► warden ──────────────► body
+//!  picks, runs in parallel                     own mount and network   the test itself
+//!                                              namespace, reaper of
+//!                                              all that the test left,
+//!                                              leak check, clean-up
+//! ```
+//!
+//! The warden is the "host" of its test: a network namespace with only `lo`, empty directories mounted over the run
+//! directories, and the parent of every supervisor whose starter has ended. It compares the machine before and after
+//! each test, failed or not, and removes what is left.
+// Tests panic and print; both are how they speak.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::exit
+)]
+
+mod cases;
+mod fixture;
+mod inside;
+mod leak;
+mod needs;
+mod security;
+mod tree;
+mod trial;
+mod warden;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [_, warden::AS_WARDEN, name] => warden::run(find(name)),
+        [_, warden::AS_BODY, name] => {
+            (find(name).body)();
+            ExitCode::SUCCESS
+        }
+        [_, inside::ALLOCATE, bytes] => inside::allocate(bytes),
+        _ => harness(),
+    }
+}
+
+/// Every test there is.
+fn all() -> Vec<trial::Trial> {
+    let mut trials = cases::tests();
+    trials.extend(security::tests());
+    trials
+}
+
+fn find(name: &str) -> trial::Trial {
+    all()
+        .into_iter()
+        .find(|trial| trial.name == name)
+        .unwrap_or_else(|| panic!("there is no test '{name}'"))
+}
+
+fn harness() -> ExitCode {
+    let arguments = libtest_mimic::Arguments::from_args();
+    let host = warden::Host::prepare();
+    let trials = all().into_iter().map(trial::Trial::into_mimic).collect();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    drop(host);
+    conclusion.exit_code()
+}

@@ -1,0 +1,126 @@
+//! From the configuration to what a cgroup holds a guest to.
+
+use std::collections::BTreeSet;
+
+use vserver_types::{Bytes, ContextFlags, Limits, Resource, ResourceLimit, Rlimit, Unenforced};
+
+use crate::model::{GuestConfig, PAGE};
+use crate::{bucket, cpus};
+
+impl GuestConfig {
+    /// The guest's limits on a host with CPUs 0 to `cpus` − 1 whose old kernel had `hz` ticks per second
+    /// ([`GuestConfig::hz`]), and what of its configuration they cannot say.
+    ///
+    /// * memory = `rlimits/rss.hard` or, if less, `as.hard`, in pages of 4096; `memory_high` = `rss.soft` if that is less;
+    /// * swap = `as.hard` − `rss.hard`; with a memory limit but not both of them, none;
+    /// * pids = `nproc.hard`;
+    /// * with `sched_hard` in `cflags` a token bucket, of the kernel patch's default numbers if `sched/` has none; without
+    ///   it `sched/` is only a weight, 100 at the default fill of 1/4. Which CPUs a fill counts for is said in `bucket.rs`
+    ///   and, for administrators, is this: those of `cpuset/cpus`, or the one in `sched/cpu-id`, or all.
+    pub fn limits(&self, cpus: u32, hz: u32) -> (Limits, Vec<Unenforced>) {
+        let mut limits = Limits {
+            cpuset: self.cpuset.clone(),
+            raw: self.cgroup.clone(),
+            ..Limits::default()
+        };
+        let mut lost = self.memory(&mut limits);
+        limits.pids = self.hard(Resource::Nproc);
+        lost.extend(self.cpu(&mut limits, cpus, hz));
+        lost.extend(
+            self.rlimits
+                .iter()
+                .filter_map(|(resource, limit)| beyond_a_cgroup(*resource, *limit)),
+        );
+        (limits, lost)
+    }
+
+    fn hard(&self, resource: Resource) -> Option<u64> {
+        value(self.rlimits.get(&resource)?.hard)
+    }
+
+    fn memory(&self, limits: &mut Limits) -> Vec<Unenforced> {
+        let (rss, space) = (self.hard(Resource::Rss), self.hard(Resource::As));
+        let soft = self.rlimits.get(&Resource::Rss).and_then(|limit| value(limit.soft));
+        let hard = [rss, space].into_iter().flatten().min();
+        limits.memory = hard.map(bytes);
+        limits.memory_high = soft.filter(|soft| hard.is_none_or(|hard| *soft < hard)).map(bytes);
+        limits.swap = match (rss, space) {
+            (Some(rss), Some(space)) => Some(bytes(space.saturating_sub(rss))),
+            _ => hard.map(|_| Bytes(0)),
+        };
+        let reason = "address space is not counted for a whole guest: it holds per process, and memory and swap together \
+                      stay below it";
+        space
+            .map(|_| Unenforced::partial("rlimits/as", reason))
+            .into_iter()
+            .collect()
+    }
+
+    fn cpu(&self, limits: &mut Limits, cpus: u32, hz: u32) -> Vec<Unenforced> {
+        let hard = self.cflags.contains(ContextFlags::SCHED_HARD);
+        let default = crate::Sched::default();
+        let Some(sched) = self.sched.as_ref().or(hard.then_some(&default)) else {
+            return Vec::new();
+        };
+        if bucket::uses_idle_time(sched) {
+            limits.cpu_weight = Some(bucket::weight(sched));
+            let mut lost = bucket::unexpressed(sched);
+            let reason = "idle CPU time is left to the guest without a bound; its fill rate is a weight";
+            lost.push(Unenforced::partial("sched/idle-time", reason));
+            return lost;
+        }
+        if !hard {
+            limits.cpu_weight = Some(bucket::weight(sched));
+            return bucket::unexpressed(sched);
+        }
+        let (bucket, lost) = bucket::quota(sched, &self.cpus(cpus), hz);
+        limits.cpu = bucket;
+        lost
+    }
+
+    /// CPUs that the guest may use. If the host has none of its cpuset, the list is believed.
+    fn cpus(&self, count: u32) -> BTreeSet<u32> {
+        let host: BTreeSet<u32> = (0..count.max(1)).collect();
+        let own = self.cpuset.as_ref().and_then(|set| cpus::parse(set.cpus.as_deref()?));
+        match own {
+            Some(own) if own.is_disjoint(&host) => own,
+            Some(own) => own.intersection(&host).copied().collect(),
+            None => host,
+        }
+    }
+}
+
+/// Totals that no controller counts; `rss`, `nproc` and `as` are dealt with above.
+fn beyond_a_cgroup(resource: Resource, limit: ResourceLimit) -> Option<Unenforced> {
+    value(limit.hard)?;
+    let name = format!("rlimits/{resource}");
+    match resource {
+        Resource::Rss | Resource::Nproc | Resource::As => None,
+        Resource::Nofile | Resource::Openfd | Resource::Memlock => {
+            Some(Unenforced::partial(name, "it holds per process, there is no total"))
+        }
+        Resource::Anon | Resource::Shmem | Resource::Dentry => {
+            Some(Unenforced::none(name, "it is counted as memory; use rlimits/rss"))
+        }
+        Resource::Cpu | Resource::Fsize | Resource::Data | Resource::Stack | Resource::Core => {
+            Some(Unenforced::none(
+                name,
+                "a guest has no such total, nor had it in Linux-VServer; use ulimits/",
+            ))
+        }
+        Resource::Locks | Resource::Msgqueue | Resource::Nsock | Resource::Semary | Resource::Nsems => {
+            Some(Unenforced::none(name, "the kernel has no such total"))
+        }
+    }
+}
+
+fn value(limit: Option<Rlimit>) -> Option<u64> {
+    match limit? {
+        Rlimit::Value(value) => Some(value),
+        Rlimit::Infinity => None,
+    }
+}
+
+fn bytes(pages: u64) -> Bytes {
+    Bytes(pages.saturating_mul(PAGE))
+}

@@ -1,0 +1,231 @@
+//! A guest as its directory describes it.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use vserver_types::{
+    ContextCaps, ContextFlags, CpuSet, FlagEdit, GuestAddress, GuestName, NetCaps, NetFlags, Nid, Resource,
+    ResourceLimit, Rlimit, Ulimit, Unenforced, Xid,
+};
+
+use crate::init::Init;
+use crate::mounts::FstabEntry;
+use crate::sched::Sched;
+
+/// Everything that `CONFDIR/<name>/` says, with inherited and default values filled in. Nothing of the host but the
+/// configuration tree was looked at, so paths need not exist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GuestConfig {
+    /// The guest's name: the base name of its directory.
+    pub name: GuestName,
+    /// Its directory, absolute.
+    pub dir: PathBuf,
+    /// What `vserver-stat` shows (`name`); nothing else uses it.
+    pub display_name: String,
+    /// The guest's root: the target of the link `vdir` made absolute but not resolved, or `vdir` itself if it is a
+    /// directory.
+    pub vdir: PathBuf,
+    /// The file that holds the context number while the guest runs: the target of the link `run`.
+    pub run_target: PathBuf,
+    /// Target of the link `cache`.
+    pub cache: Option<PathBuf>,
+    /// Static context number (`context`, 2–49151); `None` is "give it one at start".
+    pub context: Option<Xid>,
+    /// Network context number: `ncontext`, else the context's.
+    pub ncontext: Option<Nid>,
+    /// The guest is not confined to its addresses (`noncontext`).
+    pub no_ncontext: bool,
+    /// Left out by boot and by commands for all guests; an explicit start works.
+    pub disabled: bool,
+    /// Program for `enter`, one word (`shell`, else `.defaults/shell`).
+    pub shell: Option<String>,
+    /// Descriptors above 2 stay open when the guest is entered.
+    pub keepfds: bool,
+    /// Tell more at start and stop.
+    pub noisy: bool,
+    /// User namespace: our own file `userns`.
+    pub userns: Userns,
+    /// Changes to the capability bounding set; the base is the runtime's, as it depends on [`Userns`].
+    pub bcaps: FlagEdit,
+    /// Context capabilities, final.
+    pub ccaps: ContextCaps,
+    /// Context flags, final, without the one-time state flags.
+    pub cflags: ContextFlags,
+    /// Network capabilities, final.
+    pub ncaps: NetCaps,
+    /// Network flags, final; the base is the kernel patch's default.
+    pub nflags: NetFlags,
+    /// Changes to the set of namespaces that the guest may make (`umask`).
+    pub umask: FlagEdit,
+    /// How it starts and stops.
+    pub init: Init,
+    /// Host name and the other five names.
+    pub uts: Uts,
+    /// Its addresses, in order: the first is the default source.
+    pub interfaces: Vec<Interface>,
+    /// Its private loopback address (`interfaces/lback`); unless set it follows from the network context number.
+    pub lback: Option<Ipv4Addr>,
+    /// Broadcast address that it may use (`interfaces/bcast`).
+    pub bcast: Option<Ipv4Addr>,
+    /// Totals of the whole guest, in the units of [`Resource`].
+    pub rlimits: BTreeMap<Resource, ResourceLimit>,
+    /// Limits of each process that have a file in `ulimits/`; see [`GuestConfig::process_limits`] for all.
+    pub ulimits: Vec<Ulimit>,
+    /// CPU token bucket.
+    pub sched: Option<Sched>,
+    /// Ticks per second that the bucket's numbers mean (`.defaults/sched/hz`).
+    pub hz: u32,
+    /// CPUs and memory nodes.
+    pub cpuset: Option<CpuSet>,
+    /// Control files, name and value, in alphabetical order, names of cgroup v1 or v2 as found.
+    pub cgroup: Vec<(String, String)>,
+    /// Absolute nice value, −20 to 19.
+    pub nice: Option<i32>,
+    /// I/O class and level.
+    pub ionice: Option<IoNice>,
+    /// Bias on the OOM killer's choice: 64 bit in the original, wants clamping to ±1000 for `oom_score_adj`.
+    pub badness: Option<i64>,
+    /// Execution domain, as personality(2) takes it.
+    pub personality: Option<u32>,
+    /// What is mounted: `fstab`, `fstab.local`, `fstab.remote`, without `swap` and `noauto` entries.
+    pub fstab: Vec<FstabEntry>,
+    /// Settings that were found and that nothing applies: to be reported at start, and refused with `--strict`.
+    pub unapplied: Vec<Unenforced>,
+}
+
+/// Whether a guest gets a user namespace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Userns {
+    /// Its root is nobody on the host.
+    #[default]
+    Auto,
+    /// Its root is uid 0 with a reduced bounding set, as in Linux-VServer.
+    Off,
+}
+
+/// Names of the guest's system; `None` is the host's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Uts {
+    /// `uname -s`
+    pub sysname: Option<String>,
+    /// Host name.
+    pub nodename: Option<String>,
+    /// `uname -r`
+    pub release: Option<String>,
+    /// `uname -v`
+    pub version: Option<String>,
+    /// `uname -m`
+    pub machine: Option<String>,
+    /// NIS domain name.
+    pub domainname: Option<String>,
+}
+
+/// One address of a guest: a directory below `interfaces/`. Disabled ones are left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// Name of its directory.
+    pub dir: String,
+    /// Address and prefix length.
+    pub address: GuestAddress,
+    /// Device; with `nodev` only a remark.
+    pub dev: Option<String>,
+    /// The address is on the host already: neither added nor removed.
+    pub nodev: bool,
+    /// Whole label, `dev:name`.
+    pub label: Option<String>,
+    /// Broadcast address, computed from the prefix unless given; none for IPv6 and for prefixes above 30.
+    pub broadcast: Option<Ipv4Addr>,
+    /// Other end of a point-to-point link.
+    pub peer: Option<String>,
+    /// Address scope, as text; the original reads it and does not use it.
+    pub scope: Option<String>,
+    /// Set the link up.
+    pub up: bool,
+    /// The device is a VLAN that is made at start.
+    pub vlan: Option<Vlan>,
+}
+
+/// A VLAN device to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vlan {
+    /// Device that carries it.
+    pub parent: String,
+    /// Number, 0–4094.
+    pub id: u16,
+}
+
+/// I/O priority, as in ionice(1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IoNice {
+    /// 1 real-time, 2 best effort, 3 idle.
+    pub class: u8,
+    /// 0 (first) to 7.
+    pub priority: Option<u8>,
+}
+
+/// How long `stop` waits unless `apps/vshelper/sync-timeout` says otherwise.
+pub const SYNC_TIMEOUT: Duration = Duration::from_secs(30);
+
+impl GuestConfig {
+    /// The ten limits of setrlimit(2) that each process of the guest starts with, and `as` if `rlimits/as` has a hard
+    /// bound. What has no file gets its hard limit raised to infinity (`nofile`: 1 048 576) and keeps its soft one.
+    /// Totals that no cgroup counts lower them: `as`, `nofile`, `openfd` and `memlock` of `rlimits/` hold per process.
+    pub fn process_limits(&self) -> Vec<Ulimit> {
+        let mut all: Vec<Ulimit> = ULIMITS.iter().map(|resource| self.ulimit(*resource)).collect();
+        let mut total = |from: Resource, to: Resource, unit: u64| {
+            let Some(Rlimit::Value(value)) = self.rlimits.get(&from).and_then(|limit| limit.hard) else {
+                return;
+            };
+            let bound = Rlimit::Value(value.saturating_mul(unit));
+            match all.iter_mut().find(|limit| limit.resource == to) {
+                Some(limit) => {
+                    limit.hard = limit.hard.min(bound);
+                    limit.soft = limit.soft.map(|soft| soft.min(limit.hard));
+                }
+                None => all.push(Ulimit {
+                    resource: to,
+                    soft: Some(bound),
+                    hard: bound,
+                }),
+            }
+        };
+        total(Resource::As, Resource::As, PAGE);
+        total(Resource::Nofile, Resource::Nofile, 1);
+        total(Resource::Openfd, Resource::Nofile, 1);
+        total(Resource::Memlock, Resource::Memlock, PAGE);
+        all
+    }
+
+    fn ulimit(&self, resource: Resource) -> Ulimit {
+        let hard = if resource == Resource::Nofile {
+            Rlimit::Value(1 << 20)
+        } else {
+            Rlimit::Infinity
+        };
+        let configured = self.ulimits.iter().copied().find(|limit| limit.resource == resource);
+        configured.unwrap_or(Ulimit {
+            resource,
+            soft: None,
+            hard,
+        })
+    }
+}
+
+/// Bytes in a page, the unit of several resources: 4 KiB, as on the machines that the files were written for.
+pub(crate) const PAGE: u64 = 4096;
+
+/// Resources that `ulimits/` knows; `as` is not among them although `rlimits/` has it. Source: `config-tree.md` §5.3.2.
+pub(crate) const ULIMITS: [Resource; 10] = [
+    Resource::Core,
+    Resource::Cpu,
+    Resource::Data,
+    Resource::Fsize,
+    Resource::Locks,
+    Resource::Memlock,
+    Resource::Nofile,
+    Resource::Nproc,
+    Resource::Rss,
+    Resource::Stack,
+];

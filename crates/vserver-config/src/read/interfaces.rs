@@ -1,0 +1,267 @@
+//! `interfaces/`: the addresses of a guest, with what they inherit from the directory above.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use ipnetwork::Ipv4Network;
+use vserver_types::GuestAddress;
+
+use crate::model::{Interface, Vlan};
+use crate::reader::Reader;
+
+/// Longest device name in bytes (`IFNAMSIZ` − 1). Source: `include/uapi/linux/if.h`.
+const DEVICE: usize = 15;
+
+/// The addresses in alphabetical order, disabled ones left out. `defaults` is `.defaults/`.
+pub(super) fn read(reader: &mut Reader, dir: &Path, defaults: &Path) -> Vec<Interface> {
+    let dir = dir.join("interfaces");
+    let mut found: Vec<Interface> = Vec::new();
+    for name in reader.names(&dir) {
+        let own = dir.join(&name);
+        if !own.is_dir() || Reader::exists(&own.join("disabled")) {
+            continue;
+        }
+        let Some(interface) = Files {
+            own: &own,
+            all: &dir,
+            defaults,
+        }
+        .read(reader, name) else {
+            continue;
+        };
+        if found.iter().any(|other| other.address.ip == interface.address.ip) {
+            reader.warn(
+                &own,
+                None,
+                format!("{} is in another interface too", interface.address.ip),
+                "remove one",
+            );
+        }
+        found.push(interface);
+    }
+    found
+}
+
+/// `interfaces/lback` or `interfaces/bcast`: an address of the network context itself.
+pub(super) fn own_address(reader: &mut Reader, dir: &Path, name: &str) -> Option<Ipv4Addr> {
+    let path = dir.join("interfaces").join(name);
+    let text = reader
+        .scalar(&path)
+        .filter(|text| !text.is_empty() && (name != "bcast" || text != "+"))?;
+    let address = text.parse().ok();
+    if address.is_none() {
+        reader.error(
+            &path,
+            Some(1),
+            format!("'{}' is not an IPv4 address", text.escape_debug()),
+            "",
+        );
+    }
+    address
+}
+
+/// Where the values of one interface come from: its own directory, else `interfaces/`.
+struct Files<'a> {
+    own: &'a Path,
+    all: &'a Path,
+    defaults: &'a Path,
+}
+
+impl Files<'_> {
+    fn read(&self, reader: &mut Reader, dir: String) -> Option<Interface> {
+        let flag = |name: &str| Reader::exists(&self.own.join(name));
+        let only_ip = flag("only_ip");
+        if only_ip {
+            reader.warn(
+                &self.own.join("only_ip"),
+                None,
+                "it is an obsolete name of nodev",
+                "rename it",
+            );
+        }
+        let nodev = only_ip || flag("nodev");
+        let dev = self.device(reader);
+        if dev.is_none() && !nodev {
+            let hint = "name a device in 'dev', or create 'nodev' if the host has the address already";
+            reader.error(self.own, None, "no device is given", hint);
+        }
+        let address = self.address(reader)?;
+        let name = reader.scalar(&self.own.join("name")).filter(|name| !name.is_empty());
+        let label = name.and_then(|name| dev.as_ref().map(|dev| format!("{dev}:{name}")));
+        let vlan = if nodev {
+            None
+        } else {
+            dev.as_deref().and_then(|dev| self.vlan(reader, dev))
+        };
+        let broadcast = self.broadcast(reader, address);
+        let peer = reader.scalar(&self.own.join("peer")).filter(|peer| !peer.is_empty());
+        let scope = self.inherited(reader, "scope").map(|(_, scope)| scope);
+        Some(Interface {
+            dir,
+            address,
+            dev,
+            nodev,
+            label,
+            broadcast,
+            peer,
+            scope,
+            up: !flag("down"),
+            vlan,
+        })
+    }
+
+    /// Own value, else the one above; an own empty line hides the one above.
+    fn inherited(&self, reader: &mut Reader, name: &str) -> Option<(PathBuf, String)> {
+        [self.own, self.all]
+            .into_iter()
+            .map(|dir| dir.join(name))
+            .find_map(|path| {
+                let text = reader.scalar(&path)?;
+                Some((path, text))
+            })
+    }
+
+    fn device(&self, reader: &mut Reader) -> Option<String> {
+        let (path, dev) = self.inherited(reader, "dev").filter(|(_, dev)| !dev.is_empty())?;
+        let odd = |c: char| c.is_whitespace() || matches!(c, '/' | ':');
+        if dev.len() > DEVICE || dev.contains(odd) || dev == "." || dev == ".." {
+            let message = format!("'{}' cannot be the name of a device", dev.escape_debug());
+            reader.error(&path, Some(1), message, "at most 15 bytes without blanks, '/' and ':'");
+        }
+        Some(dev)
+    }
+
+    fn address(&self, reader: &mut Reader) -> Option<GuestAddress> {
+        let path = self.own.join("ip");
+        let Some(text) = reader.scalar(&path).filter(|text| !text.is_empty()) else {
+            reader.error(self.own, None, "no address is given", "write it to 'ip'");
+            return None;
+        };
+        let mut address: GuestAddress = match text.parse() {
+            Ok(address) => address,
+            Err(error) => {
+                reader.error(
+                    &path,
+                    Some(1),
+                    error.to_string(),
+                    "an IPv4 or IPv6 address; its length goes to 'prefix'",
+                );
+                return None;
+            }
+        };
+        if let Some((from, prefix)) = self.prefix(reader) {
+            if address.prefix.is_some_and(|own| own != prefix) {
+                reader.error(
+                    &path,
+                    Some(1),
+                    "its length differs from 'prefix' or 'mask'",
+                    "give it in 'prefix' only",
+                );
+            }
+            if prefix > if address.ip.is_ipv4() { 32 } else { 128 } {
+                let message = format!("prefix length {prefix} is too long for {}", address.ip);
+                reader.error(&from, Some(1), message, "");
+                return None;
+            }
+            address.prefix = Some(prefix);
+        }
+        Some(address)
+    }
+
+    /// `prefix` wins over `mask`, even an inherited one over the interface's own.
+    fn prefix(&self, reader: &mut Reader) -> Option<(PathBuf, u8)> {
+        if let Some((path, text)) = self.inherited(reader, "prefix").filter(|(_, text)| !text.is_empty()) {
+            let prefix = text.parse().ok();
+            if prefix.is_none() {
+                reader.error(
+                    &path,
+                    Some(1),
+                    format!("'{}' is not a prefix length", text.escape_debug()),
+                    "",
+                );
+            }
+            return prefix.map(|prefix| (path, prefix));
+        }
+        let (path, text) = self.inherited(reader, "mask").filter(|(_, text)| !text.is_empty())?;
+        let Ok(mask) = Ipv4Addr::from_str(&text) else {
+            reader.error(
+                &path,
+                Some(1),
+                format!("'{}' is not a network mask", text.escape_debug()),
+                "",
+            );
+            return None;
+        };
+        let length = prefix_of(mask);
+        if mask.to_bits().leading_ones() != u32::from(length) || mask.to_bits().count_ones() != u32::from(length) {
+            reader.warn(
+                &path,
+                Some(1),
+                format!("{mask} is no mask; it is taken as /{length}"),
+                "",
+            );
+        }
+        Some((path, length))
+    }
+
+    fn broadcast(&self, reader: &mut Reader, address: GuestAddress) -> Option<Ipv4Addr> {
+        let IpAddr::V4(ip) = address.ip else { return None };
+        let computed = || {
+            let prefix = address.prefix.filter(|prefix| *prefix <= 30)?;
+            Ipv4Network::new(ip, prefix).ok().map(|network| network.broadcast())
+        };
+        match self.inherited(reader, "bcast") {
+            Some((path, text)) if !text.is_empty() && text != "+" => {
+                let given = text.parse().ok();
+                if given.is_none() {
+                    reader.error(
+                        &path,
+                        Some(1),
+                        format!("'{}' is not an IPv4 address", text.escape_debug()),
+                        "",
+                    );
+                }
+                given
+            }
+            _ => computed(),
+        }
+    }
+
+    /// A device with a dot is made as a VLAN: by an own flag, else by one above that nothing nearer denies.
+    fn vlan(&self, reader: &mut Reader, dev: &str) -> Option<Vlan> {
+        let flag = |dir: &Path, name: &str| Reader::exists(&dir.join(name));
+        let (own_no, all_no) = (flag(self.own, "novlandev"), flag(self.all, "novlandev"));
+        let host = self.defaults.join("interfaces");
+        let wanted = flag(self.own, "vlandev")
+            || flag(self.all, "vlandev") && !own_no
+            || flag(&host, "vlandev") && !own_no && !all_no;
+        if !wanted {
+            return None;
+        }
+        let (parent, id) = (dev.split('.').next()?, dev.rsplit_once('.')?.1);
+        match id.parse() {
+            Ok(id @ 0..=4094) => Some(Vlan {
+                parent: parent.to_owned(),
+                id,
+            }),
+            _ => {
+                reader.error(
+                    self.own,
+                    None,
+                    format!("'{dev}' does not end in a VLAN number"),
+                    "0 to 4094, as in eth0.42",
+                );
+                None
+            }
+        }
+    }
+}
+
+/// Leading one bits of each octet, added up, as the original does it.
+pub(crate) fn prefix_of(mask: Ipv4Addr) -> u8 {
+    mask.octets()
+        .iter()
+        .map(|octet| u8::try_from(octet.leading_ones()).unwrap_or(8))
+        .sum()
+}

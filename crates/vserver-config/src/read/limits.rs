@@ -1,0 +1,201 @@
+//! `rlimits/`, `ulimits/`, `cpuset/`, `cgroup/`, `nice`, `ionice/`: what a guest may use.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use vserver_types::{CpuSet, Resource, ResourceLimit, Rlimit, Ulimit};
+
+use crate::cpus;
+use crate::model::{IoNice, ULIMITS};
+use crate::reader::{Reader, c_integer, is_backup};
+
+/// Files of `.defaults/cgroup` that are about the hierarchy, not about a guest.
+const HIERARCHY: [&str; 6] = ["mnt", "subsys", "inherit", "base", "per-ss", "name"];
+
+/// R4. The plain file sets all three bounds, `.min`, `.soft` and `.hard` then override one each.
+pub(super) fn rlimits(reader: &mut Reader, dir: &Path) -> BTreeMap<Resource, ResourceLimit> {
+    let dir = dir.join("rlimits");
+    let mut limits = BTreeMap::new();
+    for resource in Resource::ALL {
+        let mut file = |suffix: &str| limit(reader, &dir.join(format!("{resource}{suffix}")));
+        let all = file("");
+        let found = ResourceLimit {
+            min: file(".min").or(all),
+            soft: file(".soft").or(all),
+            hard: file(".hard").or(all),
+        };
+        if found != ResourceLimit::default() {
+            limits.insert(resource, found);
+        }
+    }
+    limits
+}
+
+/// R4 in the units of setrlimit(2). The plain file sets both bounds; the soft one is clamped to the hard one.
+pub(super) fn ulimits(reader: &mut Reader, dir: &Path) -> Vec<Ulimit> {
+    let dir = dir.join("ulimits");
+    let mut limits = Vec::new();
+    for resource in ULIMITS {
+        let mut file = |suffix: &str| limit(reader, &dir.join(format!("{resource}{suffix}")));
+        let both = file("");
+        let (hard, soft) = (file(".hard").or(both), file(".soft").or(both));
+        if hard.is_some() || soft.is_some() {
+            let hard = hard.unwrap_or(Rlimit::Infinity);
+            limits.push(Ulimit {
+                resource,
+                soft: soft.map(|soft| soft.min(hard)),
+                hard,
+            });
+        }
+    }
+    limits
+}
+
+fn limit(reader: &mut Reader, path: &Path) -> Option<Rlimit> {
+    let text = reader.text(path)?;
+    let parsed = if text.len() > 127 { None } else { parse_limit(&text) };
+    let hint = "a number in C notation with at most one of K, M, k, m after it, or 'inf'";
+    if parsed.is_none() {
+        reader.error(path, Some(1), "Invalid limit", hint);
+    }
+    parsed.flatten()
+}
+
+/// `None` is a fault, `Some(None)` is "keep" (−2, as in the kernel's interface; −1 is infinity).
+fn parse_limit(text: &str) -> Option<Option<Rlimit>> {
+    if text.starts_with("inf") {
+        return Some(Some(Rlimit::Infinity));
+    }
+    let line = text.split('\n').next()?.trim_start_matches([' ', '\t']);
+    let (number, factor) = match line.as_bytes().last()? {
+        b'K' => (&line[..line.len() - 1], 1 << 10),
+        b'M' => (&line[..line.len() - 1], 1 << 20),
+        b'k' => (&line[..line.len() - 1], 1000),
+        b'm' => (&line[..line.len() - 1], 1_000_000),
+        _ => (line, 1),
+    };
+    match c_integer(number)? {
+        -1 => Some(Some(Rlimit::Infinity)),
+        -2 => Some(None),
+        n => u64::try_from(n)
+            .ok()?
+            .checked_mul(factor)
+            .map(|n| Some(Rlimit::Value(n))),
+    }
+}
+
+/// `cpuset/`; an empty directory, which build makes, is no cpuset. Both spellings of the exclusive flags are read.
+pub(super) fn cpuset(reader: &mut Reader, dir: &Path) -> Option<CpuSet> {
+    let dir = dir.join("cpuset");
+    let mut list = |name: &str| {
+        let path = dir.join(name);
+        let text = reader.scalar(&path).filter(|text| !text.is_empty())?;
+        if cpus::parse(&text).is_none() {
+            let message = format!("'{}' is not a list of numbers", text.escape_debug());
+            reader.error(&path, Some(1), message, "write it like 0-3,7");
+            return None;
+        }
+        Some(text)
+    };
+    let (cpus, mems) = (list("cpus"), list("mems"));
+    let mut exclusive = |name: &str, alias: &str| {
+        let (real, other) = (reader.scalar(&dir.join(name)), reader.scalar(&dir.join(alias)));
+        if real.is_some() && other.is_some() && real != other {
+            reader.warn(
+                &dir.join(alias),
+                None,
+                format!("it differs from {name}, which counts"),
+                "remove it",
+            );
+        }
+        real.or(other).is_some_and(|text| text == "1")
+    };
+    let cpu_exclusive = exclusive("cpu_exclusive", "cpus_exclusive");
+    let mem_exclusive = exclusive("mem_exclusive", "mems_exclusive");
+    let any = cpus.is_some() || mems.is_some();
+    any.then_some(CpuSet {
+        cpus,
+        mems,
+        cpu_exclusive,
+        mem_exclusive,
+    })
+}
+
+/// Control files of the guest's `cgroup/`, which replaces `.defaults/cgroup/` as a whole and wins over `nocgroup`.
+pub(super) fn cgroup(reader: &mut Reader, dir: &Path, defaults: &Path) -> Vec<(String, String)> {
+    let (own, inherited) = (dir.join("cgroup"), defaults.join("cgroup"));
+    let from = match (own.is_dir(), Reader::exists(&dir.join("nocgroup"))) {
+        (true, _) => own,
+        (false, true) => return Vec::new(),
+        (false, false) => inherited,
+    };
+    let mut names = reader.names(&from);
+    names.retain(|name| !HIERARCHY.contains(&name.as_str()) && !is_backup(name));
+    let mut files = Vec::new();
+    for name in names {
+        if let Some(value) = reader.text(&from.join(&name)) {
+            files.push((name, value.trim_end_matches('\n').to_owned()));
+        }
+    }
+    files
+}
+
+/// `nice`, clamped by the kernel in the original; here a number outside −20…19 is a fault.
+pub(super) fn nice(reader: &mut Reader, dir: &Path) -> Option<i32> {
+    let path = dir.join("nice");
+    let value: i32 = reader.parsed(&path, "a number")?;
+    if !(-20..=19).contains(&value) {
+        reader.error(&path, Some(1), format!("{value} is not between -20 and 19"), "");
+        return None;
+    }
+    Some(value)
+}
+
+/// `ionice/class` and `ionice/priority`; a level alone means class 2.
+pub(super) fn ionice(reader: &mut Reader, dir: &Path) -> Option<IoNice> {
+    let dir = dir.join("ionice");
+    let mut number = |name: &str, least: u8, most: u8| {
+        let path = dir.join(name);
+        let value: u8 = reader.parsed(&path, "a number")?;
+        if !(least..=most).contains(&value) {
+            reader.error(&path, Some(1), format!("{value} is not between {least} and {most}"), "");
+            return None;
+        }
+        Some(value)
+    };
+    let (class, priority) = (number("class", 1, 3), number("priority", 0, 7));
+    (class.is_some() || priority.is_some()).then(|| IoNice {
+        class: class.unwrap_or(2),
+        priority,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_have_the_multipliers_of_the_original() {
+        let value = |n| Some(Some(Rlimit::Value(n)));
+        for (text, expected) in [
+            ("256K\n", value(262_144)),
+            ("2M", value(2 << 20)),
+            ("2k\nrest", value(2000)),
+            ("2m\n", value(2_000_000)),
+            ("0x10", value(16)),
+            ("010", value(8)),
+            ("infinity", Some(Some(Rlimit::Infinity))),
+            ("-1\n", Some(Some(Rlimit::Infinity))),
+            ("-2\n", Some(None)),
+            ("1G\n", None),
+            ("1 K\n", None),
+            ("1KK", None),
+            ("", None),
+            ("K", None),
+            ("-3", None),
+            ("9223372036854775807M", None),
+        ] {
+            assert_eq!(parse_limit(text), expected, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! From the directory to a [`GuestConfig`]: every file is read, whatever is wrong with the others.
+
+mod flags;
+mod init;
+mod interfaces;
+mod known;
+mod limits;
+mod unapplied;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use vserver_types::{GuestName, Nid, Xid, XidKind};
+
+use crate::defaults;
+use crate::error::{Diagnostic, Error, Severity};
+use crate::list::nearest_guest;
+use crate::model::{GuestConfig, Userns, Uts};
+use crate::reader::Reader;
+use crate::{mounts, sched};
+
+pub(crate) use interfaces::prefix_of;
+
+/// Where a run file lies unless the link `run` says otherwise.
+pub(crate) const RUN_DIR: &str = "/var/run/vservers";
+
+/// Reads the guest `name` below `confdir` (usually `/etc/vservers`). Gives its configuration and the warnings.
+///
+/// # Errors
+/// [`Error::NoSuchGuest`] if there is no such directory; [`Error::Invalid`] with every fault and warning at once.
+pub fn read(confdir: &Path, name: &GuestName) -> Result<(GuestConfig, Vec<Diagnostic>), Error> {
+    let confdir = std::path::absolute(confdir).map_err(Error::io("find", confdir))?;
+    let dir = confdir.join(name.as_str());
+    if !dir.is_dir() {
+        return Err(Error::NoSuchGuest {
+            nearest: nearest_guest(&confdir, name),
+            dir,
+        });
+    }
+    read_dir(&confdir, &dir, name)
+}
+
+/// The same of a directory of any name.
+pub(crate) fn read_dir(
+    confdir: &Path,
+    dir: &Path,
+    name: &GuestName,
+) -> Result<(GuestConfig, Vec<Diagnostic>), Error> {
+    let mut reader = Reader::default();
+    let config = guest(&mut reader, confdir, dir, name);
+    known::check(&mut reader, dir);
+    let diagnostics = reader.findings;
+    match diagnostics.iter().any(|finding| finding.severity == Severity::Error) {
+        true => Err(Error::Invalid { diagnostics }),
+        false => Ok((config, diagnostics)),
+    }
+}
+
+/// The addresses and the context of a guest, whatever else is wrong with it.
+pub(crate) fn claims(confdir: &Path, name: &GuestName) -> (Option<Xid>, Vec<std::net::IpAddr>) {
+    let (dir, mut reader) = (confdir.join(name.as_str()), Reader::default());
+    let interfaces = interfaces::read(&mut reader, &dir, &confdir.join(".defaults"));
+    let context = context(&mut reader, &dir);
+    (
+        context,
+        interfaces.into_iter().map(|interface| interface.address.ip).collect(),
+    )
+}
+
+fn guest(reader: &mut Reader, confdir: &Path, dir: &Path, name: &GuestName) -> GuestConfig {
+    let defaults = confdir.join(".defaults");
+    let flag = |file: &str| Reader::exists(&dir.join(file));
+    if flag("legacy") {
+        let hint = "move its settings to the files of a 2.6 guest and remove 'legacy'";
+        reader.error(
+            &dir.join("legacy"),
+            None,
+            "guests of the 2.4 kind are not supported",
+            hint,
+        );
+    }
+    let interfaces = interfaces::read(reader, dir, &defaults);
+    let flags = flags::read(reader, dir, &interfaces);
+    let context = context(reader, dir);
+    let shell = [dir.join("shell"), defaults.join("shell")];
+    let display_name = reader.scalar(&dir.join("name")).filter(|name| !name.is_empty());
+    GuestConfig {
+        name: name.clone(),
+        dir: dir.to_owned(),
+        display_name: display_name.unwrap_or_else(|| name.to_string()),
+        vdir: vdir(reader, dir),
+        run_target: link(dir, "run").unwrap_or_else(|| Path::new(RUN_DIR).join(name.as_str())),
+        cache: link(dir, "cache"),
+        context,
+        ncontext: number::<Nid>(reader, &dir.join("ncontext")).or(context.map(|xid| Nid(xid.0))),
+        no_ncontext: flag("noncontext"),
+        disabled: flag("disabled"),
+        shell: reader.first_scalar(&shell).filter(|shell| !shell.is_empty()),
+        keepfds: flag("keepfds") || Reader::exists(&defaults.join("keepfds")),
+        noisy: flag("noisy"),
+        userns: userns(reader, dir),
+        bcaps: flags.bcaps,
+        ccaps: flags.ccaps,
+        cflags: flags.cflags,
+        ncaps: flags.ncaps,
+        nflags: flags.nflags,
+        umask: flags.umask,
+        init: init::read(reader, dir, &defaults, flags.fakeinit),
+        uts: uts(reader, dir),
+        interfaces,
+        lback: interfaces::own_address(reader, dir, "lback"),
+        bcast: interfaces::own_address(reader, dir, "bcast"),
+        rlimits: limits::rlimits(reader, dir),
+        ulimits: limits::ulimits(reader, dir),
+        sched: sched::read(reader, dir),
+        hz: defaults::read_hz(reader, &defaults),
+        cpuset: limits::cpuset(reader, dir),
+        cgroup: limits::cgroup(reader, dir, &defaults),
+        nice: limits::nice(reader, dir),
+        ionice: limits::ionice(reader, dir),
+        badness: reader.parsed(&dir.join("badness"), "a number"),
+        personality: flags::personality(reader, dir),
+        fstab: mounts::read(reader, dir),
+        unapplied: unapplied::read(reader, dir),
+    }
+}
+
+/// The target of a link made absolute, or the path itself if it is there and no link.
+fn link(dir: &Path, name: &str) -> Option<PathBuf> {
+    let path = dir.join(name);
+    match fs::read_link(&path) {
+        Ok(target) => Some(dir.join(target)),
+        Err(_) => fs::symlink_metadata(&path).is_ok().then_some(path),
+    }
+}
+
+fn vdir(reader: &mut Reader, dir: &Path) -> PathBuf {
+    let path = dir.join("vdir");
+    match link(dir, "vdir") {
+        Some(target) if target != path || path.is_dir() => target,
+        Some(_) => {
+            reader.error(
+                &path,
+                None,
+                "it is neither a link nor a directory",
+                "make it a link to the guest's root",
+            );
+            path
+        }
+        None => {
+            reader.error(&path, None, "it does not exist", "make it a link to the guest's root");
+            path
+        }
+    }
+}
+
+fn context(reader: &mut Reader, dir: &Path) -> Option<Xid> {
+    let path = dir.join("context");
+    let xid = number::<Xid>(reader, &path)?;
+    if xid.kind() != XidKind::Static {
+        let hint = "use 2 to 49151, or remove the file for a number given at start";
+        reader.error(&path, Some(1), format!("{xid} is not a static context number"), hint);
+        return None;
+    }
+    Some(xid)
+}
+
+/// R8: at most 50 bytes, a decimal number.
+fn number<T: std::str::FromStr<Err = vserver_types::ParseError>>(reader: &mut Reader, path: &Path) -> Option<T> {
+    let text = reader.scalar(path)?;
+    let parsed = if text.len() > 50 { None } else { text.parse().ok() };
+    if parsed.is_none() {
+        let message = format!(
+            "'{}' is not a context number",
+            text.chars().take(50).collect::<String>().escape_debug()
+        );
+        reader.error(path, Some(1), message, "a decimal number from 2 to 49151");
+    }
+    parsed
+}
+
+fn userns(reader: &mut Reader, dir: &Path) -> Userns {
+    let path = dir.join("userns");
+    match reader.scalar(&path).as_deref() {
+        None | Some("auto") => Userns::Auto,
+        Some("off") => Userns::Off,
+        Some(other) => {
+            reader.error(
+                &path,
+                Some(1),
+                format!("'{}' is not 'auto' or 'off'", other.escape_debug()),
+                "",
+            );
+            Userns::Auto
+        }
+    }
+}
+
+fn uts(reader: &mut Reader, dir: &Path) -> Uts {
+    for old in ["hostname", "domainname"] {
+        if dir.join(old).is_file() {
+            let hint = format!("use uts/{}", if old == "hostname" { "nodename" } else { "domainname" });
+            reader.warn(&dir.join(old), None, "it is superseded and not read", &hint);
+        }
+    }
+    let mut name = |file: &str| reader.string(&dir.join("uts").join(file));
+    Uts {
+        sysname: name("sysname"),
+        nodename: name("nodename"),
+        release: name("release"),
+        version: name("version"),
+        machine: name("machine"),
+        domainname: name("domainname"),
+    }
+}

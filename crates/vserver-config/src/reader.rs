@@ -1,0 +1,280 @@
+//! The ways in which the files of the tree are read, R1 to R8 of `config-tree.md` §1.3, and the list of findings.
+//!
+//! Where the original stumbles (no newline at the end) or executes (`eval` of list lines) this one accepts with a
+//! warning and takes the text literally.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::OFlag;
+use nix::libc;
+
+use crate::error::{Diagnostic, Severity};
+
+/// Largest file that is read, in bytes. The largest honest one is an fstab.
+pub(crate) const MAX_FILE: u64 = 1 << 20;
+
+/// A value and the line that it stands on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub number: u32,
+    pub text: String,
+}
+
+/// Reads files and collects what is wrong with them; no fault ends the reading.
+#[derive(Debug, Default)]
+pub(crate) struct Reader {
+    pub findings: Vec<Diagnostic>,
+}
+
+impl Reader {
+    pub fn error(&mut self, path: &Path, line: Option<u32>, message: impl Into<String>, hint: &str) {
+        self.find(path, line, Severity::Error, message.into(), hint);
+    }
+
+    pub fn warn(&mut self, path: &Path, line: Option<u32>, message: impl Into<String>, hint: &str) {
+        self.find(path, line, Severity::Warning, message.into(), hint);
+    }
+
+    fn find(&mut self, path: &Path, line: Option<u32>, severity: Severity, message: String, hint: &str) {
+        let hint = Some(hint.to_owned()).filter(|hint| !hint.is_empty());
+        self.findings.push(Diagnostic {
+            path: path.to_owned(),
+            line,
+            severity,
+            message,
+            hint,
+        });
+    }
+
+    /// A flag: existence counts, and a dangling link does not exist.
+    pub fn exists(path: &Path) -> bool {
+        path.exists()
+    }
+
+    /// A whole file as text; `None` if it is missing, no regular file, or not readable (which is recorded).
+    pub fn text(&mut self, path: &Path) -> Option<String> {
+        match slurp(path) {
+            Ok(Some(bytes)) => match String::from_utf8(bytes) {
+                Ok(text) => return Some(text),
+                Err(_) => self.error(path, None, "it is not UTF-8 text", ""),
+            },
+            Ok(None) => {}
+            Err(error) => self.error(path, None, format!("it cannot be read: {error}"), ""),
+        }
+        None
+    }
+
+    /// R1: the first line, blanks trimmed, backslash escapes the next character.
+    pub fn scalar(&mut self, path: &Path) -> Option<String> {
+        let text = self.text(path)?;
+        let (line, rest) = shell_read(&text);
+        if rest.is_none() {
+            self.warn(
+                path,
+                None,
+                "does not end on newline",
+                "the original would not start this guest",
+            );
+        }
+        if line.chars().any(char::is_control) {
+            self.error(path, Some(1), "its value has a control character", "remove it");
+            return None;
+        }
+        Some(line)
+    }
+
+    /// R1 of the first candidate that is a regular file.
+    pub fn first_scalar(&mut self, candidates: &[PathBuf]) -> Option<String> {
+        let path = candidates.iter().find(|path| path.is_file())?;
+        self.scalar(path)
+    }
+
+    /// R1, parsed; a value that does not parse is a fault with the parser's words.
+    pub fn parsed<T: std::str::FromStr>(&mut self, path: &Path, what: &str) -> Option<T> {
+        let text = self.scalar(path)?;
+        let value = text.parse().ok();
+        if value.is_none() {
+            self.error(path, Some(1), format!("'{}' is not {what}", text.escape_debug()), "");
+        }
+        value
+    }
+
+    /// R2: one item per line, blanks trimmed, empty lines and `#` lines skipped, backslash escapes.
+    pub fn list(&mut self, path: &Path) -> Vec<Line> {
+        let Some(text) = self.text(path) else { return Vec::new() };
+        let (mut rest, mut number, mut lines) = (Some(text.as_str()), 1, Vec::new());
+        while let Some(before) = rest.filter(|rest| !rest.is_empty()) {
+            let (line, after) = shell_read(before);
+            if after.is_none() {
+                self.warn(
+                    path,
+                    Some(number),
+                    "does not end on newline",
+                    "the original ignores this line",
+                );
+            }
+            if line.chars().any(char::is_control) {
+                self.error(path, Some(number), "the line has a control character", "remove it");
+            } else if !line.is_empty() && !line.starts_with('#') {
+                lines.push(Line { number, text: line });
+            }
+            let taken = &before[..before.len() - after.map_or(0, str::len)];
+            number += u32::try_from(taken.matches('\n').count()).unwrap_or(u32::MAX);
+            rest = after;
+        }
+        lines
+    }
+
+    /// R3: one argument per line, verbatim; empty lines vanish and nothing is a comment.
+    pub fn arguments(&mut self, path: &Path) -> Option<Vec<Line>> {
+        let text = self.text(path)?;
+        let mut lines = Vec::new();
+        for (number, line) in (1..).zip(text.split('\n')) {
+            if line.contains('\0') {
+                self.error(path, Some(number), "the line has a NUL character", "remove it");
+            } else if !line.is_empty() {
+                lines.push(Line {
+                    number,
+                    text: line.to_owned(),
+                });
+            }
+        }
+        Some(lines)
+    }
+
+    /// R3 without the line numbers.
+    pub fn argv(&mut self, path: &Path) -> Option<Vec<String>> {
+        self.arguments(path)
+            .map(|lines| lines.into_iter().map(|line| line.text).collect())
+    }
+
+    /// R5: the first line is one integer in C notation.
+    pub fn integer(&mut self, path: &Path) -> Option<i64> {
+        let text = self.text(path)?;
+        let line = text.lines().next().unwrap_or_default().trim();
+        let value = c_integer(line);
+        if value.is_none() {
+            self.error(
+                path,
+                Some(1),
+                format!("'{}' is not an integer", line.escape_debug()),
+                "",
+            );
+        }
+        value
+    }
+
+    /// R6: the whole file without the newlines at its end, at most 64 bytes.
+    pub fn string(&mut self, path: &Path) -> Option<String> {
+        let text = self.text(path)?;
+        let value = text.trim_end_matches('\n');
+        if value.len() > 64 || value.chars().any(char::is_control) {
+            let message = format!("its value has {} bytes, or a control character", value.len());
+            self.error(path, Some(1), message, "at most 64 bytes on one line are allowed");
+            return None;
+        }
+        Some(value.to_owned())
+    }
+
+    /// The names in a directory, sorted by bytes as the shell's `*` does in the C locale: none that begins with a dot.
+    pub fn names(&mut self, dir: &Path) -> Vec<String> {
+        let entries = match fs::read_dir(dir) {
+            Ok(entries) => entries,
+            Err(error) if is_missing(&error) => return Vec::new(),
+            Err(error) => {
+                self.error(dir, None, format!("it cannot be listed: {error}"), "");
+                return Vec::new();
+            }
+        };
+        let mut names: Vec<String> = entries
+            .flatten()
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .collect();
+        names.retain(|name| !name.starts_with('.'));
+        names.sort_unstable();
+        names
+    }
+}
+
+/// Whether a name is a package manager's or an editor's copy: `*.rpmsave`, `*.rpmnew`, `*.rpmorig`, `*.cfsaved*`, `*~`.
+pub(crate) fn is_backup(name: &str) -> bool {
+    let saved = [".rpmsave", ".rpmnew", ".rpmorig", "~"]
+        .iter()
+        .any(|end| name.ends_with(end));
+    saved || name.contains(".cfsaved")
+}
+
+/// An integer in C notation: decimal, `0x` hexadecimal, `0` octal, with a sign.
+pub(crate) fn c_integer(text: &str) -> Option<i64> {
+    let (negative, digits) = match text.as_bytes().first()? {
+        b'-' => (true, &text[1..]),
+        b'+' => (false, &text[1..]),
+        _ => (false, text),
+    };
+    let lower = digits.to_ascii_lowercase();
+    let (radix, digits) = match lower.strip_prefix("0x") {
+        Some(hex) => (16, hex),
+        None if lower.len() > 1 && lower.starts_with('0') => (8, &lower[1..]),
+        None => (10, lower.as_str()),
+    };
+    let value = i64::from_str_radix(digits, radix)
+        .ok()
+        .filter(|_| !digits.starts_with(['+', '-']))?;
+    Some(if negative { -value } else { value })
+}
+
+/// A regular file's bytes, or `None` if there is none. Opened without waiting: a FIFO must not hold the reader up.
+fn slurp(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let file = match OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlag::O_NONBLOCK.bits())
+        .open(path)
+    {
+        Ok(file) => file,
+        Err(error) if is_missing(&error) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    if !file.metadata()?.is_file() {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > MAX_FILE {
+        true => Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 1 MiB")),
+        false => Ok(Some(bytes)),
+    }
+}
+
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR | libc::ENXIO))
+}
+
+/// One line as the shell's `read` gives it, and what follows it; nothing follows if there is no newline at its end.
+fn shell_read(text: &str) -> (String, Option<&str>) {
+    let mut line: Vec<(char, bool)> = Vec::new();
+    let mut chars = text.char_indices();
+    let mut rest = None;
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '\n' => {
+                rest = Some(&text[at + 1..]);
+                break;
+            }
+            '\\' => match chars.next() {
+                Some((_, '\n')) | None => {}
+                Some((_, escaped)) => line.push((escaped, true)),
+            },
+            other => line.push((other, false)),
+        }
+    }
+    let blank = |(c, escaped): &(char, bool)| !escaped && matches!(c, ' ' | '\t');
+    let start = line.iter().position(|c| !blank(c)).unwrap_or(line.len());
+    let end = line.iter().rposition(|c| !blank(c)).map_or(start, |last| last + 1);
+    (line[start..end].iter().map(|(c, _)| c).collect(), rest)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,52 @@
+//! State files of the host (never below a guest's root): the new content or the old, nothing between.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::Error;
+
+/// Replaces the file at `path` by `bytes` with `mode`: new file beside it, written, synced, renamed, directory synced.
+/// A failure at any point leaves the old file and no temporary one.
+pub fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let failed = |e| Error::call("write", path.display().to_string(), e);
+    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(Error::BadName { name: path.to_owned() });
+    };
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let temporary = dir.join(format!(".{}.{}-{number}", name.to_string_lossy(), std::process::id()));
+    let written = fill(&temporary, bytes, mode).and_then(|()| std::fs::rename(&temporary, path));
+    if let Err(e) = written {
+        // Best effort: the write's own fault is the one to report.
+        std::fs::remove_file(&temporary).ok();
+        return Err(failed(e));
+    }
+    File::open(dir).and_then(|d| d.sync_all()).map_err(failed)
+}
+
+fn fill(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.set_permissions(std::fs::Permissions::from_mode(mode))?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_is_replaced_and_nothing_else_is_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        write(&path, b"one", 0o600).unwrap();
+        write(&path, b"two", 0o644).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"two");
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
+        assert!(write(&dir.path().join("no/such"), b"", 0o600).is_err());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,137 @@
+//! Puts a guest's cgroup under its address policy.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use vserver_sys::bpf::{AttachFlags, prog_attach, prog_by_id, prog_detach, prog_load, prog_query, prog_replace};
+use vserver_types::Unenforced;
+
+use crate::policy::Table;
+use crate::program::{Features, HOOKS, Hook};
+use crate::{AddressPolicy, Error};
+
+/// Holds all processes of the cgroup directory `cgroup_v2` and of those below it to `policy`. Call it before the first
+/// process is there: a socket stays under the rules of the cgroup in which it was made. On a cgroup that is confined
+/// already it replaces the programs one by one, each without a gap.
+///
+/// The programs belong to the directory and vanish with it; whoever called may exit. Needs root in the initial user
+/// namespace and kernel 5.3.
+///
+/// Returns what this kernel, or this form of address sharing, cannot do.
+///
+/// # Errors
+/// Everything that would leave the guest less confined: then nothing is attached that was not before.
+pub fn confine(cgroup_v2: BorrowedFd<'_>, policy: &AddressPolicy) -> Result<Vec<Unenforced>, Error> {
+    let table = Table::new(policy);
+    let mut report = shortfalls(&table);
+    let mut loaded = Vec::new();
+    for hook in &HOOKS {
+        match load(hook, &table)? {
+            Loaded::Program(program, features) => {
+                note(&mut report, features, policy);
+                loaded.push((hook, program));
+            }
+            Loaded::Unknown(unenforced) => report.push(unenforced),
+        }
+    }
+    let mut attached = Vec::new();
+    for (hook, program) in &loaded {
+        match put(cgroup_v2, hook, program.as_fd()) {
+            Ok(Put::New) => attached.push((hook, program)),
+            Ok(Put::Replaced) => {}
+            Err(source) => {
+                // A failure here leaves the guest with more refusals, never with fewer.
+                for (hook, program) in attached.iter().rev() {
+                    let _ = prog_detach(cgroup_v2, program.as_fd(), hook.place);
+                }
+                return Err(Error::Attach {
+                    place: hook.place,
+                    source,
+                });
+            }
+        }
+    }
+    Ok(report)
+}
+
+enum Loaded {
+    Program(OwnedFd, Features),
+    Unknown(Unenforced),
+}
+
+enum Put {
+    New,
+    Replaced,
+}
+
+/// Loads the program of `hook` with as much as this kernel takes.
+fn load(hook: &Hook, table: &Table) -> Result<Loaded, Error> {
+    let place = hook.place;
+    let mut first = None;
+    let mut before = None;
+    for features in Features::LADDER {
+        let program = (hook.generate)(table, features).map_err(|source| Error::Generate { place, source })?;
+        if before.as_ref() == Some(&program) {
+            continue;
+        }
+        match prog_load(place.prog_type(), place, &program, hook.name) {
+            Ok(fd) => return Ok(Loaded::Program(fd, features)),
+            Err(error) => first = first.or(Some(error)),
+        }
+        before = Some(program);
+    }
+    let source = first.unwrap_or_else(|| io::Error::from(io::ErrorKind::Unsupported));
+    match hook.without {
+        // EPERM is about us, not about the kernel: never to be taken for an old kernel.
+        Some(loss) if source.kind() != io::ErrorKind::PermissionDenied => Ok(Loaded::Unknown(Unenforced::partial(
+            place.name(),
+            format!("this kernel does not have it: {loss}"),
+        ))),
+        _ => Err(Error::Load { place, source }),
+    }
+}
+
+/// Attaches `program`, in the place of the one that an earlier call attached.
+fn put(cgroup: BorrowedFd<'_>, hook: &Hook, program: BorrowedFd<'_>) -> io::Result<Put> {
+    let place = hook.place;
+    // The directory is ours alone, so whatever is attached to it is of an earlier call.
+    let Some(&old) = prog_query(cgroup, place)?.first() else {
+        prog_attach(cgroup, program, place, AttachFlags::Multi)?;
+        return Ok(Put::New);
+    };
+    let old = prog_by_id(old)?;
+    prog_replace(cgroup, old.as_fd(), program, place)?;
+    Ok(Put::Replaced)
+}
+
+/// What holds on no kernel while guests share the host's stack.
+fn shortfalls(table: &Table) -> Vec<Unenforced> {
+    let mut report = Vec::new();
+    if table.own4.len() > 1 || table.own6.len() > 1 || (!table.own4.is_empty() && !table.own6.is_empty()) {
+        let reason = "a socket bound to 0.0.0.0 or :: hears the guest's first address only; name the others in the \
+                      server's configuration";
+        report.push(Unenforced::partial("wildcard bind on several addresses", reason));
+    }
+    report
+}
+
+/// Adds what `features` lack, once.
+fn note(report: &mut Vec<Unenforced>, features: Features, policy: &AddressPolicy) {
+    let mut add = |missing: bool, unenforced: Unenforced| {
+        if missing && !report.contains(&unenforced) {
+            report.push(unenforced);
+        }
+    };
+    let errno = "the kernel is older than 5.18: the guest sees EPERM";
+    add(
+        !features.errno,
+        Unenforced::partial("EADDRNOTAVAIL for a foreign address", errno),
+    );
+    let ports = "the kernel is older than 5.12: in a user namespace nobody can bind ports below 1024";
+    add(
+        !features.low_ports && policy.low_ports,
+        Unenforced::none("ports below 1024", ports),
+    );
+    let v6only = "the kernel is older than 5.9 or has no BTF: a socket with IPV6_V6ONLY cannot bind the wildcard";
+    add(!features.v6only, Unenforced::partial("IPv6 wildcard", v6only));
+}

@@ -1,0 +1,49 @@
+//! What can go wrong.
+
+use std::io;
+
+use vserver_sys::bpf::{AssembleError, AttachType};
+
+/// A failure of this crate; the source says why.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The policy is too large for a program.
+    #[error("making the address program for {}", place.name())]
+    Generate {
+        /// Where the program belongs.
+        place: AttachType,
+        /// Why.
+        source: AssembleError,
+    },
+    /// The kernel refused a program that the guest must not run without.
+    #[error("loading the address program for {}", place.name())]
+    Load {
+        /// Where the program belongs.
+        place: AttachType,
+        /// What the kernel or its verifier said.
+        source: io::Error,
+    },
+    /// The kernel refused to attach a program.
+    #[error("attaching the address program for {} to the guest's cgroup", place.name())]
+    Attach {
+        /// Where the program belongs.
+        place: AttachType,
+        /// Why.
+        source: io::Error,
+    },
+    /// There is no such device.
+    #[error("no network device {dev:?}")]
+    NoSuchDevice {
+        /// Its name.
+        dev: String,
+    },
+    /// A request to the kernel's network configuration failed.
+    #[error("{request}")]
+    Netlink {
+        /// What was asked for.
+        request: String,
+        /// Why.
+        source: io::Error,
+    },
+}

@@ -1,0 +1,62 @@
+//! Datagrams sent without `connect`: each has its own destination, and may name its own source (`IP_PKTINFO`).
+
+use nix::errno::Errno;
+use vserver_sys::bpf::{AssembleError, Assembler, Cond, Insn, Reg, Size};
+
+use super::Features;
+use super::connect::redirect;
+use super::parts::{LOCALHOST, ONE, if_one_of, if_one_of6, load, refuse, set6, sock_addr};
+use crate::policy::Table;
+
+/// Where the source that the caller gave is kept on the stack.
+const GIVEN: i16 = -8;
+
+/// IPv4, also from an IPv6 socket to `::ffff:a.b.c.d`. A foreign source becomes the guest's instead of being refused:
+/// servers echo the address of a broadcast, for which the kernel suggests the host's address.
+pub fn sendmsg4(table: &Table, features: Features) -> Result<Vec<Insn>, AssembleError> {
+    let mut asm = Assembler::new();
+    let (allow, refused, given) = (asm.label(), asm.label(), asm.label());
+    asm.push(Insn::mov64(Reg::R6, Reg::R1))
+        .push(load(Reg::R7, Reg::R6, sock_addr::USER_IP4));
+    asm.push(load(Reg::R8, Reg::R6, sock_addr::MSG_SRC_IP4));
+    asm.jump_if32(Cond::NotEqual, Reg::R8, LOCALHOST, given);
+    asm.push(Insn::mov32_imm(Reg::R8, table.loopback));
+    asm.place(given).push(Insn::store(Size::Word, Reg::R10, GIVEN, Reg::R8));
+    redirect(&mut asm, table, sock_addr::USER_IP4, (Reg::R10, GIVEN), refused);
+
+    if_one_of(&mut asm, Reg::R8, &table.own4, allow);
+    // Nothing given, or the loopback, or a foreign address: the right one for this destination.
+    asm.push(Insn::store(Size::Word, Reg::R6, sock_addr::MSG_SRC_IP4, Reg::R9));
+    asm.jump(allow);
+
+    asm.place(refused);
+    refuse(&mut asm, features, Errno::ECONNREFUSED);
+    asm.place(allow).exit_with(1);
+    asm.finish()
+}
+
+/// Native IPv6. (`::ffff:a.b.c.d` comes to [`sendmsg4`]; a program may not turn one into the other here.)
+pub fn sendmsg6(table: &Table, features: Features) -> Result<Vec<Insn>, AssembleError> {
+    let mut asm = Assembler::new();
+    let Some(&first6) = table.own6.first() else {
+        refuse(&mut asm, features, Errno::ENETUNREACH);
+        return asm.finish();
+    };
+    let (allow, refused) = (asm.label(), asm.label());
+    asm.push(Insn::mov64(Reg::R6, Reg::R1));
+    if_one_of6(
+        &mut asm,
+        Reg::R6,
+        sock_addr::USER_IP6,
+        &[[0, 0, 0, ONE], [0; 4]],
+        refused,
+    );
+    if_one_of6(&mut asm, Reg::R6, sock_addr::MSG_SRC_IP6, &table.own6, allow);
+    set6(&mut asm, sock_addr::MSG_SRC_IP6, first6);
+    asm.jump(allow);
+
+    asm.place(refused);
+    refuse(&mut asm, features, Errno::ECONNREFUSED);
+    asm.place(allow).exit_with(1);
+    asm.finish()
+}

@@ -1,0 +1,92 @@
+//! Everything that the walls of one guest are made of, as data and descriptors, before anything is made.
+
+use std::os::fd::OwnedFd;
+
+use serde::{Deserialize, Serialize};
+use vserver_types::{CapSet, Ulimit};
+
+use crate::seccomp;
+
+/// What every process of a guest is held to, its first one and every one that is put into it later.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Confinement {
+    /// Whether the guest has a user namespace; without it uid 0 inside is the host's.
+    pub userns: bool,
+    /// Bounding set, and permitted and effective set of root.
+    pub caps: CapSet,
+    /// seccomp filters in the order of their installation.
+    pub filters: Vec<seccomp::Program>,
+    /// Per-process limits.
+    pub ulimits: Vec<Ulimit>,
+    /// Nice level, −20 to 19.
+    pub nice: Option<i32>,
+    /// Execution domain and flags, personality(2).
+    pub personality: Option<u32>,
+}
+
+/// A mount that the guest finds when it starts, made with the host's rights inside the guest's tree.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MountPlan {
+    /// Where, below the guest's root.
+    pub target: String,
+    /// What.
+    pub kind: MountKind,
+    /// `MOUNT_ATTR_*` to set.
+    pub attributes: u64,
+}
+
+/// What is mounted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MountKind {
+    /// An empty tmpfs with these options.
+    Tmpfs {
+        /// `size`, `mode`, `nr_inodes` with their values.
+        options: Vec<(String, String)>,
+    },
+    /// A directory or file of the host.
+    Bind {
+        /// Its absolute path on the host.
+        source: String,
+        /// With all that is mounted below it.
+        recursive: bool,
+    },
+}
+
+/// The first program of a guest.
+#[derive(Debug)]
+pub struct Entry {
+    /// Its arguments, the first of which is also its path in the guest unless there is an image.
+    pub argv: Vec<String>,
+    /// Its whole environment, `NAME=VALUE`.
+    pub env: Vec<String>,
+    /// A sealed memfd to execute in place of a file of the guest.
+    pub image: Option<OwnedFd>,
+    /// A descriptor that the program finds as number 3 (where our own init reports how the start command ended).
+    pub report: Option<OwnedFd>,
+}
+
+/// One guest, ready to be raised.
+#[derive(Debug)]
+pub struct Blueprint {
+    /// The guest's tree on the host.
+    pub tree: OwnedFd,
+    /// First host uid of its range; `None` is the classic mode.
+    pub base: Option<u32>,
+    /// `cgroup.procs` files to write "0" into.
+    pub join: Vec<OwnedFd>,
+    /// Host name and domain name inside.
+    pub hostname: Option<String>,
+    /// NIS domain name inside.
+    pub domainname: Option<String>,
+    /// Uptime counts from the guest's start.
+    pub virt_uptime: bool,
+    /// Mount the guest's own cgroup2 subtree at `/sys/fs/cgroup`.
+    pub cgroupfs: bool,
+    /// Further mounts in order.
+    pub mounts: Vec<MountPlan>,
+    /// What its processes are held to.
+    pub confinement: Confinement,
+    /// Its first program.
+    pub entry: Entry,
+}

@@ -1,0 +1,155 @@
+//! The last privileges go: one path for the guest's first process and for every command that is put into it later.
+//!
+//! Order: limits and domain while everything is still allowed → the bounding set → the guest's root → seccomp (needs
+//! CAP_SYS_ADMIN here) → the remaining capabilities. Inheritable and ambient sets stay empty.
+
+use std::collections::HashSet;
+use std::io;
+
+use caps::{CapSet as Kind, Capability as Cap};
+use nix::sys::resource::{Resource as Rlim, getrlimit, setrlimit};
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
+use vserver_sys::{process, seccomp};
+use vserver_types::{CapSet, Capability, Resource, Rlimit, Ulimit};
+
+use crate::blueprint::Confinement;
+use crate::error::{Error, Result, Step};
+
+/// Who a confined process becomes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// The guest's root.
+    Root,
+    /// Another user of the guest: permitted capabilities are lost with the change.
+    User {
+        /// User id inside.
+        uid: u32,
+        /// Group id inside.
+        gid: u32,
+        /// Supplementary groups inside.
+        groups: Vec<u32>,
+    },
+}
+
+/// Everything but the change of user; afterwards the process is the guest's root, with the guest's capabilities and
+/// with those two that [`become_user`] needs.
+pub fn confine(wish: &Confinement) -> Result<()> {
+    umask(Mode::from_bits_truncate(0o022));
+    wish.ulimits.iter().try_for_each(set_ulimit)?;
+    if let Some(level) = wish.nice {
+        process::set_nice(level).step(|| format!("set the nice level to {level}"))?;
+    }
+    if let Some(persona) = wish.personality {
+        let persona = nix::sys::personality::Persona::from_bits_retain(persona as i32);
+        nix::sys::personality::set(persona).step(|| "set the personality".to_owned())?;
+    }
+    bound(wish.caps)?;
+    become_ids(0, 0, &[])?;
+    for program in &wish.filters {
+        seccomp::install(&program.instructions).step(|| "install the system call filter".to_owned())?;
+    }
+    keep(wish.caps.with(Capability::SETUID).with(Capability::SETGID), wish.caps)
+}
+
+/// Becomes `identity` and gives up what only this change needed.
+pub fn become_user(wish: &Confinement, identity: &Identity) -> Result<()> {
+    match identity {
+        Identity::Root => keep(wish.caps, wish.caps),
+        Identity::User { uid, gid, groups } => {
+            become_ids(*uid, *gid, groups)?;
+            let held = caps::read(None, Kind::Permitted).map_err(to_io).step(|| "read the capabilities".to_owned())?;
+            if *uid != 0 && !held.is_empty() {
+                return Err(Error::ReadBack {
+                    what: "the permitted set of a user",
+                    wanted: "empty".to_owned(),
+                    found: format!("{held:?}"),
+                });
+            }
+            Ok(())
+        }
+    }
+}
+
+fn become_ids(uid: u32, gid: u32, groups: &[u32]) -> Result<()> {
+    let groups: Vec<Gid> = groups.iter().map(|g| Gid::from_raw(*g)).collect();
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    setgroups(&groups).step(|| "set the groups".to_owned())?;
+    setresgid(gid, gid, gid).step(|| format!("become group {gid}"))?;
+    setresuid(uid, uid, uid).step(|| format!("become user {uid}"))
+}
+
+/// Drops every capability outside `set` from the bounding set and looks whether it is gone.
+fn bound(set: CapSet) -> Result<()> {
+    for cap in caps::runtime::thread_all_supported() {
+        if !set.contains(Capability(cap.index())) {
+            caps::drop(None, Kind::Bounding, cap).map_err(to_io).step(|| format!("drop {cap}"))?;
+        }
+    }
+    let left = caps::read(None, Kind::Bounding).map_err(to_io).step(|| "read the bounding set".to_owned())?;
+    match left.iter().find(|cap| !set.contains(Capability(cap.index()))) {
+        None => Ok(()),
+        Some(cap) => Err(Error::ReadBack {
+            what: "the bounding set",
+            wanted: set.to_string(),
+            found: format!("also {cap}"),
+        }),
+    }
+}
+
+fn keep(permitted: CapSet, effective: CapSet) -> Result<()> {
+    let set = |kind, set: &HashSet<Cap>| {
+        caps::set(None, kind, set).map_err(to_io).step(|| format!("set the capabilities ({kind:?})"))
+    };
+    set(Kind::Inheritable, &HashSet::new())?;
+    set(Kind::Effective, &members(effective)?)?;
+    set(Kind::Permitted, &members(permitted)?)?;
+    set(Kind::Effective, &members(permitted)?)
+}
+
+/// The members that this process holds: a host's root may lack some (CAP_SYS_RESOURCE in a container, for one).
+fn members(set: CapSet) -> Result<HashSet<Cap>> {
+    let held = caps::read(None, Kind::Permitted).map_err(to_io).step(|| "read the capabilities".to_owned())?;
+    Ok(held.into_iter().filter(|cap| set.contains(Capability(cap.index()))).collect())
+}
+
+fn to_io(error: caps::errors::CapsError) -> io::Error {
+    io::Error::other(error.to_string())
+}
+
+/// Sets one limit. A hard limit above the caller's own needs CAP_SYS_RESOURCE: without it what can be had is set.
+fn set_ulimit(wish: &Ulimit) -> Result<()> {
+    let Some(resource) = rlimit_of(wish.resource) else {
+        return Ok(());
+    };
+    let number = |limit| match limit {
+        Rlimit::Value(value) => value,
+        Rlimit::Infinity => nix::sys::resource::RLIM_INFINITY,
+    };
+    let (soft, hard) = getrlimit(resource).step(|| format!("read the limit {}", wish.resource))?;
+    let wanted_hard = number(wish.hard);
+    let wanted_soft = wish.soft.map_or(soft, number).min(wanted_hard);
+    if setrlimit(resource, wanted_soft, wanted_hard).is_ok() {
+        return Ok(());
+    }
+    let reachable = wanted_hard.min(hard);
+    setrlimit(resource, wanted_soft.min(reachable), reachable).step(|| format!("set the limit {}", wish.resource))
+}
+
+fn rlimit_of(resource: Resource) -> Option<Rlim> {
+    Some(match resource {
+        Resource::Cpu => Rlim::RLIMIT_CPU,
+        Resource::Fsize => Rlim::RLIMIT_FSIZE,
+        Resource::Data => Rlim::RLIMIT_DATA,
+        Resource::Stack => Rlim::RLIMIT_STACK,
+        Resource::Core => Rlim::RLIMIT_CORE,
+        Resource::Rss => Rlim::RLIMIT_RSS,
+        Resource::Nproc => Rlim::RLIMIT_NPROC,
+        Resource::Nofile => Rlim::RLIMIT_NOFILE,
+        Resource::Memlock => Rlim::RLIMIT_MEMLOCK,
+        Resource::As => Rlim::RLIMIT_AS,
+        Resource::Locks => Rlim::RLIMIT_LOCKS,
+        Resource::Msgqueue => Rlim::RLIMIT_MSGQUEUE,
+        _ => return None,
+    })
+}

@@ -1,0 +1,110 @@
+//! The guest's `/dev`: a small tmpfs of our own with the few nodes that a guest may have. Built detached and attached
+//! once, so nothing that the guest's tree holds under `/dev` is ever followed.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, makedev, mkdirat, mknodat};
+use nix::unistd::{Gid, Uid, fchownat, symlinkat};
+use vserver_sys::mount::{self, NODEV, NOEXEC, NOSUID};
+use vserver_sys::tty;
+
+use crate::error::{Result, Step};
+use crate::policy::dev;
+
+/// Pseudo terminals that one guest may have open. The host's `kernel.pty.max` is 4096 by default.
+const MAX_PTYS: &str = "1024";
+/// The group `tty` of every Linux distribution.
+const TTY_GROUP: u32 = 5;
+
+/// `/dev` and what is mounted on it, detached.
+#[derive(Debug)]
+pub struct Dev {
+    /// The tmpfs with the nodes.
+    pub dev: OwnedFd,
+    /// The guest's own devpts instance.
+    pub pts: OwnedFd,
+    /// Shared memory, `/dev/shm`.
+    pub shm: OwnedFd,
+    /// The console's slave, to be attached at `/dev/console`.
+    pub console: OwnedFd,
+    /// The console's other end, for the supervisor.
+    pub master: OwnedFd,
+}
+
+/// Builds it, owned by `base` (the host's uid of the guest's root; 0 in classic mode).
+pub fn build(base: u32) -> Result<Dev> {
+    let dev = tmpfs(&[(c"size", "64k"), (c"nr_inodes", "256"), (c"mode", "0755")], base, NOSUID | NOEXEC)?;
+    populate(dev.as_fd(), base)?;
+    let shm = tmpfs(&[(c"mode", "1777"), (c"nr_inodes", "65536")], base, NOSUID | NODEV)?;
+    let pts = devpts(base)?;
+    let (master, number) = new_terminal(pts.as_fd(), base)?;
+    let name = CString::new(number.to_string()).unwrap_or_default();
+    let console = mount::clone_tree(pts.as_fd(), &name, false).step(|| "take the console's terminal".to_owned())?;
+    Ok(Dev { dev, pts, shm, console, master })
+}
+
+/// A new pseudo terminal of a guest's devpts instance, its slave owned by the guest's root: the master and the number.
+pub fn new_terminal(pts: BorrowedFd<'_>, base: u32) -> Result<(OwnedFd, u32)> {
+    let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let master = openat(pts, "ptmx", flags, Mode::empty()).step(|| "open the guest's ptmx".to_owned())?;
+    let number = tty::unlock_slave(master.as_fd()).step(|| "unlock a terminal of the guest".to_owned())?;
+    let (uid, gid) = (Uid::from_raw(base), Gid::from_raw(base + TTY_GROUP));
+    fchownat(pts, number.to_string().as_str(), Some(uid), Some(gid), nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW)
+        .step(|| format!("give terminal {number} to the guest"))?;
+    Ok((master, number))
+}
+
+/// An empty tmpfs that belongs to `base`.
+pub(crate) fn tmpfs(options: &[(&std::ffi::CStr, &str)], base: u32, attributes: u64) -> Result<OwnedFd> {
+    let owner = base.to_string();
+    let mut all = options.to_vec();
+    all.extend([(c"uid", owner.as_str()), (c"gid", owner.as_str())]);
+    filesystem(c"tmpfs", &all, attributes)
+}
+
+fn devpts(base: u32) -> Result<OwnedFd> {
+    let group = (base + TTY_GROUP).to_string();
+    let options =
+        [(c"gid", group.as_str()), (c"mode", "0620"), (c"ptmxmode", "0666"), (c"max", MAX_PTYS)];
+    filesystem(c"devpts", &options, NOSUID | NOEXEC)
+}
+
+/// A new file system with text options.
+pub(crate) fn filesystem(
+    kind: &std::ffi::CStr,
+    options: &[(&std::ffi::CStr, &str)],
+    attributes: u64,
+) -> Result<OwnedFd> {
+    let values: Vec<CString> = options.iter().map(|(_, v)| CString::new(*v).unwrap_or_default()).collect();
+    let pairs: Vec<_> = options.iter().zip(&values).map(|((key, _), value)| (*key, Some(value.as_c_str()))).collect();
+    mount::new_filesystem(kind, &pairs, attributes).step(|| format!("make a new {}", kind.to_string_lossy()))
+}
+
+fn populate(dev: BorrowedFd<'_>, base: u32) -> Result<()> {
+    for node in dev::NODES {
+        let (device, mode) = (makedev(node.major.into(), node.minor.into()), Mode::from_bits_truncate(node.mode));
+        mknodat(dev, node.name, SFlag::S_IFCHR, mode, device).step(|| format!("make /dev/{}", node.name))?;
+        own(dev, node.name, base)?;
+        fchmodat(dev, node.name, mode, FchmodatFlags::FollowSymlink)
+            .step(|| format!("set the mode of /dev/{}", node.name))?;
+    }
+    mknodat(dev, "console", SFlag::S_IFREG, Mode::from_bits_truncate(0o600), 0)
+        .step(|| "make /dev/console".to_owned())?;
+    for directory in ["pts", "shm", "mqueue"] {
+        mkdirat(dev, directory, Mode::from_bits_truncate(0o755)).step(|| format!("make /dev/{directory}"))?;
+        own(dev, directory, base)?;
+    }
+    for (name, target) in dev::LINKS {
+        symlinkat(*target, dev, *name).step(|| format!("link /dev/{name}"))?;
+        own(dev, name, base)?;
+    }
+    Ok(())
+}
+
+fn own(dev: BorrowedFd<'_>, name: &str, base: u32) -> Result<()> {
+    let (uid, gid) = (Uid::from_raw(base), Gid::from_raw(base));
+    fchownat(dev, name, Some(uid), Some(gid), nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW)
+        .step(|| format!("own /dev/{name}"))
+}

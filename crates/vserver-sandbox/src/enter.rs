@@ -1,0 +1,168 @@
+//! Putting a command into a running guest.
+//!
+//! The supervisor forks an intermediate process that is never visible in the guest: it joins the cgroups and all
+//! namespaces and gives up every privilege that the guest's first process does not have. Only then does it fork the
+//! process that enters the PID namespace, where the guest could attack it. Both have the supervisor as their parent.
+//! Threat model: X01–X04.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sched::{CloneFlags, setns};
+use nix::sys::stat::Mode;
+use nix::unistd::{chdir, dup2_stderr, dup2_stdin, dup2_stdout, execve, setsid, write};
+use vserver_sys::process::{self, Forked, SingleThreaded};
+use vserver_sys::{fd, tty};
+
+use crate::blueprint::Confinement;
+use crate::confine::{Identity, become_user, confine};
+use crate::error::{Error, Result, Step};
+use crate::passwd;
+
+/// The guest that is entered.
+#[derive(Debug)]
+pub struct Target<'a> {
+    /// Its first process.
+    pub init: BorrowedFd<'a>,
+    /// `cgroup.procs` files to write "0" into.
+    pub join: &'a [OwnedFd],
+    /// What its processes are held to.
+    pub confinement: &'a Confinement,
+    /// Whether it has a time namespace of its own.
+    pub virt_uptime: bool,
+}
+
+/// What is executed there.
+#[derive(Debug)]
+pub struct Job {
+    /// Program, searched in `PATH` of `env`, and its arguments.
+    pub argv: Vec<String>,
+    /// The whole environment, `NAME=VALUE`.
+    pub env: Vec<String>,
+    /// A user of the guest by name or number; `None` is root.
+    pub user: Option<String>,
+    /// Standard input, output and error; `None` is the guest's `/dev/null`.
+    pub stdio: [Option<OwnedFd>; 3],
+    /// The slave of a terminal of the guest, which then is the controlling one and all three of the above.
+    pub terminal: Option<OwnedFd>,
+}
+
+/// Forks and returns at once with the intermediate's pid. On `report` come four bytes, the pid of the command in the
+/// host's numbers, and then either end of file, when it was executed, or a sentence that says why not.
+pub fn enter(token: SingleThreaded, target: &Target<'_>, job: &Job, report: OwnedFd) -> Result<i32> {
+    match process::fork(token, 0).step(|| "fork".to_owned())? {
+        Forked::Parent(pid) => Ok(pid),
+        Forked::Child => {
+            let mut report = File::from(report);
+            let result = intermediate(token, target, &mut report).and_then(|()| command(target, job));
+            if let Err(error) = result {
+                let _ = report.write_all(error.line().as_bytes());
+            }
+            process::exit_now(255)
+        }
+    }
+}
+
+/// Returns in the process that the guest can see.
+fn intermediate(token: SingleThreaded, target: &Target<'_>, report: &mut File) -> Result<()> {
+    for file in target.join {
+        write(file.as_fd(), b"0").step(|| "join the guest's cgroup".to_owned())?;
+    }
+    setns(target.init, namespaces(target)).step(|| "join the guest's namespaces".to_owned())?;
+    chdir("/").step(|| "enter the guest's root directory".to_owned())?;
+    confine(target.confinement)?;
+    match process::fork(token, process::PARENT).step(|| "fork into the guest".to_owned())? {
+        Forked::Child => Ok(()),
+        Forked::Parent(pid) => {
+            let told = report.write_all(&pid.to_ne_bytes());
+            process::exit_now(i32::from(told.is_err()))
+        }
+    }
+}
+
+fn namespaces(target: &Target<'_>) -> CloneFlags {
+    let mut flags = process::NEWNS | process::NEWUTS | process::NEWIPC | process::NEWCGROUP | process::NEWPID;
+    if target.confinement.userns {
+        flags |= process::NEWUSER;
+    }
+    if target.virt_uptime {
+        flags |= process::NEWTIME;
+    }
+    CloneFlags::from_bits_retain(flags as i32)
+}
+
+fn command(target: &Target<'_>, job: &Job) -> Result<()> {
+    setsid().step(|| "begin a session".to_owned())?;
+    place_stdio(job)?;
+    let identity = job.user.as_deref().map_or(Ok(Identity::Root), passwd::look_up)?;
+    become_user(target.confinement, &identity)?;
+    process::default_signals().step(|| "reset the signals".to_owned())?;
+    fd::cloexec_from(3).step(|| "close what is inherited".to_owned())?;
+    execute(job)
+}
+
+fn place_stdio(job: &Job) -> Result<()> {
+    let null = || {
+        let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+        open("/dev/null", flags, Mode::empty()).step(|| "open the guest's /dev/null".to_owned())
+    };
+    if let Some(terminal) = &job.terminal {
+        tty::make_controlling(terminal.as_fd()).step(|| "take the terminal".to_owned())?;
+    }
+    let pick = |index: usize| match (&job.terminal, &job.stdio[index]) {
+        (Some(terminal), _) => terminal.try_clone().step(|| "copy a descriptor".to_owned()),
+        (None, Some(fd)) => fd.try_clone().step(|| "copy a descriptor".to_owned()),
+        (None, None) => null(),
+    };
+    let (input, output, errors) = (pick(0)?, pick(1)?, pick(2)?);
+    dup2_stdin(input)
+        .and_then(|()| dup2_stdout(output))
+        .and_then(|()| dup2_stderr(errors))
+        .step(|| "place standard input, output and error".to_owned())
+}
+
+/// As execvp(3) does, with the PATH of the job's environment.
+fn execute(job: &Job) -> Result<()> {
+    let strings = |list: &[String]| -> Vec<CString> {
+        list.iter().filter_map(|text| CString::new(text.as_str()).ok()).collect()
+    };
+    let (argv, env) = (strings(&job.argv), strings(&job.env));
+    let name = job.argv.first().cloned().unwrap_or_default();
+    let mut answer = Errno::ENOENT;
+    for candidate in candidates(&name, &job.env) {
+        let Ok(path) = CString::new(candidate) else {
+            continue;
+        };
+        match execve(&path, &argv, &env) {
+            Ok(never) => match never {},
+            Err(Errno::ENOENT | Errno::ENOTDIR) => {}
+            Err(errno) => answer = errno,
+        }
+    }
+    // The words that scripts know. Source: util-vserver, `behaviours.md` §5.1.
+    Err(Error::Child { report: format!("vcontext: execvp(\"{name}\"): {}", answer.desc()) })
+}
+
+fn candidates(name: &str, env: &[String]) -> Vec<String> {
+    if name.contains('/') {
+        return vec![name.to_owned()];
+    }
+    let path = env.iter().find_map(|pair| pair.strip_prefix("PATH=")).unwrap_or("/bin:/usr/bin:/sbin:/usr/sbin");
+    path.split(':').map(|dir| if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::candidates;
+
+    #[test]
+    fn a_name_with_a_slash_is_not_searched() {
+        assert_eq!(candidates("./x", &["PATH=/a:/b".to_owned()]), ["./x"]);
+        assert_eq!(candidates("x", &["PATH=/a:/b".to_owned()]), ["/a/x", "/b/x"]);
+        assert_eq!(candidates("x", &[]).first().map(String::as_str), Some("/bin/x"));
+    }
+}

@@ -1,0 +1,111 @@
+//! The guest's first process, from its birth to its program.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use nix::fcntl::AtFlags;
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
+use nix::unistd::{chdir, dup2_stderr, dup2_stdin, dup2_stdout, execveat, sethostname, setsid};
+use vserver_sys::{fd, mount, process, tty};
+
+use crate::beneath;
+use crate::blueprint::{Blueprint, Entry};
+use crate::confine::{Identity, become_user, confine};
+use crate::dev;
+use crate::error::{Error, Result, Step};
+
+/// Waits until the mounts are made, takes its own copy of them, gives up all that a guest may not have, and executes the
+/// first program. Returns only to say what failed.
+pub fn live(blueprint: &Blueprint, console: BorrowedFd<'_>, ready: OwnedFd) -> Result<std::convert::Infallible> {
+    wait_for_mounts(ready)?;
+    unshare(CloneFlags::CLONE_NEWNS).step(|| "copy the mount namespace".to_owned())?;
+    mount_own(blueprint)?;
+    set_names(blueprint)?;
+    take_console(console)?;
+    chdir("/").step(|| "enter the root directory".to_owned())?;
+    let (image, number) = keep_descriptors(&blueprint.entry)?;
+    confine(&blueprint.confinement)?;
+    become_user(&blueprint.confinement, &Identity::Root)?;
+    // Last, because every change of credentials clears it: with its supervisor gone a guest does not go on.
+    set_pdeathsig(Signal::SIGKILL).step(|| "ask to die with the supervisor".to_owned())?;
+    process::default_signals().step(|| "reset the signals".to_owned())?;
+    fd::cloexec_from(number).step(|| "close what is inherited".to_owned())?;
+    execute(&blueprint.entry, image)
+}
+
+/// A byte means that all is mounted; end of file that the maker gave up or died, and that nothing may run.
+fn wait_for_mounts(ready: OwnedFd) -> Result<()> {
+    let mut byte = [0];
+    match File::from(ready).read(&mut byte) {
+        Ok(1) => Ok(()),
+        Ok(_) => process::exit_now(1),
+        Err(source) => Err(Error::Step { step: "wait for the mounts".to_owned(), source }),
+    }
+}
+
+/// File systems that belong to namespaces of the guest's own and that its root may therefore mount by itself.
+fn mount_own(blueprint: &Blueprint) -> Result<()> {
+    let root = beneath::own_root()?;
+    let attributes = mount::NOSUID | mount::NODEV | mount::NOEXEC;
+    let mqueue = dev::filesystem(c"mqueue", &[], attributes)?;
+    let target = beneath::target(&root, "dev/mqueue")?;
+    mount::attach(mqueue.as_fd(), target.as_fd()).step(|| "mount /dev/mqueue".to_owned())?;
+    if blueprint.cgroupfs {
+        let cgroups = dev::filesystem(c"cgroup2", &[], attributes)?;
+        let target = beneath::target(&root, "sys/fs/cgroup")?;
+        mount::attach(cgroups.as_fd(), target.as_fd()).step(|| "mount /sys/fs/cgroup".to_owned())?;
+    }
+    Ok(())
+}
+
+fn set_names(blueprint: &Blueprint) -> Result<()> {
+    if let Some(name) = &blueprint.hostname {
+        sethostname(name).step(|| format!("set the host name to '{name}'"))?;
+    }
+    if let Some(name) = &blueprint.domainname {
+        process::set_domain_name(name).step(|| format!("set the domain name to '{name}'"))?;
+    }
+    Ok(())
+}
+
+fn take_console(console: BorrowedFd<'_>) -> Result<()> {
+    setsid().step(|| "begin a session".to_owned())?;
+    tty::make_controlling(console).step(|| "take the console".to_owned())?;
+    dup2_stdin(console)
+        .and_then(|()| dup2_stdout(console))
+        .and_then(|()| dup2_stderr(console))
+        .step(|| "use the console".to_owned())
+}
+
+/// Puts the report descriptor, if there is one, at 3. Returns the image and the first number to be closed.
+fn keep_descriptors(entry: &Entry) -> Result<(Option<OwnedFd>, i32)> {
+    let copy = |fd: &OwnedFd| fd.try_clone().step(|| "copy a descriptor".to_owned());
+    let mut image = entry.image.as_ref().map(copy).transpose()?;
+    let Some(report) = &entry.report else {
+        return Ok((image, 3));
+    };
+    // Number 3 may be taken by the image: move that one out of the way before the report is put there.
+    while image.as_ref().is_some_and(|image| image.as_raw_fd() == 3) {
+        image = image.as_ref().map(copy).transpose()?;
+    }
+    fd::place(report.as_fd(), 3).step(|| "place the report descriptor".to_owned())?;
+    Ok((image, 4))
+}
+
+fn execute(entry: &Entry, image: Option<OwnedFd>) -> Result<std::convert::Infallible> {
+    let strings = |list: &[String]| -> Vec<CString> {
+        list.iter().filter_map(|text| CString::new(text.as_str()).ok()).collect()
+    };
+    let (argv, env) = (strings(&entry.argv), strings(&entry.env));
+    let name = entry.argv.first().cloned().unwrap_or_default();
+    let path = CString::new(name.as_str()).unwrap_or_default();
+    match image {
+        Some(image) => execveat(image.as_fd(), c"", &argv, &env, AtFlags::AT_EMPTY_PATH),
+        None => execveat(nix::fcntl::AT_FDCWD, &path, &argv, &env, AtFlags::empty()),
+    }
+    .step(|| format!("execute {name} in the guest"))
+}

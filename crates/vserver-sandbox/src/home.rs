@@ -1,0 +1,46 @@
+//! Where the builder of a guest came from, so that it can go back: it lives on as the guest's supervisor, on the host.
+
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::fcntl::{OFlag, open};
+use nix::sched::{CloneFlags, setns};
+use nix::sys::stat::Mode;
+
+use crate::error::{Result, Step};
+
+/// The host's mount and PID namespace and its procfs.
+#[derive(Debug)]
+pub struct Home {
+    mounts: OwnedFd,
+    pids: OwnedFd,
+    proc: OwnedFd,
+}
+
+impl Home {
+    /// Opens what will be out of reach behind the pivot barrier.
+    pub fn remember() -> Result<Self> {
+        let namespace = |name: &str| {
+            let path = format!("/proc/self/ns/{name}");
+            File::open(&path).map(OwnedFd::from).step(|| format!("open {path}"))
+        };
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let proc = open("/proc", flags, Mode::empty()).step(|| "open /proc".to_owned())?;
+        Ok(Self { mounts: namespace("mnt")?, pids: namespace("pid")?, proc })
+    }
+
+    /// The host's procfs.
+    pub fn proc(&self) -> BorrowedFd<'_> {
+        self.proc.as_fd()
+    }
+
+    /// Children are born on the host again.
+    pub fn children_at_home(&self) -> Result<()> {
+        setns(&self.pids, CloneFlags::CLONE_NEWPID).step(|| "return to the host's PID namespace".to_owned())
+    }
+
+    /// The host's tree is the root again.
+    pub fn go(&self) -> Result<()> {
+        setns(&self.mounts, CloneFlags::CLONE_NEWNS).step(|| "return to the host's mount namespace".to_owned())
+    }
+}

@@ -1,0 +1,100 @@
+//! The guest's `/proc`: a procfs of its own PID namespace in which everything that is not listed is masked, made by a
+//! helper that still has the host's rights, so that the guest's copy of these mounts is locked.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::dir::Dir;
+use nix::fcntl::OFlag;
+use nix::sys::stat::{Mode, SFlag, fstatat, mkdirat, mknodat};
+use vserver_sys::mount::{self, NODEV, NOEXEC, NOSUID, RDONLY};
+
+use crate::beneath;
+use crate::dev;
+use crate::error::{Result, Step};
+use crate::policy::proc::{self, Treatment};
+
+/// Mounts and masks `/proc`. The caller is in the guest's PID namespace, in the mount namespace of `pivot`, and has the
+/// host's rights. `classic` guests share the host's uid 0, so every entry that all procfs instances share becomes
+/// read-only for them: its mode and owner would change on the host too.
+pub fn mount(classic: bool) -> Result<()> {
+    let root = beneath::own_root()?;
+    let procfs = dev::filesystem(c"proc", &[], NOSUID | NODEV | NOEXEC)?;
+    mount::attach(procfs.as_fd(), beneath::target(&root, "proc")?.as_fd()).step(|| "mount /proc".to_owned())?;
+    let blank = Blank::make()?;
+    let root = procfs.as_fd();
+    for name in global_entries(root)? {
+        match proc::treatment(&name, classic) {
+            Treatment::Plain => {}
+            Treatment::ReadOnly => read_only(root, &name)?,
+            Treatment::Masked => blank.cover(root, &name)?,
+        }
+    }
+    for path in proc::writable(classic) {
+        writable_again(root, path)?;
+    }
+    Ok(())
+}
+
+/// Names of `/proc` that are the same for every procfs: all but the processes and what leads to them.
+fn global_entries(procfs: BorrowedFd<'_>) -> Result<Vec<String>> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let mut directory = Dir::openat(procfs, ".", flags, Mode::empty()).step(|| "read /proc".to_owned())?;
+    let mut names = Vec::new();
+    for entry in directory.iter() {
+        let entry = entry.step(|| "read /proc".to_owned())?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let process = name.starts_with(|c: char| c.is_ascii_digit());
+        if !process && !name.starts_with('.') && !proc::leads_to_processes(&name) {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+fn read_only(procfs: BorrowedFd<'_>, name: &str) -> Result<()> {
+    let path = CString::new(name).unwrap_or_default();
+    let copy = mount::clone_tree(procfs, &path, true).step(|| format!("copy the mount of /proc/{name}"))?;
+    mount::set_attributes(copy.as_fd(), RDONLY | NOSUID | NODEV | NOEXEC, 0, true)
+        .step(|| format!("make /proc/{name} read-only"))?;
+    mount::attach(copy.as_fd(), beneath::target(procfs, name)?.as_fd()).step(|| format!("mount on /proc/{name}"))
+}
+
+/// Lays a writable mount of one file over its read-only one. A file that this kernel lacks is left out.
+fn writable_again(procfs: BorrowedFd<'_>, path: &str) -> Result<()> {
+    let Ok(target) = beneath::target(procfs, path) else {
+        return Ok(());
+    };
+    let copy = mount::clone_tree(target.as_fd(), c"", false).step(|| format!("copy the mount of /proc/{path}"))?;
+    mount::set_attributes(copy.as_fd(), NOSUID | NODEV | NOEXEC, RDONLY, false)
+        .step(|| format!("make /proc/{path} writable"))?;
+    mount::attach(copy.as_fd(), target.as_fd()).step(|| format!("mount on /proc/{path}"))
+}
+
+/// An unreadable file and an empty directory of our own: masking with the guest's `/dev/null` would let the guest choose.
+struct Blank {
+    store: OwnedFd,
+}
+
+impl Blank {
+    fn make() -> Result<Self> {
+        let options = [(c"size", "4k"), (c"nr_inodes", "4"), (c"mode", "0555")];
+        let store = dev::tmpfs(&options, 0, NOSUID | NODEV | NOEXEC)?;
+        mknodat(store.as_fd(), "file", SFlag::S_IFREG, Mode::empty(), 0).step(|| "make a blank file".to_owned())?;
+        mkdirat(store.as_fd(), "dir", Mode::from_bits_truncate(0o555)).step(|| "make a blank directory".to_owned())?;
+        mount::set_attributes(store.as_fd(), RDONLY, 0, false).step(|| "make the blanks read-only".to_owned())?;
+        Ok(Self { store })
+    }
+
+    fn cover(&self, procfs: BorrowedFd<'_>, name: &str) -> Result<()> {
+        let flags = nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW;
+        let stat = fstatat(procfs, name, flags).step(|| format!("look at /proc/{name}"))?;
+        let kind = SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits());
+        if kind == SFlag::S_IFLNK {
+            return Ok(());
+        }
+        let blank = if kind == SFlag::S_IFDIR { c"dir" } else { c"file" };
+        let copy = mount::clone_tree(self.store.as_fd(), blank, false).step(|| "copy a blank".to_owned())?;
+        mount::attach(copy.as_fd(), beneath::target(procfs, name)?.as_fd()).step(|| format!("mask /proc/{name}"))
+    }
+}

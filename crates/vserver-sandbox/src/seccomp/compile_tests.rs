@@ -1,0 +1,233 @@
+//! Runs the compiled filters in a small interpreter of classic BPF and compares every answer with the policy.
+
+use super::super::{SeccompMode, numbers, programs};
+use super::*;
+
+const X86_64: u32 = 0xc000_003e;
+const AARCH64: u32 = 0xc000_00b7;
+const I386: u32 = 0x4000_0003;
+const ARM: u32 = 0x4000_0028;
+const OURS: u32 = if cfg!(target_arch = "x86_64") { X86_64 } else { AARCH64 };
+const X32: u32 = 0x4000_0000;
+
+const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
+const EPERM: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
+const ENOSYS: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
+const NO_FAMILY: u32 = libc::SECCOMP_RET_ERRNO | libc::EAFNOSUPPORT as u32;
+const NO_PROTOCOL: u32 = libc::SECCOMP_RET_ERRNO | libc::EPROTONOSUPPORT as u32;
+
+const CLASSIC: SeccompMode = SeccompMode { userns: false, nesting: false, netns: false };
+const USER: SeccompMode = SeccompMode { userns: true, nesting: false, netns: false };
+const NESTING: SeccompMode = SeccompMode { userns: true, nesting: true, netns: false };
+const OWN_NET: SeccompMode = SeccompMode { userns: true, nesting: false, netns: true };
+
+/// `struct seccomp_data` as words: number, architecture, instruction pointer, six arguments.
+fn data(number: u32, arch: u32, args: &[u64]) -> [u32; 16] {
+    let mut words = [0; 16];
+    (words[0], words[1]) = (number, arch);
+    for (i, arg) in args.iter().enumerate() {
+        words[4 + 2 * i] = *arg as u32;
+        words[5 + 2 * i] = (*arg >> 32) as u32;
+    }
+    words
+}
+
+/// The instructions that the compiler uses; anything else is a failure of the test.
+fn run(program: &Program, data: &[u32; 16]) -> u32 {
+    let (mut pc, mut acc) = (0, 0_u32);
+    loop {
+        let i = program.instructions[pc];
+        let taken = |yes: bool| usize::from(if yes { i.jt } else { i.jf });
+        pc += 1;
+        match i.code {
+            0x20 => acc = data[usize::try_from(i.k).unwrap() / 4],
+            0x54 => acc &= i.k,
+            0x05 => pc += usize::try_from(i.k).unwrap(),
+            0x15 => pc += taken(acc == i.k),
+            0x25 => pc += taken(acc > i.k),
+            0x35 => pc += taken(acc >= i.k),
+            0x06 => return i.k,
+            code => panic!("instruction {code:#x}"),
+        }
+    }
+}
+
+/// What the kernel does with a stack: `seccomp_run_filters()`, newest first, the lowest action wins.
+fn judge(stack: &[Program], data: &[u32; 16]) -> u32 {
+    let severity = |answer: u32| (answer & libc::SECCOMP_RET_ACTION_FULL) as i32;
+    let newest_first = stack.iter().rev().map(|program| run(program, data));
+    newest_first.reduce(|best, next| if severity(next) < severity(best) { next } else { best }).unwrap()
+}
+
+fn ask(mode: SeccompMode, name: &str, args: &[u64]) -> u32 {
+    let number = u32::try_from(numbers::number(name).unwrap()).unwrap();
+    judge(&programs(mode).unwrap(), &data(number, OURS, args))
+}
+
+#[test]
+fn every_number_gets_the_policys_answer_in_every_mode() {
+    for mode in [CLASSIC, USER, NESTING, OWN_NET] {
+        let (stack, policy) = (programs(mode).unwrap(), Resolved::new(mode).unwrap());
+        for number in 0..600_u32 {
+            let by_argument = policy.refusals.iter().any(|refusal| refusal.number == i64::from(number));
+            let expected = match policy.verdicts.get(&i64::from(number)) {
+                None => ENOSYS,
+                Some(Verdict::Allow) if by_argument => continue,
+                Some(Verdict::Allow) => ALLOW,
+                Some(Verdict::Refuse(errno)) => libc::SECCOMP_RET_ERRNO | errno,
+            };
+            assert_eq!(judge(&stack, &data(number, OURS, &[])), expected, "call {number} in {mode:?}");
+        }
+    }
+}
+
+#[test]
+fn k27_no_call_by_another_door() {
+    for mode in [CLASSIC, NESTING] {
+        let stack = programs(mode).unwrap();
+        for number in 0..600 {
+            for arch in [I386, ARM, if OURS == X86_64 { AARCH64 } else { X86_64 }] {
+                assert_eq!(judge(&stack, &data(number, arch, &[])), ENOSYS, "call {number} of {arch:#x}");
+            }
+            assert_eq!(judge(&stack, &data(number | X32, OURS, &[])), ENOSYS, "x32 call {number}");
+        }
+        assert_eq!(judge(&stack, &data(u32::MAX, OURS, &[])), ENOSYS);
+    }
+}
+
+#[test]
+fn never_means_in_no_mode() {
+    let calls = [
+        "open_by_handle_at", "kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module", "swapon",
+        "swapoff", "acct", "bpf", "perf_event_open", "syslog", "clock_settime", "settimeofday", "name_to_handle_at",
+        "pidfd_getfd", "kcmp", "quotactl", "fanotify_init",
+    ];
+    for mode in [CLASSIC, USER, NESTING, OWN_NET] {
+        for call in calls {
+            assert_eq!(ask(mode, call, &[]), EPERM, "{call} in {mode:?}");
+        }
+        for call in ["io_uring_setup", "userfaultfd"] {
+            assert_eq!(ask(mode, call, &[]), ENOSYS, "{call} in {mode:?}");
+        }
+    }
+}
+
+#[test]
+fn e11_k24_k32_namespaces_and_mounts_need_nesting() {
+    for flag in [0x80, 0x2_0000, 0x200_0000, 0x400_0000, 0x800_0000, 0x1000_0000, 0x2000_0000, 0x4000_0000_u64] {
+        for mode in [CLASSIC, USER] {
+            assert_eq!(ask(mode, "unshare", &[flag | 0x400]), EPERM, "{flag:#x}");
+            let expected = if flag == 0x80 { ALLOW } else { EPERM };
+            assert_eq!(ask(mode, "clone", &[flag | 17]), expected, "{flag:#x}");
+        }
+        assert_eq!(ask(NESTING, "unshare", &[flag]), ALLOW);
+        assert_eq!(ask(NESTING, "clone", &[flag | 17]), ALLOW);
+    }
+    // A thread, a vfork, and unsharing the descriptor table.
+    assert_eq!(ask(CLASSIC, "clone", &[0x003d_0f00]), ALLOW);
+    assert_eq!(ask(CLASSIC, "clone", &[0x4111]), ALLOW);
+    assert_eq!(ask(CLASSIC, "unshare", &[0x400]), ALLOW);
+    for (call, answer) in [("setns", EPERM), ("mount", EPERM), ("umount2", EPERM), ("pivot_root", EPERM), ("clone3", ENOSYS)] {
+        assert_eq!(ask(USER, call, &[]), answer, "{call}");
+        assert_eq!(ask(NESTING, call, &[]), ALLOW, "{call}");
+    }
+    for call in ["fsopen", "fsmount", "open_tree", "move_mount", "mount_setattr", "open_tree_attr"] {
+        assert_eq!(ask(USER, call, &[]), ENOSYS, "{call}");
+        assert_eq!(ask(NESTING, call, &[]), ALLOW, "{call}");
+    }
+}
+
+#[test]
+fn k15_keyrings_only_in_a_user_namespace() {
+    for call in ["add_key", "keyctl", "request_key"] {
+        assert_eq!(ask(CLASSIC, call, &[]), ENOSYS);
+        assert_eq!(ask(USER, call, &[]), ALLOW);
+    }
+}
+
+#[test]
+fn k19_to_k23_families() {
+    for mode in [CLASSIC, USER, NESTING, OWN_NET] {
+        for family in 0..64 {
+            let expected = if [1, 2, 10, 16].contains(&family) { ALLOW } else { NO_FAMILY };
+            assert_eq!(ask(mode, "socket", &[family, 3, 0]), expected, "family {family} in {mode:?}");
+            let expected = if family == 1 { ALLOW } else { NO_FAMILY };
+            assert_eq!(ask(mode, "socketpair", &[family, 1, 0]), expected);
+        }
+        // The kernel takes an int: what stands above it must not make a difference.
+        assert_eq!(ask(mode, "socket", &[1 << 32 | 40, 1, 0]), NO_FAMILY);
+        assert_eq!(ask(mode, "socket", &[1 << 32 | 2, 1, 0]), ALLOW);
+        assert_eq!(ask(mode, "socket", &[2, 10, 768]), NO_FAMILY, "SOCK_PACKET");
+        assert_eq!(ask(mode, "socket", &[2, 0o2_000_000 | 10, 768]), NO_FAMILY, "SOCK_PACKET with SOCK_CLOEXEC");
+    }
+}
+
+#[test]
+fn k28_k30_netlink() {
+    for protocol in 0..32 {
+        for (mode, allowed) in [(CLASSIC, &[0][..]), (USER, &[0]), (NESTING, &[0, 15]), (OWN_NET, &[0, 4, 15, 16])] {
+            let expected = if allowed.contains(&protocol) { ALLOW } else { NO_FAMILY };
+            assert_eq!(ask(mode, "socket", &[16, 3, protocol]), expected, "netlink {protocol} in {mode:?}");
+        }
+    }
+}
+
+#[test]
+fn n19_transports() {
+    const TCP: u64 = 6;
+    const UDP: u64 = 17;
+    for family in [2, 10] {
+        let ping = if family == 2 { 1 } else { 58 };
+        for (kind, protocols) in [(1, &[0, TCP][..]), (2, &[0, UDP, ping])] {
+            for protocol in 0..300 {
+                let expected = if protocols.contains(&protocol) { ALLOW } else { NO_PROTOCOL };
+                for flags in [0, 0o4000, 0o2_000_000] {
+                    let answer = ask(CLASSIC, "socket", &[family, kind | flags, protocol]);
+                    assert_eq!(answer, expected, "{family} {kind} {protocol}");
+                }
+            }
+        }
+        for kind in [4, 5, 6] {
+            assert_eq!(ask(CLASSIC, "socket", &[family, kind, 0]), NO_PROTOCOL);
+        }
+        assert_eq!(ask(CLASSIC, "socket", &[family, 3, 1]), ALLOW, "raw sockets are for CAP_NET_RAW to judge");
+    }
+}
+
+#[test]
+fn k26_personality() {
+    for persona in [0, 8, 0x2_0000, 0x2_0008, 0xffff_ffff] {
+        assert_eq!(ask(NESTING, "personality", &[persona]), ALLOW, "{persona:#x}");
+    }
+    for persona in [0x4_0000, 0x40_0000, 0x40_0008, 0x10_0000, 1] {
+        assert_eq!(ask(NESTING, "personality", &[persona]), EPERM, "{persona:#x}");
+    }
+}
+
+#[test]
+fn x08_typing_into_terminals() {
+    for request in [0x5412, 0x541c] {
+        assert_eq!(ask(NESTING, "ioctl", &[0, request]), EPERM);
+        assert_eq!(ask(NESTING, "ioctl", &[0, 1 << 32 | request]), EPERM);
+    }
+    assert_eq!(ask(CLASSIC, "ioctl", &[0, 0x5401]), ALLOW);
+}
+
+#[test]
+fn memory_of_others_is_not_moved() {
+    assert_eq!(ask(USER, "move_pages", &[1]), EPERM);
+    assert_eq!(ask(USER, "move_pages", &[0]), ALLOW);
+}
+
+#[test]
+fn no_filter_kills() {
+    for mode in [CLASSIC, USER, NESTING, OWN_NET] {
+        for program in programs(mode).unwrap() {
+            let returns = program.instructions.iter().filter(|i| i.code == 0x06);
+            assert!(returns.map(|i| i.k & libc::SECCOMP_RET_ACTION_FULL).all(|action| {
+                action == libc::SECCOMP_RET_ALLOW || action == libc::SECCOMP_RET_ERRNO
+            }));
+            assert!(program.instructions.len() < 4096);
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! From the policy files to one verdict per call for one mode.
+
+use std::collections::BTreeMap;
+
+use oci_spec::runtime::{LinuxSeccompAction, LinuxSeccompArg, LinuxSyscall};
+use serde::Deserialize;
+
+use super::{Error, SeccompMode, numbers};
+
+/// The policy: calls as a whole that are allowed, that are refused, and that are refused by argument.
+const FILES: [&str; 3] = [
+    include_str!("policy/allowed.json"),
+    include_str!("policy/refused.json"),
+    include_str!("policy/arguments.json"),
+];
+
+/// What a guest's configuration can switch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Switch {
+    Userns,
+    Nesting,
+    Netns,
+}
+
+impl Switch {
+    fn is_on(self, mode: SeccompMode) -> bool {
+        match self {
+            Switch::Userns => mode.userns,
+            Switch::Nesting => mode.nests(),
+            Switch::Netns => mode.netns,
+        }
+    }
+}
+
+/// One entry of a policy file.
+#[derive(Debug, Deserialize)]
+struct Entry {
+    /// Why. An entry without a reason does not parse.
+    comment: String,
+    /// The entry counts only if all of these are on.
+    #[serde(default)]
+    when: Vec<Switch>,
+    /// Any of these lifts the refusal.
+    #[serde(default)]
+    unless: Vec<Switch>,
+    /// What is refused or allowed.
+    #[serde(flatten)]
+    rule: LinuxSyscall,
+}
+
+/// The answer to a call whatever its arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Allow,
+    Refuse(u32),
+}
+
+/// A refusal of a call with certain arguments: all conditions hold.
+#[derive(Clone, Debug)]
+pub(super) struct Refusal {
+    pub(super) number: i64,
+    pub(super) errno: u32,
+    pub(super) conditions: Vec<LinuxSeccompArg>,
+}
+
+/// The policy of one mode, by call number.
+#[derive(Debug, Default)]
+pub(super) struct Resolved {
+    pub(super) verdicts: BTreeMap<i64, Verdict>,
+    pub(super) refusals: Vec<Refusal>,
+}
+
+impl Resolved {
+    /// Parses the built-in files and picks what counts in `mode`.
+    pub(super) fn new(mode: SeccompMode) -> Result<Self, Error> {
+        let mut resolved = Self::default();
+        for file in FILES {
+            let entries: Vec<Entry> = serde_json::from_str(file).map_err(|source| Error::Parse { source })?;
+            for entry in &entries {
+                resolved.add(entry, mode)?;
+            }
+        }
+        match resolved.refusals.iter().find(|r| resolved.verdicts.get(&r.number) != Some(&Verdict::Allow)) {
+            Some(r) => fault(format!("call {} is refused by argument but not allowed", r.number)),
+            None => Ok(resolved),
+        }
+    }
+
+    fn add(&mut self, entry: &Entry, mode: SeccompMode) -> Result<(), Error> {
+        if entry.comment.trim().is_empty() {
+            return fault(format!("no reason given for {:?}", entry.rule.names()));
+        }
+        let lifted = entry.unless.iter().any(|switch| switch.is_on(mode));
+        let counts = entry.when.iter().all(|switch| switch.is_on(mode));
+        for name in entry.rule.names() {
+            // Names of other architectures are no fault; a test holds the names of x86_64.
+            let Some(number) = numbers::number(name) else { continue };
+            match (entry.rule.args(), verdict(&entry.rule)?) {
+                (None, _) if !counts => {}
+                (None, _) if lifted => self.decide(number, name, Verdict::Allow)?,
+                (None, verdict) => self.decide(number, name, verdict)?,
+                (Some(_), _) if lifted || !counts => {}
+                (Some(args), Verdict::Refuse(errno)) => {
+                    self.refusals.push(Refusal { number, errno, conditions: args.clone() });
+                }
+                (Some(_), Verdict::Allow) => return fault(format!("{name} is allowed by argument")),
+            }
+        }
+        Ok(())
+    }
+
+    fn decide(&mut self, number: i64, name: &str, verdict: Verdict) -> Result<(), Error> {
+        match self.verdicts.insert(number, verdict) {
+            None => Ok(()),
+            Some(_) => fault(format!("{name} is decided twice")),
+        }
+    }
+}
+
+fn verdict(rule: &LinuxSyscall) -> Result<Verdict, Error> {
+    match (rule.action(), rule.errno_ret()) {
+        (LinuxSeccompAction::ScmpActAllow, None) => Ok(Verdict::Allow),
+        (LinuxSeccompAction::ScmpActErrno, Some(errno)) => Ok(Verdict::Refuse(errno)),
+        (action, errno) => fault(format!("{:?} have the action {action:?} with {errno:?}", rule.names())),
+    }
+}
+
+fn fault<T>(fault: String) -> Result<T, Error> {
+    Err(Error::Policy { fault })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every combination of switches.
+    fn modes() -> impl Iterator<Item = SeccompMode> {
+        (0..8).map(|n| SeccompMode { userns: n & 1 > 0, nesting: n & 2 > 0, netns: n & 4 > 0 })
+    }
+
+    #[test]
+    fn every_known_call_is_decided_once_in_every_mode() {
+        for mode in modes() {
+            let resolved = Resolved::new(mode).unwrap();
+            for (name, number) in numbers::all() {
+                assert!(resolved.verdicts.contains_key(&number), "{name} is not in the policy ({mode:?})");
+            }
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn every_name_of_the_policy_is_a_call() {
+        for file in FILES {
+            let entries: Vec<Entry> = serde_json::from_str(file).unwrap();
+            for name in entries.iter().flat_map(|entry| entry.rule.names()) {
+                assert!(numbers::number(name).is_some(), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_misspelt_switch_does_not_parse() {
+        let text = r#"{"comment": "c", "unless": ["nestling"], "names": ["read"], "action": "SCMP_ACT_ALLOW"}"#;
+        assert!(serde_json::from_str::<Entry>(text).is_err());
+        assert!(serde_json::from_str::<Entry>(&text.replace("nestling", "nesting")).is_ok());
+        assert!(serde_json::from_str::<Entry>(&text.replace("comment", "remark")).is_err());
+    }
+
+    #[test]
+    fn nesting_needs_a_user_namespace() {
+        let (plain, nesting) = (SeccompMode::default(), SeccompMode { nesting: true, ..SeccompMode::default() });
+        assert_eq!(Resolved::new(plain).unwrap().verdicts, Resolved::new(nesting).unwrap().verdicts);
+        assert_eq!(nesting.unenforced().len(), 1);
+        assert!(plain.unenforced().is_empty());
+    }
+}

@@ -1,0 +1,137 @@
+//! Kinds of cgroup programs, the places they attach to, and the helpers that ours call, with the kernel that brought each.
+
+/// `enum bpf_prog_type`: what a program is given and may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum ProgType {
+    /// Sees each packet (`struct __sk_buff`); 4.10.
+    CgroupSkb = 8,
+    /// Sees a socket being made or just bound (`struct bpf_sock`); 4.10.
+    CgroupSock = 9,
+    /// Sees a device being opened or made (`struct bpf_cgroup_dev_ctx`); 4.15.
+    CgroupDevice = 15,
+    /// Sees and changes an address given by or to a program (`struct bpf_sock_addr`); 4.17.
+    CgroupSockAddr = 18,
+    /// Sees and changes a socket option (`struct bpf_sockopt`); 5.3.
+    CgroupSockopt = 25,
+}
+
+/// `enum bpf_attach_type`, those of cgroups that concern us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u32)]
+pub enum AttachType {
+    /// Packets to a socket of the cgroup; 4.10.
+    InetIngress = 0,
+    /// Packets from a socket of the cgroup; 4.10.
+    InetEgress = 1,
+    /// `socket(AF_INET or AF_INET6)`; 4.10.
+    InetSockCreate = 2,
+    /// Opening and making of device nodes; 4.15.
+    Device = 6,
+    /// `bind` of an `AF_INET` socket, before it happens; 4.17.
+    Inet4Bind = 8,
+    /// `bind` of an `AF_INET6` socket, before it happens; 4.17.
+    Inet6Bind = 9,
+    /// `connect` of an `AF_INET` socket; 4.17.
+    Inet4Connect = 10,
+    /// `connect` of an `AF_INET6` socket; 4.17.
+    Inet6Connect = 11,
+    /// After `bind` of an `AF_INET` socket; a refusal undoes it; 4.17.
+    Inet4PostBind = 12,
+    /// After `bind` of an `AF_INET6` socket; a refusal undoes it; 4.17.
+    Inet6PostBind = 13,
+    /// `sendto`/`sendmsg` of an unconnected `AF_INET` datagram; 4.18.
+    Udp4Sendmsg = 14,
+    /// `sendto`/`sendmsg` of an unconnected `AF_INET6` datagram; 4.18.
+    Udp6Sendmsg = 15,
+    /// The sender's address that `recvfrom`/`recvmsg` of `AF_INET` hands out; 5.2.
+    Udp4Recvmsg = 19,
+    /// The sender's address that `recvfrom`/`recvmsg` of `AF_INET6` hands out; 5.2.
+    Udp6Recvmsg = 20,
+    /// `getsockopt`; 5.3.
+    Getsockopt = 21,
+    /// `setsockopt`; 5.3.
+    Setsockopt = 22,
+    /// What `getpeername` and `accept` hand out for `AF_INET`; 5.8.
+    Inet4Getpeername = 29,
+    /// What `getpeername` and `accept` hand out for `AF_INET6`; 5.8.
+    Inet6Getpeername = 30,
+    /// What `getsockname` hands out for `AF_INET`; 5.8.
+    Inet4Getsockname = 31,
+    /// What `getsockname` hands out for `AF_INET6`; 5.8.
+    Inet6Getsockname = 32,
+}
+
+impl AttachType {
+    /// The kind of program that this place takes.
+    pub const fn prog_type(self) -> ProgType {
+        match self {
+            Self::InetIngress | Self::InetEgress => ProgType::CgroupSkb,
+            Self::InetSockCreate | Self::Inet4PostBind | Self::Inet6PostBind => ProgType::CgroupSock,
+            Self::Device => ProgType::CgroupDevice,
+            Self::Getsockopt | Self::Setsockopt => ProgType::CgroupSockopt,
+            Self::Inet4Bind
+            | Self::Inet6Bind
+            | Self::Inet4Connect
+            | Self::Inet6Connect
+            | Self::Udp4Sendmsg
+            | Self::Udp6Sendmsg
+            | Self::Udp4Recvmsg
+            | Self::Udp6Recvmsg
+            | Self::Inet4Getpeername
+            | Self::Inet6Getpeername
+            | Self::Inet4Getsockname
+            | Self::Inet6Getsockname => ProgType::CgroupSockAddr,
+        }
+    }
+
+    /// The name in `bpftool cgroup`, for messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::InetIngress => "cgroup_inet_ingress",
+            Self::InetEgress => "cgroup_inet_egress",
+            Self::InetSockCreate => "cgroup_inet_sock_create",
+            Self::Device => "cgroup_device",
+            Self::Inet4Bind => "cgroup_inet4_bind",
+            Self::Inet6Bind => "cgroup_inet6_bind",
+            Self::Inet4Connect => "cgroup_inet4_connect",
+            Self::Inet6Connect => "cgroup_inet6_connect",
+            Self::Inet4PostBind => "cgroup_inet4_post_bind",
+            Self::Inet6PostBind => "cgroup_inet6_post_bind",
+            Self::Udp4Sendmsg => "cgroup_udp4_sendmsg",
+            Self::Udp6Sendmsg => "cgroup_udp6_sendmsg",
+            Self::Udp4Recvmsg => "cgroup_udp4_recvmsg",
+            Self::Udp6Recvmsg => "cgroup_udp6_recvmsg",
+            Self::Getsockopt => "cgroup_getsockopt",
+            Self::Setsockopt => "cgroup_setsockopt",
+            Self::Inet4Getpeername => "cgroup_inet4_getpeername",
+            Self::Inet6Getpeername => "cgroup_inet6_getpeername",
+            Self::Inet4Getsockname => "cgroup_inet4_getsockname",
+            Self::Inet6Getsockname => "cgroup_inet6_getsockname",
+        }
+    }
+}
+
+/// Kernel functions that a program may call (`enum bpf_func_id`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum Helper {
+    /// `bpf_setsockopt(ctx, level, name, value, length)`; from bind and connect 5.8.
+    Setsockopt = 49,
+    /// `bpf_getsockopt(ctx, level, name, value, length)`; from bind and connect 5.8.
+    Getsockopt = 57,
+    /// `bpf_bind(ctx, sockaddr, length)` from a connect program: chooses the source address; 4.17.
+    Bind = 64,
+    /// `bpf_sk_lookup_tcp(ctx, tuple, length, netns, flags)`: the socket that would get a packet; 5.1 for addresses.
+    SkLookupTcp = 84,
+    /// `bpf_sk_lookup_udp(ctx, tuple, length, netns, flags)`; 5.1 for addresses.
+    SkLookupUdp = 85,
+    /// `bpf_sk_release(sock)`: due for every socket that a lookup found.
+    SkRelease = 86,
+    /// `bpf_skc_to_tcp6_sock(sock)`: the kernel's own structure, or null; 5.9, needs BTF of the kernel.
+    SkcToTcp6Sock = 136,
+    /// `bpf_skc_to_udp6_sock(sock)`: the kernel's own structure, or null; 5.9, needs BTF of the kernel.
+    SkcToUdp6Sock = 140,
+    /// `bpf_set_retval(retval)`: the errno of a refusal (otherwise `EPERM`); 5.18.
+    SetRetval = 187,
+}

@@ -1,0 +1,18 @@
+//! Cgroup BPF: instructions, a small assembler, and the `bpf(2)` commands that load, attach, detach and list programs.
+//!
+//! Programs are generated here at run time instead of being compiled from C beforehand: a guest's numbers are written
+//! into the code as constants, so no map, no BTF, no ELF loader and no compiler is needed, and a program is readable as
+//! data in a unit test. Attachment is to a cgroup directory of the v2 hierarchy without a link object, so it outlives
+//! the process that made it and ends with the directory.
+//!
+//! Source of numbers and layouts: `include/uapi/linux/bpf.h`, `Documentation/bpf/standardization/instruction-set.rst`.
+
+mod asm;
+mod call;
+mod insn;
+mod kinds;
+
+pub use asm::{AssembleError, Assembler, Label};
+pub use call::{AttachFlags, LoadError, prog_attach, prog_by_id, prog_detach, prog_load, prog_query, prog_replace};
+pub use insn::{Alu, Cond, Insn, Reg, Size};
+pub use kinds::{AttachType, Helper, ProgType};

@@ -1,0 +1,90 @@
+//! New processes, as copies of a single-threaded one.
+
+use std::io;
+
+use crate::check;
+
+/// Proof that this process has one thread, so that a forked copy finds no lock held by a thread that it lacks.
+#[derive(Clone, Copy, Debug)]
+pub struct SingleThreaded(());
+
+impl SingleThreaded {
+    /// Looks into `/proc/self/task`. Fails with `WouldBlock` when there are more threads.
+    pub fn prove() -> io::Result<Self> {
+        if std::fs::read_dir("/proc/self/task")?.count() == 1 {
+            return Ok(Self(()));
+        }
+        Err(io::Error::new(io::ErrorKind::WouldBlock, "this process has more than one thread"))
+    }
+
+    /// For a process that was forked from a proven one and has made no thread since.
+    pub fn inherited(self) -> Self {
+        self
+    }
+}
+
+/// Which side of a fork one is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forked {
+    /// The one that called; the child's pid as this PID namespace sees it.
+    Parent(i32),
+    /// The copy.
+    Child,
+}
+
+/// New mount namespace. The `CLONE_*` constants are `u64` here: libc declares some of them as `i32`, hence 0.
+pub const NEWNS: u64 = 0x0002_0000;
+/// New cgroup namespace.
+pub const NEWCGROUP: u64 = 0x0200_0000;
+/// New UTS namespace.
+pub const NEWUTS: u64 = 0x0400_0000;
+/// New IPC namespace.
+pub const NEWIPC: u64 = 0x0800_0000;
+/// New user namespace.
+pub const NEWUSER: u64 = 0x1000_0000;
+/// New PID namespace for the child.
+pub const NEWPID: u64 = 0x2000_0000;
+/// New network namespace.
+pub const NEWNET: u64 = 0x4000_0000;
+/// New time namespace (only for `unshare` and `setns`: its offsets are written before a child enters it). Linux 5.6.
+pub const NEWTIME: u64 = 0x80;
+/// The child is a sibling of the caller: its parent is the caller's.
+pub const PARENT: u64 = 0x0000_8000;
+
+/// A copy of this process in the new namespaces that `flags` name. fork(2) with the flags of clone(2).
+pub fn fork(_: SingleThreaded, flags: u64) -> io::Result<Forked> {
+    let signal = libc::SIGCHLD as libc::c_ulong;
+    let null: *mut libc::c_void = std::ptr::null_mut();
+    // SAFETY: neither CLONE_VM nor CLONE_VFORK nor CLONE_SETTLS is passed by the constants above, so the child has its
+    // own copy of all memory and goes on with its own stack, as after fork(2). The token proves that there is no other
+    // thread whose half-done work (a held allocator lock) the copy could inherit.
+    let pid = check(unsafe { libc::syscall(libc::SYS_clone, flags as libc::c_ulong | signal, null, null, null, 0) })?;
+    Ok(if pid == 0 { Forked::Child } else { Forked::Parent(pid as i32) })
+}
+
+/// Ends this process at once, without running destructors or flushing: the end of every forked child that does not exec.
+pub fn exit_now(status: i32) -> ! {
+    // SAFETY: _exit(2) takes an integer and does not return.
+    unsafe { libc::_exit(status) }
+}
+
+/// Resets every signal to its default action and unblocks all, as a program expects it at its start.
+pub fn default_signals() -> io::Result<()> {
+    for number in 1..=libc::SIGRTMAX() {
+        // SAFETY: installing SIG_DFL runs no code of ours; numbers that cannot be set answer EINVAL, which is harmless.
+        unsafe { libc::signal(number, libc::SIG_DFL) };
+    }
+    nix::sys::signal::SigSet::empty().thread_set_mask().map_err(io::Error::from)
+}
+
+/// Sets an absolute nice level, −20 to 19, of the calling process. setpriority(2).
+pub fn set_nice(level: i32) -> io::Result<()> {
+    // SAFETY: three integers.
+    check(libc::c_long::from(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, level) })).map(drop)
+}
+
+/// Sets the NIS domain name of this UTS namespace, at most 64 bytes. setdomainname(2).
+pub fn set_domain_name(name: &str) -> io::Result<()> {
+    // SAFETY: the pointer and the true length of a live string; the kernel copies it.
+    check(libc::c_long::from(unsafe { libc::setdomainname(name.as_ptr().cast(), name.len()) })).map(drop)
+}

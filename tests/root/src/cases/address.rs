@@ -1,0 +1,139 @@
+//! Addresses, first form: a guest shares the host's stack and is held to its own.
+//!
+//! The "host" here is the warden's network namespace.
+
+use std::process::Command;
+
+use crate::fixture::{Fixture, Guest, Ran};
+use crate::trial::Trial;
+
+/// All of them.
+pub fn tests() -> Vec<Trial> {
+    vec![
+        Trial::new("address::wildcard_becomes_its_own", wildcard_becomes_its_own).smoke(),
+        Trial::new("address::two_guests_on_one_port", two_guests_on_one_port),
+        Trial::new("address::foreign_address_is_refused", foreign_address_is_refused),
+        Trial::new("address::loopback_is_private", loopback_is_private),
+        Trial::new(
+            "address::added_at_start_and_removed_at_stop",
+            added_at_start_and_removed_at_stop,
+        )
+        .smoke(),
+        Trial::new("address::one_that_was_there_stays", one_that_was_there_stays),
+    ]
+}
+
+/// A web server of busybox inside, on an address and port; the page names its guest.
+fn serve(guest: &Guest<'_>, at: &str) -> Ran {
+    let page = format!(
+        "mkdir -p /www && echo page of {} >/www/index.html && httpd -p {at} -h /www",
+        guest.name
+    );
+    guest.sh(&page)
+}
+
+fn fetch(address: &str) -> Ran {
+    Ran::from(
+        Command::new("busybox")
+            .args(["wget", "-T", "3", "-qO-", &format!("http://{address}/")])
+            .output()
+            .unwrap(),
+    )
+}
+
+fn listeners() -> String {
+    let output = Command::new("ss").args(["-Hltn"]).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn wildcard_becomes_its_own() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    guest.address(0, "127.9.2.1", 8).start();
+    // Port 80 from a user namespace on the host's stack.
+    serve(&guest, "0.0.0.0:80").ok();
+    assert!(listeners().contains("127.9.2.1:80"), "{}", listeners());
+    fetch("127.9.2.1").ok().says(&format!("page of {}", guest.name));
+    assert_ne!(fetch("127.0.0.1").code, 0);
+}
+
+fn two_guests_on_one_port() {
+    let host = Fixture::new();
+    let (one, two) = (host.guest(), host.guest());
+    one.address(0, "127.9.3.1", 8).start();
+    two.address(0, "127.9.3.2", 8).start();
+    serve(&one, "80").ok();
+    serve(&two, "80").ok();
+    fetch("127.9.3.1").ok().says(&format!("page of {}", one.name));
+    fetch("127.9.3.2").ok().says(&format!("page of {}", two.name));
+}
+
+fn foreign_address_is_refused() {
+    let host = Fixture::new();
+    let (one, two) = (host.guest(), host.guest());
+    one.address(0, "127.9.4.1", 8).start();
+    two.address(0, "127.9.4.2", 8).start();
+    assert_ne!(serve(&one, "127.9.4.2:8080").code, 0);
+    assert!(!listeners().contains(":8080"), "{}", listeners());
+}
+
+/// 127.0.0.1 inside is the guest's own; it answers inside and nowhere else.
+fn loopback_is_private() {
+    let host = Fixture::new();
+    let (one, two) = (host.guest(), host.guest());
+    one.address(0, "127.9.5.1", 8).start();
+    two.address(0, "127.9.5.2", 8).start();
+    serve(&one, "127.0.0.1:8081").ok();
+    one.sh("wget -T 3 -qO- http://127.0.0.1:8081/")
+        .ok()
+        .says(&format!("page of {}", one.name));
+    assert_ne!(two.sh("wget -T 3 -qO- http://127.0.0.1:8081/").code, 0);
+    assert_ne!(fetch("127.0.0.1:8081").code, 0);
+}
+
+fn has(address: &str) -> bool {
+    let output = Command::new("ip").args(["-o", "addr"]).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).contains(address)
+}
+
+fn added_at_start_and_removed_at_stop() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    guest
+        .set("interfaces/0/ip", "10.99.7.1\n")
+        .set("interfaces/0/prefix", "32\n")
+        .set("interfaces/0/dev", "lo\n");
+    guest
+        .set("interfaces/1/ip", "fd99::7\n")
+        .set("interfaces/1/prefix", "128\n")
+        .set("interfaces/1/dev", "lo\n");
+    assert!(!has("10.99.7.1/32"));
+    guest.start();
+    assert!(has("10.99.7.1/32") && has("fd99::7/128"));
+    serve(&guest, "80").ok();
+    fetch("10.99.7.1").ok();
+    guest.stop();
+    assert!(!has("10.99.7.1/32") && !has("fd99::7/128"));
+}
+
+/// F21 of the threat model: only what we added is removed.
+fn one_that_was_there_stays() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    let ip = |verb: &str| {
+        Command::new("ip")
+            .args(["addr", verb, "10.99.8.1/32", "dev", "lo"])
+            .status()
+            .unwrap()
+    };
+    assert!(ip("add").success());
+    guest
+        .set("interfaces/0/ip", "10.99.8.1\n")
+        .set("interfaces/0/prefix", "32\n")
+        .set("interfaces/0/dev", "lo\n");
+    guest.start();
+    guest.stop();
+    let stayed = has("10.99.8.1/32");
+    assert!(ip("del").success());
+    assert!(stayed, "an address of the host was removed");
+}

@@ -1,0 +1,210 @@
+//! build: skeleton, and template from every kind of tarball; the configuration that it writes.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::fixture::Fixture;
+use crate::needs::Need;
+use crate::tree;
+use crate::trial::Trial;
+
+/// All of them.
+pub fn tests() -> Vec<Trial> {
+    vec![
+        Trial::new(
+            "build::skeleton_writes_the_configuration",
+            skeleton_writes_the_configuration,
+        ),
+        Trial::new("build::template_of_every_compression", template_of_every_compression)
+            .needs(Need::Tool("xz"))
+            .needs(Need::Tool("zstd"))
+            .needs(Need::Tool("bzip2"))
+            .smoke(),
+        Trial::new("build::template_from_standard_input", template_from_standard_input),
+        Trial::new("build::broken_template_leaves_nothing", broken_template_leaves_nothing),
+        Trial::new("build::force_keeps_what_was_there", force_keeps_what_was_there),
+    ]
+}
+
+/// compat/commands.md §4 and behaviours.md §7.1.
+fn skeleton_writes_the_configuration() {
+    let host = Fixture::new();
+    let (name, xid) = host.fresh();
+    let context = xid.to_string();
+    let options = [
+        "--hostname",
+        "one.example",
+        "--interface",
+        "nodev:127.0.9.1/8",
+        "--interface",
+        "a=lo:10.9.8.7/255.255.0.0",
+    ];
+    let more = [
+        "--flags",
+        "sched_hard,virt_mem",
+        "--initstyle",
+        "sysv",
+        "--cpusetcpus",
+        "0:1",
+    ];
+    let words = [
+        &[name.as_str(), "build", "-m", "skeleton", "--context", &context],
+        &options[..],
+        &more[..],
+    ]
+    .concat();
+    host.v(&words).ok();
+    let cfg = host.confdir().join(&name);
+    let expected = [
+        ("context", format!("{xid}\n")),
+        ("uts/nodename", "one.example\n".into()),
+        ("interfaces/0/ip", "127.0.9.1\n".into()),
+        ("interfaces/0/prefix", "8\n".into()),
+        ("interfaces/1/name", "a\n".into()),
+        ("interfaces/1/dev", "lo\n".into()),
+        ("interfaces/1/mask", "255.255.0.0\n".into()),
+        ("cflags", "sched_hard\nvirt_mem\n".into()),
+        ("apps/init/style", "sysv\n".into()),
+        ("cpuset/cpus", "0\n".into()),
+    ];
+    for (file, content) in expected {
+        assert_eq!(
+            fs::read_to_string(cfg.join(file)).unwrap_or_default(),
+            content,
+            "{file}"
+        );
+    }
+    assert!(cfg.join("interfaces/0/nodev").exists() && !cfg.join("apps/init/mark").exists());
+    assert_eq!(
+        fs::read_link(cfg.join("run")).unwrap(),
+        PathBuf::from(format!("/var/run/vservers/{name}"))
+    );
+    let root = cfg.join("vdir").canonicalize().unwrap();
+    assert!(root.join("dev/null").exists() && root.join("proc").is_dir() && root.join("etc").is_dir());
+    host.v(&["--silent", &name, "delete"]).ok();
+    assert_eq!(fs::read_dir(host.trees()).unwrap().count(), 0);
+}
+
+/// A busybox tree as a tarball; `suffix` picks the compression.
+fn tarball(host: &Fixture, suffix: &str) -> PathBuf {
+    let dir = host.scratch("tarballs");
+    let root = dir.join("root");
+    if !root.exists() {
+        tree::busybox(&root);
+        fs::hard_link(root.join("etc/passwd"), root.join("etc/passwd-")).unwrap();
+    }
+    let file = dir.join(format!("busybox.tar{suffix}"));
+    let packed = Command::new("tar")
+        .arg("-caf")
+        .arg(&file)
+        .arg("-C")
+        .arg(&root)
+        .arg(".")
+        .status()
+        .unwrap();
+    assert!(packed.success());
+    file
+}
+
+fn template_of_every_compression() {
+    let host = Fixture::new();
+    for suffix in ["", ".gz", ".xz", ".bz2", ".zst"] {
+        let (name, xid) = host.fresh();
+        let (file, context) = (tarball(&host, suffix), xid.to_string());
+        let words = [
+            &name,
+            "build",
+            "-m",
+            "template",
+            "--context",
+            &context,
+            "--initstyle",
+            "plain",
+            "--",
+            "-t",
+        ];
+        host.v(&[&words[..], &[file.to_str().unwrap()]].concat()).ok();
+        let root = host.trees().join(&name);
+        assert_eq!(
+            fs::read_link(root.join("bin/ls")).unwrap(),
+            PathBuf::from("busybox"),
+            "{suffix}"
+        );
+        let links = std::os::unix::fs::MetadataExt::nlink(&fs::metadata(root.join("etc/passwd")).unwrap());
+        assert_eq!(links, 2, "{suffix}: hard links stay hard links");
+        host.v(&[&name, "start"]).ok();
+        host.v(&[&name, "exec", "cat", "/etc/inittab"]).ok();
+        host.v(&["--silent", &name, "delete"]).ok();
+    }
+}
+
+fn template_from_standard_input() {
+    let host = Fixture::new();
+    let (name, xid) = host.fresh();
+    let (file, context) = (tarball(&host, ".gz"), xid.to_string());
+    let words = [
+        name.as_str(),
+        "build",
+        "-m",
+        "template",
+        "--context",
+        &context,
+        "--",
+        "-t",
+        "-",
+    ];
+    host.tool_with_input("vserver", &words, &fs::read(file).unwrap()).ok();
+    assert!(host.trees().join(&name).join("bin/busybox").exists());
+}
+
+fn broken_template_leaves_nothing() {
+    let host = Fixture::new();
+    let whole = fs::read(tarball(&host, ".gz")).unwrap();
+    let broken = host.scratch("broken").join("half.tar.gz");
+    fs::write(&broken, &whole[..whole.len() / 2]).unwrap();
+    let (name, xid) = host.fresh();
+    let context = xid.to_string();
+    let words = [
+        name.as_str(),
+        "build",
+        "-m",
+        "template",
+        "--context",
+        &context,
+        "--",
+        "-t",
+    ];
+    let ran = host.v(&[&words[..], &[broken.to_str().unwrap()]].concat());
+    ran.exits(1).says("half.tar.gz");
+    assert!(!host.confdir().join(&name).exists() && !host.trees().join(&name).exists());
+    let missing = host.v(&[&words[..], &["/no/such.tar"]].concat());
+    missing.exits(1).says("/no/such.tar");
+    assert!(!host.confdir().join(&name).exists() && !host.trees().join(&name).exists());
+}
+
+/// compat/commands.md §4: renamed to `<path>.~<epoch seconds>~`.
+fn force_keeps_what_was_there() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    host.v(&[
+        guest.name.as_str(),
+        "build",
+        "-m",
+        "skeleton",
+        "--force",
+        "--context",
+        &guest.xid.to_string(),
+    ])
+    .ok();
+    let kept = |dir: PathBuf| {
+        let names = fs::read_dir(dir)
+            .unwrap()
+            .flatten()
+            .map(|entry| entry.file_name().to_string_lossy().into_owned());
+        names
+            .filter(|name| name.starts_with(&format!("{}.~", guest.name)) && name.ends_with('~'))
+            .count()
+    };
+    assert_eq!((kept(host.trees()), kept(host.confdir())), (1, 1));
+}

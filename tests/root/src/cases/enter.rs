@@ -1,0 +1,77 @@
+//! enter: a shell on a pty of the guest, never on the caller's.
+
+use crate::fixture::{Fixture, Guest};
+use crate::needs::Need;
+use crate::trial::Trial;
+
+/// All of them.
+pub fn tests() -> Vec<Trial> {
+    vec![
+        Trial::new("enter::pty_of_the_guest", pty_of_the_guest)
+            .needs(Need::Tool("script"))
+            .smoke(),
+        Trial::new("enter::status_of_the_shell", status_of_the_shell).needs(Need::Tool("script")),
+        Trial::new("enter::window_size_and_job_control", window_size_and_job_control).needs(Need::Tool("script")),
+        Trial::new("enter::without_a_terminal", without_a_terminal),
+    ]
+}
+
+/// Types lines into `vserver NAME enter` on a terminal made by script(1); the whole session as text.
+fn session(host: &Fixture, guest: &Guest<'_>, before: &str, input: &str) -> crate::fixture::Ran {
+    // Makes the link that the command line below names.
+    drop(host.command("vserver"));
+    let vserver = host.confdir().with_file_name("bin/vserver");
+    let line = format!("{before} {} {} enter", vserver.display(), guest.name);
+    let input = format!("sleep 0.5; printf '{input}'; sleep 1");
+    let whole = format!("({input}) | script -qec '{line}' /dev/null");
+    let mut command = std::process::Command::new("sh");
+    command
+        .args(["-c", &whole])
+        .env("VSERVER_CONFDIR", host.confdir())
+        .stdin(std::process::Stdio::null());
+    crate::fixture::Ran::from(command.output().unwrap())
+}
+
+fn pty_of_the_guest() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    guest.start();
+    let ran = session(&host, &guest, "", "echo on $(tty) at $(hostname)\\nexit\\n");
+    ran.ok().says(&format!("at {}.test", guest.name));
+    assert!(
+        ran.out.contains("on /dev/pts/") || ran.out.contains("on /dev/console"),
+        "{}",
+        ran.out
+    );
+}
+
+fn status_of_the_shell() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    guest.start();
+    session(&host, &guest, "", "exit 23\\n").exits(23);
+}
+
+fn window_size_and_job_control() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    guest.start();
+    let input = "stty size\\nsleep 50 &\\njobs\\nkill %%1\\nexit\\n";
+    let ran = session(&host, &guest, "stty rows 33 cols 101;", input);
+    ran.says("33 101").says("sleep 50");
+    assert!(!ran.out.contains("job control turned off"), "{}", ran.out);
+    assert!(!ran.out.contains("can't access tty"), "{}", ran.out);
+}
+
+/// compat/behaviours.md §5.3: no terminal, no proxy; the shell reads what comes.
+fn without_a_terminal() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    guest.start();
+    let ran = host.tool_with_input(
+        "vserver",
+        &[guest.name.as_str(), "enter"],
+        b"echo I am $(hostname)\nexit 4\n",
+    );
+    ran.exits(4).says(&format!("I am {}.test", guest.name));
+}

@@ -1,0 +1,146 @@
+//! exec and suexec: stdin, stdout, stderr, status and signals pass through; nothing in the guest can subvert them.
+
+use std::io::Write;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::fixture::Fixture;
+use crate::trial::Trial;
+
+/// All of them.
+pub fn tests() -> Vec<Trial> {
+    vec![
+        Trial::new("exec::status_and_streams", status_and_streams).smoke(),
+        Trial::new("exec::input_is_passed", input_is_passed),
+        Trial::new("exec::signals_are_passed", signals_are_passed),
+        Trial::new("exec::needs_a_running_guest", needs_a_running_guest),
+        Trial::new("exec::suexec_takes_number_and_name", suexec_takes_number_and_name),
+        Trial::new("exec::environment_and_directory", environment_and_directory),
+        Trial::new("exec::many_at_once", many_at_once),
+        Trial::new("exec::killed_caller_leaves_nothing", killed_caller_leaves_nothing),
+    ]
+}
+
+fn status_and_streams() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    guest.start();
+    let ran = guest.sh("echo out; echo err >&2; exit 42");
+    assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (42, "out\n", "err\n"));
+    guest.sh("kill -9 $$").exits(128 + 9);
+    guest.exec(&["/no/such/program"]).exits(255).says("/no/such/program");
+    guest.exec(&["true"]).ok();
+    guest.exec(&["false"]).exits(1);
+    // Options end at the guest's name: the rest is the command's.
+    guest.exec(&["echo", "--help", "-x"]).ok().says("--help -x");
+}
+
+fn input_is_passed() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    guest.start();
+    let input: Vec<u8> = (0..3_000_000_u32).map(|n| u8::try_from(n % 251).unwrap()).collect();
+    let ran = host.tool_with_input("vserver", &[&guest.name, "exec", "md5sum"], &input);
+    let here = host.scratch("input").join("data");
+    std::fs::write(&here, &input).unwrap();
+    let expected = std::process::Command::new("md5sum").arg(&here).output().unwrap();
+    assert_eq!(
+        ran.ok().out.split(' ').next().unwrap(),
+        String::from_utf8_lossy(&expected.stdout).split(' ').next().unwrap()
+    );
+}
+
+fn signals_are_passed() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    guest.start();
+    let script = "trap 'echo got TERM; exit 9' TERM; echo ready; while :; do sleep 0.1; done";
+    let mut command = host.command("vserver");
+    command
+        .args([guest.name.as_str(), "exec", "sh", "-c", script])
+        .stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut out = std::io::BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut out, &mut line).unwrap();
+    assert_eq!(line, "ready\n");
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGTERM).unwrap();
+    line.clear();
+    std::io::BufRead::read_line(&mut out, &mut line).unwrap();
+    assert_eq!((line.as_str(), child.wait().unwrap().code()), ("got TERM\n", Some(9)));
+}
+
+/// compat/commands.md §3.1: exit 1 and this sentence.
+fn needs_a_running_guest() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    guest
+        .exec(&["true"])
+        .exits(1)
+        .says("is supported for running vservers only");
+    guest
+        .v(&["suexec", "1000", "true"])
+        .exits(1)
+        .says("is supported for running vservers only");
+}
+
+fn suexec_takes_number_and_name() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    guest.start();
+    guest.v(&["suexec", "1000", "id", "-u"]).ok().says("1000");
+    let by_name = guest.v(&["suexec", "ada", "id"]);
+    by_name.ok().says("uid=1000").says("gid=1000").says("50(staff)");
+    let unknown = guest.v(&["suexec", "nobody-here", "id"]);
+    assert!(unknown.code != 0 && !unknown.out.contains("uid=0"), "{unknown:?}");
+}
+
+fn environment_and_directory() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    guest.start();
+    let mut command = host.command("vserver");
+    command
+        .args([&guest.name, "exec", "sh", "-c", "pwd; ls /proc/self/fd | wc -l"])
+        .current_dir("/usr");
+    let ran = crate::fixture::Ran::from(command.output().unwrap());
+    assert_eq!(ran.ok().out.lines().next(), Some("/"));
+}
+
+fn many_at_once() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    guest.start();
+    let run = |n: i32| {
+        let mut command = host.command("vserver");
+        command.args([&guest.name, "exec", "sh", "-c", &format!("sleep 0.2; exit {n}")]);
+        command.spawn().unwrap()
+    };
+    let children: Vec<_> = (0..30).map(run).collect();
+    for (n, mut child) in children.into_iter().enumerate() {
+        assert_eq!(child.wait().unwrap().code(), Some(i32::try_from(n).unwrap()));
+    }
+}
+
+/// The caller dies without a word: its command gets SIGHUP or end of file, and no process of ours stays.
+fn killed_caller_leaves_nothing() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    guest.start();
+    let mut command = host.command("vserver");
+    command
+        .args([&guest.name, "exec", "sh", "-c", "cat >/dev/null; sleep 77"])
+        .stdin(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.as_mut().unwrap().write_all(b"x").unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    guest.exec(&["true"]).ok();
+    let begun = Instant::now();
+    guest.stop();
+    assert!(begun.elapsed() < Duration::from_secs(10));
+}

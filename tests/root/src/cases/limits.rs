@@ -1,0 +1,151 @@
+//! The CPU token bucket's rate, pids, cpuset, and changing them on a running context.
+
+use std::fs;
+use std::process::Child;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::fixture::{Fixture, Guest};
+use crate::trial::Trial;
+
+/// All of them.
+pub fn tests() -> Vec<Trial> {
+    vec![
+        Trial::new("limits::token_bucket_holds_a_quarter", token_bucket_holds_a_quarter).smoke(),
+        Trial::new(
+            "limits::without_sched_hard_there_is_no_cap",
+            without_sched_hard_there_is_no_cap,
+        ),
+        Trial::new("limits::vsched_on_a_running_guest", vsched_on_a_running_guest),
+        Trial::new("limits::processes", processes).smoke(),
+        Trial::new("limits::cpuset", cpuset),
+        Trial::new("limits::ulimits_of_the_first_process", ulimits_of_the_first_process),
+    ]
+}
+
+/// CPU time that the guest's cgroup has used.
+pub fn cpu_used(guest: &Guest<'_>) -> Duration {
+    if let Ok(text) = fs::read_to_string(guest.cgroup("cpuacct").join("cpuacct.usage")) {
+        return Duration::from_nanos(text.trim().parse().unwrap());
+    }
+    let text = fs::read_to_string(guest.cgroup("cpu").join("cpu.stat")).unwrap();
+    let usec = text.lines().find_map(|line| line.strip_prefix("usage_usec ")).unwrap();
+    Duration::from_micros(usec.trim().parse().unwrap())
+}
+
+/// A process that never rests, inside.
+pub fn busy(host: &Fixture, guest: &Guest<'_>) -> Child {
+    let mut command = host.command("vserver");
+    command
+        .args([guest.name.as_str(), "exec", "sh", "-c", "while :; do :; done"])
+        .spawn()
+        .unwrap()
+}
+
+/// Ends it inside; the caller's process follows.
+pub fn rest(guest: &Guest<'_>, mut child: Child) {
+    guest.sh("pkill -9 -f '[w]hile :'");
+    let _ = child.wait();
+}
+
+/// Percent of one CPU over some time.
+fn share(guest: &Guest<'_>, time: Duration) -> f64 {
+    let (used, begun) = (cpu_used(guest), Instant::now());
+    sleep(time);
+    (cpu_used(guest) - used).as_secs_f64() / begun.elapsed().as_secs_f64() * 100.0
+}
+
+/// The original's bucket is per CPU: on one CPU a quarter of the ticks is a quarter of it.
+pub fn quarter(guest: &Guest<'_>) {
+    guest
+        .set("cflags", "sched_hard\n")
+        .set("sched/fill-rate", "1\n")
+        .set("sched/interval", "4\n");
+    guest
+        .set("cpuset/name", &format!("{}\n", guest.name))
+        .set("cpuset/cpus", "0\n")
+        .set("cpuset/mems", "0\n");
+}
+
+fn token_bucket_holds_a_quarter() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    quarter(&guest);
+    guest.start();
+    let child = busy(&host, &guest);
+    sleep(Duration::from_secs(2));
+    let percent = share(&guest, Duration::from_secs(10));
+    rest(&guest, child);
+    assert!((23.5..=26.5).contains(&percent), "it used {percent:.1} % of one CPU");
+}
+
+fn without_sched_hard_there_is_no_cap() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    quarter(&guest);
+    fs::remove_file(guest.cfg.join("cflags")).unwrap();
+    guest.start();
+    let child = busy(&host, &guest);
+    let percent = share(&guest, Duration::from_secs(3));
+    rest(&guest, child);
+    assert!(percent > 30.0, "it used only {percent:.1} % of one CPU");
+}
+
+fn vsched_on_a_running_guest() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    quarter(&guest);
+    guest.start();
+    let child = busy(&host, &guest);
+    let xid = guest.xid.to_string();
+    host.tool("vsched", &["--xid", &xid, "--fill-rate", "1", "--interval", "10"])
+        .ok();
+    sleep(Duration::from_secs(1));
+    let percent = share(&guest, Duration::from_secs(5));
+    rest(&guest, child);
+    assert!((8.0..=12.0).contains(&percent), "it used {percent:.1} % of one CPU");
+}
+
+fn processes() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    guest.set("rlimits/nproc", "20\n").start();
+    let ran = guest.sh("i=0; while [ $i -lt 60 ]; do sleep 30 & i=$((i+1)); done; echo all");
+    assert!(!ran.out.contains("all") && ran.err.contains("fork"), "{ran:?}");
+    let xid = guest.xid.to_string();
+    host.tool("vlimit", &["--xid", &xid, "--nproc", "200"]).ok();
+    guest
+        .sh("i=0; while [ $i -lt 60 ]; do sleep 1 & i=$((i+1)); done; echo all")
+        .ok()
+        .says("all");
+}
+
+fn cpuset() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    quarter(&guest);
+    guest.start();
+    let allowed = guest.sh("grep Cpus_allowed_list /proc/self/status").ok().out.clone();
+    assert_eq!(allowed.split_whitespace().last(), Some("0"));
+}
+
+/// compat/config-tree.md §5.3.2: soft is clamped to hard, units are setrlimit's.
+fn ulimits_of_the_first_process() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    guest
+        .set("ulimits/nofile.hard", "512\n")
+        .set("ulimits/nofile.soft", "128\n")
+        .set("ulimits/core", "0\n")
+        .start();
+    for pid in ["1", "self"] {
+        let limits = guest.sh(&format!("cat /proc/{pid}/limits")).ok().out.clone();
+        let files = limits
+            .lines()
+            .find(|line| line.starts_with("Max open files"))
+            .unwrap()
+            .to_owned();
+        let numbers: Vec<&str> = files.split_whitespace().skip(3).take(2).collect();
+        assert_eq!(numbers, ["128", "512"], "process {pid}");
+    }
+}

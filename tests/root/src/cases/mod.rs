@@ -1,0 +1,41 @@
+//! The tests of this product's verbs and promises, one file per subject.
+
+mod address;
+mod bad_input;
+mod build;
+mod burst;
+mod debian;
+mod enter;
+mod exec;
+mod interrupt;
+mod life;
+mod limits;
+mod memory;
+mod reboot;
+mod removal;
+mod watch;
+
+use crate::trial::Trial;
+
+/// All of them.
+pub fn tests() -> Vec<Trial> {
+    [
+        life::tests(),
+        exec::tests(),
+        enter::tests(),
+        reboot::tests(),
+        removal::tests(),
+        limits::tests(),
+        burst::tests(),
+        memory::tests(),
+        watch::tests(),
+        interrupt::tests(),
+        bad_input::tests(),
+        build::tests(),
+        debian::tests(),
+        address::tests(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

@@ -1,0 +1,203 @@
+//! The process between the harness and a test: the test's "host", its reaper and its judge.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Failed;
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use crate::leak::{self, Snapshot};
+use crate::trial::Trial;
+
+/// First argument of the process that guards one test.
+pub const AS_WARDEN: &str = "--warden";
+/// First argument of the process that is one test.
+pub const AS_BODY: &str = "--body";
+/// Directory of one test, handed to its body.
+pub const BASE: &str = "VSERVER_TEST_BASE";
+/// Where trees are made, when not in `/tmp`: in a VM `/tmp` is an overlay, which cannot be mapped.
+pub const TREES: &str = "VSERVER_TEST_TREES";
+
+/// How long the machine may take to look as before: a memory cgroup dies behind its last process.
+const SETTLE: Duration = Duration::from_secs(4);
+/// Directories that every host shares; each test gets empty ones of its own mounted over them.
+const RUN_DIRS: [&str; 3] = ["/run/vserver", "/run/vservers", "/var/log/vserver"];
+
+/// The directories that must exist for tests to be given their own; those that were missing go again at the end.
+pub struct Host {
+    made: Vec<&'static str>,
+}
+
+impl Host {
+    /// Makes the missing ones.
+    pub fn prepare() -> Self {
+        Self {
+            made: RUN_DIRS.into_iter().filter(|dir| fs::create_dir(dir).is_ok()).collect(),
+        }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        for dir in &self.made {
+            // Not empty: somebody else has begun to use it meanwhile.
+            let _ = fs::remove_dir(dir);
+        }
+    }
+}
+
+/// Runs one test in a warden of its own; the harness's side.
+pub fn guard(trial: &Trial) -> Result<(), Failed> {
+    let output = Command::new("/proc/self/exe")
+        .args([AS_WARDEN, trial.name])
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("could not start the warden of {}: {error}", trial.name))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let text = [output.stdout, output.stderr].concat();
+    Err(String::from_utf8_lossy(&text).into_owned().into())
+}
+
+/// The warden's side: isolates itself, runs the body, compares, cleans up.
+pub fn run(trial: Trial) -> ExitCode {
+    isolate(trial.host_network);
+    let base = make_base();
+    let before = Snapshot::take();
+    let started = Instant::now();
+    let verdict = wait_for(spawn(&trial, &base), trial.deadline);
+    let left = settle(&before);
+    clean(&base);
+    match (verdict, left.is_empty()) {
+        (Ok(()), true) => return ExitCode::SUCCESS,
+        (Ok(()), false) => eprintln!("the test passed, but it left behind:\n{}", left.join("\n")),
+        (Err(how), true) => eprintln!("{how} after {:.1} s", started.elapsed().as_secs_f32()),
+        (Err(how), false) => eprintln!("{how}; it also left behind:\n{}", left.join("\n")),
+    }
+    ExitCode::FAILURE
+}
+
+/// Starts the body. It is waited for by number, along with every orphan.
+#[allow(clippy::zombie_processes)]
+fn spawn(trial: &Trial, base: &Path) -> Pid {
+    let mut command = Command::new("/proc/self/exe");
+    let child = command
+        .args([AS_BODY, trial.name])
+        .env(BASE, base)
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    Pid::from_raw(i32::try_from(child.id()).unwrap())
+}
+
+/// Mount and network namespace of our own, empty run directories, parent of all orphans below.
+fn isolate(host_network: bool) {
+    let none: Option<&str> = None;
+    unshare(CloneFlags::CLONE_NEWNS).unwrap();
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+    for dir in RUN_DIRS {
+        mount(
+            Some("tmpfs"),
+            dir,
+            Some("tmpfs"),
+            MsFlags::empty(),
+            Some("mode=755,size=64m"),
+        )
+        .unwrap();
+    }
+    if !host_network {
+        unshare(CloneFlags::CLONE_NEWNET).unwrap();
+        assert!(
+            Command::new("ip")
+                .args(["link", "set", "lo", "up"])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+    nix::sys::prctl::set_child_subreaper(true).unwrap();
+}
+
+fn make_base() -> PathBuf {
+    let parent = std::env::var_os(TREES).map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
+    let base = parent.join(format!("vsroot-{}", std::process::id()));
+    fs::create_dir(&base).unwrap();
+    // Guests' trees hold set-id programs: no other user of this machine may reach them.
+    fs::set_permissions(&base, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    base
+}
+
+/// Reaps everything until the body has ended.
+fn wait_for(body: Pid, deadline: Duration) -> Result<(), String> {
+    let begun = Instant::now();
+    loop {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::Exited(pid, 0)) if pid == body => return Ok(()),
+            Ok(WaitStatus::Exited(pid, _)) if pid == body => return Err("the test failed".into()),
+            Ok(WaitStatus::Signaled(pid, signal, _)) if pid == body => {
+                return Err(format!("the test failed ({signal})"));
+            }
+            Ok(WaitStatus::StillAlive) => sleep(Duration::from_millis(3)),
+            Ok(_) => {}
+            Err(error) => return Err(format!("lost the test: {error}")),
+        }
+        if begun.elapsed() > deadline {
+            let _ = kill(body, Signal::SIGKILL);
+            return Err(format!("the test did not end within {} s", deadline.as_secs()));
+        }
+    }
+}
+
+/// Waits until the machine looks as before; what does not go away by itself, one line each.
+fn settle(before: &Snapshot) -> Vec<String> {
+    let begun = Instant::now();
+    loop {
+        reap();
+        let mut left = before.difference(&Snapshot::take());
+        left.extend(leak::descendants().iter().map(|process| format!("process {process}")));
+        if left.is_empty() || begun.elapsed() > SETTLE {
+            return left;
+        }
+        sleep(Duration::from_millis(20));
+    }
+}
+
+fn reap() {
+    while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+        if status == WaitStatus::StillAlive {
+            return;
+        }
+    }
+}
+
+/// Ends and removes whatever is there, so that a failed test disturbs no other.
+fn clean(base: &Path) {
+    for _ in 0..100 {
+        reap();
+        let alive: BTreeSet<i32> = leak::descendants().iter().map(|process| process.pid).collect();
+        if alive.is_empty() {
+            break;
+        }
+        for pid in alive {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+        sleep(Duration::from_millis(20));
+    }
+    for dir in leak::cgroups().iter().rev() {
+        let _ = fs::remove_dir(dir);
+    }
+    let _ = nix::mount::umount2(base, nix::mount::MntFlags::MNT_DETACH);
+    // The immutable flag may have been set by a test of it.
+    if let Err(error) = fs::remove_dir_all(base) {
+        eprintln!("could not remove {}: {error}", base.display());
+    }
+}

@@ -1,0 +1,116 @@
+//! One file, several programs: which one, by the name it was called.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+use vserver_types::Exit;
+
+use crate::args::{self, ChcontextArgs, Common, VkillArgs, VlimitArgs, VpsArgs, VschedArgs, VserverStatArgs};
+use crate::commands;
+use crate::context::Context;
+use crate::error::CliError;
+use crate::printer::Printer;
+
+/// One program.
+#[derive(Debug)]
+pub struct Applet {
+    /// Its name, also that of its link.
+    pub name: &'static str,
+    /// The status of a failure of its own. Source: util-vserver, `commands.md` §1.
+    pub failure: Exit,
+    run: fn(&[OsString], Printer) -> Result<Exit, CliError>,
+}
+
+/// All of them; the first is the default.
+pub const APPLETS: [Applet; 7] = [
+    Applet { name: "vserver", failure: Exit::Failure, run: commands::vserver::run },
+    Applet { name: "vserver-stat", failure: Exit::Failure, run: vserver_stat },
+    Applet { name: "vps", failure: Exit::Command(254), run: vps },
+    Applet { name: "vkill", failure: Exit::Failure, run: vkill },
+    Applet { name: "chcontext", failure: Exit::BeforeExec, run: chcontext },
+    Applet { name: "vlimit", failure: Exit::BeforeExec, run: vlimit },
+    Applet { name: "vsched", failure: Exit::BeforeExec, run: vsched },
+];
+
+impl Applet {
+    /// The program that `argv` means, by the last part of its first word or by `--applet NAME` after it; and its arguments.
+    pub fn choose(argv: &[OsString]) -> (&'static Applet, &[OsString]) {
+        if let [_, flag, name, rest @ ..] = argv
+            && flag == "--applet"
+            && let Some(applet) = by_name(name)
+        {
+            return (applet, rest);
+        }
+        let called = argv.first().and_then(|word| Path::new(word).file_name());
+        (called.and_then(by_name).unwrap_or(&APPLETS[0]), argv.get(1..).unwrap_or_default())
+    }
+
+    /// Runs it and says why if it failed.
+    pub fn run(&self, words: &[OsString]) -> Exit {
+        let printer = Printer::new(self.name);
+        (self.run)(words, printer).unwrap_or_else(|error| {
+            error.report(&printer);
+            error.exit(self.failure)
+        })
+    }
+}
+
+fn by_name(name: &OsStr) -> Option<&'static Applet> {
+    APPLETS.iter().find(|applet| name == applet.name)
+}
+
+fn context(common: &Common, printer: Printer) -> Context {
+    Context::new(common.confdir.clone(), printer)
+}
+
+fn vserver_stat(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
+    let args: VserverStatArgs = args::parse(&printer, words, Exit::Failure)?;
+    commands::vserver_stat::run(&args, &context(&args.common, printer))
+}
+
+fn vps(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
+    let args = VpsArgs::read(&printer, words)?;
+    commands::vps::run(&args, &context(&args.common, printer))
+}
+
+fn vkill(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
+    let args: VkillArgs = args::parse(&printer, words, Exit::Failure)?;
+    commands::vkill::run(&args, &context(&args.common, printer))
+}
+
+fn chcontext(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
+    let args: ChcontextArgs = args::parse(&printer, words, Exit::BeforeExec)?;
+    commands::chcontext::run(&args, &context(&args.common, printer.quiet(args.silent)))
+}
+
+fn vlimit(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
+    let split = VlimitArgs::split(words).map_err(|fault| CliError::usage("vlimit", &fault, Exit::BeforeExec))?;
+    let args: VlimitArgs = args::parse(&printer, &split.0, Exit::BeforeExec)?;
+    commands::vlimit::run(&args, &split.1, &context(&args.common, printer))
+}
+
+fn vsched(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
+    let args: VschedArgs = args::parse(&printer, words, Exit::BeforeExec)?;
+    commands::vsched::run(&args, &context(&args.common, printer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(words: &[&str]) -> (&'static str, usize) {
+        let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+        let (applet, rest) = Applet::choose(&words);
+        (applet.name, rest.len())
+    }
+
+    #[test]
+    fn the_name_decides() {
+        assert_eq!(chosen(&["/usr/sbin/vps", "ax"]), ("vps", 1));
+        assert_eq!(chosen(&["vserver", "web1", "start"]), ("vserver", 2));
+        assert_eq!(chosen(&["target/anything"]), ("vserver", 0));
+        assert_eq!(chosen(&["vserver", "--applet", "vkill", "-s", "9"]), ("vkill", 2));
+        assert_eq!(chosen(&["vserver", "--applet", "nonsense"]), ("vserver", 2));
+        assert_eq!(chosen(&[]), ("vserver", 0));
+    }
+}

@@ -1,0 +1,144 @@
+//! `vserver NAME build` and the arguments of its methods.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Parser};
+
+const METHODS: &str = "\
+Methods and their arguments, after `--`:
+  skeleton     directories, /dev and configuration only
+  debootstrap  -d SUITE [-m MIRROR] [-s SCRIPT] [-- debootstrap's own options]
+  template     -t FILE|- [-t FILE]… (plain, gz, xz, bz2, zst) [--nodevsanity]
+`vserver NAME build -m METHOD -- --help` explains them. Defaults for all options: CONFDIR/.defaults/apps/build/options, one
+word a line, unless NO_DEFAULT_OPTS is set.
+
+Example:
+  vserver web1 build -m debootstrap --context 40012 --hostname web1.example.org \\
+      --interface eth0:192.0.2.12/24 -- -d bookworm -- --include=nginx";
+
+/// Makes a guest: its configuration and its tree
+#[derive(Parser, Debug, Default)]
+#[command(name = "build", bin_name = "vserver NAME build", after_help = METHODS)]
+pub struct BuildArgs {
+    /// How the tree is made: skeleton, debootstrap or template
+    #[arg(short, long, value_name = "METHOD")]
+    pub method: Option<String>,
+    /// Move an existing tree and configuration to PATH.~<seconds>~
+    #[arg(long)]
+    pub force: bool,
+    /// Accept a tree that is not empty
+    #[arg(long)]
+    pub i_know_its_there: bool,
+    /// Keep what a failed build has made
+    #[arg(long)]
+    pub keep: bool,
+    /// Show what the tools of the method say
+    #[arg(long, action = ArgAction::Count)]
+    pub debug: u8,
+    /// Directory for the tree instead of .defaults/vdirbase
+    #[arg(long, value_name = "DIR")]
+    pub rootdir: Option<PathBuf>,
+    /// Context number, 2 to 49151; without it the next free one
+    #[arg(long, value_name = "N")]
+    pub context: Option<String>,
+    /// Directory for this guest's configuration
+    #[arg(long, value_name = "DIR")]
+    pub confdir: Option<PathBuf>,
+    /// Run file of this guest
+    #[arg(long, value_name = "FILE")]
+    pub lockfile: Option<PathBuf>,
+    /// Host name inside
+    #[arg(long, value_name = "NAME")]
+    pub hostname: Option<String>,
+    /// Device of all addresses that name none
+    #[arg(long, value_name = "DEV")]
+    pub netdev: Option<String>,
+    /// Network mask of all addresses that have none
+    #[arg(long, value_name = "MASK", conflicts_with = "netprefix")]
+    pub netmask: Option<String>,
+    /// Prefix length of all addresses that have none
+    #[arg(long, value_name = "LENGTH")]
+    pub netprefix: Option<String>,
+    /// Broadcast address
+    #[arg(long, value_name = "ADDRESS")]
+    pub netbcast: Option<String>,
+    /// [NAME=][DEV:|nodev:]IP[/MASK|/PREFIX]; once per address
+    #[arg(long, value_name = "ADDRESS", action = ArgAction::Append)]
+    pub interface: Vec<String>,
+    /// Context flags, separated by commas
+    #[arg(long, value_name = "LIST", action = ArgAction::Append)]
+    pub flags: Vec<String>,
+    /// Init style: plain, sysv, …; without it chosen by the tree
+    #[arg(long, value_name = "STYLE")]
+    pub initstyle: Option<String>,
+    /// Name of the cpuset
+    #[arg(long, value_name = "NAME")]
+    pub cpuset: Option<String>,
+    /// CPUs, and 1 for exclusive
+    #[arg(long, value_name = "LIST[:0|1]")]
+    pub cpusetcpus: Option<String>,
+    /// Memory nodes, and 1 for exclusive
+    #[arg(long, value_name = "LIST[:0|1]")]
+    pub cpusetmems: Option<String>,
+    /// Let the guest see only its CPUs
+    #[arg(long)]
+    pub cpusetvirt: bool,
+    /// Arguments of the method
+    #[arg(trailing_var_arg = true, value_name = "METHOD ARGUMENTS")]
+    pub rest: Vec<OsString>,
+}
+
+/// Directories, /dev and configuration only
+#[derive(Parser, Debug)]
+#[command(
+    name = "skeleton",
+    bin_name = "vserver NAME build -m skeleton --",
+    after_help = "Example: vserver empty build -m skeleton --initstyle plain"
+)]
+pub struct SkeletonArgs {
+    /// Distribution whose defaults are used
+    #[arg(short, value_name = "DIST")]
+    pub dist: Option<String>,
+}
+
+/// Debian and its kin, by debootstrap
+#[derive(Parser, Debug)]
+#[command(
+    name = "debootstrap",
+    bin_name = "vserver NAME build -m debootstrap --",
+    after_help = "Example: vserver web1 build -m debootstrap -- -d bookworm -- --include=openssh-server,nginx"
+)]
+pub struct DebootstrapArgs {
+    /// Suite, as in bookworm
+    #[arg(short, value_name = "SUITE")]
+    pub dist: Option<String>,
+    /// Archive to fetch from; without it the host's own
+    #[arg(short, value_name = "MIRROR")]
+    pub mirror: Option<String>,
+    /// Script of debootstrap for the suite
+    #[arg(short, value_name = "SCRIPT")]
+    pub script: Option<PathBuf>,
+    /// debootstrap's own options
+    #[arg(trailing_var_arg = true, value_name = "OPTIONS")]
+    pub rest: Vec<String>,
+}
+
+/// A tree from tarballs
+#[derive(Parser, Debug)]
+#[command(
+    name = "template",
+    bin_name = "vserver NAME build -m template --",
+    after_help = "Example: vserver web2 build -m template -- -t debian-12.tar.zst"
+)]
+pub struct TemplateArgs {
+    /// Tarball, - for standard input; unpacked in this order
+    #[arg(short, long, value_name = "FILE", required = true, action = ArgAction::Append)]
+    pub template: Vec<PathBuf>,
+    /// Distribution whose defaults are used
+    #[arg(short, value_name = "DIST")]
+    pub dist: Option<String>,
+    /// Keep the tarball's /dev
+    #[arg(long)]
+    pub nodevsanity: bool,
+}

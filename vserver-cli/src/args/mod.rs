@@ -1,0 +1,62 @@
+//! What may be written on each command line: definitions only.
+
+mod build;
+mod chcontext;
+mod vkill;
+mod vlimit;
+mod vps;
+mod vsched;
+mod vserver;
+mod vserver_stat;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, FromArgMatches};
+use vserver_types::Exit;
+
+use crate::error::CliError;
+use crate::printer::Printer;
+
+pub use build::{BuildArgs, DebootstrapArgs, SkeletonArgs, TemplateArgs};
+pub use chcontext::ChcontextArgs;
+pub use vkill::VkillArgs;
+pub use vlimit::{Asked, VlimitArgs};
+pub use vps::VpsArgs;
+pub use vsched::VschedArgs;
+pub use vserver::{CheckArgs, ListArgs, NoArgs, PlanArgs, StartArgs, StatusArgs, StopArgs, VserverArgs};
+pub use vserver_stat::VserverStatArgs;
+
+/// What every command takes.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Common {
+    /// Configuration root instead of $VSERVER_CONFDIR or /etc/vservers
+    #[arg(long, value_name = "DIR", global = true)]
+    pub confdir: Option<PathBuf>,
+}
+
+/// Parses `words` (without the program's name). Help and version go to standard output; a fault ends with `usage`.
+pub fn parse<T>(printer: &Printer, words: &[OsString], usage: Exit) -> Result<T, CliError>
+where
+    T: CommandFactory + FromArgMatches,
+{
+    let command = T::command().no_binary_name(true).infer_long_args(true).args_override_self(true);
+    let called = command.get_bin_name().unwrap_or_else(|| command.get_name()).to_owned();
+    let parsed = command.try_get_matches_from(words).and_then(|mut found| T::from_arg_matches_mut(&mut found));
+    parsed.or_else(|error| match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            printer.text(&error.render().to_string())?;
+            Err(CliError::Shown)
+        }
+        _ => Err(CliError::usage(&called, &first_line(&error), usage)),
+    })
+}
+
+/// The sentence of clap's error, without `error:` and without its usage text.
+fn first_line(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let lines = text.lines().take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
+    let words: Vec<&str> = lines.flat_map(str::split_whitespace).collect();
+    words.join(" ").trim_start_matches("error: ").to_owned()
+}

@@ -1,0 +1,109 @@
+//! `vserver` and those of its verbs that take few words.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Parser;
+
+const EXAMPLES: &str = "\
+Commands for one guest:
+  build        make a guest; see `vserver NAME build --help`
+  start        start it                    stop         stop it
+  restart      stop, then start            condrestart  the same, but only if it runs
+  status       say whether it runs (0, 3)  running      the same silently (0, 1)
+  enter        a login shell inside        exec         run a command inside
+  suexec       the same as another user    delete       remove it with all its files
+  plan         print what start would do   check        read its configuration, print all faults
+Without a guest:
+  list         all guests, with state, addresses, memory and uptime
+
+Examples:
+  vserver web1 build -m debootstrap --context 40012 --interface eth0:192.0.2.12/24 -- -d bookworm
+  vserver web1 start && vserver web1 exec uname -n
+  vserver list --json";
+
+/// Builds, starts, enters and stops guests
+#[derive(Parser, Debug)]
+#[command(
+    name = "vserver",
+    version = concat!(env!("CARGO_PKG_VERSION"), " -- builds, starts, enters and stops guests"),
+    override_usage = "vserver [OPTIONS] NAME COMMAND [ARGUMENTS]\n       vserver [OPTIONS] list",
+    after_help = EXAMPLES
+)]
+pub struct VserverArgs {
+    /// Configuration root instead of $VSERVER_CONFDIR or /etc/vservers
+    #[arg(long, value_name = "DIR")]
+    pub confdir: Option<PathBuf>,
+    /// No status and question texts; delete does not ask
+    #[arg(long)]
+    pub silent: bool,
+    /// Say more: the context number at start, with status what is not enforced
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// Results as JSON (list, status)
+    #[arg(long)]
+    pub json: bool,
+    /// Accepted for old scripts: start and stop always wait
+    #[arg(short, long)]
+    pub sync: bool,
+    /// Accepted for old scripts: a guest's console always goes to its log
+    #[arg(long)]
+    pub defaulttty: bool,
+    /// Name, command and its arguments
+    #[arg(trailing_var_arg = true, hide = true)]
+    pub words: Vec<OsString>,
+}
+
+/// Lists all guests
+#[derive(Parser, Debug)]
+#[command(name = "list", bin_name = "vserver list", after_help = "Example: vserver list --json")]
+pub struct ListArgs {
+    /// As JSON: an array of objects with sizes in bytes and times in seconds
+    #[arg(long)]
+    pub json: bool,
+    /// Configuration root instead of $VSERVER_CONFDIR or /etc/vservers
+    #[arg(long, value_name = "DIR")]
+    pub confdir: Option<PathBuf>,
+}
+
+/// Starts the guest
+#[derive(Parser, Debug)]
+#[command(name = "start", bin_name = "vserver NAME start", after_help = "Example: vserver web1 start --strict")]
+pub struct StartArgs {
+    /// Refuse to start if this kernel cannot enforce everything that was asked for
+    #[arg(long)]
+    pub strict: bool,
+}
+
+/// Stops the guest
+#[derive(Parser, Debug)]
+#[command(name = "stop", bin_name = "vserver NAME stop", after_help = "Example: vserver web1 stop")]
+pub struct StopArgs {
+    /// Kill at once instead of letting the guest shut down
+    #[arg(long)]
+    pub kill: bool,
+}
+
+/// Says whether the guest runs: exit status 0 if so, 3 if not
+#[derive(Parser, Debug)]
+#[command(name = "status", bin_name = "vserver NAME status", after_help = "Example: vserver web1 status --json")]
+pub struct StatusArgs {
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Prints what a start would do, as JSON, and does none of it
+#[derive(Parser, Debug)]
+#[command(name = "plan", bin_name = "vserver NAME plan", after_help = "Example: vserver web1 plan")]
+pub struct PlanArgs {}
+
+/// Reads the guest's configuration and prints every fault with file and line
+#[derive(Parser, Debug)]
+#[command(name = "check", bin_name = "vserver NAME check", after_help = "Example: vserver web1 check")]
+pub struct CheckArgs {}
+
+/// This command takes no arguments
+#[derive(Parser, Debug)]
+#[command(name = "", bin_name = "vserver", after_help = "Example: vserver web1 running && echo yes")]
+pub struct NoArgs {}

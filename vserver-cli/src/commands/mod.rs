@@ -1,0 +1,18 @@
+//! What each command does: one file each.
+
+pub mod build;
+pub mod chcontext;
+pub mod check;
+pub mod delete;
+pub mod exec;
+pub mod list;
+pub mod plan;
+pub mod start;
+pub mod status;
+pub mod stop;
+pub mod vkill;
+pub mod vlimit;
+pub mod vps;
+pub mod vsched;
+pub mod vserver;
+pub mod vserver_stat;

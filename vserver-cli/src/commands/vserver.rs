@@ -1,0 +1,110 @@
+//! `vserver`: finds the guest and the verb, and hands over.
+
+use std::ffi::OsString;
+
+use vserver_types::{Exit, GuestName};
+
+use crate::args::{self, CheckArgs, ListArgs, NoArgs, PlanArgs, StartArgs, StatusArgs, StopArgs, VserverArgs};
+use crate::commands::{build, check, delete, exec, list, plan, start, status, stop};
+use crate::context::Context;
+use crate::error::CliError;
+use crate::printer::Printer;
+use crate::resolve;
+
+/// The verbs, as the usage line shows them.
+const VERBS: [&str; 14] = [
+    "start",
+    "stop",
+    "suexec",
+    "restart",
+    "condrestart",
+    "exec",
+    "enter",
+    "running",
+    "status",
+    "delete",
+    "build",
+    "list",
+    "plan",
+    "check",
+];
+
+/// A guest of a command line.
+#[derive(Debug)]
+pub struct Guest {
+    /// As it was written: messages repeat it.
+    pub word: String,
+    /// What it means.
+    pub name: GuestName,
+    /// `--verbose`
+    pub verbose: bool,
+}
+
+/// Runs `vserver`.
+pub fn run(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
+    let args: VserverArgs = args::parse(&printer, words, Exit::Usage)?;
+    let printer = printer.quiet(args.silent);
+    let second = args.words.get(1).and_then(|word| word.to_str());
+    match args.words.split_first() {
+        None => Err(usage()),
+        Some((word, rest)) if word == "list" && !second.is_some_and(|verb| VERBS.contains(&verb)) => {
+            let own: ListArgs = args::parse(&printer, rest, Exit::Usage)?;
+            let context = Context::new(own.confdir.clone().or(args.confdir), printer);
+            list::run(args.json || own.json, &context)
+        }
+        Some((word, rest)) => {
+            let word = text(word)?;
+            let (root, name) = resolve::guest_word(&word)?;
+            let context = Context::new(root.or_else(|| args.confdir.clone()), printer);
+            let (verb, rest) = rest.split_first().ok_or_else(usage)?;
+            let guest = Guest { word, name, verbose: args.verbose };
+            dispatch(&text(verb)?, rest, &guest, &args, &context)
+        }
+    }
+}
+
+fn dispatch(
+    verb: &str,
+    rest: &[OsString],
+    guest: &Guest,
+    args: &VserverArgs,
+    context: &Context,
+) -> Result<Exit, CliError> {
+    let printer = &context.printer;
+    let nothing = || args::parse::<NoArgs>(printer, rest, Exit::Usage).map(|NoArgs {}| ());
+    match verb {
+        "build" => build::run(&args::parse(printer, rest, Exit::Failure)?, guest, context),
+        "start" => start::run(&args::parse::<StartArgs>(printer, rest, Exit::Failure)?, guest, context),
+        "stop" => stop::run(&args::parse::<StopArgs>(printer, rest, Exit::Failure)?, guest, context),
+        "restart" => nothing().and_then(|()| start::restart(guest, context)),
+        "condrestart" => nothing().and_then(|()| start::condrestart(guest, context)),
+        "running" => nothing().and_then(|()| status::running(guest, context)),
+        "status" => {
+            let own: StatusArgs = args::parse(printer, rest, Exit::Usage)?;
+            status::run(args.json || own.json, guest, context)
+        }
+        "enter" => nothing().and_then(|()| exec::enter(guest, context)),
+        "exec" => exec::run(rest, guest, context),
+        "suexec" => exec::suexec(rest, guest, context),
+        "delete" => nothing().and_then(|()| delete::run(guest, context)),
+        "plan" => args::parse::<PlanArgs>(printer, rest, Exit::Usage).and_then(|PlanArgs {}| plan::run(guest, context)),
+        "check" => {
+            args::parse::<CheckArgs>(printer, rest, Exit::Usage).and_then(|CheckArgs {}| check::run(guest, context))
+        }
+        _ => Err(usage()),
+    }
+}
+
+/// A word of the command line as text.
+pub fn text(word: &OsString) -> Result<String, CliError> {
+    word.to_str().map(str::to_owned).ok_or_else(|| {
+        CliError::Refused(format!("the argument '{}' is not UTF-8 text; rename it or quote it", word.to_string_lossy()))
+    })
+}
+
+fn usage() -> CliError {
+    let called = std::env::args_os().next().unwrap_or_else(|| "vserver".into());
+    let verbs = VERBS.join("|");
+    let line = format!("Usage: {} <vserver> {{{verbs}}}", called.to_string_lossy());
+    CliError::known(format!("{line}\nTry 'vserver --help' for more information."), Exit::Usage)
+}

@@ -1,0 +1,118 @@
+//! Which guest a word means.
+
+use std::path::{Path, PathBuf};
+
+use vserver_runtime::{Host, RunRecord};
+use vserver_types::{Exit, GuestName, Xid, XidKind};
+
+use crate::context::Context;
+use crate::error::CliError;
+
+/// Splits the guest word of a command line: `name`, `name/`, `./dir` or `/abs/dir`. A directory brings its own
+/// configuration root.
+pub fn guest_word(word: &str) -> Result<(Option<PathBuf>, GuestName), CliError> {
+    let trimmed = word.trim_end_matches('/');
+    let (root, name) = match trimmed.rsplit_once('/') {
+        Some((root, name)) => (Some(if root.is_empty() { "/" } else { root }), name),
+        None => (None, trimmed),
+    };
+    let name = name.parse().map_err(|error: vserver_types::ParseError| CliError::Refused(error.to_string()))?;
+    Ok((root.map(PathBuf::from), name))
+}
+
+/// The answer for a guest without a configuration, in the words that scripts know.
+pub fn no_such_guest(confdir: &Path, name: &GuestName, nearest: Option<&str>) -> CliError {
+    let dir = confdir.join(name.as_str());
+    let mut text = format!(
+        "Can not find a vserver-setup at '{}/'.\n\nPlease check that:\n \
+         * the name is spelled as in `vserver list`,\n \
+         * the configuration root is the right one (--confdir, VSERVER_CONFDIR),\n \
+         * the guest has been made: `vserver {name} build -m METHOD …`.",
+        dir.display()
+    );
+    if let Some(nearest) = nearest {
+        text.push_str(&format!("\nDid you mean '{nearest}'?"));
+    }
+    CliError::known(text, Exit::NoSuchGuest)
+}
+
+/// What an `--xid` argument means.
+#[derive(Debug)]
+pub enum Meant {
+    /// 0 or 1: this host.
+    Host(Xid),
+    /// A running guest.
+    Guest(Box<RunRecord>),
+    /// A context that does not run.
+    Idle(Xid),
+}
+
+/// Resolves an `--xid` argument: a number, a guest's name or directory, `:name`, or `self`.
+pub fn context_word(context: &Context, word: &str) -> Result<Meant, CliError> {
+    let number = if word == "self" { Some(Xid::HOST) } else { word.parse::<Xid>().ok() };
+    if let Some(xid) = number {
+        return match (xid.kind(), record_where(&context.host, |record| record.xid == xid)?) {
+            (XidKind::Main | XidKind::Watch, _) => Ok(Meant::Host(xid)),
+            (_, Some(record)) => Ok(Meant::Guest(record)),
+            (_, None) => Ok(Meant::Idle(xid)),
+        };
+    }
+    let (_, name) = guest_word(word.strip_prefix(':').unwrap_or(word)).map_err(|_| unresolved(word))?;
+    if let Some(record) = record_where(&context.host, |record| record.name == name)? {
+        return Ok(Meant::Guest(record));
+    }
+    let configured = vserver_config::read(&context.host.confdir, &name).ok().and_then(|(config, _)| config.context);
+    configured.map(Meant::Idle).ok_or_else(|| unresolved(word))
+}
+
+/// The running guest that an `--xid` argument means; anything else is an error.
+pub fn running_context(context: &Context, word: Option<&str>) -> Result<RunRecord, CliError> {
+    let tool = context.printer.tool();
+    let Some(word) = word else {
+        let fault = "--xid is needed: the number or the name of a running context";
+        return Err(CliError::usage(tool, fault, Exit::BeforeExec));
+    };
+    match context_word(context, word)? {
+        Meant::Guest(record) => Ok(*record),
+        Meant::Idle(_) => Err(unresolved(word)),
+        Meant::Host(xid) => Err(CliError::Refused(format!(
+            "context {xid} is the host, which {tool} leaves alone; give the number or the name of a running guest"
+        ))),
+    }
+}
+
+/// The original's words, then ours.
+pub fn unresolved(word: &str) -> CliError {
+    CliError::Refused(format!(
+        "vc_xidopt2xid(\"{word}\"): No such process (no running context has this number or name; see `vserver list`)"
+    ))
+}
+
+fn record_where(host: &Host, test: impl Fn(&RunRecord) -> bool) -> Result<Option<Box<RunRecord>>, CliError> {
+    Ok(vserver_runtime::running(host)?.into_iter().find(|record| test(record)).map(Box::new))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_directories() {
+        let split = |word| guest_word(word).map(|(root, name)| (root, name.to_string())).ok();
+        assert_eq!(split("web1"), Some((None, "web1".into())));
+        assert_eq!(split("web1/"), Some((None, "web1".into())));
+        assert_eq!(split("/etc/vservers/web1"), Some((Some("/etc/vservers".into()), "web1".into())));
+        assert_eq!(split("./web1/"), Some((Some(".".into()), "web1".into())));
+        assert_eq!(split("/web1"), Some((Some("/".into()), "web1".into())));
+        for bad in ["", "/", "..", "-x", "a b"] {
+            assert_eq!(split(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_missing_set_up_begins_as_scripts_expect() {
+        let error = no_such_guest(Path::new("/etc/vservers"), &"web9".parse().unwrap(), Some("web1"));
+        assert!(error.to_string().starts_with("Can not find a vserver-setup at '/etc/vservers/web9/'.\n"));
+        assert_eq!(error.exit(Exit::Failure), Exit::NoSuchGuest);
+    }
+}
