@@ -69,12 +69,19 @@ pub enum CliError {
 impl CliError {
     /// A wrong command line.
     pub fn usage(called: &str, fault: &str, exit: Exit) -> Self {
-        Self::Usage { called: called.to_owned(), fault: fault.to_owned(), exit }
+        Self::Usage {
+            called: called.to_owned(),
+            fault: fault.to_owned(),
+            exit,
+        }
     }
 
     /// A text that scripts know.
     pub fn known(text: impl Into<String>, exit: Exit) -> Self {
-        Self::Known { text: text.into(), exit }
+        Self::Known {
+            text: text.into(),
+            exit,
+        }
     }
 
     /// For `map_err`: `what` ("cannot …") failed.
@@ -89,9 +96,15 @@ impl CliError {
             Self::Shown => {}
             Self::Output { source } if source.kind() == io::ErrorKind::BrokenPipe => {}
             Self::Usage { called, fault, .. } => {
-                printer.warn(format_args!("{called}: {fault}\nTry '{called} --help' for more information."));
+                printer.warn(format_args!(
+                    "{called}: {fault}\nTry '{called} --help' for more information."
+                ));
             }
             Self::Known { text, .. } => printer.warn(text),
+            // Every finding stands with its file and line: one each.
+            Self::Config(config) | Self::Runtime(vserver_runtime::Error::Config(config)) if has_findings(config) => {
+                printer.warn(config);
+            }
             other => printer.warn(format_args!("{}: {}", printer.tool(), chain(other))),
         }
     }
@@ -102,9 +115,16 @@ impl CliError {
             Self::Shown => Exit::Success,
             Self::Output { source } if source.kind() == io::ErrorKind::BrokenPipe => Exit::Success,
             Self::Usage { exit, .. } | Self::Known { exit, .. } => *exit,
+            Self::Runtime(vserver_runtime::Error::StartCommand { status, .. }) => {
+                Exit::Command(u8::try_from(*status).unwrap_or(1).max(1))
+            }
             _ => failure,
         }
     }
+}
+
+fn has_findings(error: &vserver_config::Error) -> bool {
+    matches!(error, vserver_config::Error::Invalid { .. })
 }
 
 /// An error and what caused it, joined by colons. A cause whose words are there already is not said twice.
@@ -128,14 +148,22 @@ mod tests {
     #[test]
     fn causes_follow_once() {
         let error = CliError::io("cannot open '/x'")(io::Error::from_raw_os_error(2));
-        assert_eq!(chain(&error), "cannot open '/x': No such file or directory (os error 2)");
-        let same = CliError::Io { what: "broken".to_owned(), source: io::Error::other("broken") };
+        assert_eq!(
+            chain(&error),
+            "cannot open '/x': No such file or directory (os error 2)"
+        );
+        let same = CliError::Io {
+            what: "broken".to_owned(),
+            source: io::Error::other("broken"),
+        };
         assert_eq!(chain(&same), "broken");
     }
 
     #[test]
     fn a_reader_that_left_is_no_failure() {
-        let error = CliError::Output { source: io::ErrorKind::BrokenPipe.into() };
+        let error = CliError::Output {
+            source: io::ErrorKind::BrokenPipe.into(),
+        };
         assert_eq!(error.exit(Exit::Failure), Exit::Success);
     }
 }

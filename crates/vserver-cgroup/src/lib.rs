@@ -35,6 +35,7 @@
 //! burst, its general attribute write is private, it creates directories without reporting failure, and its memory
 //! statistics panic on a file that looks different from what they expect.
 
+mod blkio;
 mod cpu;
 mod cpuset;
 mod create;
@@ -56,7 +57,6 @@ mod processes;
 mod raw;
 mod remove;
 mod stats;
-mod throttle;
 
 pub use create::GuestCgroup;
 pub use devices::{Access, DeviceKind, DevicePolicy, DeviceRule};

@@ -26,7 +26,7 @@ pub mod tree;
 
 pub use error::Error;
 pub use lock::Flock;
-pub use lookup::split;
+pub use lookup::{beneath as open_beneath, relative, split};
 pub use mounts::mounts_below;
 pub use remove::remove_guest_tree;
 pub use root::{GuestRoot, Kind, Owner};

@@ -30,8 +30,9 @@ pub(crate) fn inside(root: impl AsFd, rel: &Path, flags: OFlag) -> nix::Result<O
     )
 }
 
-/// Resolves without any link, mount or way out. `mode` counts only with `O_CREAT`.
-pub(crate) fn beneath(dir: impl AsFd, rel: &Path, flags: OFlag, mode: u32) -> nix::Result<OwnedFd> {
+/// openat2(2) below `dir` without any link, mount or way out: for changes. The empty name is `dir` itself; `mode` counts
+/// only with `O_CREAT`. `ELOOP` says that there is a link, `EXDEV` that there is a mount.
+pub fn beneath(dir: impl AsFd, rel: &Path, flags: OFlag, mode: u32) -> nix::Result<OwnedFd> {
     let rel = if rel.as_os_str().is_empty() {
         Path::new(".")
     } else {
@@ -56,7 +57,7 @@ fn resolve(dir: impl AsFd, rel: &Path, flags: OFlag, mode: Mode, rules: ResolveF
 }
 
 /// A name as it can be used for a change: leading `/` and `.` components dropped, `..` refused.
-pub(crate) fn relative(name: &Path) -> Result<PathBuf, Error> {
+pub fn relative(name: &Path) -> Result<PathBuf, Error> {
     let mut clean = PathBuf::new();
     for component in name.components() {
         match component {

@@ -17,12 +17,16 @@
 //!
 //! The kernel is asked at `socket`, `bind`, `connect`, `sendmsg` and at each packet; see the files of `program/`. The
 //! rules belong to the guest's directory in the cgroup v2 hierarchy. Without such a hierarchy a guest must not start.
+//!
+//! Addresses are put on the host's devices by [`add_address`] and taken off by [`remove_address`], through rtnetlink.
 
 mod confine;
+mod device;
 mod error;
 mod policy;
 mod program;
 
 pub use confine::confine;
+pub use device::{Added, AddressPlan, Broadcast, add_address, addresses_on_host, remove_address};
 pub use error::Error;
 pub use policy::{AddressPolicy, private_loopback};

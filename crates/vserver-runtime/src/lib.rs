@@ -1,1 +1,40 @@
-//! To be written.
+//! A guest's life, in one direction:
+//!
+//! ```text
+//! configuration ─ Plan::from_config ─► Plan ─ prepare ─► Prepared ─ launch ─► running ─ stop ─► teardown ─► nothing
+//! ```
+//!
+//! Every front end — the command line, the daemon — goes through this library; there is no second implementation. A
+//! guest's state changes only under its lock, a file that is locked as long as its holder lives.
+
+pub mod control;
+pub mod plan;
+pub mod settings;
+
+mod become_supervisor;
+mod error;
+mod exec;
+mod host;
+mod image;
+mod init_style;
+mod interrupt;
+mod launch;
+mod list;
+mod mounts;
+mod prepare;
+mod record;
+mod relay;
+mod start;
+mod stop;
+mod teardown;
+mod terminal;
+
+pub use error::{Error, Result};
+pub use exec::{Command, User, enter, exec};
+pub use host::{CONFDIR_VARIABLE, Host};
+pub use init_style::{First, InitPlan};
+pub use list::{Status, running, status};
+pub use plan::Plan;
+pub use record::{AddedAddress, RunRecord, start_time};
+pub use start::{StartOptions, Started, plan, start};
+pub use stop::{Ending, StopOptions, Stopped, after_exit, stop};

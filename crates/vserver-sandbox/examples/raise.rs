@@ -5,7 +5,7 @@ fn main() {
     let tree: OwnedFd = std::fs::File::open(std::env::args().nth(1).unwrap()).unwrap().into();
     let base = std::env::args().nth(2).map(|b| b.parse().unwrap());
     let argv: Vec<String> = std::env::args().skip(3).collect();
-    let bp = Blueprint { tree, base, join: vec![], hostname: Some("hello".into()), domainname: None, virt_uptime: true, cgroupfs: base.is_some(), mounts: vec![],
+    let bp = Blueprint { tree, base, doors: Doors::default(), hostname: Some("hello".into()), domainname: None, virt_uptime: true, cgroupfs: base.is_some(), mounts: vec![],
       confinement: Confinement { userns: base.is_some(), caps: if std::env::var("SYSD").is_ok() { CapSet::SECURE.with(Capability::SYS_ADMIN).with(Capability::SETPCAP) } else { CapSet::SECURE }, filters: vec![], ulimits: vec![], nice: None, personality: None },
       entry: Entry { argv, env: vec!["PATH=/bin:/sbin:/usr/bin:/usr/sbin".into(), "container=vserver".into()], image: None, report: None } };
     let t = std::time::Instant::now();

@@ -1,5 +1,5 @@
-//! The midwife: a short-lived process that joins the guest's cgroups, user and time namespace, and gives birth to the
-//! guest's first process as its own sibling, so that the supervisor is the parent.
+//! The midwife: a short-lived process, born in the guest's cgroup, that joins its user and time namespace and gives birth
+//! to the guest's first process as its own sibling, so that the supervisor is the parent.
 
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -11,7 +11,7 @@ use nix::time::{ClockId, clock_gettime};
 use nix::unistd::write;
 use vserver_sys::process::{self, Forked, SingleThreaded};
 
-use crate::blueprint::Blueprint;
+use crate::blueprint::{Blueprint, Doors};
 use crate::error::{Result, Step};
 
 /// Namespaces that are born with the guest. The mount namespace is copied later, when its content is ready.
@@ -26,7 +26,7 @@ pub fn deliver(
     pid_pipe: &mut std::fs::File,
 ) -> Result<()> {
     // The cgroups come first: a socket, a page or a namespace root belongs to the cgroup that its maker was in.
-    join_cgroups(blueprint)?;
+    enter_v1(&blueprint.doors)?;
     if blueprint.virt_uptime {
         new_time(host_proc)?;
     }
@@ -42,8 +42,9 @@ pub fn deliver(
     }
 }
 
-fn join_cgroups(blueprint: &Blueprint) -> Result<()> {
-    for file in &blueprint.join {
+/// Joins the v1 hierarchies; into the v2 one a process is born.
+pub(crate) fn enter_v1(doors: &Doors) -> Result<()> {
+    for file in &doors.tasks {
         write(file.as_fd(), b"0").step(|| "join the guest's cgroup".to_owned())?;
     }
     Ok(())

@@ -53,6 +53,15 @@ pub enum MountKind {
     },
 }
 
+/// The way into a guest's cgroups, opened by whoever knows the hierarchies.
+#[derive(Debug, Default)]
+pub struct Doors {
+    /// Directory of the v2 cgroup, for a process to be born in.
+    pub birthplace: Option<OwnedFd>,
+    /// `tasks` files of v1 hierarchies, to write "0" into.
+    pub tasks: Vec<OwnedFd>,
+}
+
 /// The first program of a guest.
 #[derive(Debug)]
 pub struct Entry {
@@ -73,8 +82,8 @@ pub struct Blueprint {
     pub tree: OwnedFd,
     /// First host uid of its range; `None` is the classic mode.
     pub base: Option<u32>,
-    /// `cgroup.procs` files to write "0" into.
-    pub join: Vec<OwnedFd>,
+    /// The way into its cgroups.
+    pub doors: Doors,
     /// Host name and domain name inside.
     pub hostname: Option<String>,
     /// NIS domain name inside.

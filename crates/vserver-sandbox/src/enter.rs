@@ -14,11 +14,12 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::stat::Mode;
-use nix::unistd::{chdir, dup2_stderr, dup2_stdin, dup2_stdout, execve, setsid, write};
+use nix::unistd::{chdir, dup2_stderr, dup2_stdin, dup2_stdout, execve, setsid};
 use vserver_sys::process::{self, Forked, SingleThreaded};
 use vserver_sys::{fd, tty};
 
-use crate::blueprint::Confinement;
+use crate::birth::enter_v1;
+use crate::blueprint::{Confinement, Doors};
 use crate::confine::{Identity, become_user, confine};
 use crate::error::{Error, Result, Step};
 use crate::passwd;
@@ -28,8 +29,8 @@ use crate::passwd;
 pub struct Target<'a> {
     /// Its first process.
     pub init: BorrowedFd<'a>,
-    /// `cgroup.procs` files to write "0" into.
-    pub join: &'a [OwnedFd],
+    /// The way into its cgroups.
+    pub doors: &'a Doors,
     /// What its processes are held to.
     pub confinement: &'a Confinement,
     /// Whether it has a time namespace of its own.
@@ -54,7 +55,8 @@ pub struct Job {
 /// Forks and returns at once with the intermediate's pid. On `report` come four bytes, the pid of the command in the
 /// host's numbers, and then either end of file, when it was executed, or a sentence that says why not.
 pub fn enter(token: SingleThreaded, target: &Target<'_>, job: &Job, report: OwnedFd) -> Result<i32> {
-    match process::fork(token, 0).step(|| "fork".to_owned())? {
+    let birthplace = target.doors.birthplace.as_ref().map(AsFd::as_fd);
+    match process::fork_into(token, birthplace).step(|| "fork into the guest's cgroup".to_owned())? {
         Forked::Parent(pid) => Ok(pid),
         Forked::Child => {
             let mut report = File::from(report);
@@ -67,11 +69,26 @@ pub fn enter(token: SingleThreaded, target: &Target<'_>, job: &Job, report: Owne
     }
 }
 
+/// Sends `signal` to every process of the guest but its first one, from inside its PID namespace: none can be missed by
+/// forking, and no pid can be mistaken. Returns at once with the pid of the process that does it.
+pub fn signal_all(token: SingleThreaded, target: &Target<'_>, signal: i32) -> Result<i32> {
+    let birthplace = target.doors.birthplace.as_ref().map(AsFd::as_fd);
+    match process::fork_into(token, birthplace).step(|| "fork into the guest's cgroup".to_owned())? {
+        Forked::Parent(pid) => Ok(pid),
+        Forked::Child => {
+            let everybody = nix::unistd::Pid::from_raw(-1);
+            let entered = File::options().write(true).open("/dev/null")
+                .step(|| "open /dev/null".to_owned())
+                .and_then(|mut nowhere| intermediate(token, target, &mut nowhere));
+            let done = entered.is_ok() && vserver_sys::process::kill(everybody.as_raw(), signal).is_ok();
+            process::exit_now(i32::from(!done))
+        }
+    }
+}
+
 /// Returns in the process that the guest can see.
 fn intermediate(token: SingleThreaded, target: &Target<'_>, report: &mut File) -> Result<()> {
-    for file in target.join {
-        write(file.as_fd(), b"0").step(|| "join the guest's cgroup".to_owned())?;
-    }
+    enter_v1(target.doors)?;
     setns(target.init, namespaces(target)).step(|| "join the guest's namespaces".to_owned())?;
     chdir("/").step(|| "enter the guest's root directory".to_owned())?;
     confine(target.confinement)?;

@@ -14,6 +14,7 @@ mod compile;
 mod numbers;
 mod policy;
 mod program;
+mod ranges;
 
 use vserver_types::Unenforced;
 

@@ -90,7 +90,9 @@ fn give_birth(
     let make_pipe = || pipe2(OFlag::O_CLOEXEC).step(|| "make a pipe".to_owned());
     let ((wait, ready), (report, tell), (pid, tell_pid)) = (make_pipe()?, make_pipe()?, make_pipe()?);
     let console = tty::open_slave(dev.master.as_fd()).step(|| "open the console".to_owned())?;
-    let Forked::Parent(midwife) = process::fork(token, 0).step(|| "fork".to_owned())? else {
+    let birthplace = blueprint.doors.birthplace.as_ref().map(AsFd::as_fd);
+    let midwife = process::fork_into(token, birthplace).step(|| "fork into the guest's cgroup".to_owned())?;
+    let Forked::Parent(midwife) = midwife else {
         drop((ready, report, pid));
         let error = birth::deliver(token, blueprint, userns, home.proc(), &mut File::from(tell_pid))
             .and_then(|()| first::live(blueprint, console.as_fd(), wait));

@@ -20,6 +20,7 @@ pub mod prlimit;
 pub mod process;
 pub mod seccomp;
 pub mod tty;
+pub mod xattr;
 
 use std::io;
 

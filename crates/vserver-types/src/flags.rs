@@ -74,7 +74,11 @@ impl FlagKind {
                 rest &= !lowest;
                 continue;
             };
-            out.push(if self == Self::Bcap { name.to_uppercase() } else { name.to_owned() });
+            out.push(if self == Self::Bcap {
+                name.to_uppercase()
+            } else {
+                name.to_owned()
+            });
             rest &= !bits;
         }
         out.join(",")

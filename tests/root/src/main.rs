@@ -34,6 +34,9 @@ mod warden;
 
 use std::process::ExitCode;
 
+/// Set: only the smoke subset.
+const SMOKE: &str = "VSERVER_TEST_SMOKE";
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
@@ -64,7 +67,9 @@ fn find(name: &str) -> trial::Trial {
 fn harness() -> ExitCode {
     let arguments = libtest_mimic::Arguments::from_args();
     let host = warden::Host::prepare();
-    let trials = all().into_iter().map(trial::Trial::into_mimic).collect();
+    let only_smoke = std::env::var_os(SMOKE).is_some();
+    let chosen = all().into_iter().filter(|trial| trial.smoke || !only_smoke);
+    let trials = chosen.map(trial::Trial::into_mimic).collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     drop(host);
     conclusion.exit_code()

@@ -8,6 +8,7 @@ pub enum Need {
     /// A program in `PATH`.
     Tool(&'static str),
     /// This workspace's probe program, built beside us.
+    #[allow(dead_code)]
     Probe,
 }
 

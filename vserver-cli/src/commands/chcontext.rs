@@ -24,11 +24,19 @@ pub fn run(args: &ChcontextArgs, context: &Context) -> Result<Exit, CliError> {
     };
     match resolve::context_word(context, word)? {
         Meant::Host(_) => Err(become_command(&args.command)),
-        Meant::Idle(_) => Err(no_new_context(&format!("context '{word}' does not run"))),
+        Meant::Idle => Err(no_new_context(&format!("context '{word}' does not run"))),
         Meant::Guest(record) => {
             let argv = args.command.iter().map(text).collect::<Result<_, _>>()?;
-            let command = Command { argv, env: environment(), user: User::Root };
-            let guest = Guest { word: word.clone(), name: record.name, verbose: false };
+            let command = Command {
+                argv,
+                env: environment(),
+                user: User::Root,
+            };
+            let guest = Guest {
+                word: word.clone(),
+                name: record.name,
+                verbose: false,
+            };
             vserver_runtime::exec(&context.host, &guest.name, &command).map_err(|error| guest.failed(error, context))
         }
     }
@@ -40,7 +48,10 @@ pub fn become_command(words: &[OsString]) -> CliError {
         return CliError::Refused("there is no command".to_owned());
     };
     let error = Process::new(program).args(arguments).exec();
-    CliError::Io { what: format!("cannot execute '{}'", program.to_string_lossy()), source: error }
+    CliError::Io {
+        what: format!("cannot execute '{}'", program.to_string_lossy()),
+        source: error,
+    }
 }
 
 fn no_new_context(why: &str) -> CliError {

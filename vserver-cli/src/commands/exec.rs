@@ -16,8 +16,9 @@ pub fn run(words: &[OsString], guest: &Guest, context: &Context) -> Result<Exit,
 
 /// The same as the user that the first word names or numbers.
 pub fn suexec(words: &[OsString], guest: &Guest, context: &Context) -> Result<Exit, CliError> {
-    let (user, words) =
-        words.split_first().ok_or_else(|| CliError::usage("vserver", "suexec needs a user and a command", Exit::Usage))?;
+    let (user, words) = words
+        .split_first()
+        .ok_or_else(|| CliError::usage("vserver", "suexec needs a user and a command", Exit::Usage))?;
     let user = text(user)?;
     let user = user.parse().map_or(User::Name(user), User::Id);
     execute(words, user, guest, context)
@@ -30,7 +31,9 @@ pub fn enter(guest: &Guest, context: &Context) -> Result<Exit, CliError> {
 
 /// The environment of this process, as far as it is text.
 pub fn environment() -> Vec<(String, String)> {
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 fn execute(words: &[OsString], user: User, guest: &Guest, context: &Context) -> Result<Exit, CliError> {
@@ -42,6 +45,10 @@ fn execute(words: &[OsString], user: User, guest: &Guest, context: &Context) -> 
     if argv.is_empty() {
         return Err(CliError::usage("vserver", "exec needs a command", Exit::Usage));
     }
-    let command = Command { argv, env: environment(), user };
+    let command = Command {
+        argv,
+        env: environment(),
+        user,
+    };
     vserver_runtime::exec(&context.host, &guest.name, &command).map_err(|error| guest.failed(error, context))
 }

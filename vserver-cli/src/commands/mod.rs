@@ -1,5 +1,6 @@
 //! What each command does: one file each.
 
+pub mod after_exit;
 pub mod build;
 pub mod chcontext;
 pub mod check;

@@ -25,7 +25,8 @@ pub fn run(args: &VlimitArgs, asked: &[Asked], context: &Context) -> Result<Exit
     }
     let record = resolve::running_context(context, args.xid.as_deref())?;
     let cgroup = Layout::detect().map(|layout| GuestCgroup::open(&layout, &record.name))?;
-    let cgroup = cgroup.ok_or_else(|| CliError::Refused(format!("guest '{}' has no cgroup any more", record.name)))?;
+    let cgroup =
+        cgroup.ok_or_else(|| CliError::Refused(format!("guest '{}' has no cgroup any more", record.name)))?;
     if !asked.is_empty() {
         for item in set(asked, &cgroup)? {
             context.printer.note(format_args!("{}: {item}", record.name));
@@ -34,15 +35,25 @@ pub fn run(args: &VlimitArgs, asked: &[Asked], context: &Context) -> Result<Exit
     if args.all {
         context.printer.text(&show(args, &cgroup.limits()?, &record))?;
     }
-    if args.command.is_empty() { Ok(Exit::Success) } else { Err(become_command(&args.command)) }
+    if args.command.is_empty() {
+        Ok(Exit::Success)
+    } else {
+        Err(become_command(&args.command))
+    }
 }
 
 fn set(asked: &[Asked], cgroup: &GuestCgroup) -> Result<Vec<Unenforced>, CliError> {
-    let mut limits = Limits { raw: Vec::new(), ..cgroup.limits()? };
+    let mut limits = Limits {
+        raw: Vec::new(),
+        ..cgroup.limits()?
+    };
     let (mut report, mut of_cgroup) = (Vec::new(), false);
     for ask in asked {
         if ask.min {
-            report.push(Unenforced::none(format!("{}.min", ask.resource), "nothing guarantees a minimum"));
+            report.push(Unenforced::none(
+                format!("{}.min", ask.resource),
+                "nothing guarantees a minimum",
+            ));
         }
         match ask.resource {
             Resource::Rss => {
@@ -55,7 +66,9 @@ fn set(asked: &[Asked], cgroup: &GuestCgroup) -> Result<Vec<Unenforced>, CliErro
                 limits.pids = number(ask.value);
                 of_cgroup = true;
             }
-            Resource::Nproc if ask.soft => report.push(Unenforced::none("nproc.soft", "the total has only a hard limit")),
+            Resource::Nproc if ask.soft => {
+                report.push(Unenforced::none("nproc.soft", "the total has only a hard limit"))
+            }
             _ if ask.hard || ask.soft => report.extend(per_process(ask, cgroup)?),
             _ => {}
         }
@@ -90,7 +103,10 @@ fn per_process(ask: &Asked, cgroup: &GuestCgroup) -> Result<Option<Unenforced>, 
         reasons.push("only soft limits were set, for hard ones we lack CAP_SYS_RESOURCE".to_owned());
     }
     if done.capped > 0 {
-        reasons.push(format!("{} processes have a lower hard limit and stay at that", done.capped));
+        reasons.push(format!(
+            "{} processes have a lower hard limit and stay at that",
+            done.capped
+        ));
     }
     Ok(Some(Unenforced::partial(ask.resource.name(), reasons.join("; "))))
 }
@@ -112,7 +128,13 @@ fn rlimit(resource: Resource) -> Option<(u8, u64)> {
 /// them. Columns: name 0, min 12, soft 32, hard 52. Source: util-vserver, `commands.md` §5.
 fn show(args: &VlimitArgs, limits: &Limits, record: &RunRecord) -> String {
     let pages = |bytes: Option<Bytes>| Some(bytes.map_or(Rlimit::Infinity, |bytes| Rlimit::Value(bytes.0 / PAGE)));
-    let value = |raw, unit| Some(if raw == prlimit::INFINITY { Rlimit::Infinity } else { Rlimit::Value(raw / unit) });
+    let value = |raw, unit| {
+        Some(if raw == prlimit::INFINITY {
+            Rlimit::Infinity
+        } else {
+            Rlimit::Value(raw / unit)
+        })
+    };
     let mut text = String::new();
     for resource in Resource::ALL {
         let (soft, hard) = match resource {
@@ -131,7 +153,11 @@ fn show(args: &VlimitArgs, limits: &Limits, record: &RunRecord) -> String {
 }
 
 fn line(args: &VlimitArgs, resource: Resource, soft: Option<Rlimit>, hard: Option<Rlimit>) -> String {
-    let name = if args.numbers { resource.number().to_string() } else { resource.name().to_uppercase() };
+    let name = if args.numbers {
+        resource.number().to_string()
+    } else {
+        resource.name().to_uppercase()
+    };
     let value = |limit| match limit {
         None => "N/A".to_owned(),
         Some(Rlimit::Infinity) => "inf".to_owned(),
@@ -157,7 +183,10 @@ mod tests {
         };
         let hard = Some(Rlimit::Value(0x186a0));
         let documented = "RSS         N/A                 inf                 0x186a0\n";
-        assert_eq!(line(&args(false, false), Resource::Rss, Some(Rlimit::Infinity), hard), documented);
+        assert_eq!(
+            line(&args(false, false), Resource::Rss, Some(Rlimit::Infinity), hard),
+            documented
+        );
         let decimal = "6           N/A                 N/A                 100000\n";
         assert_eq!(line(&args(true, true), Resource::Nproc, None, hard), decimal);
     }

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use vserver_types::{Exit, GuestName};
 
 use crate::args::{self, CheckArgs, ListArgs, NoArgs, PlanArgs, StartArgs, StatusArgs, StopArgs, VserverArgs};
-use crate::commands::{build, check, delete, exec, list, plan, start, status, stop};
+use crate::commands::{after_exit, build, check, delete, exec, list, plan, start, status, stop};
 use crate::context::Context;
 use crate::error::CliError;
 use crate::printer::Printer;
@@ -40,6 +40,24 @@ pub struct Guest {
     pub verbose: bool,
 }
 
+impl Guest {
+    /// An error of the runtime in the words and with the status that scripts know.
+    pub fn failed(&self, error: vserver_runtime::Error, context: &Context) -> CliError {
+        use vserver_runtime::Error;
+        match error {
+            Error::Config(vserver_config::Error::NoSuchGuest { nearest, .. }) => {
+                resolve::no_such_guest(&context.host.confdir, &self.name, nearest.as_deref())
+            }
+            Error::NotRunning { .. } => CliError::known(
+                "'vserver ... suexec' is supported for running vservers only; aborting...",
+                Exit::Failure,
+            ),
+            Error::Exec { report } => CliError::known(report, Exit::BeforeExec),
+            error => error.into(),
+        }
+    }
+}
+
 /// Runs `vserver`.
 pub fn run(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
     let args: VserverArgs = args::parse(&printer, words, Exit::Usage)?;
@@ -57,7 +75,11 @@ pub fn run(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
             let (root, name) = resolve::guest_word(&word)?;
             let context = Context::new(root.or_else(|| args.confdir.clone()), printer);
             let (verb, rest) = rest.split_first().ok_or_else(usage)?;
-            let guest = Guest { word, name, verbose: args.verbose };
+            let guest = Guest {
+                word,
+                name,
+                verbose: args.verbose,
+            };
             dispatch(&text(verb)?, rest, &guest, &args, &context)
         }
     }
@@ -73,7 +95,7 @@ fn dispatch(
     let printer = &context.printer;
     let nothing = || args::parse::<NoArgs>(printer, rest, Exit::Usage).map(|NoArgs {}| ());
     match verb {
-        "build" => build::run(&args::parse(printer, rest, Exit::Failure)?, guest, context),
+        "build" => build::run(rest, guest, context),
         "start" => start::run(&args::parse::<StartArgs>(printer, rest, Exit::Failure)?, guest, context),
         "stop" => stop::run(&args::parse::<StopArgs>(printer, rest, Exit::Failure)?, guest, context),
         "restart" => nothing().and_then(|()| start::restart(guest, context)),
@@ -87,10 +109,13 @@ fn dispatch(
         "exec" => exec::run(rest, guest, context),
         "suexec" => exec::suexec(rest, guest, context),
         "delete" => nothing().and_then(|()| delete::run(guest, context)),
-        "plan" => args::parse::<PlanArgs>(printer, rest, Exit::Usage).and_then(|PlanArgs {}| plan::run(guest, context)),
+        "plan" => {
+            args::parse::<PlanArgs>(printer, rest, Exit::Usage).and_then(|PlanArgs {}| plan::run(guest, context))
+        }
         "check" => {
             args::parse::<CheckArgs>(printer, rest, Exit::Usage).and_then(|CheckArgs {}| check::run(guest, context))
         }
+        "after-exit" => after_exit::run(rest, guest, context),
         _ => Err(usage()),
     }
 }
@@ -98,7 +123,10 @@ fn dispatch(
 /// A word of the command line as text.
 pub fn text(word: &OsString) -> Result<String, CliError> {
     word.to_str().map(str::to_owned).ok_or_else(|| {
-        CliError::Refused(format!("the argument '{}' is not UTF-8 text; rename it or quote it", word.to_string_lossy()))
+        CliError::Refused(format!(
+            "the argument '{}' is not UTF-8 text; rename it or quote it",
+            word.to_string_lossy()
+        ))
     })
 }
 
@@ -106,5 +134,8 @@ fn usage() -> CliError {
     let called = std::env::args_os().next().unwrap_or_else(|| "vserver".into());
     let verbs = VERBS.join("|");
     let line = format!("Usage: {} <vserver> {{{verbs}}}", called.to_string_lossy());
-    CliError::known(format!("{line}\nTry 'vserver --help' for more information."), Exit::Usage)
+    CliError::known(
+        format!("{line}\nTry 'vserver --help' for more information."),
+        Exit::Usage,
+    )
 }

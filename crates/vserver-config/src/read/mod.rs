@@ -49,7 +49,13 @@ pub(crate) fn read_dir(
     let mut reader = Reader::default();
     let config = guest(&mut reader, confdir, dir, name);
     known::check(&mut reader, dir);
-    let diagnostics = reader.findings;
+    let mut diagnostics: Vec<Diagnostic> = Vec::new();
+    for finding in reader.findings {
+        // A file that several interfaces inherit is read for each of them.
+        if !diagnostics.contains(&finding) {
+            diagnostics.push(finding);
+        }
+    }
     match diagnostics.iter().any(|finding| finding.severity == Severity::Error) {
         true => Err(Error::Invalid { diagnostics }),
         false => Ok((config, diagnostics)),

@@ -47,13 +47,14 @@ pub fn connect6(table: &Table, features: Features) -> Result<Vec<Insn>, Assemble
 }
 
 /// Rewrites the destination in `R7`, which stands in the context at `offset`, if it means the guest's own loopback.
-/// Ends with `R9` as the source to use; goes to `refused` for a foreign loopback address.
+/// Ends with `R9` as the source to use; goes to `refused` for a foreign loopback address. The address that the socket
+/// is bound to stands at `bound`.
 ///
-/// The private loopback is only used if a socket is bound to exactly it. Otherwise a listener of the *host* on 0.0.0.0
-/// would answer, and take the guest for a local client. A wildcard listener of the guest has become the guest's first
-/// address, so that is where 127.0.0.1 goes then, and `curl localhost` finds the server.
+/// 127.0.0.1 is the private loopback if a socket is bound to exactly it, else the guest's first address if one is bound
+/// to exactly that (a wildcard bind has become it, so `curl localhost` finds the server), else nobody. Without these
+/// questions a listener of the *host* on 0.0.0.0 would answer, and take the guest for a local client.
 pub(super) fn redirect(asm: &mut Assembler, table: &Table, offset: i16, bound: (Reg, i16), refused: Label) {
-    let (local, here, absent, source) = (asm.label(), asm.label(), asm.label(), asm.label());
+    let (local, here, source) = (asm.label(), asm.label(), asm.label());
     asm.push(Insn::mov32_imm(Reg::R9, table.first4()));
     if_one_of(asm, Reg::R7, &[0, LOCALHOST, table.loopback], local);
     if_one_of(asm, Reg::R7, &table.own4, source);
@@ -61,28 +62,40 @@ pub(super) fn redirect(asm: &mut Assembler, table: &Table, offset: i16, bound: (
     asm.jump(source);
 
     asm.place(local);
-    listener_on_loopback(asm, table, bound, here, absent);
+    if_answering(asm, table, bound, here);
+    if_somebody_at(asm, table.loopback, here);
+    if !table.own4.is_empty() {
+        let first = asm.label();
+        if_somebody_at(asm, table.first4(), first);
+        asm.jump(refused).place(first);
+        set(asm, offset, table.first4());
+        asm.jump(source);
+    } else {
+        asm.jump(refused);
+    }
 
     asm.place(here);
     set(asm, offset, table.loopback);
-    asm.push(Insn::mov32_imm(Reg::R9, table.loopback)).jump(source);
-
-    asm.place(absent);
-    if table.own4.is_empty() {
-        asm.jump(refused);
-    } else {
-        set(asm, offset, table.first4());
-    }
+    asm.push(Insn::mov32_imm(Reg::R9, table.loopback));
     asm.place(source);
 }
 
-/// Goes to `here` if a socket is bound to the private loopback at the port in question, else to `absent`. A datagram
-/// socket that is itself bound to the loopback (its address stands at `bound`) always talks over it: it is a server
-/// that answers a client, and clients are rarely bound.
-fn listener_on_loopback(asm: &mut Assembler, table: &Table, bound: (Reg, i16), here: Label, absent: Label) {
-    let (tcp, found) = (asm.label(), asm.label());
+/// Goes to `here` if this is a datagram socket that is itself bound to the loopback: a server that answers a client,
+/// and clients are rarely bound to an address that [`if_somebody_at`] would find.
+fn if_answering(asm: &mut Assembler, table: &Table, bound: (Reg, i16), here: Label) {
+    let other = asm.label();
+    asm.push(load(Reg::R2, Reg::R6, sock_addr::PROTOCOL))
+        .jump_if32(Cond::NotEqual, Reg::R2, UDP, other);
+    asm.push(load(Reg::R2, bound.0, bound.1))
+        .jump_if32(Cond::Equal, Reg::R2, table.loopback, here);
+    asm.place(other);
+}
+
+/// Goes to `found` if a socket is bound to exactly `address` at the port in question. Clobbers `R1`–`R5` and `R7`.
+fn if_somebody_at(asm: &mut Assembler, address: u32, found: Label) {
+    let (tcp, answer, nobody) = (asm.label(), asm.label(), asm.label());
     for at in [TUPLE, TUPLE + 4] {
-        asm.push(Insn::mov32_imm(Reg::R2, table.loopback))
+        asm.push(Insn::mov32_imm(Reg::R2, address))
             .push(Insn::store(Size::Word, Reg::R10, at, Reg::R2));
     }
     asm.push(load(Reg::R2, Reg::R6, sock_addr::USER_PORT));
@@ -98,17 +111,15 @@ fn listener_on_loopback(asm: &mut Assembler, table: &Table, bound: (Reg, i16), h
         .push(Insn::mov64_imm(Reg::R4, -1))
         .push(Insn::mov64_imm(Reg::R5, 0));
     asm.jump_if32(Cond::NotEqual, Reg::R7, UDP, tcp);
-    asm.push(load(Reg::R7, bound.0, bound.1))
-        .jump_if32(Cond::Equal, Reg::R7, table.loopback, here);
-    asm.push(Insn::call(Helper::SkLookupUdp)).jump(found);
+    asm.push(Insn::call(Helper::SkLookupUdp)).jump(answer);
     asm.place(tcp).push(Insn::call(Helper::SkLookupTcp));
 
-    asm.place(found).jump_if64(Cond::Equal, Reg::R0, 0, absent);
+    asm.place(answer).jump_if64(Cond::Equal, Reg::R0, 0, nobody);
     asm.push(load(Reg::R7, Reg::R0, sock::SRC_IP4));
     asm.push(Insn::mov64(Reg::R1, Reg::R0))
         .push(Insn::call(Helper::SkRelease));
-    asm.jump_if32(Cond::Equal, Reg::R7, table.loopback, here);
-    asm.jump(absent);
+    asm.jump_if32(Cond::Equal, Reg::R7, address, found);
+    asm.place(nobody);
 }
 
 /// Destination is IPv4: `R7`, at `offset` of the context. Ends the program.

@@ -6,6 +6,7 @@ macro_rules! constants {
 }
 
 /// Calls of every architecture whose numbers differ between them.
+#[rustfmt::skip]
 const COMMON: &[(&str, i64)] = constants![
     SYS_accept, SYS_accept4, SYS_acct, SYS_add_key, SYS_adjtimex, SYS_bind, SYS_bpf, SYS_brk, SYS_capget,
     SYS_capset, SYS_chdir, SYS_chroot, SYS_clock_adjtime, SYS_clock_getres, SYS_clock_gettime,
@@ -53,6 +54,7 @@ const COMMON: &[(&str, i64)] = constants![
 
 /// Calls that only the oldest architectures have.
 #[cfg(target_arch = "x86_64")]
+#[rustfmt::skip]
 const OLD: &[(&str, i64)] = constants![
     SYS__sysctl, SYS_access, SYS_afs_syscall, SYS_alarm, SYS_arch_prctl, SYS_chmod, SYS_chown, SYS_creat,
     SYS_dup2, SYS_epoll_create, SYS_epoll_ctl_old, SYS_epoll_wait, SYS_epoll_wait_old, SYS_eventfd, SYS_fork,
@@ -159,7 +161,10 @@ mod tests {
     #[cfg(target_arch = "x86_64")]
     #[test]
     fn the_table_holds_every_call_of_the_kernel_headers() {
-        let paths = ["/usr/include/x86_64-linux-gnu/asm/unistd_64.h", "/usr/include/asm/unistd_64.h"];
+        let paths = [
+            "/usr/include/x86_64-linux-gnu/asm/unistd_64.h",
+            "/usr/include/asm/unistd_64.h",
+        ];
         let header = paths.iter().find_map(|path| std::fs::read_to_string(path).ok());
         let header = header.expect("asm/unistd_64.h of the kernel headers (Debian: linux-libc-dev) is needed");
         let lines = header.lines().filter_map(|line| line.strip_prefix("#define __NR_"));

@@ -81,7 +81,11 @@ impl Resolved {
                 resolved.add(entry, mode)?;
             }
         }
-        match resolved.refusals.iter().find(|r| resolved.verdicts.get(&r.number) != Some(&Verdict::Allow)) {
+        match resolved
+            .refusals
+            .iter()
+            .find(|r| resolved.verdicts.get(&r.number) != Some(&Verdict::Allow))
+        {
             Some(r) => fault(format!("call {} is refused by argument but not allowed", r.number)),
             None => Ok(resolved),
         }
@@ -102,7 +106,11 @@ impl Resolved {
                 (None, verdict) => self.decide(number, name, verdict)?,
                 (Some(_), _) if lifted || !counts => {}
                 (Some(args), Verdict::Refuse(errno)) => {
-                    self.refusals.push(Refusal { number, errno, conditions: args.clone() });
+                    self.refusals.push(Refusal {
+                        number,
+                        errno,
+                        conditions: args.clone(),
+                    });
                 }
                 (Some(_), Verdict::Allow) => return fault(format!("{name} is allowed by argument")),
             }
@@ -136,7 +144,11 @@ mod tests {
 
     /// Every combination of switches.
     fn modes() -> impl Iterator<Item = SeccompMode> {
-        (0..8).map(|n| SeccompMode { userns: n & 1 > 0, nesting: n & 2 > 0, netns: n & 4 > 0 })
+        (0..8).map(|n| SeccompMode {
+            userns: n & 1 > 0,
+            nesting: n & 2 > 0,
+            netns: n & 4 > 0,
+        })
     }
 
     #[test]
@@ -144,7 +156,10 @@ mod tests {
         for mode in modes() {
             let resolved = Resolved::new(mode).unwrap();
             for (name, number) in numbers::all() {
-                assert!(resolved.verdicts.contains_key(&number), "{name} is not in the policy ({mode:?})");
+                assert!(
+                    resolved.verdicts.contains_key(&number),
+                    "{name} is not in the policy ({mode:?})"
+                );
             }
         }
     }
@@ -170,8 +185,17 @@ mod tests {
 
     #[test]
     fn nesting_needs_a_user_namespace() {
-        let (plain, nesting) = (SeccompMode::default(), SeccompMode { nesting: true, ..SeccompMode::default() });
-        assert_eq!(Resolved::new(plain).unwrap().verdicts, Resolved::new(nesting).unwrap().verdicts);
+        let (plain, nesting) = (
+            SeccompMode::default(),
+            SeccompMode {
+                nesting: true,
+                ..SeccompMode::default()
+            },
+        );
+        assert_eq!(
+            Resolved::new(plain).unwrap().verdicts,
+            Resolved::new(nesting).unwrap().verdicts
+        );
         assert_eq!(nesting.unenforced().len(), 1);
         assert!(plain.unenforced().is_empty());
     }

@@ -1,0 +1,120 @@
+//! What compression is in use, by the first bytes; the name of a file is no evidence. All codecs are in this process:
+//! no program is looked up, no option of one can be passed (R12).
+
+use std::io::{self, BufRead, BufReader, Read};
+
+use crate::Error;
+
+/// How many compressions may be wrapped in each other.
+const LAYERS: usize = 4;
+/// Memory that the xz decoder may use, in bytes: `xz -9` needs 65 MiB.
+const XZ_MEMORY: u64 = 128 << 20;
+/// Largest zstd window, as a power of two: 8 MiB is what every level up to 19 uses, 128 MiB what `--ultra` does.
+const ZSTD_WINDOW: u32 = 27;
+/// Bytes that are looked at: a tar header.
+const HEAD: usize = 512;
+
+/// A stream with a view of its first bytes.
+struct Peeked<'a> {
+    head: Vec<u8>,
+    rest: Box<dyn Read + 'a>,
+}
+
+impl<'a> Peeked<'a> {
+    fn new(mut rest: Box<dyn Read + 'a>) -> io::Result<Self> {
+        let mut head = Vec::with_capacity(HEAD);
+        (&mut rest).take(HEAD as u64).read_to_end(&mut head)?;
+        Ok(Self { head, rest })
+    }
+
+    fn join(self) -> impl BufRead + 'a {
+        BufReader::with_capacity(64 << 10, io::Cursor::new(self.head).chain(self.rest))
+    }
+}
+
+/// The tar stream inside `input`.
+pub(crate) fn open<'a>(input: impl Read + 'a) -> Result<Box<dyn Read + 'a>, Error> {
+    let failed = |source| Error::Read { entry: None, source };
+    let mut inner: Box<dyn Read + 'a> = Box::new(input);
+    for _ in 0..=LAYERS {
+        let peeked = Peeked::new(inner).map_err(failed)?;
+        let head = peeked.head.as_slice();
+        inner = match head {
+            [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(peeked.join())),
+            [b'B', b'Z', b'h', b'1'..=b'9', ..] => Box::new(bzip2::bufread::MultiBzDecoder::new(peeked.join())),
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Box::new(xz(peeked.join()).map_err(failed)?),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(zstd(peeked.join()).map_err(failed)?),
+            _ => {
+                foreign(head).map_or(Ok(()), |found| Err(Error::NotTar { found }))?;
+                return Ok(Box::new(peeked.join()));
+            }
+        };
+    }
+    Err(Error::NotTar {
+        found: "compressed more than four times over",
+    })
+}
+
+fn xz<R: BufRead>(input: R) -> io::Result<impl Read> {
+    let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, liblzma::stream::CONCATENATED)?;
+    Ok(liblzma::bufread::XzDecoder::new_stream(input, stream))
+}
+
+fn zstd<R: BufRead>(input: R) -> io::Result<impl Read> {
+    let mut decoder = zstd::stream::read::Decoder::with_buffer(input)?;
+    decoder.window_log_max(ZSTD_WINDOW)?;
+    Ok(decoder)
+}
+
+/// What it is if it is surely no tar archive. Source of the numbers: util-vserver's `h2ext.desc`.
+fn foreign(head: &[u8]) -> Option<&'static str> {
+    match head {
+        [] => Some("nothing: it is empty"),
+        [0o307, 0o161, ..] | [0o161, 0o307, ..] => Some("a cpio archive"),
+        [b'0', b'7', b'0', b'7', b'0', ..] => Some("a cpio archive"),
+        [b'P', b'K', 3, 4, ..] => Some("a zip archive"),
+        _ if head.len() < HEAD => Some("something shorter than one header"),
+        _ if head.iter().all(|b| *b == 0) => None,
+        _ if tar::Header::from_byte_slice(head)
+            .cksum()
+            .is_ok_and(|sum| sum == crate::stream::checksum(head)) =>
+        {
+            None
+        }
+        _ => Some("something without a tar header"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(bytes: &[u8]) -> String {
+        open(bytes).err().map(|e| e.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn other_things_are_called_by_their_names() {
+        assert!(refusal(b"").contains("empty"));
+        assert!(refusal(b"070701").contains("cpio"));
+        assert!(refusal(&[b'x'; 600]).contains("without a tar header"));
+        assert!(refusal(b"hello").contains("shorter"));
+    }
+
+    #[test]
+    fn compression_upon_compression_ends() {
+        let mut bytes = vec![0u8; 1024];
+        for _ in 0..3 {
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            std::io::Write::write_all(&mut encoder, &bytes).unwrap();
+            bytes = encoder.finish().unwrap();
+        }
+        assert!(open(bytes.as_slice()).is_ok());
+        for _ in 0..3 {
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            std::io::Write::write_all(&mut encoder, &bytes).unwrap();
+            bytes = encoder.finish().unwrap();
+        }
+        assert!(refusal(&bytes).contains("four times"));
+    }
+}

@@ -1,0 +1,179 @@
+//! CPUs and memory nodes. `Documentation/admin-guide/cgroup-v1/cpusets.rst`, `…/cgroup-v2.rst`.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use vserver_types::{CpuSet, Limits};
+
+use crate::knobs::{Knobs, Wish, refusal};
+use crate::{Error, files};
+
+const CPUS: &str = "cpuset.cpus";
+const MEMS: &str = "cpuset.mems";
+/// More CPUs than any kernel is built for.
+const MOST: u32 = 1 << 16;
+
+/// Gives a new v1 directory the CPUs and nodes of its parent: it begins with none, and then takes no process (`ENOSPC`).
+pub(crate) fn seed_from_parent(dir: &Path) -> Result<(), Error> {
+    let Some(parent) = dir.parent() else { return Ok(()) };
+    for file in [CPUS, MEMS] {
+        if files::read_optional(&dir.join(file))?.is_some_and(|own| own.is_empty()) {
+            files::must_write(&dir.join(file), &files::read(&parent.join(file))?)?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes CPUs, nodes and exclusiveness.
+pub(crate) fn apply(knobs: &mut Knobs<'_>, limits: &Limits) {
+    let wanted = limits.cpuset.clone().unwrap_or_default();
+    for (setting, file, list) in [("cpuset/cpus", CPUS, &wanted.cpus), ("cpuset/mems", MEMS, &wanted.mems)] {
+        if knobs.v2 || knobs.dir.is_none() {
+            set_v2(knobs, setting, file, list.as_deref());
+        } else {
+            set_v1(knobs, setting, file, list.as_deref());
+        }
+    }
+    apply_exclusive(knobs, &wanted);
+}
+
+/// The set in force; `None` where the guest may use what the host has.
+pub(crate) fn read(knobs: &Knobs<'_>) -> Option<CpuSet> {
+    let dir = knobs.dir.as_ref()?;
+    let list = |file: &str| {
+        let own = knobs.current(file).filter(|list| !list.is_empty())?;
+        let inherited = dir.parent().and_then(|parent| files::read(&parent.join(file)).ok());
+        (inherited.as_deref() != Some(own.as_str())).then_some(own)
+    };
+    let cpu_exclusive = knobs.current("cpuset.cpus.partition").as_deref() == Some("root");
+    let set = CpuSet {
+        cpus: list(CPUS),
+        mems: list(MEMS),
+        cpu_exclusive,
+        mem_exclusive: false,
+    };
+    (set != CpuSet::default()).then_some(set)
+}
+
+fn set_v2(knobs: &mut Knobs<'_>, setting: &str, file: &str, list: Option<&str>) {
+    // Nothing written is no command: an empty list is a newline.
+    let value = format!("{}\n", list.unwrap_or(""));
+    knobs.set(&Wish {
+        setting,
+        file,
+        value: &value,
+        lifts: list.is_none(),
+        same: same_list,
+    });
+    // The kernel takes a list of CPUs that are not there and then uses the parent's.
+    let effective = knobs.current(&format!("{file}.effective"));
+    let effective = effective.as_deref().and_then(members);
+    let beyond = list
+        .and_then(members)
+        .zip(effective)
+        .is_some_and(|(wanted, used)| !used.is_subset(&wanted));
+    if beyond {
+        knobs.none(
+            setting,
+            format!("none of '{}' is usable on this host", list.unwrap_or("")),
+        );
+    }
+}
+
+/// A child's list must be part of its parent's at any moment: to move both, the parent first holds old and new.
+fn set_v1(knobs: &mut Knobs<'_>, setting: &str, file: &str, list: Option<&str>) {
+    let Some(dir) = knobs.dir.clone() else { return };
+    let inherited = dir.parent().and_then(|parent| files::read(&parent.join(file)).ok());
+    let (Some(wanted), Some(now)) = (list.map(str::to_owned).or(inherited), knobs.current(file)) else {
+        if list.is_some() {
+            knobs.none(setting, format!("cannot read {file}"));
+        }
+        return;
+    };
+    if same_list(&now, &wanted) {
+        return;
+    }
+    let both = format!("{now},{wanted}");
+    let inner = dir.join("guest").join(file);
+    let steps = [(dir.join(file), both.as_str()), (inner, wanted.as_str())];
+    for (path, value) in steps {
+        if let Err(error) = files::write(&path, value) {
+            knobs.put(file, &now);
+            knobs.none(setting, refusal(file, &wanted, &error));
+            return;
+        }
+    }
+    knobs.set(&Wish {
+        setting,
+        file,
+        value: &wanted,
+        lifts: false,
+        same: same_list,
+    });
+}
+
+fn apply_exclusive(knobs: &mut Knobs<'_>, wanted: &CpuSet) {
+    const SETTING: &str = "cpuset/cpu_exclusive";
+    if wanted.mem_exclusive {
+        let reason =
+            "cgroup v2 has no exclusive nodes, and on v1 it would take all nodes from the host's other cpusets";
+        knobs.none("cpuset/mem_exclusive", reason);
+    }
+    if !knobs.v2 {
+        if wanted.cpu_exclusive {
+            knobs.none(
+                SETTING,
+                "on cgroup v1 it would take all CPUs from the host's other cpusets",
+            );
+        }
+        return;
+    }
+    let value = if wanted.cpu_exclusive { "root" } else { "member" };
+    let same = |have: &str, want: &str| have == want;
+    let file = "cpuset.cpus.partition";
+    knobs.set(&Wish {
+        setting: SETTING,
+        file,
+        value,
+        lifts: !wanted.cpu_exclusive,
+        same,
+    });
+    // A partition that is "root invalid (…)" would keep its place in line and become valid by surprise.
+    if wanted.cpu_exclusive && knobs.current(file).is_some_and(|now| now != "root") {
+        knobs.put(file, "member");
+    }
+}
+
+/// Whether two lists name the same members.
+fn same_list(have: &str, want: &str) -> bool {
+    members(have).is_some_and(|have| members(want).is_some_and(|want| have == want))
+}
+
+/// The members of a list in the kernel's format; `None` if it is not one.
+fn members(list: &str) -> Option<BTreeSet<u32>> {
+    let mut found = BTreeSet::new();
+    for part in list.trim().split(',').filter(|part| !part.is_empty()) {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last) = (first.trim().parse::<u32>().ok()?, last.trim().parse::<u32>().ok()?);
+        if last >= MOST || first > last {
+            return None;
+        }
+        found.extend(first..=last);
+    }
+    Some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_sets() {
+        assert!(same_list("0-3,7", "7,0,1,2-3\n"));
+        assert!(same_list("", "\n"));
+        assert!(!same_list("0", "0-1"));
+        for bad in ["x", "3-1", "0-99999999", "1-"] {
+            assert_eq!(members(bad), None, "{bad}");
+        }
+    }
+}

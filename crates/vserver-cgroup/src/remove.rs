@@ -1,0 +1,72 @@
+//! Removing a guest's directories.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::{Error, GuestCgroup, Layout, files, processes};
+
+/// A process that was killed leaves its cgroup a moment after it has left the process table. Source: fault F22.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+impl GuestCgroup {
+    /// Removes the guest's directories in all hierarchies, deepest first, those that the guest made included, and with them
+    /// limits and BPF programs; then `vserver/` if nothing else is in it. A directory that is busy is tried again for
+    /// 2 s. Kills nobody; what cannot be removed in one hierarchy does not keep the others.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] with the processes that are in the way; [`Error::Remove`]. The first one.
+    pub fn remove(&self) -> Result<(), Error> {
+        let end = Instant::now() + PATIENCE;
+        let mut first = Ok(());
+        for tree in self.layout.trees() {
+            let result = remove_tree(&tree.top(&self.name), end);
+            first = first.and(result);
+        }
+        self.layout.tidy();
+        first
+    }
+}
+
+impl Layout {
+    /// Removes `vserver/.supervisors` and `vserver/` wherever nothing is in them, as after the last supervisor has ended.
+    pub fn tidy(&self) {
+        for tree in self.trees() {
+            // Not empty is the normal answer: other guests.
+            let _ = fs::remove_dir(tree.supervisors());
+            let _ = fs::remove_dir(tree.base());
+        }
+    }
+}
+
+fn remove_tree(top: &Path, end: Instant) -> Result<(), Error> {
+    files::deepest_first(top)?
+        .iter()
+        .try_for_each(|dir| remove_dir(dir, end))
+}
+
+fn remove_dir(path: &Path, end: Instant) -> Result<(), Error> {
+    let mut pause = Duration::from_micros(200);
+    loop {
+        match fs::remove_dir(path) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::ResourceBusy && Instant::now() < end => {}
+            Err(error) if error.kind() == ErrorKind::ResourceBusy => {
+                return Err(Error::Busy {
+                    path: path.to_owned(),
+                    pids: processes::pids_in(path)?,
+                });
+            }
+            Err(source) => {
+                return Err(Error::Remove {
+                    path: path.to_owned(),
+                    source,
+                });
+            }
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(20));
+    }
+}

@@ -1,0 +1,299 @@
+//! What is wrong with a configuration is told all at once, and no content of any file does harm.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use proptest::prelude::*;
+use tempfile::TempDir;
+use vserver_config::{Clash, Error, Severity, conflicts, list, list_enabled, read};
+use vserver_types::GuestName;
+
+/// A configuration root with a guest `g` that has these files.
+fn tree(files: &[(&str, &[u8])]) -> TempDir {
+    let root = tempfile::tempdir().unwrap();
+    add(root.path(), "g", files);
+    root
+}
+
+fn add(root: &Path, name: &str, files: &[(&str, &[u8])]) {
+    let dir = root.join(name);
+    fs::create_dir(&dir).unwrap();
+    symlink(format!("/nowhere/{name}"), dir.join("vdir")).unwrap();
+    for (path, content) in files {
+        let path = dir.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+}
+
+fn guest() -> GuestName {
+    "g".parse().unwrap()
+}
+
+/// The findings as lines, without the path of the root.
+fn findings(root: &TempDir) -> Vec<String> {
+    let prefix = format!("{}/g/", root.path().display());
+    match read(root.path(), &guest()) {
+        Ok((_, warnings)) => warnings
+            .iter()
+            .map(|one| one.to_string().replace(&prefix, ""))
+            .collect(),
+        Err(error) => error
+            .to_string()
+            .replace(&prefix, "")
+            .lines()
+            .map(str::to_owned)
+            .collect(),
+    }
+}
+
+#[test]
+fn all_faults_come_at_once_with_file_line_and_hint() {
+    let root = tree(&[
+        ("context", b"70000\n"),
+        ("bcapabilities", b"# ok\nNET_RAW\nCAP_SYS_ADMN\n"),
+        ("interfaces/0/ip", b"1.2.3.999\n"),
+        ("interfaces/0/nodev", b""),
+        ("apps/init/style", b"sysvv\n"),
+        ("apps/init/killseq", b"15 5 9\n"),
+        ("rlimits/rss", b"1G\n"),
+        ("fstab", b"none /proc proc defaults 0 0\nnone /tmp\n"),
+        ("bcapabilites", b"x\n"),
+    ]);
+    let all = findings(&root);
+    for line in [
+        "bcapabilities:3: Unknown bcap 'CAP_SYS_ADMN' (did you mean 'sys_admin'?)",
+        "context:1: '70000' is not a context number (a decimal number from 2 to 49151)",
+        "apps/init/style:1: Unknown init-style 'sysvv' (did you mean 'sysv'?)",
+        "fstab:2: it has 2 of four fields (a line has source, target, type and options)",
+        "bcapabilites: warning: nothing reads this (did you mean 'bcapabilities'?)",
+        "rlimits/rss:1: Invalid limit (a number in C notation with at most one of K, M, k, m after it, or 'inf')",
+    ] {
+        assert!(all.iter().any(|found| found == line), "{line} is not in {all:#?}");
+    }
+    assert!(all.iter().any(|found| found.starts_with("interfaces/0/ip:1: ")));
+    assert!(
+        all.iter()
+            .any(|found| found.starts_with("apps/init/killseq:1: '15 5 9' is not a signal"))
+    );
+    assert_eq!(all.len(), 8, "{all:#?}");
+}
+
+#[test]
+fn a_missing_newline_is_a_warning_and_nothing_is_lost() {
+    let root = tree(&[
+        ("bcapabilities", b"NET_RAW\nNET_ADMIN"),
+        ("context", b"100"),
+        ("apps/init/style", b"plain"),
+    ]);
+    let (config, warnings) = read(root.path(), &guest()).unwrap();
+    assert_eq!(
+        (config.bcaps.value, config.context.unwrap().0),
+        (1 << 13 | 1 << 12, 100)
+    );
+    assert_eq!(warnings.len(), 3);
+    assert!(warnings.iter().all(|warning| warning.severity == Severity::Warning));
+}
+
+#[test]
+fn prefix_wins_over_mask_and_an_empty_line_hides_what_is_inherited() {
+    let root = tree(&[
+        ("interfaces/dev", b"eth0\n"),
+        ("interfaces/prefix", b"24\n"),
+        ("interfaces/0/ip", b"10.0.0.1\n"),
+        ("interfaces/0/mask", b"255.0.0.0\n"),
+        ("interfaces/1/ip", b"10.0.0.2\n"),
+        ("interfaces/1/prefix", b"\n"),
+        ("interfaces/2/ip", b"10.0.0.3\n"),
+        ("interfaces/2/disabled", b""),
+    ]);
+    let config = read(root.path(), &guest()).unwrap().0;
+    let addresses: Vec<_> = config
+        .interfaces
+        .iter()
+        .map(|interface| interface.address.to_string())
+        .collect();
+    assert_eq!(addresses, ["10.0.0.1/24", "10.0.0.2"]);
+    assert_eq!(config.interfaces[0].broadcast.unwrap().to_string(), "10.0.0.255");
+}
+
+#[test]
+fn a_guest_that_is_not_there_has_a_neighbour() {
+    let root = tree(&[]);
+    add(root.path(), "web1", &[]);
+    let error = read(root.path(), &"web2".parse().unwrap()).unwrap_err();
+    assert!(
+        matches!(&error, Error::NoSuchGuest { nearest: Some(name), .. } if name == "web1"),
+        "{error}"
+    );
+    assert!(error.to_string().ends_with("did you mean 'web1'?"));
+}
+
+#[test]
+fn lists_leave_out_what_is_no_guest() {
+    let root = tree(&[]);
+    add(root.path(), "off", &[("disabled", b"")]);
+    add(root.path(), "web.~123~", &[]);
+    fs::create_dir_all(root.path().join(".defaults")).unwrap();
+    fs::create_dir(root.path().join("no-vdir")).unwrap();
+    let names: Vec<_> = list(root.path()).unwrap().iter().map(GuestName::to_string).collect();
+    assert_eq!(names, ["g", "off"]);
+    assert!(list_enabled(root.path()).unwrap().is_empty(), "every vdir dangles");
+    fs::remove_file(root.path().join("g/vdir")).unwrap();
+    fs::create_dir(root.path().join("g/vdir")).unwrap();
+    assert_eq!(list_enabled(root.path()).unwrap(), [guest()]);
+    assert!(list(&root.path().join("nothing")).unwrap().is_empty());
+}
+
+#[test]
+fn two_guests_with_one_address_or_number_are_found() {
+    let files: [(&str, &[u8]); 3] = [
+        ("context", b"100\n"),
+        ("interfaces/0/ip", b"10.0.0.1\n"),
+        ("interfaces/0/nodev", b""),
+    ];
+    let root = tree(&files);
+    add(root.path(), "h", &files);
+    add(root.path(), "i", &[("context", b"101\n")]);
+    let found = conflicts(root.path(), &guest()).unwrap();
+    assert_eq!(found.len(), 2);
+    assert!(found.iter().all(|conflict| conflict.other.as_str() == "h"));
+    assert!(matches!(found[0].what, Clash::Context(xid) if xid.0 == 100));
+    assert_eq!(found[1].to_string(), "address 10.0.0.1 belongs to guest 'h' already");
+    assert!(conflicts(root.path(), &"i".parse().unwrap()).unwrap().is_empty());
+}
+
+#[test]
+fn what_nothing_applies_is_named() {
+    let root = tree(&[
+        ("netns/name", b"x\n"),
+        ("dlimits/0/directory", b"/\n"),
+        ("scripts/pre-start", b"exit 1\n"),
+    ]);
+    let config = read(root.path(), &guest()).unwrap().0;
+    let names: Vec<_> = config
+        .unapplied
+        .iter()
+        .map(|setting| setting.setting.as_str())
+        .collect();
+    assert_eq!(names, ["netns", "dlimits", "scripts"]);
+}
+
+#[test]
+fn without_sched_hard_a_fill_rate_is_a_weight() {
+    let root = tree(&[
+        ("sched/fill-rate", b"1\n"),
+        ("sched/interval", b"2\n"),
+        ("sched/tokens-min", b"5\n"),
+    ]);
+    let config = read(root.path(), &guest()).unwrap().0;
+    let (limits, lost) = config.limits(4, 250);
+    assert_eq!((limits.cpu, limits.cpu_weight), (None, Some(200)));
+    assert_eq!(lost.len(), 1);
+}
+
+#[test]
+fn a_bucket_counts_the_cpus_of_the_cpuset_or_the_one_named() {
+    let hard: [(&str, &[u8]); 2] = [("cflags", b"sched_hard\n"), ("sched/fill-rate", b"1\n")];
+    let quota = |more: &[(&str, &[u8])]| {
+        let root = tree(&[&hard[..], more].concat());
+        let config = read(root.path(), &guest()).unwrap().0;
+        config.limits(4, config.hz).0.cpu.unwrap().quota.as_millis()
+    };
+    assert_eq!(quota(&[]), 100, "25 % of each of four");
+    assert_eq!(quota(&[("cpuset/cpus", b"1\n")]), 25);
+    assert_eq!(quota(&[("sched/cpu-id", b"0\n")]), 25);
+    assert_eq!(quota(&[("sched/interval", b"8\n"), ("cpuset/cpus", b"0-1\n")]), 25);
+}
+
+#[test]
+fn limits_come_from_pages() {
+    let root = tree(&[
+        ("rlimits/as.hard", b"256K\n"),
+        ("rlimits/rss.hard", b"128K\n"),
+        ("rlimits/nofile", b"100\n"),
+    ]);
+    let config = read(root.path(), &guest()).unwrap().0;
+    let (limits, lost) = config.limits(1, 250);
+    assert_eq!(limits.memory.unwrap().to_string(), "512M");
+    assert_eq!(limits.swap.unwrap().to_string(), "512M");
+    let lost: Vec<_> = lost.iter().map(|one| one.setting.as_str()).collect();
+    assert_eq!(lost, ["rlimits/as", "rlimits/nofile"]);
+    let processes = config.process_limits();
+    assert_eq!(processes.len(), 11);
+    let root = tree(&[("rlimits/rss", b"1024\n")]);
+    let limits = read(root.path(), &guest()).unwrap().0.limits(1, 250).0;
+    assert_eq!(
+        (limits.memory.unwrap().0, limits.memory_high, limits.swap.unwrap().0),
+        (4 << 20, None, 0)
+    );
+}
+
+/// A file of each kind of reader.
+const FILES: [&str; 26] = [
+    "context",
+    "ncontext",
+    "name",
+    "bcapabilities",
+    "cflags",
+    "nflags",
+    "personality",
+    "badness",
+    "rlimits/rss.hard",
+    "ulimits/nofile",
+    "sched/fill-rate",
+    "sched/cpu/interval",
+    "schedule",
+    "nice",
+    "ionice/class",
+    "cpuset/cpus",
+    "cgroup/cpu.max",
+    "uts/nodename",
+    "fstab",
+    "interfaces/0/ip",
+    "interfaces/0/mask",
+    "interfaces/prefix",
+    "apps/init/style",
+    "apps/init/killseq",
+    "apps/init/environment",
+    "userns",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn no_content_of_any_file_makes_a_panic(
+        files in prop::collection::vec((prop::sample::select(&FILES[..]), content()), 1..6)
+    ) {
+        let files: Vec<(&str, &[u8])> = files.iter().map(|(path, content)| (*path, content.as_slice())).collect();
+        let root = tree(&files);
+        match read(root.path(), &guest()) {
+            Ok((config, _)) => {
+                let (limits, _) = config.limits(3, config.hz);
+                let _ = (config.process_limits(), config.init.start_environment(None));
+                let _: Vec<_> = config.fstab.iter().map(vserver_config::FstabEntry::mount_options).collect();
+                if let Some(cpu) = limits.cpu {
+                    prop_assert!(cpu.burst <= cpu.quota);
+                }
+            }
+            Err(Error::Invalid { diagnostics }) => {
+                prop_assert!(diagnostics.iter().any(|finding| finding.severity == Severity::Error));
+            }
+            Err(other) => prop_assert!(false, "{}", other),
+        }
+    }
+}
+
+/// Noise, text, and text that is nearly right.
+fn content() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..80),
+        ".{0,60}".prop_map(String::into_bytes),
+        "[-0-9a-z^~!,./ \t\\\\\n#:]{0,40}\n?".prop_map(String::into_bytes),
+        "-?[0-9]{1,22}[KMkm]?\n".prop_map(String::into_bytes),
+    ]
+}

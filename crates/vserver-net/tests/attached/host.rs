@@ -1,0 +1,173 @@
+//! The host's side: services that guests must reach or must not reach, and what the host sees of the guests.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use vserver_net::{Added, AddressPlan, Broadcast, add_address, addresses_on_host, confine, remove_address};
+use vserver_sys::bpf::{AttachType, prog_query};
+
+use crate::{Cgroup, Guests, LOOPBACKS, policy};
+
+type Case = fn(&Guests);
+
+pub const CASES: &[(&str, Case)] = &[
+    ("a guest binds its own addresses and no others", |guests| {
+        run(&guests.web, "binds")
+    }),
+    ("the same behind mapped IPv6 addresses", |guests| {
+        run(&guests.web, "mapped_binds")
+    }),
+    ("TCP has a source of the guest", |guests| run(&guests.web, "tcp_source")),
+    ("UDP has a source of the guest, also when forged", |guests| {
+        run(&guests.web, "udp_source")
+    }),
+    ("the host's loopback is out of reach", |guests| {
+        run(&guests.web, "host_loopback")
+    }),
+    ("the guest's loopback looks like 127.0.0.1", |guests| {
+        run(&guests.web, "own_loopback")
+    }),
+    ("the loopback of a guest without addresses", |guests| {
+        run(&guests.none, "own_loopback")
+    }),
+    ("localhost finds a wildcard listener", |guests| {
+        run(&guests.web, "localhost_wildcard")
+    }),
+    ("raw and other sockets are refused", |guests| {
+        run(&guests.web, "sockets")
+    }),
+    ("low ports in a user name space", |guests| {
+        run(&guests.web, "low_port_allowed")
+    }),
+    ("no low ports without the policy", |guests| {
+        run(&guests.old, "low_port_refused")
+    }),
+    ("IPv6 with an address", |guests| run(&guests.six, "six")),
+    ("a guest in 127.0.0.0/8", |guests| run(&guests.demo, "demo")),
+    ("sixty-four addresses", |guests| run(&guests.many, "many")),
+    ("two guests on one wildcard port", two_wildcards),
+    ("a loopback is private to its guest", private_loopbacks),
+    ("listen without bind answers on own addresses only", listen_without_bind),
+    ("a live guest gets another policy", another_policy),
+    ("addresses come and go with their guests", device_addresses),
+];
+
+/// Starts what guests connect to. Every TCP service says who called, every UDP service answers with it.
+pub fn services() {
+    for address in [
+        "127.0.0.1:7001",
+        "0.0.0.0:7002",
+        "10.99.0.9:7003",
+        "[::1]:7004",
+        "[fd00:99::9]:7007",
+    ] {
+        let listener = TcpListener::bind(address).unwrap();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let caller = stream.peer_addr().unwrap().ip();
+                let _ = write!(stream, "{caller}");
+                let _ = stream.shutdown(Shutdown::Write);
+            }
+        });
+    }
+    for address in ["127.0.0.1:7006", "0.0.0.0:7008", "10.99.0.9:7005", "[fd00:99::9]:7009"] {
+        let socket = UdpSocket::bind(address).unwrap();
+        std::thread::spawn(move || {
+            loop {
+                let (_, caller) = socket.recv_from(&mut [0; 64]).unwrap();
+                let _ = socket.send_to(caller.ip().to_string().as_bytes(), caller);
+            }
+        });
+    }
+}
+
+fn run(guest: &Cgroup, case: &str) {
+    guest.start(case).finish();
+}
+
+/// What a server says before it closes.
+fn ask(address: &str) -> std::io::Result<String> {
+    let address: SocketAddr = address.parse().unwrap();
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_millis(300))?;
+    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn two_wildcards(guests: &Guests) {
+    let (mut web, mut mail) = (guests.web.start("serve_wildcard"), guests.mail.start("serve_wildcard"));
+    assert_eq!(web.line(), "10.99.0.1:8080");
+    assert_eq!(mail.line(), "10.99.0.3:8080");
+    assert_eq!(ask("10.99.0.1:8080").unwrap(), "10.99.0.1:8080");
+    assert_eq!(ask("10.99.0.3:8080").unwrap(), "10.99.0.3:8080");
+    ask("10.99.0.9:8080").unwrap_err();
+    ask("127.0.0.1:8080").unwrap_err();
+    web.finish();
+    mail.finish();
+}
+
+fn private_loopbacks(guests: &Guests) {
+    let mut web = guests.web.start("serve_loopback");
+    assert_eq!(web.line(), "127.0.0.1:8081");
+    run(&guests.mail, "others_loopback");
+    ask("127.0.0.1:8081").unwrap_err();
+    // The host is trusted, and may.
+    assert_eq!(ask(&format!("{}:8081", LOOPBACKS[0])).unwrap(), "127.0.0.1:8081");
+    web.finish();
+}
+
+fn listen_without_bind(guests: &Guests) {
+    let mut web = guests.web.start("serve_unbound");
+    let port = web.line();
+    ask(&format!("10.99.0.9:{port}")).unwrap_err();
+    ask(&format!("127.0.0.1:{port}")).unwrap_err();
+    ask(&format!("[fd00:99::9]:{port}")).unwrap_err();
+    assert_eq!(ask(&format!("10.99.0.1:{port}")).unwrap(), "unbound");
+    web.finish();
+}
+
+fn another_policy(guests: &Guests) {
+    let directory = File::open(&guests.mail.0).unwrap();
+    let ids = |place| prog_query(directory.as_fd(), place).unwrap();
+    let before = ids(AttachType::Inet4Bind);
+    confine(directory.as_fd(), &policy(&["10.99.0.4"], LOOPBACKS[1])).unwrap();
+    let after = ids(AttachType::Inet4Bind);
+    assert_eq!((before.len(), after.len()), (1, 1));
+    assert_ne!(before, after);
+    run(&guests.mail, "is_now_4");
+    confine(directory.as_fd(), &policy(&["10.99.0.3"], LOOPBACKS[1])).unwrap();
+}
+
+fn device_addresses(_: &Guests) {
+    let plan = |address: &str| AddressPlan {
+        dev: "lo".to_owned(),
+        address: address.parse().unwrap(),
+        label: Some("lo:guest".to_owned()),
+        broadcast: Broadcast::Computed,
+        peer: None,
+        up: true,
+    };
+    let on_host = |address: &str| {
+        let wanted = ("lo".to_owned(), address.parse().unwrap());
+        addresses_on_host().unwrap().contains(&wanted)
+    };
+    assert_eq!(add_address(&plan("10.98.0.1/24")).unwrap(), Added::Now);
+    assert_eq!(add_address(&plan("10.98.0.1/24")).unwrap(), Added::WasThere);
+    assert_eq!(add_address(&plan("10.98.0.2/24")).unwrap(), Added::Now);
+    assert_eq!(add_address(&plan("fd00:98::1/64")).unwrap(), Added::Now);
+    assert_eq!(add_address(&plan("fd00:98::1/64")).unwrap(), Added::WasThere);
+    // The first address of a network takes the others with it in the kernel: the second guest must keep its own.
+    remove_address("lo", "10.98.0.1/24".parse().unwrap()).unwrap();
+    remove_address("lo", "fd00:98::1/64".parse().unwrap()).unwrap();
+    assert!(!on_host("10.98.0.1/24") && on_host("10.98.0.2/24") && !on_host("fd00:98::1/64"));
+    assert!(on_host("10.99.0.1/32"));
+    UdpSocket::bind((Ipv4Addr::new(10, 98, 0, 2), 0)).unwrap();
+    remove_address("lo", "10.98.0.2/24".parse().unwrap()).unwrap();
+    remove_address("lo", "10.98.0.2/24".parse().unwrap()).unwrap();
+    assert!(!on_host("10.98.0.2/24"));
+}

@@ -1,0 +1,154 @@
+//! Why a guest could not be started, stopped or entered.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+use vserver_types::{GuestName, Unenforced, Xid};
+
+/// A refusal or a failure, with what was tried on what; the source says why.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The configuration is missing or has faults.
+    #[error(transparent)]
+    Config(#[from] vserver_config::Error),
+    /// What the guest asks for belongs to another one.
+    #[error("guest '{name}' cannot be started: {what}")]
+    Taken {
+        /// The guest.
+        name: GuestName,
+        /// What is taken, by whom, and what to do.
+        what: String,
+    },
+    /// Its tree has no program to begin with.
+    #[error("guest '{name}' has no init: none of {looked} is an executable file in its tree")]
+    NoInit {
+        /// The guest.
+        name: GuestName,
+        /// Where it was looked for.
+        looked: String,
+    },
+    /// The guest does not run.
+    #[error("guest '{name}' is not running")]
+    NotRunning {
+        /// The guest.
+        name: GuestName,
+    },
+    /// This kernel cannot enforce what was asked for, and `--strict` was given.
+    #[error("guest '{name}' is not started because of --strict: {}", list(unenforced))]
+    Strict {
+        /// The guest.
+        name: GuestName,
+        /// What cannot be enforced.
+        unenforced: Vec<Unenforced>,
+    },
+    /// The start script of an init-less guest failed; the guest may run nevertheless.
+    #[error("the start command of guest '{name}' ended with status {status}; what it started goes on. Its last words: {words}")]
+    StartCommand {
+        /// The guest.
+        name: GuestName,
+        /// Its number.
+        xid: Xid,
+        /// Exit status of the command.
+        status: i32,
+        /// The end of the console log.
+        words: String,
+    },
+    /// It did not end in time.
+    #[error("guest '{name}' still has processes after {seconds} s; see its console log, then try again with --kill")]
+    Stuck {
+        /// The guest.
+        name: GuestName,
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// A start was interrupted by a signal and has been undone.
+    #[error("the start of guest '{name}' was interrupted and has been undone")]
+    Interrupted {
+        /// The guest.
+        name: GuestName,
+    },
+    /// The builder of a guest reported this.
+    #[error("guest '{name}' cannot be started: {report}")]
+    Start {
+        /// The guest.
+        name: GuestName,
+        /// The whole sentence.
+        report: String,
+    },
+    /// The command could not be executed in the guest.
+    #[error("{report}")]
+    Exec {
+        /// The whole sentence.
+        report: String,
+    },
+    /// A lower layer refused.
+    #[error("cannot {action} for guest '{name}'")]
+    Layer {
+        /// What was tried, completes "cannot …".
+        action: String,
+        /// The guest.
+        name: GuestName,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The kernel refused an operation on a file or socket of ours.
+    #[error("cannot {action} '{}'", path.display())]
+    Io {
+        /// What was tried, a verb.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The kernel's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// Undoing was not complete.
+    #[error("guest '{name}' left something behind: {left}")]
+    LeftBehind {
+        /// The guest.
+        name: GuestName,
+        /// Every failure of the clean-up, first one first.
+        left: String,
+    },
+}
+
+/// Result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// For `map_err`: a lower layer's refusal with what was tried.
+    pub(crate) fn layer<E>(action: impl Into<String>, name: &GuestName) -> impl FnOnce(E) -> Self
+    where
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (action, name) = (action.into(), name.clone());
+        move |source| Self::Layer { action, name, source: source.into() }
+    }
+
+    /// For `map_err`: an I/O error with what was tried, on what.
+    pub(crate) fn io<E: Into<io::Error>>(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(E) -> Self {
+        let path = path.into();
+        move |source| Self::Io { action, path, source: source.into() }
+    }
+
+    /// The whole chain of reasons in one sentence.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(error) = source {
+            let reason = error.to_string();
+            if !text.ends_with(&reason) {
+                text = format!("{text}: {reason}");
+            }
+            source = error.source();
+        }
+        text
+    }
+}
+
+fn list(unenforced: &[Unenforced]) -> String {
+    unenforced.iter().map(Unenforced::to_string).collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,86 @@
+//! Where everything of this host is.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use vserver_fs::Flock;
+use vserver_types::GuestName;
+
+use crate::error::{Error, Result};
+
+/// Environment variable with the configuration root, in place of `/etc/vservers`.
+pub const CONFDIR_VARIABLE: &str = "VSERVER_CONFDIR";
+
+/// Paths of this host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// Configuration root, `/etc/vservers`.
+    pub confdir: PathBuf,
+    /// Facts about running guests, `/run/vserver`: gone with a reboot, as they are.
+    pub run_dir: PathBuf,
+    /// Console logs, `/var/log/vserver`.
+    pub log_dir: PathBuf,
+    /// The program that becomes a guest's supervisor and, in init-less guests, its first process.
+    pub supervisor: PathBuf,
+    /// The command line program that cleans up after a guest has ended by itself.
+    pub vserver: PathBuf,
+}
+
+impl Host {
+    /// The usual places. `confdir` wins over the environment, that over `/etc/vservers`.
+    pub fn new(confdir: Option<PathBuf>) -> Self {
+        let from_environment = || std::env::var_os(CONFDIR_VARIABLE).filter(|v| !v.is_empty()).map(PathBuf::from);
+        let confdir = confdir.or_else(from_environment).unwrap_or_else(|| PathBuf::from("/etc/vservers"));
+        Self {
+            confdir: std::path::absolute(&confdir).unwrap_or(confdir),
+            run_dir: PathBuf::from("/run/vserver"),
+            log_dir: PathBuf::from("/var/log/vserver"),
+            supervisor: program("vserver-supervisor"),
+            vserver: program("vserver"),
+        }
+    }
+
+    /// The directory with a running guest's facts.
+    pub fn guest_dir(&self, name: &GuestName) -> PathBuf {
+        self.run_dir.join(name.as_str())
+    }
+
+    /// The supervisor's socket.
+    pub fn control(&self, name: &GuestName) -> PathBuf {
+        self.guest_dir(name).join("control")
+    }
+
+    /// The guest's console log.
+    pub fn console_log(&self, name: &GuestName) -> PathBuf {
+        self.log_dir.join(format!("{name}.console"))
+    }
+
+    /// The guest's lock: held while its state changes.
+    pub fn lock(&self, name: &GuestName, timeout: Duration) -> Result<Flock> {
+        let dir = self.run_dir.join("lock");
+        make_private(&self.run_dir)?;
+        make_private(&dir)?;
+        Flock::take(&dir.join(name.as_str()), timeout).map_err(Error::layer("take the lock", name))
+    }
+}
+
+/// A directory that only root can enter; what is there stays.
+pub(crate) fn make_private(dir: &Path) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    match std::fs::DirBuilder::new().mode(0o700).recursive(true).create(dir) {
+        Ok(()) => Ok(()),
+        Err(error) => Err(Error::io("make the directory", dir)(error)),
+    }
+}
+
+/// A program of this project: beside the one that runs, or where `cargo xtask install` puts it.
+fn program(name: &str) -> PathBuf {
+    let own = std::env::current_exe().unwrap_or_default();
+    let beside = own.with_file_name(name);
+    if beside.is_file() {
+        return beside;
+    }
+    let prefix = own.parent().and_then(Path::parent).unwrap_or(Path::new("/usr")).to_owned();
+    let installed = [prefix.join("lib/vserver").join(name), prefix.join("sbin").join(name)];
+    installed.into_iter().find(|path| path.is_file()).unwrap_or(beside)
+}

@@ -1,0 +1,222 @@
+//! A plan: everything that a start will do, as data. Making one changes nothing; `vserver NAME plan` prints it.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use vserver_config::{GuestConfig, Userns};
+use vserver_fs::GuestRoot;
+use vserver_sandbox::blueprint::{Confinement, MountPlan};
+use vserver_sandbox::policy::caps::bounding_set;
+use vserver_sandbox::seccomp::{self, SeccompMode};
+use vserver_types::{
+    GuestAddress, GuestName, Limits, Nid, Resource, Rlimit, Ulimit, Unenforced, Xid,
+};
+
+use crate::error::{Error, Result};
+use crate::init_style::{self, First, InitPlan};
+use crate::mounts;
+use crate::settings::KillStep;
+
+/// An address to put on a device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressPlan {
+    /// The device.
+    pub device: String,
+    /// Address and prefix length.
+    pub address: GuestAddress,
+    /// Label, `device:name`.
+    pub label: Option<String>,
+    /// Broadcast address.
+    pub broadcast: Option<Ipv4Addr>,
+    /// Other end of a point-to-point link.
+    pub peer: Option<IpAddr>,
+    /// Set the device up.
+    pub up: bool,
+}
+
+/// What the guest's sockets are held to; `None` leaves them alone (`noncontext`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkPlan {
+    /// Its addresses, the default source first.
+    pub addresses: Vec<IpAddr>,
+    /// Its private loopback address.
+    pub loopback: Ipv4Addr,
+    /// Broadcast address that it may use.
+    pub broadcast: Option<Ipv4Addr>,
+    /// Raw ICMP sockets for ping.
+    pub raw_icmp: bool,
+}
+
+/// Everything that a start will do.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Plan {
+    /// The guest.
+    pub name: GuestName,
+    /// Its tree on the host.
+    pub tree: PathBuf,
+    /// util-vserver's run file.
+    pub run_file: PathBuf,
+    /// Its number.
+    pub xid: Xid,
+    /// Its network number.
+    pub nid: Nid,
+    /// First host uid and gid of its range; `None` in classic mode.
+    pub id_base: Option<u32>,
+    /// Host name inside.
+    pub hostname: Option<String>,
+    /// NIS domain name inside.
+    pub domainname: Option<String>,
+    /// Its clocks count from its start.
+    pub virt_uptime: bool,
+    /// Its own cgroup2 subtree at `/sys/fs/cgroup`.
+    pub cgroupfs: bool,
+    /// First process, and the way to its end.
+    pub init: InitPlan,
+    /// Environment of the first process.
+    pub environment: Vec<String>,
+    /// Further mounts.
+    pub mounts: Vec<MountPlan>,
+    /// What its processes are held to.
+    pub confinement: Confinement,
+    /// What its cgroup is held to.
+    pub limits: Limits,
+    /// Addresses to add to devices.
+    pub addresses: Vec<AddressPlan>,
+    /// What its sockets are held to.
+    pub network: Option<NetworkPlan>,
+    /// Kill sequence after a stop command.
+    pub killseq: Vec<KillStep>,
+    /// After this time a stopping guest is killed.
+    pub stop_timeout: Duration,
+    /// What is known already not to be enforced.
+    pub unenforced: Vec<Unenforced>,
+}
+
+/// `virt_uptime` of `cflags`. Source: util-vserver, `flags.md` §4.
+const VIRT_UPTIME: u64 = 0x20000;
+/// `raw_icmp` of `ncapabilities` and `ccapabilities`.
+const RAW_ICMP: u64 = 0x100;
+/// Default of `RLIMIT_MEMLOCK`. Source: default policy, threat model §3.7.
+const MEMLOCK: u64 = 8 << 20;
+
+impl Plan {
+    /// What starting `config` as context `xid` will do.
+    pub fn from_config(config: &GuestConfig, xid: Xid, cpus: u32) -> Result<Self> {
+        let name = &config.name;
+        let tree = GuestRoot::open(&config.vdir).map_err(Error::layer("open the tree", name))?;
+        let init = init_style::plan(config, &tree)?;
+        let id_base = id_base(config, xid)?;
+        let nid = config.ncontext.unwrap_or(Nid(xid.0));
+        let mut unenforced = config.unapplied.clone();
+        let (limits, found) = config.limits(cpus, config.hz);
+        unenforced.extend(found);
+        let (mounts, found) = mounts::plan(config);
+        unenforced.extend(found);
+        let confinement = confinement(config, &init, id_base.is_some(), &mut unenforced)?;
+        let (killseq, stop_timeout) = (killseq(config), config.init.sync_timeout);
+        Ok(Self {
+            name: name.clone(),
+            tree: config.vdir.clone(),
+            run_file: config.run_target.clone(),
+            xid,
+            nid,
+            id_base,
+            hostname: config.uts.nodename.clone(),
+            domainname: config.uts.domainname.clone(),
+            virt_uptime: config.cflags.contains(VIRT_UPTIME),
+            cgroupfs: id_base.is_some(),
+            environment: environment(config, &init),
+            init,
+            mounts,
+            confinement,
+            limits,
+            addresses: addresses(config)?,
+            network: (!config.no_ncontext).then(|| network(config, nid)),
+            killseq,
+            stop_timeout,
+            unenforced,
+        })
+    }
+}
+
+fn id_base(config: &GuestConfig, xid: Xid) -> Result<Option<u32>> {
+    match config.userns {
+        Userns::Off => Ok(None),
+        Userns::Auto => xid.id_base().map(Some).ok_or_else(|| Error::Taken {
+            name: config.name.clone(),
+            what: format!("context number {xid} has no range of user ids; give it a lower one in the file 'context'"),
+        }),
+    }
+}
+
+fn confinement(
+    config: &GuestConfig,
+    init: &InitPlan,
+    userns: bool,
+    unenforced: &mut Vec<Unenforced>,
+) -> Result<Confinement> {
+    let nesting = userns && init.systemd;
+    let (caps, refused) = bounding_set(userns, nesting, (config.bcaps.value, config.bcaps.mask));
+    unenforced.extend(refused);
+    let mode = SeccompMode { userns, nesting, ..SeccompMode::default() };
+    let filters = seccomp::programs(mode).map_err(Error::layer("compile the system call policy", &config.name))?;
+    Ok(Confinement { userns, caps, filters, ulimits: ulimits(config), nice: config.nice, personality: config.personality })
+}
+
+/// The configured limits over the default policy: no core files, a modest amount of locked memory.
+fn ulimits(config: &GuestConfig) -> Vec<Ulimit> {
+    let mut all = config.process_limits();
+    for limit in &mut all {
+        let configured = config.ulimits.iter().any(|own| own.resource == limit.resource);
+        match limit.resource {
+            Resource::Core if !configured => limit.soft = Some(Rlimit::Value(0)),
+            Resource::Memlock if !configured => limit.soft = Some(Rlimit::Value(MEMLOCK)),
+            _ => {}
+        }
+    }
+    all
+}
+
+fn environment(config: &GuestConfig, init: &InitPlan) -> Vec<String> {
+    let mut all = config.init.start_environment(None);
+    if matches!(init.first, First::Init(_)) {
+        all.push("container=vserver".to_owned());
+    }
+    all
+}
+
+fn addresses(config: &GuestConfig) -> Result<Vec<AddressPlan>> {
+    let on_device = config.interfaces.iter().filter(|interface| !interface.nodev);
+    on_device
+        .filter_map(|interface| interface.dev.as_ref().map(|device| (interface, device)))
+        .map(|(interface, device)| {
+            let peer = interface.peer.as_ref().map(|peer| peer.parse::<GuestAddress>()).transpose();
+            let peer = peer.map_err(Error::layer("read a peer address", &config.name))?;
+            Ok(AddressPlan {
+                device: device.clone(),
+                address: interface.address,
+                label: interface.label.clone(),
+                broadcast: interface.broadcast,
+                peer: peer.map(|peer| peer.ip),
+                up: interface.up,
+            })
+        })
+        .collect()
+}
+
+fn network(config: &GuestConfig, nid: Nid) -> NetworkPlan {
+    NetworkPlan {
+        addresses: config.interfaces.iter().map(|interface| interface.address.ip).collect(),
+        loopback: config.lback.unwrap_or_else(|| vserver_net::private_loopback(nid)),
+        broadcast: config.bcast,
+        raw_icmp: config.ncaps.contains(RAW_ICMP) || config.ccaps.contains(RAW_ICMP),
+    }
+}
+
+fn killseq(config: &GuestConfig) -> Vec<KillStep> {
+    let steps = config.init.killseq.iter();
+    steps.map(|step| KillStep { signal: step.signal, wait: step.wait.unwrap_or(Duration::from_secs(1)) }).collect()
+}
+

@@ -1,0 +1,178 @@
+//! `state.json`: what is known of a guest from the moment its start begins until nothing of it is left.
+//!
+//! It is also the undo log: what a start is about to make is written here before it is made, so that any later command
+//! can take it away, whoever died in between.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use vserver_types::{GuestAddress, GuestName, Nid, Unenforced, Xid};
+
+use crate::error::{Error, Result};
+use crate::host::Host;
+
+/// Version of the file's format; another one is refused, not guessed.
+const VERSION: u32 = 1;
+
+/// A process that is the same one as long as pid and start time agree. Source: proc_pid_stat(5), field 22.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// Its pid on the host; 0 is "none yet".
+    pub pid: i32,
+    /// Start time in clock ticks since boot.
+    pub started: u64,
+}
+
+/// An address that was put on a device for this guest and is taken off again with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddedAddress {
+    /// The device.
+    pub device: String,
+    /// The address.
+    pub address: GuestAddress,
+}
+
+/// Facts about one guest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// Format.
+    pub version: u32,
+    /// The guest.
+    pub name: GuestName,
+    /// Its context number.
+    pub xid: Xid,
+    /// Its network context number.
+    pub nid: Nid,
+    /// Configuration root that it was started from.
+    pub confdir: PathBuf,
+    /// util-vserver's run file.
+    pub run_file: PathBuf,
+    /// First host uid and gid of its range; `None` in classic mode.
+    pub id_base: Option<u32>,
+    /// Its supervisor's pid; 0 while it is being started.
+    pub supervisor: i32,
+    /// Start time of that process.
+    pub supervisor_started: u64,
+    /// Its first process's pid on the host; 0 while it is being started.
+    pub init: i32,
+    /// Start time of that process.
+    pub init_started: u64,
+    /// When it was started, seconds since 1970.
+    #[serde(with = "unix_seconds")]
+    pub started_at: SystemTime,
+    /// Addresses to be taken off at stop.
+    pub addresses: Vec<AddedAddress>,
+    /// How long its stop may take, seconds.
+    pub stop_timeout: u64,
+    /// What this kernel does not enforce.
+    pub unenforced: Vec<Unenforced>,
+}
+
+impl RunRecord {
+    /// A record of a start that begins now.
+    pub fn new(name: GuestName, xid: Xid, nid: Nid, confdir: PathBuf, run_file: PathBuf) -> Self {
+        Self {
+            version: VERSION,
+            name,
+            xid,
+            nid,
+            confdir,
+            run_file,
+            id_base: None,
+            supervisor: 0,
+            supervisor_started: 0,
+            init: 0,
+            init_started: 0,
+            started_at: SystemTime::now(),
+            addresses: Vec::new(),
+            stop_timeout: 30,
+            unenforced: Vec::new(),
+        }
+    }
+
+    /// Reads the record of `name`; `None` if there is none.
+    pub fn load(host: &Host, name: &GuestName) -> Result<Option<Self>> {
+        let path = Self::path(host, name);
+        let text = match std::fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io("read", path)(error)),
+        };
+        let record: Self = serde_json::from_slice(&text).map_err(|e| Error::io("understand", &path)(std::io::Error::other(e)))?;
+        if record.version != VERSION {
+            let found = format!("its version is {}, this program knows {VERSION}", record.version);
+            return Err(Error::io("understand", path)(std::io::Error::other(found)));
+        }
+        Ok(Some(record))
+    }
+
+    /// Writes it, at once or not at all.
+    pub fn save(&self, host: &Host) -> Result<()> {
+        let path = Self::path(host, &self.name);
+        crate::host::make_private(&host.guest_dir(&self.name))?;
+        let text = serde_json::to_vec_pretty(self).map_err(|e| Error::io("write", &path)(std::io::Error::other(e)))?;
+        vserver_fs::atomic::write(&path, &text, 0o600).map_err(Error::layer("write the state", &self.name))
+    }
+
+    /// Whether its supervisor lives.
+    pub fn supervisor_lives(&self) -> bool {
+        lives(Process { pid: self.supervisor, started: self.supervisor_started })
+    }
+
+    /// Whether its first process lives.
+    pub fn init_lives(&self) -> bool {
+        lives(Process { pid: self.init, started: self.init_started })
+    }
+
+    /// How long it has been running.
+    pub fn age(&self) -> Duration {
+        SystemTime::now().duration_since(self.started_at).unwrap_or_default()
+    }
+
+    fn path(host: &Host, name: &GuestName) -> PathBuf {
+        host.guest_dir(name).join("state.json")
+    }
+}
+
+/// Start time of `pid`, or `None` when there is no such process or it is a zombie.
+pub fn start_time(pid: i32) -> Option<u64> {
+    let text = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat")).ok()?;
+    // The command name may hold anything, blanks and parentheses too: count from the last parenthesis.
+    let fields: Vec<&str> = text.get(text.rfind(')')? + 2..)?.split(' ').collect();
+    if matches!(*fields.first()?, "Z" | "X") {
+        return None;
+    }
+    fields.get(19)?.parse().ok()
+}
+
+fn lives(process: Process) -> bool {
+    process.pid > 0 && start_time(process.pid) == Some(process.started)
+}
+
+mod unix_seconds {
+    use super::{Duration, SystemTime, UNIX_EPOCH};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(time: &SystemTime, out: S) -> Result<S::Ok, S::Error> {
+        time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs().serialize(out)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<SystemTime, D::Error> {
+        Ok(UNIX_EPOCH + Duration::from_secs(u64::deserialize(input)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_known_by_pid_and_start_time() {
+        let own = std::process::id() as i32;
+        let started = start_time(own).unwrap();
+        assert!(lives(Process { pid: own, started }));
+        assert!(!lives(Process { pid: own, started: started + 1 }));
+        assert!(!lives(Process::default()));
+    }
+}

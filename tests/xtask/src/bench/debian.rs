@@ -1,0 +1,45 @@
+//! The Debian tree that every runtime boots: built once and kept.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::Outcome;
+use crate::shell::{KEEP, capture, command, run, say};
+
+/// Where it lies.
+pub fn tree() -> PathBuf {
+    Path::new(KEEP).join("debian")
+}
+
+/// Builds it unless it is there.
+pub fn ensure_tree() -> Outcome {
+    if tree().join("sbin/init").exists() {
+        return Ok(());
+    }
+    let made = tree().with_extension("new");
+    let _ = fs::remove_dir_all(&made);
+    fs::create_dir_all(&made).map_err(|error| format!("could not make {}: {error}", made.display()))?;
+    say("building a Debian 12 tree to measure with, once");
+    let include = "--include=systemd-sysv,dbus,openssh-server,nginx-light";
+    let mut debootstrap = Command::new("debootstrap");
+    debootstrap
+        .args(["--variant=minbase", include, "bookworm"])
+        .arg(&made)
+        .args(mirror());
+    let built = run(&mut debootstrap).and_then(|()| fs::rename(&made, tree()).map_err(|error| error.to_string()));
+    built.map_err(|why| {
+        let _ = fs::remove_dir_all(&made);
+        format!("{why}; without this tree there is nothing to boot (no network?)")
+    })
+}
+
+/// The host's own mirror, as apt knows it.
+fn mirror() -> Option<String> {
+    let sites = capture(&mut command(
+        "apt-get",
+        &["indextargets", "--format", "$(REPO_URI)", "Codename: bookworm"],
+    ))
+    .ok()?;
+    sites.lines().next().map(str::to_owned)
+}

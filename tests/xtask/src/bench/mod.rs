@@ -1,0 +1,65 @@
+//! `bench`: ours and every peer that is installed, side by side, interleaved in one run.
+//!
+//! Absolute times move with the machine; only figures of one run may be compared.
+
+mod debian;
+mod figure;
+mod life;
+mod lxc;
+mod nspawn;
+mod ours;
+mod runc;
+mod stage;
+
+use std::process::Command;
+
+use crate::Outcome;
+use crate::build::{PROGRAMS, release};
+use crate::packages;
+use crate::shell::{need_root, say};
+
+/// The peers, as Debian packages, and what the guests are made of.
+const PACKAGES: &[&str] = &[
+    "lxc",
+    "runc",
+    "systemd-container",
+    "busybox-static",
+    "debootstrap",
+    "iproute2",
+    "util-linux",
+];
+/// First word of the process that measures, in namespaces of its own.
+const INSIDE: &str = "--inside";
+
+/// Runs the verb.
+pub fn run(words: &[&str]) -> Outcome {
+    if let [INSIDE, bin, format] = words {
+        return stage::perform(bin.as_ref(), *format == "--json");
+    }
+    let json = words.contains(&"--json");
+    match words.iter().filter(|word| **word != "--json").collect::<Vec<_>>()[..] {
+        [] | [&"life"] => {}
+        _ => return Err(format!("there is no set '{}'; there is: life", words.join(" "))),
+    }
+    need_root("bench")?;
+    if let Err(why) = packages::ensure(PACKAGES) {
+        // Without a network, what is installed is compared.
+        say(&why);
+    }
+    let bin = release(PROGRAMS)?;
+    debian::ensure_tree()?;
+    // A network of its own: the same Debian guest listens on the same ports under every runtime. A mount namespace of
+    // its own: nothing of the host's own guests is seen or touched.
+    let mut inside = Command::new("unshare");
+    inside
+        .args(["--net", "--mount", "--propagation", "private"])
+        .arg("/proc/self/exe")
+        .args(["bench", INSIDE]);
+    let status = inside.arg(&bin).arg(if json { "--json" } else { "--table" }).status();
+    let status = status.map_err(|error| format!("could not run unshare: {error}"))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err("the measurement failed".into())
+    }
+}

@@ -1,0 +1,83 @@
+//! `install`: programs and data to where a distribution would put them.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use crate::Outcome;
+use crate::build::{PROGRAMS, release};
+use crate::shell::{repository, say};
+
+/// Names that the one program answers to.
+pub const APPLETS: &[&str] = &["vserver-stat", "vps", "vkill", "chcontext", "vlimit", "vsched"];
+
+/// Runs the verb.
+pub fn run(words: &[&str]) -> Outcome {
+    let (mut destdir, mut prefix) = (PathBuf::new(), PathBuf::from("/usr/local"));
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let value = words.next().ok_or_else(|| format!("{word} wants a directory"))?;
+        match *word {
+            "--destdir" => destdir = PathBuf::from(value),
+            "--prefix" if value.starts_with('/') => prefix = PathBuf::from(value),
+            "--prefix" => return Err(format!("--prefix wants an absolute directory, not '{value}'")),
+            _ => return Err(format!("`cargo xtask install` knows no '{word}'")),
+        }
+    }
+    let bin = release(PROGRAMS)?;
+    // `join` of an absolute path would forget the destination.
+    let root = destdir.join(prefix.strip_prefix("/").unwrap_or(&prefix));
+    let root = if destdir.as_os_str().is_empty() { prefix } else { root };
+    lay(&bin, &root).map_err(|error| format!("could not install below {}: {error}", root.display()))?;
+    say(&format!("installed below {}", root.display()));
+    Ok(())
+}
+
+fn lay(bin: &Path, root: &Path) -> std::io::Result<()> {
+    let sbin = root.join("sbin");
+    fs::create_dir_all(&sbin)?;
+    place(&bin.join("vserver"), &sbin.join("vserver"), 0o755)?;
+    place(&bin.join("vserverd"), &sbin.join("vserverd"), 0o755)?;
+    let lib = root.join("lib/vserver");
+    fs::create_dir_all(&lib)?;
+    place(&bin.join("vserver-supervisor"), &lib.join("vserver-supervisor"), 0o755)?;
+    for applet in APPLETS {
+        let link = sbin.join(applet);
+        let _ = fs::remove_file(&link);
+        symlink("vserver", &link)?;
+    }
+    for data in ["distributions", "etc-templates"] {
+        let from = repository().join(data);
+        if from.is_dir() {
+            copy_dir(&from, &root.join("share/vserver").join(data))?;
+        }
+    }
+    let pages = repository().join("docs/man");
+    if pages.is_dir() {
+        copy_dir(&pages, &root.join("share/man/man8"))
+    } else {
+        Ok(())
+    }
+}
+
+/// Beside, then over: a running program keeps its file.
+fn place(from: &Path, to: &Path, mode: u32) -> std::io::Result<()> {
+    let beside = to.with_extension("new");
+    fs::copy(from, &beside)?;
+    fs::set_permissions(&beside, fs::Permissions::from_mode(mode))?;
+    fs::rename(&beside, to)
+}
+
+fn copy_dir(from: &Path, to: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            copy_dir(&path, &target)?;
+        } else {
+            place(&path, &target, fs::metadata(&path)?.permissions().mode() & 0o777)?;
+        }
+    }
+    Ok(())
+}

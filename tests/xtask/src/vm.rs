@@ -1,0 +1,210 @@
+//! `vm`: the root tests on a pure cgroup v2 host: Debian's own kernel under qemu's TCG, over this very file system.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use crate::build::{PROGRAMS, release};
+use crate::shell::{KEEP, capture, command, need_root, run as show, say};
+use crate::{Outcome, packages};
+
+/// The VM needs these on the host; the kernel itself is not installed here, only unpacked.
+const PACKAGES: &[&str] = &[
+    "qemu-system-x86",
+    "kmod",
+    "e2fsprogs",
+    "python3-venv",
+    "busybox-static",
+    "strace",
+    "iproute2",
+    "zstd",
+    "xz-utils",
+    "bzip2",
+];
+
+/// Runs inside as root. `/tmp` there is an overlay and `/` is 9p, neither of which can be mapped, and a tmpfs only from
+/// Linux 6.3 on: trees lie on an ext4 image in memory.
+const INSIDE: &str = r#"#!/bin/sh
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+exec >"$1/log" 2>&1
+modprobe loop; modprobe ext4; modprobe overlay; modprobe veth
+mount -t tmpfs -o size=1500m none /mnt && truncate -s 1400m /mnt/image && mkfs.ext4 -q /mnt/image && mkdir /mnt/trees &&
+    mount -o loop /mnt/image /mnt/trees || exit 1
+cd /
+dir=$1; smoke=$2; shift 2
+export VSERVER_TEST_TREES=/mnt/trees
+if [ -n "$smoke" ]; then export VSERVER_TEST_SMOKE=1; fi
+"$dir/bin/vserver-root-tests" "$@"
+echo "vm: the tests ended with $?"
+sync
+"#;
+
+/// Runs the verb.
+pub fn run(words: &[&str]) -> Outcome {
+    need_root("vm")?;
+    let (smoke, filter) = match words {
+        [] => (false, None),
+        ["--smoke"] => (true, None),
+        [filter] => (false, Some(*filter)),
+        _ => return Err(format!("`cargo xtask vm` knows no '{}'", words.join(" "))),
+    };
+    let home = Path::new(KEEP).join("vm");
+    ensure_qemu()?;
+    let kernel = kernel(&home)?;
+    let venv = virtme(&home)?;
+    let bin = release(&[PROGRAMS, &["vserver-probe", "vserver-root-tests"]].concat())?;
+    let work = home.join("run");
+    lay_out(&bin, &work).map_err(|error| format!("could not fill {}: {error}", work.display()))?;
+    let begun = Instant::now();
+    say(&format!("booting {}", kernel.display()));
+    boot(
+        &kernel,
+        &venv,
+        &work,
+        if smoke { "1" } else { "" },
+        filter.unwrap_or_default(),
+    );
+    let log = fs::read_to_string(work.join("log")).unwrap_or_default();
+    println!("{log}");
+    let _ = fs::remove_dir_all(&work);
+    say(&format!("the VM took {:.0} s", begun.elapsed().as_secs_f32()));
+    verdict(&log)
+}
+
+/// qemu's own exit status says nothing about what ran inside.
+fn verdict(log: &str) -> Outcome {
+    if log.lines().any(|line| line == "vm: the tests ended with 0") {
+        return Ok(());
+    }
+    let ended = log.lines().any(|line| line.starts_with("vm: the tests ended"));
+    Err(if ended {
+        "tests failed inside the VM"
+    } else {
+        "the VM ended before its tests did"
+    }
+    .into())
+}
+
+fn boot(kernel: &Path, venv: &Path, work: &Path, smoke: &str, filter: &str) {
+    // A test's name is a plain word, so it needs no quoting here.
+    let inside = format!("sh {0}/inside {0} '{smoke}' --test-threads 2 {filter}", work.display());
+    let path = format!(
+        "{}:{}:/usr/sbin:/sbin",
+        venv.join("bin").display(),
+        std::env::var("PATH").unwrap_or_default()
+    );
+    let mut vng = command(venv.join("bin/vng"), &["--run"]);
+    vng.arg(kernel).args([
+        "--disable-kvm",
+        "--cpus",
+        "2",
+        "-m",
+        "3G",
+        "--user",
+        "root",
+        "--rw",
+        "--exec",
+        &inside,
+    ]);
+    // Its status is that of the console, which it does not always find: the log has the verdict.
+    let _ = vng.env("PATH", path).current_dir(work).status();
+}
+
+fn lay_out(bin: &Path, work: &Path) -> std::io::Result<()> {
+    let _ = fs::remove_dir_all(work);
+    fs::create_dir_all(work.join("bin"))?;
+    for program in [
+        "vserver",
+        "vserverd",
+        "vserver-supervisor",
+        "vserver-probe",
+        "vserver-root-tests",
+    ] {
+        fs::copy(bin.join(program), work.join("bin").join(program))?;
+    }
+    fs::write(work.join("inside"), INSIDE)
+}
+
+/// A qemu of another release may be in the way of this one's: then apt is told to take both from the same.
+fn ensure_qemu() -> Outcome {
+    let Err(why) = packages::ensure(PACKAGES) else {
+        return Ok(());
+    };
+    let policy = capture(&mut command("apt-cache", &["madison", "qemu-utils"])).unwrap_or_default();
+    let version = policy
+        .lines()
+        .next()
+        .and_then(|line| line.split('|').nth(1))
+        .map(str::trim)
+        .unwrap_or_default();
+    if version.is_empty() {
+        return Err(why);
+    }
+    say(&format!(
+        "qemu-utils of another release is in the way; installing {version} instead"
+    ));
+    let mut apt = command(
+        "apt-get",
+        &["install", "-q", "-y", "--no-install-recommends", "--allow-downgrades"],
+    );
+    apt.args(PACKAGES)
+        .arg(format!("qemu-utils={version}"))
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    show(&mut apt).map_err(|_| why)
+}
+
+/// Debian's kernel and its modules, unpacked beside the host's, which stay as they are.
+fn kernel(home: &Path) -> Result<PathBuf, String> {
+    let tree = home.join("kernel");
+    if let Some(found) = kernel_in(&tree) {
+        return Ok(found);
+    }
+    let meta = capture(&mut command("apt-cache", &["depends", "linux-image-amd64"]))?;
+    let package = meta
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("Depends: "))
+        .map(str::to_owned);
+    let package = package.ok_or("apt knows no linux-image-amd64")?;
+    say(&format!("fetching {package}"));
+    fs::create_dir_all(home).map_err(|error| format!("could not make {}: {error}", home.display()))?;
+    show(command("apt-get", &["download", "-q", &package]).current_dir(home))
+        .map_err(|_| format!("the kernel package {package} could not be fetched (no network?)"))?;
+    show(
+        Command::new("sh")
+            .current_dir(home)
+            .args(["-c", "dpkg -x linux-image-*.deb kernel && rm linux-image-*.deb"]),
+    )?;
+    let found = kernel_in(&tree).ok_or("the kernel package held no kernel")?;
+    let version = found
+        .file_name()
+        .map(|name| name.to_string_lossy().replace("vmlinuz-", ""))
+        .unwrap_or_default();
+    let depmod = crate::shell::find("depmod").unwrap_or_else(|| "depmod".into());
+    show(command(depmod, &["-b"]).arg(&tree).arg(version))?;
+    Ok(found)
+}
+
+fn kernel_in(tree: &Path) -> Option<PathBuf> {
+    let entries = fs::read_dir(tree.join("boot"))
+        .ok()?
+        .flatten()
+        .map(|entry| entry.path());
+    entries.into_iter().find(|path| {
+        path.file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz-"))
+    })
+}
+
+/// virtme-ng in an environment of its own.
+fn virtme(home: &Path) -> Result<PathBuf, String> {
+    let venv = home.join("venv");
+    if venv.join("bin/vng").exists() {
+        return Ok(venv);
+    }
+    say("fetching virtme-ng");
+    let why = |_| "virtme-ng could not be installed by pip (no network?)".to_owned();
+    show(command("python3", &["-m", "venv"]).arg(&venv)).map_err(why)?;
+    show(&mut command(venv.join("bin/pip"), &["install", "-q", "virtme-ng"])).map_err(why)?;
+    Ok(venv)
+}

@@ -1,0 +1,206 @@
+//! What the programs say to command lines that are wrong or only ask for help: no root, no guest, no change.
+
+#![allow(clippy::unwrap_used, reason = "a helper of tests may panic as they do")]
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+/// Runs `words` as the program that the first of them names, with an empty configuration root.
+fn run(words: &[&str]) -> Output {
+    let (tool, words) = words.split_first().unwrap();
+    let confdir = std::env::temp_dir().join(format!("cli-usage-{}", std::process::id()));
+    Command::new(env!("CARGO_BIN_EXE_vserver"))
+        .args(["--applet", tool])
+        .args(words)
+        .env("VSERVER_CONFDIR", confdir)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+/// The command line is refused with this status and with exactly this on standard error, and nothing else.
+fn refused(words: &[&str], status: i32, stderr: &str) {
+    let output = run(words);
+    assert_eq!(text(&output.stderr), stderr, "{words:?}");
+    assert_eq!(
+        (output.status.code(), text(&output.stdout)),
+        (Some(status), ""),
+        "{words:?}"
+    );
+}
+
+#[test]
+fn wrong_command_lines_get_a_sentence_and_a_way_on() {
+    refused(
+        &["vserver", "-x"],
+        2,
+        "vserver: unexpected argument '-x' found\nTry 'vserver --help' for more information.\n",
+    );
+    refused(
+        &["vserver", "web1", "stop", "now"],
+        1,
+        "vserver NAME stop: unexpected argument 'now' found\nTry 'vserver NAME stop --help' for more information.\n",
+    );
+    refused(
+        &["vserver", "web1", "running", "x"],
+        2,
+        "vserver: unexpected argument 'x' found\nTry 'vserver --help' for more information.\n",
+    );
+    refused(
+        &["vserver", "web1", "exec", "--"],
+        2,
+        "vserver: exec needs a command\nTry 'vserver --help' for more information.\n",
+    );
+    refused(
+        &["vserver", "a b", "start"],
+        1,
+        "vserver: 'a b' is not a valid guest name: only letters, digits, '.', '_', '-' and '+' may be used\n",
+    );
+}
+
+#[test]
+fn an_unknown_verb_gets_the_usage_line() {
+    for words in [
+        &["vserver"][..],
+        &["vserver", "web1"],
+        &["vserver", "web1", "frobnicate"],
+    ] {
+        let output = run(words);
+        let stderr = text(&output.stderr);
+        assert!(
+            stderr.starts_with("Usage: ") && stderr.contains(" <vserver> {start|stop|suexec|restart|"),
+            "{stderr}"
+        );
+        assert_eq!(output.status.code(), Some(2));
+    }
+}
+
+#[test]
+fn a_missing_guest_is_5() {
+    for verb in [
+        "start", "stop", "restart", "status", "running", "enter", "delete", "check",
+    ] {
+        let output = run(&["vserver", "web9", verb]);
+        let stderr = text(&output.stderr);
+        assert!(
+            stderr.starts_with("Can not find a vserver-setup at '/"),
+            "{verb}: {stderr}"
+        );
+        assert!(stderr.contains("/web9/'.\n"), "{verb}: {stderr}");
+        assert_eq!(output.status.code(), Some(5), "{verb}");
+    }
+    assert_eq!(run(&["vserver", "web9", "exec", "true"]).status.code(), Some(5));
+}
+
+#[test]
+fn the_other_tools_refuse_with_their_own_status() {
+    let hint = "number or the name of a running context\nTry";
+    refused(
+        &["vlimit", "-a"],
+        255,
+        &format!("vlimit: --xid is needed: the {hint} 'vlimit --help' for more information.\n"),
+    );
+    refused(
+        &["vsched"],
+        255,
+        &format!("vsched: --xid is needed: the {hint} 'vsched --help' for more information.\n"),
+    );
+    refused(
+        &["vlimit", "--rss", "5G"],
+        255,
+        "vlimit: '5G' is not a limit for rss: a number with k, K, m or M, or inf\nTry 'vlimit --help' for more information.\n",
+    );
+    refused(&["vkill"], 1, "vkill: No pid specified\n");
+    refused(
+        &["vkill", "-s", "FOO", "1"],
+        1,
+        "vkill: Invalid signal specified: 'FOO'\n",
+    );
+    refused(
+        &["chcontext", "--xid", "1"],
+        255,
+        "chcontext: a command is needed\nTry 'chcontext --help' for more information.\n",
+    );
+    let stat = run(&["vserver-stat", "extra"]);
+    assert_eq!(stat.status.code(), Some(1));
+    assert_eq!(run(&["vps", "--json", "ax"]).status.code(), Some(254));
+}
+
+#[test]
+fn help_has_an_example_and_version_one_line() {
+    for tool in [
+        "vserver",
+        "vserver-stat",
+        "vps",
+        "vkill",
+        "chcontext",
+        "vlimit",
+        "vsched",
+    ] {
+        let help = run(&[tool, "--help"]);
+        assert!(text(&help.stdout).contains("Example"), "{tool}");
+        let version = run(&[tool, "--version"]);
+        let expected = format!("{tool} {} -- ", env!("CARGO_PKG_VERSION"));
+        assert!(
+            text(&version.stdout).starts_with(&expected),
+            "{tool}: {}",
+            text(&version.stdout)
+        );
+        assert_eq!(text(&version.stdout).lines().count(), 1);
+        assert_eq!((help.status.code(), version.status.code()), (Some(0), Some(0)));
+    }
+    for verb in ["start", "stop", "status", "running", "build", "plan", "check"] {
+        let help = run(&["vserver", "web1", verb, "--help"]);
+        assert!(text(&help.stdout).contains("Example"), "{verb}");
+        assert_eq!(help.status.code(), Some(0), "{verb}");
+    }
+}
+
+#[test]
+fn a_link_decides_which_program_it_is() {
+    let dir = std::env::temp_dir().join(format!("cli-links-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let link = dir.join("vkill");
+    std::os::unix::fs::symlink(Path::new(env!("CARGO_BIN_EXE_vserver")), &link).unwrap();
+    let output = Command::new(&link).output().unwrap();
+    std::fs::remove_dir_all(&dir).unwrap();
+    assert_eq!(text(&output.stderr), "vkill: No pid specified\n");
+}
+
+#[test]
+fn chcontext_1_is_the_host_and_passes_everything_on() {
+    let output = run(&[
+        "chcontext",
+        "--xid",
+        "1",
+        "sh",
+        "-c",
+        "echo \"$0 $1\"; exit 7",
+        "--xid",
+        "--help",
+    ]);
+    assert_eq!(
+        (text(&output.stdout), output.status.code()),
+        ("--xid --help\n", Some(7))
+    );
+    let missing = run(&["chcontext", "--ctx", "0", "/no/such/program"]);
+    assert!(text(&missing.stderr).starts_with("chcontext: cannot execute '/no/such/program': No such file"));
+    assert_eq!(missing.status.code(), Some(255));
+}
+
+#[test]
+fn a_reader_that_leaves_is_no_failure() {
+    let script = format!("{} --applet vps ax; echo $? >&2", env!("CARGO_BIN_EXE_vserver"));
+    let mut child = Command::new("sh")
+        .args(["-c", &script])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert_eq!(text(&child.wait_with_output().unwrap().stderr), "0\n");
+}
