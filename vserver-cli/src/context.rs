@@ -28,5 +28,9 @@ impl Context {
 
 /// How many CPUs this host has on line: what a fill rate "of each CPU" is multiplied by.
 pub fn cpus() -> u32 {
-    sysconf(SysconfVar::_NPROCESSORS_ONLN).ok().flatten().and_then(|count| u32::try_from(count).ok()).unwrap_or(1)
+    sysconf(SysconfVar::_NPROCESSORS_ONLN)
+        .ok()
+        .flatten()
+        .and_then(|count| u32::try_from(count).ok())
+        .unwrap_or(1)
 }

@@ -127,16 +127,24 @@ fn has_findings(error: &vserver_config::Error) -> bool {
     matches!(error, vserver_config::Error::Invalid { .. })
 }
 
-/// An error and what caused it, joined by colons. A cause whose words are there already is not said twice.
+/// An error and what caused it, joined by colons. A cause whose words are there already is not said twice, and the
+/// number that the standard library puts behind the kernel's words is left out.
 pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
+    let mut text = without_number(error.to_string());
     let mut cause = error.source();
     while let Some(error) = cause {
-        let words = error.to_string();
+        let words = without_number(error.to_string());
         if !text.contains(&words) {
             text = format!("{text}: {words}");
         }
         cause = error.source();
+    }
+    text
+}
+
+fn without_number(mut text: String) -> String {
+    if let Some(position) = text.rfind(" (os error ").filter(|_| text.ends_with(')')) {
+        text.truncate(position);
     }
     text
 }
@@ -148,10 +156,7 @@ mod tests {
     #[test]
     fn causes_follow_once() {
         let error = CliError::io("cannot open '/x'")(io::Error::from_raw_os_error(2));
-        assert_eq!(
-            chain(&error),
-            "cannot open '/x': No such file or directory (os error 2)"
-        );
+        assert_eq!(chain(&error), "cannot open '/x': No such file or directory");
         let same = CliError::Io {
             what: "broken".to_owned(),
             source: io::Error::other("broken"),

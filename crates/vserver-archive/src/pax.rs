@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn records_may_hold_any_bytes() {
-        let pax = Pax::parse(b"12 path=a/b\n26 SCHILY.xattr.user.x=\n=\0\n18 mtime=-1.500000\n").unwrap();
+        let pax = Pax::parse(b"12 path=a/b\n27 SCHILY.xattr.user.x=\n=\0\n19 mtime=-1.500000\n").unwrap();
         assert_eq!(pax.path.as_deref(), Some(&b"a/b"[..]));
         assert_eq!(pax.xattrs, [(b"user.x".to_vec(), b"\n=\0".to_vec())]);
         assert_eq!(pax.mtime, Some((-2, 500_000_000)));

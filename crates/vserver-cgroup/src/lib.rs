@@ -40,6 +40,7 @@ mod cpu;
 mod cpuset;
 mod create;
 mod device_bpf;
+mod device_lines;
 mod device_v1;
 mod devices;
 mod entry;

@@ -1,5 +1,10 @@
 //! Which files of a pure v2 host are written with what, on plain directories that stand in for the hierarchy.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test fails by a panic; the lint knows only functions marked as tests"
+)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -7,7 +7,6 @@
 
 use std::ffi::CString;
 use std::fs::File;
-use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
@@ -22,7 +21,7 @@ use crate::birth::enter_v1;
 use crate::blueprint::{Confinement, Doors};
 use crate::confine::{Identity, become_user, confine};
 use crate::error::{Error, Result, Step};
-use crate::passwd;
+use crate::{frames, passwd};
 
 /// The guest that is entered.
 #[derive(Debug)]
@@ -52,8 +51,8 @@ pub struct Job {
     pub terminal: Option<OwnedFd>,
 }
 
-/// Forks and returns at once with the intermediate's pid. On `report` come four bytes, the pid of the command in the
-/// host's numbers, and then either end of file, when it was executed, or a sentence that says why not.
+/// Forks and returns at once with the intermediate's pid. On `report` come [`frames`], and end of file when the command
+/// was executed or could not be.
 pub fn enter(token: SingleThreaded, target: &Target<'_>, job: &Job, report: OwnedFd) -> Result<i32> {
     let birthplace = target.doors.birthplace.as_ref().map(AsFd::as_fd);
     match process::fork_into(token, birthplace).step(|| "fork into the guest's cgroup".to_owned())? {
@@ -62,7 +61,7 @@ pub fn enter(token: SingleThreaded, target: &Target<'_>, job: &Job, report: Owne
             let mut report = File::from(report);
             let result = intermediate(token, target, &mut report).and_then(|()| command(target, job));
             if let Err(error) = result {
-                let _ = report.write_all(error.line().as_bytes());
+                let _ = frames::tell_reason(&report, &error.line());
             }
             process::exit_now(255)
         }
@@ -95,7 +94,7 @@ fn intermediate(token: SingleThreaded, target: &Target<'_>, report: &mut File) -
     match process::fork(token, process::PARENT).step(|| "fork into the guest".to_owned())? {
         Forked::Child => Ok(()),
         Forked::Parent(pid) => {
-            let told = report.write_all(&pid.to_ne_bytes());
+            let told = frames::tell_pid(&*report, pid);
             process::exit_now(i32::from(told.is_err()))
         }
     }

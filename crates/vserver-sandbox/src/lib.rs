@@ -8,6 +8,7 @@ pub mod blueprint;
 pub mod confine;
 pub mod dev;
 pub mod enter;
+pub mod frames;
 pub mod policy;
 pub mod seccomp;
 pub mod spawn;

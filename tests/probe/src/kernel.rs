@@ -1,7 +1,8 @@
 //! Calls that reach the kernel as a whole: power, modules, swap, clock, log, memory, tracing.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 
 use nix::errno::Errno;
 
@@ -41,10 +42,10 @@ pub const CHECKS: &[Check] = &[
     check("K05", "adjtimex", |_| adjtimex()),
     check("K08", "sysrq", |_| open_for_writing("/proc/sysrq-trigger")),
     check("K09", "syslog", |_| call(libc::SYS_syslog, &[10, 0, 0]).into()),
-    check("K09", "kmsg", |_| first_opened(&["/dev/kmsg", "/proc/kmsg"])),
-    check("K10", "mem", |_| first_opened(&["/dev/mem"])),
-    check("K10", "port", |_| first_opened(&["/dev/port"])),
-    check("K10", "kcore", |_| kcore()),
+    check("K09", "kmsg", |_| read_first(&["/dev/kmsg", "/proc/kmsg"])),
+    check("K10", "mem", |_| read_first(&["/dev/mem"])),
+    check("K10", "port", |_| read_first(&["/dev/port"])),
+    check("K10", "kcore", |_| read_first(&["/proc/kcore"])),
     check("K10", "iopl", |_| iopl()),
     check("K10", "ioperm", |_| ioperm()),
     check("K11", "bpf", |_| bpf()),
@@ -91,13 +92,6 @@ pub fn open_for_writing(path: &str) -> Answer {
     fs::File::options().write(true).open(path).into()
 }
 
-fn first_opened(paths: &[&str]) -> Answer {
-    let results = paths.iter().map(fs::File::open);
-    results
-        .reduce(|first, next| if first.is_ok() { first } else { next })
-        .map_or(Answer::Ok, Into::into)
-}
-
 /// Sets the clock to what it is.
 fn clock_settime() -> Answer {
     let mut now = [0_i64; 2];
@@ -121,14 +115,20 @@ fn adjtimex() -> Answer {
     call(libc::SYS_adjtimex, &[address_mut(&mut timex)]).into()
 }
 
-/// Opens it, and reads: a masked one is empty.
-fn kcore() -> Answer {
-    match fs::File::open("/proc/kcore") {
-        Err(error) => Err::<(), _>(error).into(),
-        Ok(mut file) => match std::io::Read::read(&mut file, &mut [0; 4]) {
+/// Opens and reads: a masked file is empty.
+fn read_first(paths: &[&str]) -> Answer {
+    let open = |path: &&str| fs::File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path);
+    match paths
+        .iter()
+        .map(open)
+        .reduce(|first, next| if first.is_ok() { first } else { next })
+    {
+        Some(Ok(mut file)) => match file.read(&mut [0; 4096]) {
             Ok(0) => Answer::Text("EMPTY".to_owned()),
             result => result.into(),
         },
+        Some(Err(error)) => Err::<(), _>(error).into(),
+        None => Answer::Ok,
     }
 }
 

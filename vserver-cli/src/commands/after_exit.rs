@@ -14,7 +14,13 @@ pub fn run(words: &[OsString], guest: &Guest, context: &Context) -> Result<Exit,
     let ending = match words {
         [word] if word == "reboot" => Ending::Reboot,
         [word] if word == "halt" => Ending::Halt,
-        _ => return Err(CliError::usage("vserver", "after-exit needs reboot or halt", Exit::Usage)),
+        _ => {
+            return Err(CliError::usage(
+                "vserver",
+                "after-exit needs reboot or halt",
+                Exit::Usage,
+            ));
+        }
     };
     vserver_runtime::after_exit(&context.host, &guest.name, ending).map_err(|error| guest.failed(error, context))?;
     Ok(Exit::Success)

@@ -11,7 +11,10 @@ use crate::error::CliError;
 
 /// Starts the guest; that it runs already is worth a warning and no failure.
 pub fn run(args: &StartArgs, guest: &Guest, context: &Context) -> Result<Exit, CliError> {
-    let options = StartOptions { strict: args.strict, ..StartOptions::default() };
+    let options = StartOptions {
+        strict: args.strict,
+        ..StartOptions::default()
+    };
     match vserver_runtime::start(&context.host, &guest.name, &options)
         .map_err(|error| guest.failed(error, context))?
     {
@@ -20,7 +23,11 @@ pub fn run(args: &StartArgs, guest: &Guest, context: &Context) -> Result<Exit, C
                 .printer
                 .warn(format_args!("vserver '{}' already running", guest.word));
         }
-        Started::Now { xid, unenforced, warnings } => {
+        Started::Now {
+            xid,
+            unenforced,
+            warnings,
+        } => {
             for warning in warnings {
                 context.printer.note(warning);
             }

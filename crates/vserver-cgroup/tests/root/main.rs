@@ -3,11 +3,14 @@
 //! A process under test is this program again with a role: it joins the guest's cgroup by itself, as a guest's first
 //! process does, says "ready" and then does its role.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test fails by a panic; the lint knows only functions marked as tests"
+)]
+
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
-
-#![allow(clippy::unwrap_used, reason = "a test fails by a panic; the lint knows only functions marked as tests")]
 
 mod confinement;
 mod lifecycle;

@@ -13,11 +13,17 @@ const ETH_P_IPV6: u32 = 0x86dd_u16.to_be() as u32;
 const IP4_LENGTH: i32 = 20;
 const IP4_SOURCE: i16 = 12;
 const IP4_DESTINATION: i16 = 16;
+const IP4_PROTOCOL: i16 = 9;
+const TCP: u32 = 6;
+const TCP_FLAGS: i16 = 13;
+const TCP_SYN: i32 = 0x02;
+const TCP_ACK: i32 = 0x10;
 const IP6_LENGTH: i32 = 40;
 const IP6_SOURCE: i16 = 8;
 const IP6_DESTINATION: i16 = 24;
 
-/// Outgoing: the source is the guest's, and the destination is no loopback but the guest's.
+/// Outgoing: the source is the guest's, and the destination is no loopback but the guest's. Answers over TCP are
+/// excepted: a guest in 127.0.0.0/8 is called by the host from 127.0.0.1.
 pub fn egress(table: &Table, _: Features) -> Result<Vec<Insn>, AssembleError> {
     let mut asm = Assembler::new();
     let (ip6, pass, drop) = head(&mut asm);
@@ -29,7 +35,10 @@ pub fn egress(table: &Table, _: Features) -> Result<Vec<Insn>, AssembleError> {
     asm.jump(drop);
     asm.place(own_source).push(load(Reg::R7, Reg::R8, IP4_DESTINATION));
     if_one_of(&mut asm, Reg::R7, &table.local4(), pass);
-    if_loopback_net(&mut asm, drop);
+    let loopback = asm.label();
+    if_loopback_net(&mut asm, loopback);
+    asm.jump(pass).place(loopback);
+    if_not_tcp_answer(&mut asm, drop);
     asm.jump(pass);
 
     asm.place(ip6);
@@ -81,6 +90,24 @@ fn header(asm: &mut Assembler, length: i32, drop: Label) {
     asm.push(Insn::mov64(Reg::R2, Reg::R8))
         .push(Insn::alu64_imm(Alu::Add, Reg::R2, length));
     asm.jump_if_reg(Cond::Greater, Reg::R2, Reg::R3, drop);
+}
+
+/// Goes to `drop` unless the IPv4 packet at `R8` belongs to a TCP connection that the other side began. `R3` is the end
+/// of the packet; clobbers `R2` and `R8`.
+fn if_not_tcp_answer(asm: &mut Assembler, drop: Label) {
+    asm.push(Insn::load(Size::Byte, Reg::R2, Reg::R8, IP4_PROTOCOL))
+        .jump_if32(Cond::NotEqual, Reg::R2, TCP, drop);
+    // The low half of the first byte is the length of the header in words.
+    asm.push(Insn::load(Size::Byte, Reg::R2, Reg::R8, 0))
+        .push(Insn::alu64_imm(Alu::And, Reg::R2, 0x0f));
+    asm.push(Insn::alu64_imm(Alu::ShiftLeft, Reg::R2, 2))
+        .push(Insn::alu64(Alu::Add, Reg::R8, Reg::R2));
+    asm.push(Insn::mov64(Reg::R2, Reg::R8))
+        .push(Insn::alu64_imm(Alu::Add, Reg::R2, i32::from(TCP_FLAGS) + 1));
+    asm.jump_if_reg(Cond::Greater, Reg::R2, Reg::R3, drop);
+    asm.push(Insn::load(Size::Byte, Reg::R2, Reg::R8, TCP_FLAGS));
+    asm.push(Insn::alu64_imm(Alu::And, Reg::R2, TCP_SYN | TCP_ACK));
+    asm.jump_if64(Cond::Equal, Reg::R2, TCP_SYN, drop);
 }
 
 fn verdicts(mut asm: Assembler, pass: Label, drop: Label) -> Result<Vec<Insn>, AssembleError> {

@@ -529,3 +529,26 @@ fn only_protocols_with_checked_addresses_get_sockets() {
         assert_eq!(outcome_is, outcome, "{family} {kind} {protocol}");
     }
 }
+
+/// The programs for old kernels must load too, or the fallback is no fallback. Without privilege only the refusal is
+/// seen; the root run of the same tests loads them.
+#[test]
+fn every_rung_of_the_ladder_passes_the_verifier() {
+    let both = policy(&["192.0.2.1", "192.0.2.2", "2001:db8::1"]);
+    for (hook, features) in HOOKS
+        .iter()
+        .flat_map(|hook| Features::LADDER.map(|features| (hook, features)))
+    {
+        for table in [&both, &two(), &policy(&[]), &policy(&["2001:db8::1"])] {
+            let program = (hook.generate)(table, features).unwrap();
+            let loaded = vserver_sys::bpf::prog_load(hook.place.prog_type(), hook.place, &program, hook.name);
+            let refusal = loaded.err().map(|error| (error.kind(), error.to_string()));
+            assert!(
+                refusal
+                    .as_ref()
+                    .is_none_or(|(kind, _)| *kind == std::io::ErrorKind::PermissionDenied),
+                "{refusal:?}"
+            );
+        }
+    }
+}

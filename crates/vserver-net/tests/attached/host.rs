@@ -47,6 +47,7 @@ pub const CASES: &[(&str, Case)] = &[
     }),
     ("IPv6 with an address", |guests| run(&guests.six, "six")),
     ("a guest in 127.0.0.0/8", |guests| run(&guests.demo, "demo")),
+    ("the host reaches a guest in 127.0.0.0/8", host_to_demo),
     ("sixty-four addresses", |guests| run(&guests.many, "many")),
     ("two guests on one wildcard port", two_wildcards),
     ("a loopback is private to its guest", private_loopbacks),
@@ -109,6 +110,14 @@ fn two_wildcards(guests: &Guests) {
     ask("127.0.0.1:8080").unwrap_err();
     web.finish();
     mail.finish();
+}
+
+fn host_to_demo(guests: &Guests) {
+    let mut demo = guests.demo.start("serve_wildcard");
+    assert_eq!(demo.line(), "127.0.6.1:8080");
+    // The host's source is 127.0.0.1 here.
+    assert_eq!(ask("127.0.6.1:8080").unwrap(), "127.0.6.1:8080");
+    demo.finish();
 }
 
 fn private_loopbacks(guests: &Guests) {

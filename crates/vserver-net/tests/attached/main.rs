@@ -3,6 +3,7 @@
 //! This process is the host. A guest is this program again, started with the name of a case and the cgroup to join
 //! before it makes its first socket. The addresses are put on `lo` by the crate itself.
 #![allow(
+    missing_docs,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::print_stdout,

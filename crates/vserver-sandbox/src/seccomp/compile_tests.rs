@@ -157,7 +157,6 @@ fn never_means_in_no_mode() {
         "syslog",
         "clock_settime",
         "settimeofday",
-        "name_to_handle_at",
         "pidfd_getfd",
         "kcmp",
         "quotactl",
@@ -218,6 +217,13 @@ fn e11_k24_k32_namespaces_and_mounts_need_nesting() {
         assert_eq!(ask(USER, call, &[]), ENOSYS, "{call}");
         assert_eq!(ask(NESTING, call, &[]), ALLOW, "{call}");
     }
+}
+
+#[test]
+fn k35_file_handles() {
+    assert_eq!(ask(USER, "name_to_handle_at", &[]), EPERM);
+    assert_eq!(ask(NESTING, "name_to_handle_at", &[]), ALLOW);
+    assert_eq!(ask(NESTING, "open_by_handle_at", &[]), EPERM);
 }
 
 #[test]

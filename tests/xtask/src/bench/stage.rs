@@ -12,6 +12,9 @@ use super::runc::Runc;
 use crate::shell::{KEEP, command, run, say};
 use crate::{Outcome, busybox};
 
+/// Where running guests leave their traces; they must exist to be covered.
+pub const RUN_DIRECTORIES: [&str; 3] = ["/run/vserver", "/run/vservers", "/var/log/vserver"];
+
 /// What every runtime can do with one guest that it holds.
 pub trait Runtime {
     /// Its name in the result.
@@ -87,14 +90,8 @@ fn installed(runtime: &dyn Runtime) -> bool {
 
 /// Empty ones over the host's, in this mount namespace.
 fn own_run_directories() -> Outcome {
-    for dir in ["/run/vserver", "/run/vservers", "/var/log/vserver"] {
-        let made = fs::create_dir(dir).is_ok();
-        run(&mut command("mount", &["-t", "tmpfs", "-o", "mode=755", "none", dir]))?;
-        if made {
-            say(&format!("made {dir}"));
-        }
-    }
-    Ok(())
+    let over = |dir| run(&mut command("mount", &["-t", "tmpfs", "-o", "mode=755", "none", dir]));
+    RUN_DIRECTORIES.into_iter().try_for_each(over)
 }
 
 /// The shell-only guest: an init that waits and ends when it is told to.

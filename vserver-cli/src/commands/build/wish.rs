@@ -35,7 +35,10 @@ pub fn new_guest(args: &BuildArgs, name: &GuestName, host: &Host) -> Result<(New
     guest.vdir = args.rootdir.as_ref().map(|dir| root_below(dir, name)).transpose()?;
     let addresses: Vec<_> = guest.interfaces.iter().map(|interface| interface.address.ip).collect();
     let shared = vserver_config::claimed(&host.confdir, name, None, &addresses)?;
-    let notes = shared.iter().map(|clash| format!("{clash}; the two cannot run at the same time")).collect();
+    let notes = shared
+        .iter()
+        .map(|clash| format!("{clash}; the two cannot run at the same time"))
+        .collect();
     guest.context = context(args, name, host)?;
     Ok((guest, notes))
 }
@@ -90,7 +93,9 @@ fn context(args: &BuildArgs, name: &GuestName, host: &Host) -> Result<Option<Xid
         return Err(CliError::known(text, Exit::Failure));
     }
     if let Some(clash) = vserver_config::claimed(&host.confdir, name, wanted, &[])?.first() {
-        return Err(CliError::Refused(format!("guest '{name}' cannot be built: {clash}; choose another --context")));
+        return Err(CliError::Refused(format!(
+            "guest '{name}' cannot be built: {clash}; choose another --context"
+        )));
     }
     if wanted.is_some() || Defaults::new(&host.confdir).context_dynamic() {
         return Ok(wanted);
@@ -149,7 +154,9 @@ mod tests {
         };
         let words: Vec<OsString> = words.iter().map(OsString::from).collect();
         let args = args::parse(&Printer::new("vserver"), &words, Exit::Failure).map_err(|error| error.to_string())?;
-        new_guest(&args, &"web1".parse().unwrap(), &host).map(|(guest, _)| guest).map_err(|error| error.to_string())
+        new_guest(&args, &"web1".parse().unwrap(), &host)
+            .map(|(guest, _)| guest)
+            .map_err(|error| error.to_string())
     }
 
     #[test]

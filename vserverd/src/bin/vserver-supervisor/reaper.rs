@@ -1,0 +1,48 @@
+//! The first process of a guest that has no init of its own: it runs the start command, tells how that ended, reaps
+//! whatever is orphaned, and ends when the last process of the guest has ended. Source: util-vserver, `behaviours.md` §3.
+
+use std::fs::File;
+use std::io::Write;
+use std::process::{Command, ExitCode};
+
+use nix::errno::Errno;
+use nix::sys::wait::{WaitStatus, wait};
+use vserver_sys::fd;
+
+/// Where the starter listens for the status of the start command, if it does.
+const REPORT: i32 = 3;
+
+/// Runs `command` and reaps until nothing is left. Signals from inside the guest do nothing to it: it is PID 1 and has
+/// no handlers, so the kernel drops them.
+pub fn run(command: &[String]) -> ExitCode {
+    let mut report = fd::inherited(REPORT).ok().map(File::from);
+    if report.is_some() {
+        fd::cloexec_from(REPORT).ok();
+    }
+    let Some((program, arguments)) = command.split_first() else {
+        return ExitCode::SUCCESS;
+    };
+    let started = Command::new(program).args(arguments).spawn();
+    let child = match &started {
+        Ok(child) => child.id() as i32,
+        Err(_) => {
+            tell(&mut report, 127);
+            return ExitCode::from(127);
+        }
+    };
+    loop {
+        match wait() {
+            Ok(WaitStatus::Exited(pid, status)) if pid.as_raw() == child => tell(&mut report, status),
+            Ok(WaitStatus::Signaled(pid, signal, _)) if pid.as_raw() == child => tell(&mut report, 128 + signal as i32),
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(_) => return ExitCode::SUCCESS,
+        }
+    }
+}
+
+fn tell(report: &mut Option<File>, status: i32) {
+    if let Some(mut pipe) = report.take() {
+        // A starter that has gone away does not matter.
+        pipe.write_all(&status.to_ne_bytes()).ok();
+    }
+}

@@ -1,0 +1,311 @@
+//! The supervisor's loop: one poll over everything that can happen.
+
+use std::convert::Infallible;
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{SockFlag, accept4, getsockopt, sockopt};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{Pid, execve, pipe2};
+use vserver_runtime::control::{self, Reply, Request};
+use vserver_runtime::settings::{Settings, fds};
+use vserver_sandbox::blueprint::Doors;
+use vserver_sandbox::dev;
+use vserver_sandbox::enter::{self, Job, Target};
+use vserver_sys::process::SingleThreaded;
+use vserver_sys::{fd, pidfd, tty};
+
+use crate::console::Console;
+use crate::ending::{Act, Ending};
+use crate::session::{Session, State};
+
+/// Most connections at a time.
+const MAX_SESSIONS: usize = 512;
+/// How the wait for a rebooting guest ends: `LINUX_REBOOT_CMD_RESTART` in a PID namespace. reboot(2).
+const SIGHUP: i32 = 1;
+
+/// What a supervisor works on.
+pub struct Handles {
+    /// Listens.
+    pub control: OwnedFd,
+    /// pidfd of the guest's first process.
+    pub init: OwnedFd,
+    /// Master of the console.
+    pub console: OwnedFd,
+    /// The guest's devpts instance.
+    pub pts: OwnedFd,
+    /// The way into the guest's cgroups.
+    pub doors: Doors,
+}
+
+/// Takes over the doors that the settings speak of.
+pub fn doors(settings: &Settings) -> io::Result<Doors> {
+    let mut number = fds::DOORS;
+    let mut next = || {
+        number += 1;
+        fd::inherited(number - 1)
+    };
+    let birthplace = settings.birthplace.then(&mut next).transpose()?;
+    let tasks = (0..settings.tasks).map(|_| next()).collect::<io::Result<_>>()?;
+    Ok(Doors { birthplace, tasks })
+}
+
+/// A guest's supervisor.
+pub struct Supervisor {
+    token: SingleThreaded,
+    settings: Settings,
+    control: OwnedFd,
+    init: OwnedFd,
+    pts: OwnedFd,
+    doors: Doors,
+    console: Console,
+    sessions: Vec<Session>,
+    /// Children that only have to be waited for.
+    strays: Vec<i32>,
+    ending: Option<Ending>,
+    /// The stop command.
+    command: Option<Session>,
+}
+
+impl Supervisor {
+    /// Ready to run.
+    pub fn new(token: SingleThreaded, settings: Settings, handles: Handles) -> io::Result<Self> {
+        let Handles { control, init, console, pts, doors } = handles;
+        fd::cloexec_from(3)?;
+        let console = Console::new(console, settings.log.clone(), settings.log_limit)?;
+        Ok(Self {
+            token,
+            settings,
+            control,
+            init,
+            pts,
+            doors,
+            console,
+            sessions: Vec::new(),
+            strays: Vec::new(),
+            ending: None,
+            command: None,
+        })
+    }
+
+    /// Serves until the guest has ended, and then turns into the program that cleans up.
+    pub fn run(mut self) -> io::Result<Infallible> {
+        loop {
+            let timeout = self.proceed();
+            let (init, control, console) = self.wait(timeout)?;
+            if console {
+                self.console.pump();
+            }
+            if control {
+                self.accept();
+            }
+            self.serve();
+            if init && let Some(reboot) = self.init_ended() {
+                return self.clean_up(reboot);
+            }
+        }
+    }
+
+    fn wait(&self, timeout: Option<Duration>) -> io::Result<(bool, bool, bool)> {
+        let mut watched = vec![
+            PollFd::new(self.init.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.control.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.console.as_fd(), PollFlags::POLLIN),
+        ];
+        for session in self.sessions.iter().chain(&self.command) {
+            watched.push(PollFd::new(session.socket.as_fd(), PollFlags::POLLIN));
+            watched.extend(session.report_fd().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+            watched.extend(session.command_fd().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+        }
+        let timeout = timeout.map_or(PollTimeout::NONE, |time| PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX));
+        match poll(&mut watched, timeout) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let hit = |index: usize| watched[index].any().unwrap_or(false);
+        Ok((hit(0), hit(1), hit(2)))
+    }
+
+    /// Takes in a caller. The socket lies in a directory that only root can enter; asking the kernel who it is costs
+    /// nothing and holds if somebody changes the mode.
+    fn accept(&mut self) {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        while let Ok(number) = accept4(self.control.as_raw_fd(), flags) {
+            let Ok(socket) = fd::inherited(number) else {
+                return;
+            };
+            let root = getsockopt(&socket, sockopt::PeerCredentials).is_ok_and(|peer| peer.uid() == 0);
+            if root && self.sessions.len() < MAX_SESSIONS {
+                self.sessions.push(Session::new(socket));
+            }
+        }
+    }
+
+    /// Looks at every connection once.
+    fn serve(&mut self) {
+        for mut session in std::mem::take(&mut self.sessions) {
+            self.strays.extend(session.listen());
+            session.look();
+            self.hear(&mut session);
+            if !matches!(session.state, State::Closed) {
+                self.sessions.push(session);
+            }
+        }
+        if let Some(mut command) = self.command.take() {
+            self.strays.extend(command.listen());
+            command.look();
+            if matches!(command.state, State::Closed) {
+                if let Some(ending) = &mut self.ending {
+                    ending.command_ended(Instant::now());
+                }
+            } else {
+                self.command = Some(command);
+            }
+        }
+        self.strays.retain(|pid| {
+            matches!(waitpid(Pid::from_raw(*pid), Some(WaitPidFlag::WNOHANG)), Ok(WaitStatus::StillAlive))
+        });
+    }
+
+    /// A request, or the end of a connection.
+    fn hear(&mut self, session: &mut Session) {
+        match control::receive_request(session.socket.as_fd()) {
+            Ok(Some((request, fds))) => self.handle(session, request, fds),
+            Ok(None) => self.strays.extend(session.abandoned()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => session.refuse(format!("the request cannot be understood: {error}")),
+        }
+    }
+
+    fn handle(&mut self, session: &mut Session, request: Request, fds: Vec<OwnedFd>) {
+        match request {
+            Request::Hello => session.reply(&Reply::Accepted, &[]),
+            Request::Stop { kill } => {
+                let now = Instant::now();
+                let ending = self.ending.get_or_insert_with(|| Ending::begin(&self.settings, kill, now));
+                if kill {
+                    ending.hurry(now);
+                }
+                session.reply(&Reply::Accepted, &[]);
+                session.state = State::AwaitsEnd;
+            }
+            Request::Exec { argv, env, user, passed, birthplace, tasks, terminal } => {
+                let mut fds = fds.into_iter();
+                let stdio = passed.map(|passed| passed.then(|| fds.next()).flatten());
+                let doors =
+                    Doors { birthplace: birthplace.then(|| fds.next()).flatten(), tasks: fds.take(tasks).collect() };
+                let job = Job { argv, env, user, stdio, terminal: None };
+                if let Err(reason) = self.enter(session, job, terminal, &doors) {
+                    session.refuse(reason);
+                }
+            }
+        }
+    }
+
+    fn enter(&mut self, session: &mut Session, mut job: Job, terminal: bool, doors: &Doors) -> Result<(), String> {
+        let mut master = None;
+        if terminal {
+            let (new, _) = dev::new_terminal(self.pts.as_fd(), self.settings.base).map_err(|error| error.line())?;
+            job.terminal = Some(tty::open_slave(new.as_fd()).map_err(|error| format!("cannot open a terminal: {error}"))?);
+            master = Some(new);
+        }
+        let (report, tell) = pipe2(OFlag::O_CLOEXEC).map_err(|error| format!("cannot make a pipe: {error}"))?;
+        let intermediate = enter::enter(self.token, &self.target(doors), &job, tell).map_err(|error| error.line())?;
+        self.strays.push(intermediate);
+        session.enter(report, master);
+        Ok(())
+    }
+
+    fn target<'a>(&'a self, doors: &'a Doors) -> Target<'a> {
+        Target {
+            init: self.init.as_fd(),
+            doors,
+            confinement: &self.settings.confinement,
+            virt_uptime: self.settings.virt_uptime,
+        }
+    }
+
+    /// Does what an ending wants done now, and says when it wants to be asked again.
+    fn proceed(&mut self) -> Option<Duration> {
+        loop {
+            match self.ending.as_mut()?.act(Instant::now()) {
+                Act::Wait(time) => return Some(time),
+                Act::SignalInit(signal) => drop(pidfd::signal(self.init.as_fd(), signal)),
+                Act::Kill => drop(pidfd::signal(self.init.as_fd(), 9)),
+                Act::SignalAll(signal) => {
+                    let pid = enter::signal_all(self.token, &self.target(&self.doors), signal);
+                    self.strays.extend(pid);
+                }
+                Act::RunCommand(argv) => self.run_stop_command(argv),
+            }
+        }
+    }
+
+    fn run_stop_command(&mut self, argv: Vec<String>) {
+        let env = self.settings.stop_env.clone();
+        let job = Job { argv, env, user: None, stdio: [None, None, None], terminal: None };
+        let doors = std::mem::take(&mut self.doors);
+        let started = self.init.try_clone().map_err(|error| error.to_string()).and_then(|socket| {
+            let mut session = Session::new(socket);
+            self.enter(&mut session, job, false, &doors).map(|()| session)
+        });
+        self.doors = doors;
+        match started {
+            Ok(session) => self.command = Some(session),
+            Err(reason) => {
+                self.console.note(&format!("the stop command could not be executed: {reason}"));
+                if let Some(ending) = &mut self.ending {
+                    ending.command_ended(Instant::now());
+                }
+            }
+        }
+    }
+
+    /// `Some` if the guest has ended: whether it asked for a reboot.
+    fn init_ended(&mut self) -> Option<bool> {
+        let status = waitpid(Pid::from_raw(self.settings.init), Some(WaitPidFlag::WNOHANG));
+        let reboot = match status {
+            Ok(WaitStatus::StillAlive) => return None,
+            Ok(WaitStatus::Signaled(_, signal, _)) => signal as i32 == SIGHUP,
+            _ => false,
+        };
+        Some(reboot && self.ending.is_none())
+    }
+
+    /// Tells those who wait, and turns into `vserver NAME ----exited`: the same process, so that whoever watches it
+    /// sees it end when the clean-up has ended.
+    fn clean_up(mut self, reboot: bool) -> io::Result<Infallible> {
+        self.console.pump();
+        self.console.note(if reboot { "the guest reboots" } else { "the guest has ended" });
+        let killed = self.ending.as_ref().is_some_and(Ending::killed);
+        for session in &self.sessions {
+            if matches!(session.state, State::AwaitsEnd) {
+                session.reply(&Reply::Ended { killed }, &[]);
+            }
+        }
+        let text = |value: &std::path::Path| CString::new(value.as_os_str().as_encoded_bytes()).unwrap_or_default();
+        let program = text(&self.settings.vserver);
+        let name = CString::new(self.settings.name.as_str()).unwrap_or_default();
+        let how = if reboot { c"reboot" } else { c"halt" };
+        let argv = [
+            program.as_c_str(),
+            c"--confdir",
+            &text(&self.settings.confdir),
+            &name,
+            c"----exited",
+            how,
+        ];
+        let environment = [c"PATH=/usr/sbin:/usr/bin:/sbin:/bin"];
+        let errno = match execve(&program, &argv, &environment) {
+            Ok(never) => match never {},
+            Err(errno) => errno,
+        };
+        self.console.note(&format!("cannot execute {}: {errno}", self.settings.vserver.display()));
+        Err(errno.into())
+    }
+}
