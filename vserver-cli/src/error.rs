@@ -61,9 +61,6 @@ pub enum CliError {
     /// From `/proc`.
     #[error(transparent)]
     Monitor(#[from] vserver_monitor::Error),
-    /// From building.
-    #[error(transparent)]
-    Build(#[from] vserver_build::Error),
 }
 
 impl CliError {

@@ -57,11 +57,11 @@ pub fn context_word(context: &Context, word: &str) -> Result<Meant, CliError> {
         word.parse::<Xid>().ok()
     };
     if let Some(xid) = number {
-        return match (xid.kind(), record_where(&context.host, |record| record.xid == xid)?) {
-            (XidKind::Main | XidKind::Watch, _) => Ok(Meant::Host(xid)),
-            (_, Some(record)) => Ok(Meant::Guest(record)),
-            (_, None) => Ok(Meant::Idle),
-        };
+        if matches!(xid.kind(), XidKind::Main | XidKind::Watch) {
+            return Ok(Meant::Host(xid));
+        }
+        let found = record_where(&context.host, |record| record.xid == xid)?;
+        return Ok(found.map_or(Meant::Idle, Meant::Guest));
     }
     let (_, name) = guest_word(word.strip_prefix(':').unwrap_or(word)).map_err(|_| unresolved(word))?;
     if let Some(record) = record_where(&context.host, |record| record.name == name)? {

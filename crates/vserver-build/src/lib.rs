@@ -1,1 +1,33 @@
-//! To be written.
+//! New guests: a tree and a configuration, both or neither; and their end.
+//!
+//! [`build`] works in a hidden directory beside the guest's root-to-be, `.<name>.build-<pid>`:
+//!
+//! ```text
+//!  check ─► stage ─► skeleton ─► method ─► tame ─► commit: tree renamed into place, then the configuration written
+//!             └──────────── any failure, SIGINT, SIGTERM, SIGHUP ───────────► the stage is removed
+//! ```
+//!
+//! The configuration appears last, complete, and is what makes a guest; so there is never half a guest, and what was
+//! there before is touched only by the renames of `--force`, which a failure takes back.
+
+mod apt;
+mod build;
+mod child;
+mod debootstrap;
+mod delete;
+mod disk;
+mod error;
+mod init;
+mod request;
+mod signals;
+mod skeleton;
+mod stage;
+mod tame;
+mod template;
+
+pub use apt::{Source, host_sources};
+pub use build::build;
+pub use delete::delete;
+pub use error::Error;
+pub use init::detect as detect_init;
+pub use request::{BuildRequest, Built, Debootstrap, Method, Progress, Silent, Template};

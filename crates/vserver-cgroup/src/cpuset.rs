@@ -39,11 +39,9 @@ pub(crate) fn apply(knobs: &mut Knobs<'_>, limits: &Limits) {
 
 /// The set in force; `None` where the guest may use what the host has.
 pub(crate) fn read(knobs: &Knobs<'_>) -> Option<CpuSet> {
-    let dir = knobs.dir.as_ref()?;
     let list = |file: &str| {
         let own = knobs.current(file).filter(|list| !list.is_empty())?;
-        let inherited = dir.parent().and_then(|parent| files::read(&parent.join(file)).ok());
-        (inherited.as_deref() != Some(own.as_str())).then_some(own)
+        (inherited(knobs, file).as_deref() != Some(own.as_str())).then_some(own)
     };
     let cpu_exclusive = knobs.current("cpuset.cpus.partition").as_deref() == Some("root");
     let set = CpuSet {
@@ -57,8 +55,15 @@ pub(crate) fn read(knobs: &Knobs<'_>) -> Option<CpuSet> {
 
 fn set_v2(knobs: &mut Knobs<'_>, setting: &str, file: &str, list: Option<&str>) {
     // Nothing written is no command: an empty list is a newline.
-    let value = format!("{}\n", list.unwrap_or(""));
-    knobs.set(&Wish {
+    let mut value = format!("{}\n", list.unwrap_or(""));
+    if list.is_none() && knobs.current(file).is_some_and(|now| !now.is_empty()) {
+        knobs.put(file, &value);
+        // Linux 6.1 does not let a cgroup with processes go back to no list of its own (`ENOSPC`): then all there is.
+        if knobs.current(file).is_some_and(|now| !now.is_empty()) {
+            value = inherited(knobs, file).unwrap_or(value);
+        }
+    }
+    let taken = knobs.set(&Wish {
         setting,
         file,
         value: &value,
@@ -72,7 +77,7 @@ fn set_v2(knobs: &mut Knobs<'_>, setting: &str, file: &str, list: Option<&str>) 
         .and_then(members)
         .zip(effective)
         .is_some_and(|(wanted, used)| !used.is_subset(&wanted));
-    if beyond {
+    if taken && beyond {
         knobs.none(
             setting,
             format!("none of '{}' is usable on this host", list.unwrap_or("")),
@@ -83,8 +88,8 @@ fn set_v2(knobs: &mut Knobs<'_>, setting: &str, file: &str, list: Option<&str>) 
 /// A child's list must be part of its parent's at any moment: to move both, the parent first holds old and new.
 fn set_v1(knobs: &mut Knobs<'_>, setting: &str, file: &str, list: Option<&str>) {
     let Some(dir) = knobs.dir.clone() else { return };
-    let inherited = dir.parent().and_then(|parent| files::read(&parent.join(file)).ok());
-    let (Some(wanted), Some(now)) = (list.map(str::to_owned).or(inherited), knobs.current(file)) else {
+    let wanted = list.map(str::to_owned).or_else(|| inherited(knobs, file));
+    let (Some(wanted), Some(now)) = (wanted, knobs.current(file)) else {
         if list.is_some() {
             knobs.none(setting, format!("cannot read {file}"));
         }
@@ -142,6 +147,17 @@ fn apply_exclusive(knobs: &mut Knobs<'_>, wanted: &CpuSet) {
     if wanted.cpu_exclusive && knobs.current(file).is_some_and(|now| now != "root") {
         knobs.put(file, "member");
     }
+}
+
+/// What `vserver/` may use, and a guest without a list of its own with it.
+fn inherited(knobs: &Knobs<'_>, file: &str) -> Option<String> {
+    let base = knobs.dir.as_ref()?.parent()?;
+    let list = if knobs.v2 {
+        format!("{file}.effective")
+    } else {
+        file.to_owned()
+    };
+    files::read(&base.join(list)).ok()
 }
 
 /// Whether two lists name the same members.

@@ -58,30 +58,32 @@ impl Knobs<'_> {
         }
     }
 
-    /// Makes a control file mean what is wished, unless it does so already, and looks whether it does.
-    pub(crate) fn set(&mut self, wish: &Wish<'_>) {
+    /// Makes a control file mean what is wished, unless it does so already, and looks whether it does. True if so.
+    pub(crate) fn set(&mut self, wish: &Wish<'_>) -> bool {
         let Some(before) = self.current(wish.file) else {
             if !wish.lifts {
                 let reason = self.why_missing(wish.file);
                 self.report.push(Unenforced::none(wish.setting, reason));
             }
-            return;
+            return wish.lifts;
         };
         if (wish.same)(&before, wish.value) {
-            return;
+            return true;
         }
-        let Some(dir) = &self.dir else { return };
+        let Some(dir) = &self.dir else { return false };
         if let Err(error) = files::write(&dir.join(wish.file), wish.value) {
             let reason = refusal(wish.file, wish.value, &error);
             self.report.push(Unenforced::none(wish.setting, reason));
-            return;
+            return false;
         }
         // Success codes lie: a kernel may keep less than it was told.
         let after = self.current(wish.file).unwrap_or_default();
-        if !(wish.same)(&after, wish.value) {
+        let holds = (wish.same)(&after, wish.value);
+        if !holds {
             let reason = format!("{} was set to '{}' and reads '{after}'", wish.file, wish.value.trim());
             self.report.push(Unenforced::none(wish.setting, reason));
         }
+        holds
     }
 
     /// Notes that part of a setting holds.

@@ -59,9 +59,12 @@ pub fn exec(host: &Host, name: &GuestName, command: &Command) -> Result<Exit> {
     relay::run(streams, &running).map_err(Error::layer("relay the command's input and output", name))
 }
 
-/// A login shell on a terminal of the guest. Without a terminal on both sides it is a plain [`exec`] of that shell.
-pub fn enter(host: &Host, name: &GuestName, env: Vec<(String, String)>) -> Result<Exit> {
+/// A login shell, with the caller's environment, on a terminal of the guest. Without a terminal on both sides it is a
+/// plain [`exec`] of that shell.
+pub fn enter(host: &Host, name: &GuestName) -> Result<Exit> {
     let argv = shell(host, name)?;
+    let text = |value: std::ffi::OsString| value.to_string_lossy().into_owned();
+    let env = std::env::vars_os().map(|(key, value)| (text(key), text(value))).collect();
     let command = Command { argv, env, user: User::Root };
     if !terminal::on_both_sides() || host.confdir.join(".defaults/apps/vlogin/disable").exists() {
         return exec(host, name, &command);

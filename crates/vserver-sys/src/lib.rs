@@ -12,6 +12,7 @@
 //! | `seccomp` | 3.17 | system call policy | refuse |
 
 pub mod bpf;
+pub mod command;
 pub mod fd;
 pub mod landlock;
 pub mod mount;

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::process::Command as Process;
 
-use vserver_runtime::{Command, User};
+use vserver_runtime::{Command, Host, User};
 use vserver_types::Exit;
 
 use crate::args::ChcontextArgs;
@@ -37,7 +37,12 @@ pub fn run(args: &ChcontextArgs, context: &Context) -> Result<Exit, CliError> {
                 name: record.name,
                 verbose: false,
             };
-            vserver_runtime::exec(&context.host, &guest.name, &command).map_err(|error| guest.failed(error, context))
+            // A context is found by its number wherever it was configured.
+            let host = Host {
+                confdir: record.confdir,
+                ..context.host.clone()
+            };
+            vserver_runtime::exec(&host, &guest.name, &command).map_err(|error| guest.failed(error, context))
         }
     }
 }

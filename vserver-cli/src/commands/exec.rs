@@ -29,10 +29,11 @@ pub fn enter(guest: &Guest, context: &Context) -> Result<Exit, CliError> {
     vserver_runtime::enter(&context.host, &guest.name).map_err(|error| guest.failed(error, context))
 }
 
-/// The environment of this process, as far as it is text.
+/// The environment of this process; what is not text is made so.
 pub fn environment() -> Vec<(String, String)> {
+    let text = |word: OsString| word.to_string_lossy().into_owned();
     std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .map(|(name, value)| (text(name), text(value)))
         .collect()
 }
 

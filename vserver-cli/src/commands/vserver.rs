@@ -29,6 +29,9 @@ const VERBS: [&str; 14] = [
     "check",
 ];
 
+/// The original's answer to every kind of entering, word for word.
+const NOT_RUNNING: &str = "'vserver ... suexec' is supported for running vservers only; aborting...";
+
 /// A guest of a command line.
 #[derive(Debug)]
 pub struct Guest {
@@ -48,10 +51,10 @@ impl Guest {
             Error::Config(vserver_config::Error::NoSuchGuest { nearest, .. }) => {
                 resolve::no_such_guest(&context.host.confdir, &self.name, nearest.as_deref())
             }
-            Error::NotRunning { .. } => CliError::known(
-                "'vserver ... suexec' is supported for running vservers only; aborting...",
-                Exit::Failure,
-            ),
+            Error::NotRunning { .. } => match vserver_config::read(&context.host.confdir, &self.name) {
+                Err(missing @ vserver_config::Error::NoSuchGuest { .. }) => self.failed(missing.into(), context),
+                _ => CliError::known(NOT_RUNNING, Exit::Failure),
+            },
             Error::Exec { report } => CliError::known(report, Exit::BeforeExec),
             error => error.into(),
         }

@@ -22,8 +22,7 @@ pub fn kill_ends_a_fork_storm() {
 }
 
 pub fn kill_without_v2() {
-    let Some(layout) = v1_only() else { return };
-    let guest = Guest::on_v1(layout);
+    let guest = Guest::on_v1(v1_only());
     guest
         .cgroup
         .apply(&Limits {
@@ -55,57 +54,63 @@ fn storm_ends(guest: &Guest) {
 }
 
 pub fn freeze_and_thaw() {
-    let layouts = [None, v1_only()];
-    let guests = layouts.into_iter().enumerate().filter_map(|(i, layout)| match layout {
-        Some(layout) => Some(Guest::on_v1(layout)),
-        None => (i == 0).then(Guest::new),
-    });
-    for guest in guests {
-        let mut player = guest.run(&["tick"]);
-        guest.cgroup.freeze().unwrap();
-        assert!(guest.cgroup.is_frozen().unwrap());
-        let ticks = || fs::read_to_string(format!("/proc/{}/schedstat", player.pid())).unwrap();
-        let before = ticks();
-        std::thread::sleep(Duration::from_millis(60));
-        assert_eq!(ticks(), before, "a frozen process does not run");
-        guest.cgroup.thaw().unwrap();
-        std::thread::sleep(Duration::from_millis(60));
-        assert_ne!(ticks(), before);
-        guest.cgroup.freeze().unwrap();
-        guest.cgroup.kill().unwrap();
-        assert!(!player.child.wait().unwrap().success());
-    }
+    frozen_and_thawed(&Guest::new());
+}
+
+pub fn freeze_and_thaw_v1() {
+    frozen_and_thawed(&Guest::on_v1(v1_only()));
+}
+
+fn frozen_and_thawed(guest: &Guest) {
+    let mut player = guest.run(&["tick"]);
+    guest.cgroup.freeze().unwrap();
+    assert!(guest.cgroup.is_frozen().unwrap());
+    let ticks = || fs::read_to_string(format!("/proc/{}/schedstat", player.pid())).unwrap();
+    let before = ticks();
+    std::thread::sleep(Duration::from_millis(60));
+    assert_eq!(ticks(), before, "a frozen process does not run");
+    guest.cgroup.thaw().unwrap();
+    std::thread::sleep(Duration::from_millis(60));
+    assert_ne!(ticks(), before);
+    guest.cgroup.freeze().unwrap();
+    guest.cgroup.kill().unwrap();
+    assert!(!player.child.wait().unwrap().success());
 }
 
 pub fn f22_foreign_process() {
     let guest = Guest::new();
-    let Some(mount) = guest.layout.v2_mount() else { return };
     let mut foreign = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-    let procs = mount.join("vserver").join(&guest.name).join("cgroup.procs");
-    // Where v2 has controllers, the kernel itself keeps processes out of the inner directory.
-    if fs::write(&procs, foreign.id().to_string()).is_ok() {
-        guest.cgroup.kill().unwrap();
-        match guest.cgroup.remove() {
-            Err(Error::Busy { pids, .. }) => assert_eq!(pids, [i32::try_from(foreign.id()).unwrap()]),
-            other => panic!("{other:?}"),
-        }
-        assert!(foreign.try_wait().unwrap().is_none(), "it must not be killed");
-    }
+    let pid = i32::try_from(foreign.id()).unwrap();
+    // Where v2 has controllers, the kernel itself keeps processes out of the upper directory.
+    let top = guest.layout.v2_mount().unwrap().join("vserver").join(&guest.name);
+    fs::write(top.join("cgroup.procs"), pid.to_string()).unwrap();
+    guest.cgroup.kill().unwrap();
+    let outcome = guest.cgroup.remove();
+    let lives = foreign.try_wait().unwrap().is_none();
     foreign.kill().unwrap();
     foreign.wait().unwrap();
+    assert!(
+        matches!(&outcome, Err(Error::Busy { pids, .. }) if *pids == [pid]),
+        "{outcome:?}"
+    );
+    assert!(lives, "it must not be killed");
     guest.cgroup.remove().unwrap();
     guest.assert_gone();
 }
 
 pub fn remove_takes_nested() {
     let guest = Guest::new();
-    if let Some(mount) = guest.layout.v2_mount() {
-        let inner = mount.join("vserver").join(&guest.name).join("guest");
-        fs::create_dir_all(inner.join("system.slice/ssh.service")).unwrap();
-        fs::create_dir_all(inner.join("a/b/c/d")).unwrap();
-        let too_deep = inner.join("1/2/3/4/5/6/7/8/9/10/11/12");
-        assert!(fs::create_dir_all(too_deep).is_err(), "nesting is bounded");
-    }
+    let inner = guest
+        .layout
+        .v2_mount()
+        .unwrap()
+        .join("vserver")
+        .join(&guest.name)
+        .join("guest");
+    fs::create_dir_all(inner.join("system.slice/ssh.service")).unwrap();
+    fs::create_dir_all(inner.join("a/b/c/d")).unwrap();
+    let too_deep = inner.join("1/2/3/4/5/6/7/8/9/10/11/12");
+    assert!(fs::create_dir_all(too_deep).is_err(), "nesting is bounded");
     guest.cgroup.remove().unwrap();
     guest.assert_gone();
     guest.cgroup.remove().unwrap();
@@ -156,4 +161,27 @@ pub fn supervisors() {
             .iter()
             .all(|name| !name.as_str().starts_with('.'))
     );
+}
+
+pub fn beside_init() {
+    const EBUSY: i32 = 16;
+    let guest = Guest::new();
+    let init = guest.run(&["idle"]);
+    let inner = guest
+        .layout
+        .v2_mount()
+        .unwrap()
+        .join("vserver")
+        .join(&guest.name)
+        .join("guest");
+    // As systemd does: its own cgroup first, then controllers for the services.
+    fs::create_dir(inner.join("init.scope")).unwrap();
+    fs::write(inner.join("init.scope/cgroup.procs"), init.pid().to_string()).unwrap();
+    fs::write(inner.join("cgroup.subtree_control"), "+pids").unwrap();
+    let refused = fs::write(inner.join("cgroup.procs"), init.pid().to_string()).unwrap_err();
+    assert_eq!(refused.raw_os_error(), Some(EBUSY));
+    let command = guest.run(&["beside", &init.pid().to_string()]);
+    let text = fs::read_to_string(format!("/proc/{}/cgroup", command.pid())).unwrap();
+    assert!(text.trim_end().ends_with("/guest/init.scope"), "{text}");
+    assert_eq!(guest.cgroup.processes().unwrap().len(), 2);
 }

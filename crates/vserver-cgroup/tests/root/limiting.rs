@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use vserver_cgroup::Controller;
 use vserver_types::{Bytes, CpuBucket, CpuSet, Limits};
 
 use crate::support::Guest;
@@ -122,9 +121,6 @@ pub fn process_limit() {
 
 pub fn cpuset_of_a_running_guest() {
     let guest = Guest::new();
-    if !guest.layout.has(Controller::Cpuset) {
-        return;
-    }
     let player = guest.run(&["idle"]);
     let allowed = || {
         let status = std::fs::read_to_string(format!("/proc/{}/status", player.pid())).unwrap();

@@ -6,24 +6,47 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use vserver_cgroup::{Entry, GuestCgroup, Layout};
+use vserver_cgroup::{Controller, Entry, GuestCgroup, Kind, Layout};
 
-/// Why these tests cannot run here.
-pub fn unmet() -> Option<String> {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let root = status.lines().any(|line| line.starts_with("Uid:\t0\t"));
-    match Layout::detect() {
-        _ if !root => Some("needs root".into()),
-        Err(error) => Some(error.to_string()),
-        Ok(_) => None,
-    }
+/// What a test needs of the machine, root in any case.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    Root,
+    /// The v1 controllers, alone or beside v2.
+    V1,
+    /// A v2 hierarchy.
+    V2,
+    Hybrid,
+    PureV2,
+    Cpuset,
 }
 
-/// The v1 hierarchies of this host alone, as on a host without v2; `None` if there are none.
-pub fn v1_only() -> Option<Layout> {
+/// Why a test cannot run here.
+pub fn unmet(need: Need) -> Option<String> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    if !status.lines().any(|line| line.starts_with("Uid:\t0\t")) {
+        return Some("needs root".into());
+    }
+    let layout = match Layout::detect() {
+        Ok(layout) => layout,
+        Err(error) => return Some(error.to_string()),
+    };
+    let (met, reason) = match need {
+        Need::Root => (true, ""),
+        Need::V1 => (layout.kind() != Kind::V2, "needs cgroup v1 controllers"),
+        Need::V2 => (layout.v2_mount().is_some(), "needs a cgroup v2 hierarchy"),
+        Need::Hybrid => (layout.kind() == Kind::Hybrid, "needs a hybrid cgroup host"),
+        Need::PureV2 => (layout.kind() == Kind::V2, "needs a pure cgroup v2 host"),
+        Need::Cpuset => (layout.has(Controller::Cpuset), "needs the cpuset controller"),
+    };
+    (!met).then(|| reason.to_owned())
+}
+
+/// The v1 hierarchies of this host alone, as on a host without v2.
+pub fn v1_only() -> Layout {
     let text = fs::read_to_string("/proc/self/mountinfo").unwrap();
     let v1: Vec<&str> = text.lines().filter(|line| !line.contains(" - cgroup2 ")).collect();
-    Layout::from_mountinfo(&v1.join("\n")).ok()
+    Layout::from_mountinfo(&v1.join("\n")).unwrap()
 }
 
 /// A guest's cgroup that goes away with its processes, also when a test fails.
@@ -123,20 +146,17 @@ pub fn play(arguments: &[String]) -> ExitCode {
         return ExitCode::from(2);
     };
     let layout = if layout == "v1" {
-        v1_only().unwrap()
+        v1_only()
     } else {
         Layout::detect().unwrap()
     };
-    if role == "supervise" {
-        Entry::supervisors(&layout).unwrap().enter().unwrap();
-    } else {
-        GuestCgroup::open(&layout, &name.parse().unwrap())
-            .unwrap()
-            .entry()
-            .unwrap()
-            .enter()
-            .unwrap();
-    }
+    let guest = || GuestCgroup::open(&layout, &name.parse().unwrap()).unwrap();
+    let entry = match role.as_str() {
+        "supervise" => Entry::supervisors(&layout),
+        "beside" => guest().entry_beside(rest[0].parse().unwrap()),
+        _ => guest().entry(),
+    };
+    entry.unwrap().enter().unwrap();
     say("ready");
     match role.as_str() {
         "busy" => loop {

@@ -32,6 +32,7 @@ pub fn run(case: &str) {
         "serve_wildcard" => serve("0.0.0.0:8080"),
         "serve_loopback" => serve("127.0.0.1:8081"),
         "serve_unbound" => serve_unbound(),
+        "hear_unbound" => hear_unbound(),
         "others_loopback" => others_loopback(),
         "is_now_4" => is_now_4(),
         other => panic!("no case {other}"),
@@ -53,7 +54,10 @@ fn errno(error: std::io::Error) -> Errno {
 
 /// Who the service at `address` says that we are.
 fn caller(address: &str) -> std::io::Result<String> {
-    said(TcpStream::connect(address)?)
+    said(TcpStream::connect_timeout(
+        &address.parse().unwrap(),
+        Duration::from_millis(500),
+    )?)
 }
 
 fn said(mut stream: TcpStream) -> std::io::Result<String> {
@@ -155,7 +159,7 @@ fn mapped_binds() {
     let six = tcp6(true);
     bind(six.as_raw_fd(), &at6("[::]:8084")).unwrap();
     listen(&six, Backlog::new(1).unwrap()).unwrap();
-    TcpStream::connect(SocketAddr::from(name6(&six))).unwrap_err();
+    caller(&name6(&six).to_string()).unwrap_err();
 
     // Clients with IPv6 sockets.
     let loopback = TcpListener::bind("[::ffff:127.0.0.1]:8086").unwrap();
@@ -472,6 +476,17 @@ fn serve_unbound() {
     answer_all(TcpListener::from(fd), "unbound".to_owned());
     println!("{port}");
     stdin().read_to_end(&mut Vec::new()).unwrap();
+}
+
+/// A datagram socket that has a port because it sent something, and no address.
+fn hear_unbound() {
+    let socket = UdpSocket::from(socket(AddressFamily::Inet, SockType::Datagram, SockFlag::empty(), None).unwrap());
+    socket.send_to(b"?", "10.99.0.9:7005").unwrap();
+    assert_eq!(answer(&socket).unwrap().0, "10.99.0.1");
+    println!("{}", socket.local_addr().unwrap().port());
+    let (heard, _) = answer(&socket).unwrap();
+    assert_eq!(heard, "for the guest");
+    assert_eq!(answer(&socket).unwrap_err().kind(), ErrorKind::WouldBlock);
 }
 
 fn others_loopback() {

@@ -52,6 +52,7 @@ pub const CASES: &[(&str, Case)] = &[
     ("two guests on one wildcard port", two_wildcards),
     ("a loopback is private to its guest", private_loopbacks),
     ("listen without bind answers on own addresses only", listen_without_bind),
+    ("a datagram socket hears what is for its guest only", hear_unbound),
     ("a live guest gets another policy", another_policy),
     ("addresses come and go with their guests", device_addresses),
 ];
@@ -137,6 +138,17 @@ fn listen_without_bind(guests: &Guests) {
     ask(&format!("127.0.0.1:{port}")).unwrap_err();
     ask(&format!("[fd00:99::9]:{port}")).unwrap_err();
     assert_eq!(ask(&format!("10.99.0.1:{port}")).unwrap(), "unbound");
+    web.finish();
+}
+
+fn hear_unbound(guests: &Guests) {
+    let mut web = guests.web.start("hear_unbound");
+    let port: u16 = web.line().parse().unwrap();
+    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+    for address in ["10.99.0.9", "127.0.0.1", "10.99.0.3"] {
+        socket.send_to(b"for others", format!("{address}:{port}")).unwrap();
+    }
+    socket.send_to(b"for the guest", format!("10.99.0.1:{port}")).unwrap();
     web.finish();
 }
 

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!            exec request                 stop request             init ended
-//!  Serving ───────────────► Serving     ───────────► Stopping ───────────────► becomes `vserver NAME ----exited`
+//!  Serving ───────────────► Serving     ───────────► Stopping ───────────────► becomes `vserver NAME after-exit`
 //! ```
 //!
 //! The same image, under the name `vserver-init`, is the first process of guests that have no init of their own.

@@ -277,7 +277,7 @@ impl Supervisor {
         Some(reboot && self.ending.is_none())
     }
 
-    /// Tells those who wait, and turns into `vserver NAME ----exited`: the same process, so that whoever watches it
+    /// Tells those who wait, and turns into `vserver NAME after-exit`: the same process, so that whoever watches it
     /// sees it end when the clean-up has ended.
     fn clean_up(mut self, reboot: bool) -> io::Result<Infallible> {
         self.console.pump();
@@ -297,7 +297,7 @@ impl Supervisor {
             c"--confdir",
             &text(&self.settings.confdir),
             &name,
-            c"----exited",
+            c"after-exit",
             how,
         ];
         let environment = [c"PATH=/usr/sbin:/usr/bin:/sbin:/bin"];

@@ -1,0 +1,126 @@
+//! The page: what happens in what order.
+
+use std::path::PathBuf;
+
+use vserver_config::{Defaults, NewGuest};
+use vserver_fs::GuestRoot;
+
+use crate::debootstrap::Run;
+use crate::request::{BuildRequest, Built, Method, Progress};
+use crate::signals::Signals;
+use crate::stage::{Stage, Target};
+use crate::{Error, disk, init, skeleton, tame, template};
+
+/// Limits that every new guest gets, visibly. The kernel would allow everything otherwise.
+const LIMITS: [(&str, &str); 2] = [
+    ("rlimits/rss", include_str!("../../../etc-templates/guest/rlimits/rss")),
+    (
+        "rlimits/nproc",
+        include_str!("../../../etc-templates/guest/rlimits/nproc"),
+    ),
+];
+
+/// Builds a guest: tree and configuration, or neither.
+///
+/// SIGINT, SIGTERM and SIGHUP are blocked in the calling thread meanwhile and end the build with
+/// [`Error::Interrupted`]; a process with other threads must block them there too, or it dies of them without a trace
+/// being removed.
+///
+/// # Errors
+/// [`Error::Exists`] if there is a tree or a configuration of that name and neither `force` nor `accept_root` helps; and
+/// whatever the method meets. After an error nothing is left, unless [`BuildRequest::keep`] is set.
+pub fn build(request: &BuildRequest, progress: &mut dyn Progress) -> Result<Built, Error> {
+    let signals = Signals::block()?;
+    let target = Target::check(request)?;
+    let mut stage = Stage::open(&target)?;
+    let outcome = fill(request, &stage, &signals, progress)
+        .and_then(|filled| finish(request, &target, &mut stage, filled, &signals));
+    outcome.map_err(|error| {
+        let error = disk::explain(error, stage.root());
+        match request.keep {
+            true => Error::Kept {
+                path: stage.keep(),
+                source: Box::new(error),
+            },
+            false => error,
+        }
+    })
+}
+
+/// What filling the tree has shown.
+struct Filled {
+    root: GuestRoot,
+    notes: Vec<String>,
+}
+
+fn fill(
+    request: &BuildRequest,
+    stage: &Stage,
+    signals: &Signals,
+    progress: &mut dyn Progress,
+) -> Result<Filled, Error> {
+    let defaults = Defaults::new(&request.confdir);
+    let root = GuestRoot::open(stage.root())?;
+    let mut notes = Vec::new();
+    progress.stage("making directories");
+    skeleton::directories(&root)?;
+    match &request.method {
+        Method::Skeleton => skeleton::devices(&root)?,
+        Method::Template(arguments) => {
+            notes = template::unpack(arguments, request, &root, signals, progress)?;
+            if !arguments.keep_dev {
+                skeleton::devices(&root)?;
+            }
+        }
+        Method::Debootstrap(arguments) => {
+            let run = Run::plan(arguments, &defaults)?;
+            run.perform(stage, &defaults, signals, progress)?;
+            skeleton::devices(&root)?;
+            progress.stage("adapting the guest");
+            tame::debian(&root, &request.guest, &run.suite, &run.mirror)?;
+        }
+    }
+    tame::common(&root, request, &defaults)?;
+    Ok(Filled { root, notes })
+}
+
+fn finish(
+    request: &BuildRequest,
+    target: &Target,
+    stage: &mut Stage,
+    filled: Filled,
+    signals: &Signals,
+) -> Result<Built, Error> {
+    let guest = complete(request, &filled.root)?;
+    signals.check()?;
+    let created = stage.commit(request, target, &guest)?;
+    let mut notes = filled.notes;
+    notes.extend(created.notes);
+    Ok(Built {
+        root: target.root.clone(),
+        config: created.dir,
+        init_style: guest.init_style,
+        notes,
+    })
+}
+
+/// The configuration as it will be written: what was asked for, and what the tree and our defaults add.
+fn complete(request: &BuildRequest, root: &GuestRoot) -> Result<NewGuest, Error> {
+    let mut guest = request.guest.clone();
+    if guest.init_style.is_none() {
+        guest.init_style = init::detect(root)?;
+    }
+    let mut add = |path: &str, content: &str| {
+        if !guest.files.iter().any(|(known, _)| known.as_os_str() == path) {
+            guest.files.push((PathBuf::from(path), content.as_bytes().to_vec()));
+        }
+    };
+    for (path, content) in LIMITS {
+        add(path, content);
+    }
+    if matches!(request.method, Method::Debootstrap(_)) {
+        // Packages are managed from inside.
+        add("apps/pkgmgmt/internal", "");
+    }
+    Ok(guest)
+}

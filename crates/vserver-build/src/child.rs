@@ -1,0 +1,141 @@
+//! Runs a program of the host with its output read line by line, and ends it when a signal comes.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::poll::PollTimeout;
+
+use crate::signals::Signals;
+use crate::{Error, Progress};
+
+/// Lines that are shown when it fails.
+const TAIL: usize = 15;
+/// Longest line that is passed on, in bytes.
+const LINE: usize = 1000;
+/// How long we wait for the last process that holds the output, after the program was killed.
+const LAST: Duration = Duration::from_secs(5);
+
+/// Runs `command` to its end. Everything it prints goes to the file `log` and, line by line, to `progress`.
+pub(crate) fn run(
+    program: &'static str,
+    command: &mut Command,
+    log: &Path,
+    signals: &Signals,
+    progress: &mut dyn Progress,
+) -> Result<(), Error> {
+    let (mut output, theirs) = std::io::pipe().map_err(Error::io("start", program))?;
+    let errors = theirs.try_clone().map_err(Error::io("start", program))?;
+    let mut lines = Lines {
+        log: File::create_new(log).map_err(Error::io("write", log))?,
+        line: Vec::new(),
+        tail: VecDeque::new(),
+        progress,
+    };
+    vserver_sys::command::independent(command)
+        .stdin(Stdio::null())
+        .stdout(theirs)
+        .stderr(errors);
+    let child = command.spawn().map_err(Error::io("start", program))?;
+    // The command holds our copies of the writing end; without closing them the output would never end.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = Killed(child);
+    let mut buffer = [0; 8192];
+    loop {
+        if let Err(interrupted) = signals.wait(output.as_fd(), PollTimeout::NONE) {
+            child.kill();
+            drain(&mut output, &mut buffer);
+            return Err(interrupted);
+        }
+        match output.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => lines.take(&buffer[..count]).map_err(Error::io("write", log))?,
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(Error::io("read the output of", program)(e)),
+        }
+    }
+    let status = child.0.wait().map_err(Error::io("wait for", program))?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(Error::Program {
+            program,
+            status: status.to_string(),
+            tail: lines.finish(),
+        }),
+    }
+}
+
+/// A child that does not outlive us, whatever way we leave.
+struct Killed(Child);
+
+impl Killed {
+    fn kill(&mut self) {
+        // It may have ended by itself.
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Waits until nobody writes any more: only then nobody works in the tree any more.
+fn drain(output: &mut std::io::PipeReader, buffer: &mut [u8]) {
+    let end = Instant::now() + LAST;
+    while Instant::now() < end {
+        let mut fds = [nix::poll::PollFd::new(output.as_fd(), nix::poll::PollFlags::POLLIN)];
+        let ready = nix::poll::poll(&mut fds, 100u16);
+        if matches!(ready, Ok(1..)) && !matches!(output.read(buffer), Ok(1..)) {
+            return;
+        }
+    }
+}
+
+struct Lines<'a> {
+    log: File,
+    line: Vec<u8>,
+    tail: VecDeque<String>,
+    progress: &'a mut dyn Progress,
+}
+
+impl Lines<'_> {
+    fn take(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.log.write_all(bytes)?;
+        for byte in bytes {
+            match byte {
+                b'\n' | b'\r' => self.flush(),
+                _ if self.line.len() < LINE => self.line.push(*byte),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) {
+        let text: String = String::from_utf8_lossy(&self.line)
+            .chars()
+            .filter(|c| !c.is_control())
+            .collect();
+        self.line.clear();
+        if text.trim().is_empty() {
+            return;
+        }
+        self.progress.line(&text);
+        self.tail.push_back(text);
+        if self.tail.len() > TAIL {
+            self.tail.pop_front();
+        }
+    }
+
+    fn finish(mut self) -> Vec<String> {
+        self.flush();
+        self.tail.into()
+    }
+}

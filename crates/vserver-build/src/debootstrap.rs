@@ -1,0 +1,209 @@
+//! debootstrap(8) of the host, in a mount and a PID namespace of its own: nothing that it mounts or starts stays.
+
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use vserver_config::Defaults;
+use vserver_fs::GuestRoot;
+
+use crate::request::Debootstrap;
+use crate::signals::Signals;
+use crate::stage::Stage;
+use crate::{Error, Progress, apt, child};
+
+const PROGRAM: &str = "debootstrap";
+/// Where the administrator can configure a mirror, below the configuration root.
+const MIRROR_FILE: &str = ".defaults/apps/debootstrap/mirror";
+
+/// A planned run.
+pub(crate) struct Run {
+    pub suite: String,
+    pub mirror: String,
+    script: Option<PathBuf>,
+    options: Vec<String>,
+}
+
+impl Run {
+    /// Decides suite and mirror and looks for the program, before anything is made.
+    pub(crate) fn plan(arguments: &Debootstrap, defaults: &Defaults) -> Result<Self, Error> {
+        if !installed(PROGRAM) {
+            return Err(Error::Missing {
+                program: PROGRAM,
+                package: "debootstrap",
+            });
+        }
+        let suite = match &arguments.suite {
+            Some(suite) => suite.clone(),
+            None => host_suite().ok_or_else(|| Error::BadWord {
+                word: String::new(),
+                what: "suite; give one with -d",
+            })?,
+        };
+        let given = arguments.mirror.clone();
+        let configured = || defaults.debootstrap_mirror(Some(&suite));
+        let mirror = given.map_or_else(configured, |mirror| Ok(Some(mirror)))?;
+        let mirror = mirror.or_else(|| apt::mirror(&apt::host_sources(Path::new("/etc/apt")), &suite));
+        let file = || PathBuf::from(MIRROR_FILE);
+        let mirror = mirror.ok_or_else(|| Error::NoMirror {
+            suite: suite.clone(),
+            file: file(),
+        })?;
+        for (word, what) in [(&suite, "suite"), (&mirror, "mirror")] {
+            if word.is_empty() || word.starts_with('-') || word.contains(char::is_whitespace) {
+                return Err(Error::BadWord {
+                    word: word.clone(),
+                    what,
+                });
+            }
+        }
+        let mut options = defaults.debootstrap_options(Some(&suite))?;
+        options.extend(arguments.options.iter().cloned());
+        add_packages(&mut options, &arguments.packages);
+        Ok(Self {
+            suite,
+            mirror,
+            script: arguments.script.clone(),
+            options,
+        })
+    }
+
+    /// Fills the tree. Any failure of debootstrap is ours.
+    pub(crate) fn perform(
+        &self,
+        stage: &Stage,
+        defaults: &Defaults,
+        signals: &Signals,
+        progress: &mut dyn Progress,
+    ) -> Result<(), Error> {
+        let cache = self.cache(defaults)?;
+        progress.stage(&format!("installing {}", self.suite));
+        let mut command = Command::new("unshare");
+        command
+            .args([
+                "--mount",
+                "--propagation",
+                "private",
+                "--pid",
+                "--fork",
+                "--kill-child",
+                "--mount-proc",
+                "--",
+            ])
+            .args(self.words(stage.root(), cache.as_deref()))
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .env("LC_ALL", "C.UTF-8");
+        child::run(PROGRAM, &mut command, &stage.log("debootstrap.log"), signals, progress)?;
+        forget_packages(&GuestRoot::open(stage.root())?)
+    }
+
+    fn words(&self, root: &Path, cache: Option<&Path>) -> Vec<OsString> {
+        let mut words = vec![OsString::from(PROGRAM)];
+        words.extend(self.options.iter().map(OsString::from));
+        if let Some(cache) = cache.filter(|_| !self.options.iter().any(|o| o.starts_with("--cache-dir"))) {
+            let mut word = OsString::from("--cache-dir=");
+            word.push(cache);
+            words.push(word);
+        }
+        words.extend([OsString::from(&self.suite), root.into(), OsString::from(&self.mirror)]);
+        words.extend(self.script.iter().map(OsString::from));
+        words
+    }
+
+    /// Packages stay here, so that the next guest of this suite fetches only new ones. debootstrap checks each against
+    /// the signed index before use.
+    fn cache(&self, defaults: &Defaults) -> Result<Option<PathBuf>, Error> {
+        if self.suite.contains('/') {
+            return Ok(None);
+        }
+        let base = defaults.cachebase();
+        let base = fs::read_link(&base).map_or(base.clone(), |to| base.parent().unwrap_or(&base).join(to));
+        let dir = base.join(PROGRAM).join(&self.suite);
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&dir)
+            .map_err(Error::io("make the directory", &dir))?;
+        dir.canonicalize().map(Some).map_err(Error::io("find", &dir))
+    }
+}
+
+/// debootstrap takes the last `--include` only, so all are made one.
+fn add_packages(options: &mut Vec<String>, packages: &[String]) {
+    let mut all: Vec<String> = Vec::new();
+    options.retain(|option| match option.strip_prefix("--include=") {
+        Some(list) => {
+            all.extend(list.split(',').map(str::to_owned));
+            false
+        }
+        None => true,
+    });
+    all.extend(packages.iter().cloned());
+    all.retain(|package| !package.is_empty());
+    if !all.is_empty() {
+        options.push(format!("--include={}", all.join(",")));
+    }
+}
+
+/// The packages themselves are of no use in the guest any more.
+fn forget_packages(root: &GuestRoot) -> Result<(), Error> {
+    let dir = Path::new("var/cache/apt/archives");
+    if !root.exists(dir)? {
+        return Ok(());
+    }
+    for name in root.list(dir)? {
+        if name.as_encoded_bytes().ends_with(b".deb") {
+            root.remove_file(dir.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+/// `VERSION_CODENAME` of the host. os-release(5).
+fn host_suite() -> Option<String> {
+    let text = fs::read_to_string("/etc/os-release").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="))?;
+    Some(line.trim_matches('"').to_owned()).filter(|name| !name.is_empty())
+}
+
+fn installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|dir| dir.join(program).is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_packages_go_into_one_include() {
+        let mut options = vec![
+            "--include=a,b".to_owned(),
+            "--variant=minbase".to_owned(),
+            "--include=c".to_owned(),
+        ];
+        add_packages(&mut options, &["d".to_owned()]);
+        assert_eq!(options, ["--variant=minbase", "--include=a,b,c,d"]);
+    }
+
+    #[test]
+    fn words_that_could_be_options_are_refused() {
+        if !installed(PROGRAM) {
+            panic!("the Debian package 'debootstrap' is not installed");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let plan = |suite: &str, mirror: &str| {
+            let arguments = Debootstrap {
+                suite: Some(suite.to_owned()),
+                mirror: Some(mirror.to_owned()),
+                ..Debootstrap::default()
+            };
+            Run::plan(&arguments, &Defaults::new(dir.path())).map(|run| run.words(Path::new("/t"), None))
+        };
+        assert_eq!(plan("sid", "file:/m").unwrap(), ["debootstrap", "sid", "/t", "file:/m"]);
+        assert!(plan("--foreign", "file:/m").is_err());
+        assert!(plan("sid", "").is_err());
+    }
+}

@@ -1,0 +1,85 @@
+//! The end of a guest: its tree, its cache, its run file, its configuration.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use vserver_fs::remove_guest_tree;
+use vserver_types::GuestName;
+
+use crate::Error;
+
+/// Removes a guest that does not run; the caller has stopped it. The configuration goes last, so that an interrupted
+/// removal can be repeated.
+///
+/// # Errors
+/// Before anything is removed: there is no such guest, something is mounted in its tree, the tree is another guest's
+/// too, or it holds the configuration root.
+pub fn delete(confdir: &Path, name: &GuestName) -> Result<(), Error> {
+    let config = confdir.join(name.as_str());
+    if config.symlink_metadata().is_err() {
+        return Ok(vserver_config::remove(confdir, name)?);
+    }
+    let root = real(&config.join("vdir"));
+    if let Some(root) = &root {
+        check(confdir, name, root)?;
+        remove_guest_tree(root)?;
+    }
+    remove_cache(&config, name)?;
+    if let Ok(run) = fs::read_link(config.join("run")) {
+        // It is a file with a number, there only after a crash.
+        if run.symlink_metadata().is_ok_and(|found| found.is_file()) {
+            fs::remove_file(&run).map_err(Error::io("remove", &run))?;
+        }
+    }
+    Ok(vserver_config::remove(confdir, name)?)
+}
+
+/// Where a link of the configuration leads, if it leads anywhere: the target's own last component is not resolved, so
+/// that a link in place of the tree is seen (and refused) later.
+fn real(link: &Path) -> Option<PathBuf> {
+    let target = fs::read_link(link).unwrap_or_else(|_| link.to_owned());
+    let target = link.parent()?.join(target);
+    let path = target.parent()?.canonicalize().ok()?.join(target.file_name()?);
+    path.symlink_metadata().is_ok().then_some(path)
+}
+
+fn check(confdir: &Path, name: &GuestName, root: &Path) -> Result<(), Error> {
+    let not_ours = |reason| Error::NotOurs {
+        name: name.clone(),
+        path: root.to_owned(),
+        reason,
+    };
+    let confdir = confdir.canonicalize().map_err(Error::io("find", confdir))?;
+    if confdir.starts_with(root) {
+        return Err(not_ours("holds the configuration of all guests"));
+    }
+    let usual = root.starts_with(confdir.join(".defaults/vdirbase")) || root.starts_with(confdir.join(name.as_str()));
+    if root.starts_with(&confdir) && !usual {
+        return Err(not_ours("is a part of the configuration"));
+    }
+    for other in vserver_config::list(&confdir)?
+        .into_iter()
+        .filter(|other| other != name)
+    {
+        if let Some(its) = real(&confdir.join(other.as_str()).join("vdir"))
+            && (its.starts_with(root) || root.starts_with(&its))
+        {
+            return Err(Error::Shared {
+                name: name.clone(),
+                other,
+                root: root.to_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The cache is the guest's own only if it bears its name; any other directory was shared by an administrator.
+fn remove_cache(config: &Path, name: &GuestName) -> Result<(), Error> {
+    match real(&config.join("cache")) {
+        Some(cache) if cache.file_name().is_some_and(|last| last == name.as_str()) && cache.is_dir() => {
+            Ok(remove_guest_tree(&cache)?)
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,157 @@
+//! Why a guest was not built or not removed.
+
+use std::io;
+use std::path::PathBuf;
+
+use vserver_types::GuestName;
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is a tree or a configuration already.
+    #[error(
+        "vserver-topdirectory '{}' and/or configuration at '{}' exist already; please try to use '--force', or remove \
+         them manually.", root.display(), config.display()
+    )]
+    Exists {
+        /// Where the tree would be.
+        root: PathBuf,
+        /// Where the configuration would be.
+        config: PathBuf,
+    },
+    /// A program of the host is not installed.
+    #[error(
+        "{program} is not installed on this host; install the Debian package '{package}' (apt install {package})"
+    )]
+    Missing {
+        /// The program.
+        program: &'static str,
+        /// The package that has it.
+        package: &'static str,
+    },
+    /// No mirror was given, configured or found in the host's apt configuration.
+    #[error(
+        "no mirror is known for suite '{suite}': this host's apt configuration names none; give one with '-m MIRROR' or \
+         write it into '{}'", file.display()
+    )]
+    NoMirror {
+        /// The suite.
+        suite: String,
+        /// Where it can be configured.
+        file: PathBuf,
+    },
+    /// A suite or mirror that could be taken for an option or a path.
+    #[error("'{word}' cannot be a {what}")]
+    BadWord {
+        /// What was given.
+        word: String,
+        /// As what.
+        what: &'static str,
+    },
+    /// A program ended with a failure.
+    #[error("{program} failed ({status}){}", said(.tail))]
+    Program {
+        /// The program.
+        program: &'static str,
+        /// How it ended.
+        status: String,
+        /// Its last lines.
+        tail: Vec<String>,
+    },
+    /// No space is left.
+    #[error("the file system at '{}' is full: there is no space for '{}'", filesystem.display(), path.display())]
+    DiskFull {
+        /// Its mount point.
+        filesystem: PathBuf,
+        /// What was being made.
+        path: PathBuf,
+    },
+    /// A tarball could not be unpacked.
+    #[error("cannot unpack '{}'", tarball.display())]
+    Unpack {
+        /// The tarball; `-` is standard input.
+        tarball: PathBuf,
+        /// Why.
+        #[source]
+        source: vserver_archive::Error,
+    },
+    /// A signal came.
+    #[error("interrupted by {signal}; nothing was kept")]
+    Interrupted {
+        /// Its name.
+        signal: &'static str,
+    },
+    /// The build failed, and what it made was kept because that was asked for.
+    #[error("the build failed; what it has made is kept at '{}'", path.display())]
+    Kept {
+        /// Where.
+        path: PathBuf,
+        /// Why it failed.
+        source: Box<Error>,
+    },
+    /// Another guest has the same tree.
+    #[error("the tree of '{name}' at '{}' is also that of guest '{other}'; it is not removed", root.display())]
+    Shared {
+        /// The guest to remove.
+        name: GuestName,
+        /// The other one.
+        other: GuestName,
+        /// The tree.
+        root: PathBuf,
+    },
+    /// A path that the configuration gives cannot be a guest's own.
+    #[error("'{}' of guest '{name}' {reason}; it is not removed", path.display())]
+    NotOurs {
+        /// The guest.
+        name: GuestName,
+        /// The path.
+        path: PathBuf,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// A call on a file or process of the host failed.
+    #[error("cannot {action} '{object}'")]
+    Io {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// On what.
+        object: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Something in a guest's tree.
+    #[error(transparent)]
+    Tree(#[from] vserver_fs::Error),
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] vserver_config::Error),
+}
+
+impl Error {
+    /// For `map_err`.
+    pub(crate) fn io(action: &'static str, object: impl AsRef<std::path::Path>) -> impl FnOnce(io::Error) -> Self {
+        let object = object.as_ref().display().to_string();
+        move |source| Self::Io { action, object, source }
+    }
+
+    /// Whether the kernel said that a file system is full.
+    pub(crate) fn is_disk_full(&self) -> bool {
+        let full = nix::errno::Errno::ENOSPC as i32;
+        match self {
+            Self::Io { source, .. } => source.raw_os_error() == Some(full),
+            Self::Tree(e) => e.errno() == Some(full),
+            Self::Unpack { source, .. } => source.is_disk_full(),
+            _ => false,
+        }
+    }
+}
+
+fn said(tail: &[String]) -> String {
+    if tail.is_empty() {
+        String::new()
+    } else {
+        format!("; it said last:\n  {}", tail.join("\n  "))
+    }
+}

@@ -1,0 +1,94 @@
+//! What is to be built, and what was.
+
+use std::path::PathBuf;
+
+use vserver_config::{NewGuest, Style};
+
+/// A guest to be built.
+#[derive(Clone, Debug)]
+pub struct BuildRequest {
+    /// The configuration root, `/etc/vservers` by default.
+    pub confdir: PathBuf,
+    /// Name, number, addresses and so on. `vdir` says where the tree is to be (default: `<vdirbase>/<name>`);
+    /// `init_style` is chosen by the tree if it is `None`.
+    pub guest: NewGuest,
+    /// How the tree is made.
+    pub method: Method,
+    /// Distribution whose files in `.distributions/<dist>/` come first.
+    pub distribution: Option<String>,
+    /// Rename an existing tree and configuration to `<path>.~<seconds>~`. The caller sees to it that the guest does not
+    /// run.
+    pub force: bool,
+    /// Build into a tree that is not empty (`--i-know-its-there`). A failure leaves it as it is then.
+    pub accept_root: bool,
+    /// Keep what a failed build has made.
+    pub keep: bool,
+}
+
+/// How a tree is made.
+#[derive(Clone, Debug)]
+pub enum Method {
+    /// Directories, `/dev` and a few files; no programs.
+    Skeleton,
+    /// debootstrap(8) of the host.
+    Debootstrap(Debootstrap),
+    /// Tarballs.
+    Template(Template),
+}
+
+/// Arguments of the method debootstrap.
+#[derive(Clone, Debug, Default)]
+pub struct Debootstrap {
+    /// As in `bookworm`; `None` is the host's own.
+    pub suite: Option<String>,
+    /// Where the packages are fetched from; `None` is the configured one, else the host's own apt mirror.
+    pub mirror: Option<String>,
+    /// debootstrap's script for the suite, where it has none of its own.
+    pub script: Option<PathBuf>,
+    /// Extra packages.
+    pub packages: Vec<String>,
+    /// Options that are handed on as they are.
+    pub options: Vec<String>,
+}
+
+/// Arguments of the method template.
+#[derive(Clone, Debug, Default)]
+pub struct Template {
+    /// Unpacked in this order; `-` is standard input.
+    pub tarballs: Vec<PathBuf>,
+    /// Keep the tarballs' `/dev` instead of making a clean one.
+    pub keep_dev: bool,
+}
+
+/// What was built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Built {
+    /// The guest's root directory, links of the base resolved.
+    pub root: PathBuf,
+    /// Its configuration directory.
+    pub config: PathBuf,
+    /// The init style that was given or chosen; `None` if nothing in the tree can be started.
+    pub init_style: Option<Style>,
+    /// What the administrator should be told, one sentence each.
+    pub notes: Vec<String>,
+}
+
+/// Somebody who watches.
+pub trait Progress {
+    /// A new phase begins.
+    fn stage(&mut self, what: &str);
+    /// A line that a program printed.
+    fn line(&mut self, text: &str);
+    /// So many bytes of a tarball were read, of so many if that is known.
+    fn bytes(&mut self, done: u64, total: Option<u64>);
+}
+
+/// Nobody watches.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn stage(&mut self, _: &str) {}
+    fn line(&mut self, _: &str) {}
+    fn bytes(&mut self, _: u64, _: Option<u64>) {}
+}

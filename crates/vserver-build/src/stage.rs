@@ -1,0 +1,245 @@
+//! Where the tree grows, and how it takes its place: all at once, last of all the configuration.
+
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use vserver_config::{Created, Defaults, NewGuest};
+use vserver_fs::remove_guest_tree;
+
+use crate::Error;
+use crate::request::BuildRequest;
+
+/// Where the guest is to be, after it was seen that it may be there.
+pub(crate) struct Target {
+    /// The tree, links of its base resolved.
+    pub root: PathBuf,
+    /// The configuration.
+    pub config: PathBuf,
+    base: PathBuf,
+    name: String,
+    /// Build in the tree that is there.
+    in_place: bool,
+}
+
+impl Target {
+    /// Finds the places and refuses what stands in the way. Makes the base directory if there is none.
+    pub(crate) fn check(request: &BuildRequest) -> Result<Self, Error> {
+        let name = request.guest.name.to_string();
+        let config = request.confdir.join(&name);
+        let wanted = request.guest.vdir.clone();
+        let wanted = wanted.unwrap_or_else(|| Defaults::new(&request.confdir).vdirbase().join(&name));
+        let (Some(parent), Some(last)) = (wanted.parent(), wanted.file_name()) else {
+            return Err(Error::BadWord {
+                word: wanted.display().to_string(),
+                what: "guest's root directory",
+            });
+        };
+        let base = base(parent)?;
+        let root = base.join(last);
+        let in_place = request.accept_root && root.symlink_metadata().is_ok();
+        let taken = config.symlink_metadata().is_ok() || (!in_place && !is_free(&root)?);
+        if taken && !request.force {
+            return Err(Error::Exists { root: wanted, config });
+        }
+        Ok(Self {
+            root,
+            config,
+            base,
+            name,
+            in_place: in_place && !request.force,
+        })
+    }
+}
+
+/// The growing tree. Dropping it without [`commit`](Self::commit) or [`keep`](Self::keep) removes it.
+pub(crate) struct Stage {
+    /// `.<name>.build-<pid>` beside the target: the tree below it, and logs.
+    dir: PathBuf,
+    root: PathBuf,
+    kept: bool,
+}
+
+impl Stage {
+    /// Makes an empty stage.
+    pub(crate) fn open(target: &Target) -> Result<Self, Error> {
+        let dir = target
+            .base
+            .join(format!(".{}.build-{}", target.name, std::process::id()));
+        // A stage of a process that had our number and was killed.
+        if dir.symlink_metadata().is_ok() {
+            remove_guest_tree(&dir)?;
+        }
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&dir)
+            .map_err(Error::io("make the directory", &dir))?;
+        let mut stage = Self {
+            root: dir.join("root"),
+            dir,
+            kept: false,
+        };
+        if target.in_place {
+            stage.root.clone_from(&target.root);
+        } else {
+            DirBuilder::new()
+                .mode(0o755)
+                .create(&stage.root)
+                .map_err(Error::io("make the directory", &stage.root))?;
+            fs::set_permissions(&stage.root, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+                .map_err(Error::io("set the mode of", &stage.root))?;
+        }
+        Ok(stage)
+    }
+
+    /// The tree.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// A place for a log that is gone with the stage.
+    pub(crate) fn log(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// Leaves everything where it is, and says where.
+    pub(crate) fn keep(&mut self) -> PathBuf {
+        self.kept = true;
+        self.dir.clone()
+    }
+
+    /// Moves what is in the way aside (`--force`), the tree into its place, and writes the configuration. If any of it
+    /// fails, the rest is taken back.
+    pub(crate) fn commit(
+        &mut self,
+        request: &BuildRequest,
+        target: &Target,
+        guest: &NewGuest,
+    ) -> Result<Created, Error> {
+        let mut undo = Undo::default();
+        let created = self.move_in(request, target, &mut undo).and_then(|()| {
+            let mut guest = guest.clone();
+            guest.vdir = request.guest.vdir.clone();
+            vserver_config::create(&request.confdir, &guest).map_err(|e| match e {
+                vserver_config::Error::Exists { path } => Error::Exists {
+                    root: target.root.clone(),
+                    config: path,
+                },
+                other => other.into(),
+            })
+        });
+        if created.is_err() {
+            undo.take_back();
+        }
+        created
+    }
+
+    fn move_in(&self, request: &BuildRequest, target: &Target, undo: &mut Undo) -> Result<(), Error> {
+        if request.force {
+            if !is_free(&target.root)? {
+                undo.rename(&target.root, &aside(&target.root))?;
+            }
+            if target.config.symlink_metadata().is_ok() {
+                let old = vserver_config::set_aside(&request.confdir, &request.guest.name)?;
+                undo.done.push((target.config.clone(), old));
+            }
+        }
+        if target.in_place {
+            return Ok(());
+        }
+        // An empty directory in its place was made for it.
+        match fs::remove_dir(&target.root) {
+            Ok(()) => undo.emptied = Some(target.root.clone()),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(e) => return Err(Error::io("replace the directory", &target.root)(e)),
+        }
+        undo.rename(&self.root, &target.root)
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if !self.kept {
+            // Nobody is left to be told; the next build of this process number tries again.
+            remove_guest_tree(&self.dir).ok();
+        }
+    }
+}
+
+/// Renames that were done, to be done backwards.
+#[derive(Default)]
+struct Undo {
+    done: Vec<(PathBuf, PathBuf)>,
+    emptied: Option<PathBuf>,
+}
+
+impl Undo {
+    fn rename(&mut self, from: &Path, to: &Path) -> Result<(), Error> {
+        renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE).map_err(|e| match e {
+            Errno::EEXIST | Errno::ENOTEMPTY => Error::Exists {
+                root: to.to_owned(),
+                config: PathBuf::new(),
+            },
+            e => Error::io("rename to its place", to)(e.into()),
+        })?;
+        self.done.push((from.to_owned(), to.to_owned()));
+        Ok(())
+    }
+
+    /// Newest first; one that fails does not stop the others.
+    fn take_back(self) {
+        for (from, to) in self.done.into_iter().rev() {
+            fs::rename(to, from).ok();
+        }
+        if let Some(dir) = self.emptied {
+            DirBuilder::new().mode(0o755).create(dir).ok();
+        }
+    }
+}
+
+/// The directory that holds guests' trees, made (closed to all but root) if it is missing.
+fn base(parent: &Path) -> Result<PathBuf, Error> {
+    let failed = || Error::io("make the directory", parent);
+    if !parent.is_dir() {
+        // The usual base is a link, and mkdir(2) does not make what a dangling link points to.
+        let real = fs::read_link(parent).map(|target| parent.parent().unwrap_or(parent).join(target));
+        let real = real.unwrap_or_else(|_| parent.to_owned());
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(real)
+            .map_err(failed())?;
+    }
+    parent.canonicalize().map_err(failed())
+}
+
+/// Whether nothing, or an empty directory, has that name.
+fn is_free(path: &Path) -> Result<bool, Error> {
+    match path.symlink_metadata() {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(true),
+        Err(e) => Err(Error::io("look at", path)(e)),
+        Ok(found) if !found.is_dir() => Ok(false),
+        Ok(_) => fs::read_dir(path)
+            .map(|mut entries| entries.next().is_none())
+            .map_err(Error::io("look into", path)),
+    }
+}
+
+/// `<path>.~<seconds>~`, a free one.
+fn aside(path: &Path) -> PathBuf {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    let name = |second: u64| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".~{second}~"));
+        PathBuf::from(name)
+    };
+    (now..)
+        .map(name)
+        .find(|path| path.symlink_metadata().is_err())
+        .unwrap_or_else(|| name(now))
+}
