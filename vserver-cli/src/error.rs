@@ -55,6 +55,9 @@ pub enum CliError {
     /// From reading the configuration.
     #[error(transparent)]
     Config(#[from] vserver_config::Error),
+    /// From building and deleting.
+    #[error(transparent)]
+    Build(#[from] vserver_build::Error),
     /// From the cgroups.
     #[error(transparent)]
     Cgroup(#[from] vserver_cgroup::Error),
@@ -99,7 +102,11 @@ impl CliError {
             }
             Self::Known { text, .. } => printer.warn(text),
             // Every finding stands with its file and line: one each.
-            Self::Config(config) | Self::Runtime(vserver_runtime::Error::Config(config)) if has_findings(config) => {
+            Self::Config(config)
+            | Self::Runtime(vserver_runtime::Error::Config(config))
+            | Self::Build(vserver_build::Error::Config(config))
+                if has_findings(config) =>
+            {
                 printer.warn(config);
             }
             other => printer.warn(format_args!("{}: {}", printer.tool(), chain(other))),

@@ -25,8 +25,11 @@ pub fn answer(stream: &mut impl Read) -> io::Result<(u16, Vec<u8>)> {
         return Err(invalid("it is longer than 16 MiB"));
     }
     // A daemon that refuses a request without reading all of it resets the connection behind its answer.
-    ended.map(drop).or_else(|error| parse(&bytes).map(drop).map_err(|_| error))?;
-    parse(&bytes)
+    match (parse(&bytes), ended) {
+        (Ok(answer), _) => Ok(answer),
+        (Err(_), Err(broken)) => Err(broken),
+        (Err(strange), Ok(_)) => Err(strange),
+    }
 }
 
 fn parse(bytes: &[u8]) -> io::Result<(u16, Vec<u8>)> {

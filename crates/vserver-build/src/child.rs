@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -40,6 +41,8 @@ pub(crate) fn run(
         .stdin(Stdio::null())
         .stdout(theirs)
         .stderr(errors);
+    // A process group of its own: Ctrl-C comes to us alone, and we end it in order.
+    command.process_group(0);
     let child = command.spawn().map_err(Error::io("start", program))?;
     // The command holds our copies of the writing end; without closing them the output would never end.
     command.stdout(Stdio::null()).stderr(Stdio::null());

@@ -39,7 +39,10 @@ pub fn delete(confdir: &Path, name: &GuestName) -> Result<(), Error> {
 fn real(link: &Path) -> Option<PathBuf> {
     let target = fs::read_link(link).unwrap_or_else(|_| link.to_owned());
     let target = link.parent()?.join(target);
-    let path = target.parent()?.canonicalize().ok()?.join(target.file_name()?);
+    let Some(last) = target.file_name() else {
+        return Some(PathBuf::from("/"));
+    };
+    let path = target.parent()?.canonicalize().ok()?.join(last);
     path.symlink_metadata().is_ok().then_some(path)
 }
 

@@ -6,7 +6,7 @@ mod bench;
 
 use std::process::Stdio;
 
-use bench::{Bench, again, again_with_mount, signal, wait_for};
+use bench::{Bench, again, again_with_mount, signal, spawn_blocked, wait_for};
 use nix::sys::signal::Signal;
 use vserver_build::{BuildRequest, Debootstrap, Error, Method, Silent, build, delete};
 use vserver_config::Style;
@@ -183,7 +183,7 @@ fn ctrl_c_while_unpacking_leaves_nothing() {
     let bench = Bench::new();
     let tarball = std::fs::read(bench.busybox()).unwrap();
     let mut command = again("ctrl_c_while_unpacking_leaves_nothing", "BUILD_UNPACK", &bench);
-    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    let mut child = spawn_blocked(command.stdin(Stdio::piped()));
     let mut input = child.stdin.take().unwrap();
     std::io::Write::write_all(&mut input, &tarball[..tarball.len() / 2]).unwrap();
     let stage = bench.tree(&format!(".web1.build-{}", child.id()));
@@ -210,10 +210,7 @@ fn ctrl_c_in_debootstrap_ends_all_its_processes_and_leaves_nothing() {
          echo I: Working; touch $r/started; sleep 98765\n",
     );
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
-    let mut child = again(NAME, "BUILD_DEBOOTSTRAP", &bench)
-        .env("PATH", path)
-        .spawn()
-        .unwrap();
+    let mut child = spawn_blocked(again(NAME, "BUILD_DEBOOTSTRAP", &bench).env("PATH", path));
     wait_for(&bench.tree(&format!(".web1.build-{}", child.id())).join("root/started"));
     signal(&child, Signal::SIGTERM);
     assert!(child.wait().unwrap().success());

@@ -69,17 +69,17 @@ pub fn enter(token: SingleThreaded, target: &Target<'_>, job: &Job, report: Owne
 }
 
 /// Sends `signal` to every process of the guest but its first one, from inside its PID namespace: none can be missed by
-/// forking, and no pid can be mistaken. Returns at once with the pid of the process that does it.
-pub fn signal_all(token: SingleThreaded, target: &Target<'_>, signal: i32) -> Result<i32> {
+/// forking, and no pid can be mistaken. As [`enter`] otherwise; whoever sends is a child to be waited for, too, or the
+/// PID namespace could not end.
+pub fn signal_all(token: SingleThreaded, target: &Target<'_>, signal: i32, report: OwnedFd) -> Result<i32> {
     let birthplace = target.doors.birthplace.as_ref().map(AsFd::as_fd);
     match process::fork_into(token, birthplace).step(|| "fork into the guest's cgroup".to_owned())? {
         Forked::Parent(pid) => Ok(pid),
         Forked::Child => {
-            let everybody = nix::unistd::Pid::from_raw(-1);
-            let entered = File::options().write(true).open("/dev/null")
-                .step(|| "open /dev/null".to_owned())
-                .and_then(|mut nowhere| intermediate(token, target, &mut nowhere));
-            let done = entered.is_ok() && vserver_sys::process::kill(everybody.as_raw(), signal).is_ok();
+            let everybody = -1;
+            let mut report = File::from(report);
+            let entered = intermediate(token, target, &mut report);
+            let done = entered.is_ok() && process::kill(everybody, signal).is_ok();
             process::exit_now(i32::from(!done))
         }
     }

@@ -116,14 +116,15 @@ fn give_birth(
 fn mount_proc(token: SingleThreaded, born: &mut Born, home: &Home, classic: bool) -> Result<()> {
     let (report, tell) = pipe2(OFlag::O_CLOEXEC).step(|| "make a pipe".to_owned())?;
     setns(&born.pidfd, CloneFlags::CLONE_NEWPID).step(|| "join the guest's PID namespace".to_owned())?;
-    let Forked::Parent(_) = process::fork(token, 0).step(|| "fork".to_owned())? else {
+    let Forked::Parent(helper) = process::fork(token, 0).step(|| "fork".to_owned())? else {
         tell_and_end(tell, &proc::mount(classic));
     };
     home.children_at_home()?;
     drop(tell);
     let mut text = String::new();
     File::from(report).read_to_string(&mut text).step(|| "read a report".to_owned())?;
-    let _ = nix::sys::wait::waitpid(None, Some(nix::sys::wait::WaitPidFlag::WNOHANG));
+    // It was a member of the guest's PID namespace, which cannot end before all of its members are waited for.
+    let _ = waitpid(Pid::from_raw(helper), None);
     if text.is_empty() { Ok(()) } else { Err(Error::Child { report: text }) }
 }
 

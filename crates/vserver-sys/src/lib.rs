@@ -16,6 +16,7 @@ pub mod command;
 pub mod fd;
 pub mod landlock;
 pub mod mount;
+pub mod peer;
 pub mod pidfd;
 pub mod prlimit;
 pub mod process;

@@ -46,6 +46,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         [_, inside::ALLOCATE, bytes] => inside::allocate(bytes),
+        [_, inside::GET, address] => inside::get(address),
         _ => harness(),
     }
 }

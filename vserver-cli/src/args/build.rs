@@ -8,7 +8,7 @@ use clap::{ArgAction, Parser};
 const METHODS: &str = "\
 Methods and their arguments, after `--`:
   skeleton     directories, /dev and configuration only
-  debootstrap  -d SUITE [-m MIRROR] [-s SCRIPT] [-- debootstrap's own options]
+  debootstrap  -d SUITE [-m MIRROR] [-s SCRIPT] [--packages LIST] [-- debootstrap's own options]
   template     -t FILE|- [-t FILE]… (plain, gz, xz, bz2, zst) [--nodevsanity]
 `vserver NAME build -m METHOD -- --help` explains them. Defaults for all options: CONFDIR/.defaults/apps/build/options, one
 word a line, unless NO_DEFAULT_OPTS is set.
@@ -72,6 +72,9 @@ pub struct BuildArgs {
     /// Init style: plain, sysv, …; without it chosen by the tree
     #[arg(long, value_name = "STYLE")]
     pub initstyle: Option<String>,
+    /// User namespace: auto (the default) or off
+    #[arg(long, value_name = "WHEN", value_parser = ["auto", "off"])]
+    pub userns: Option<String>,
     /// Name of the cpuset
     #[arg(long, value_name = "NAME")]
     pub cpuset: Option<String>,
@@ -119,6 +122,9 @@ pub struct DebootstrapArgs {
     /// Script of debootstrap for the suite
     #[arg(short, value_name = "SCRIPT")]
     pub script: Option<PathBuf>,
+    /// More packages, separated by commas
+    #[arg(long, value_name = "LIST", value_delimiter = ',', action = ArgAction::Append)]
+    pub packages: Vec<String>,
     /// debootstrap's own options
     #[arg(trailing_var_arg = true, value_name = "OPTIONS")]
     pub rest: Vec<String>,

@@ -19,7 +19,7 @@ use vserver_types::Exit;
 use crate::error::CliError;
 use crate::printer::Printer;
 
-pub use build::BuildArgs;
+pub use build::{BuildArgs, DebootstrapArgs, SkeletonArgs, TemplateArgs};
 pub use chcontext::ChcontextArgs;
 pub use vkill::VkillArgs;
 pub use vlimit::{Asked, VlimitArgs};

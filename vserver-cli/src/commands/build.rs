@@ -1,39 +1,80 @@
 //! `build`.
 
+mod method;
+mod progress;
 mod wish;
 
 use std::ffi::OsString;
 
+use vserver_build::{BuildRequest, Error};
 use vserver_config::Defaults;
-use vserver_types::Exit;
+use vserver_runtime::Host;
+use vserver_types::{Exit, GuestState};
 
 use crate::args::{self, BuildArgs};
 use crate::commands::vserver::Guest;
 use crate::context::Context;
 use crate::error::CliError;
 
-/// Makes the guest that the options describe.
+/// Makes the guest that the options describe; silent if it succeeds without a terminal to show progress on.
 pub fn run(words: &[OsString], guest: &Guest, context: &Context) -> Result<Exit, CliError> {
-    let defaults = Defaults::new(&context.host.confdir);
-    let mut all: Vec<OsString> = Vec::new();
-    if std::env::var_os("NO_DEFAULT_OPTS").is_none_or(|value| value.is_empty()) {
-        all.extend(defaults.build_options()?.into_iter().map(OsString::from));
-    }
-    all.extend_from_slice(words);
-    let args: BuildArgs = args::parse(&context.printer, &all, Exit::Failure)?;
+    let printer = &context.printer;
+    let args: BuildArgs = args::parse(printer, &with_defaults(words, &context.host)?, Exit::Failure)?;
     let mut host = context.host.clone();
     if let Some(dir) = &args.confdir {
         host.confdir = wish::root_of(dir, &guest.name)?;
     }
-    let Some(method) = &args.method else {
-        return Err(CliError::known("No build-method specified", Exit::Failure));
-    };
-    let (_, notes) = wish::new_guest(&args, &guest.name, &host)?;
-    for note in notes {
-        context.printer.note(note);
+    let (method, distribution) = method::choose(&args, printer)?;
+    if args.force {
+        must_be_stopped(guest, &host)?;
     }
-    Err(CliError::known(
-        format!("Unknown build-method '{method}'"),
-        Exit::Failure,
-    ))
+    let (new, notes) = wish::new_guest(&args, &guest.name, &host)?;
+    let request = BuildRequest {
+        confdir: host.confdir,
+        guest: new,
+        method,
+        distribution,
+        force: args.force,
+        accept_root: args.i_know_its_there,
+        keep: args.keep,
+    };
+    let mut progress = progress::Watch::new(printer, args.debug > 0);
+    let built = vserver_build::build(&request, &mut progress);
+    progress.end();
+    let built = built.map_err(|error| match error {
+        Error::Exists { .. } => CliError::known(error.to_string(), Exit::Failure),
+        error => error.into(),
+    })?;
+    for note in notes.iter().chain(&built.notes).filter(|_| !printer.is_quiet()) {
+        printer.warn(note);
+    }
+    Ok(Exit::Success)
+}
+
+/// The options of `.defaults/apps/build/options` and then `words`, so that those of the command line win.
+fn with_defaults(words: &[OsString], host: &Host) -> Result<Vec<OsString>, CliError> {
+    let mut all = Vec::new();
+    if std::env::var_os("NO_DEFAULT_OPTS").is_none_or(|value| value.is_empty()) {
+        all.extend(
+            Defaults::new(&host.confdir)
+                .build_options()?
+                .into_iter()
+                .map(OsString::from),
+        );
+    }
+    all.extend_from_slice(words);
+    Ok(all)
+}
+
+/// `--force` moves what is there aside, and nobody moves a running guest's tree.
+fn must_be_stopped(guest: &Guest, host: &Host) -> Result<(), CliError> {
+    let name = &guest.name;
+    match vserver_runtime::status(host, name) {
+        Ok(status) if status.state != GuestState::Stopped => Err(CliError::Refused(format!(
+            "guest '{name}' cannot be built anew: it is {}; stop it with `vserver {name} stop`",
+            status.state
+        ))),
+        // No such guest, or one that cannot be read: there is nothing to stop.
+        _ => Ok(()),
+    }
 }

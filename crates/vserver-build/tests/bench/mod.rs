@@ -141,6 +141,17 @@ pub fn again_with_mount(test: &str, variable: &str, bench: &Bench, mount: &str) 
     command
 }
 
+/// Starts a program in which every thread has the signals blocked, as a program with one thread has when it builds: the
+/// threads of the test harness would die of them.
+pub fn spawn_blocked(command: &mut Command) -> Child {
+    use nix::sys::signal::{SigSet, Signal};
+    let set: SigSet = [Signal::SIGINT, Signal::SIGTERM].into_iter().collect();
+    set.thread_block().unwrap();
+    let child = command.spawn();
+    set.thread_unblock().unwrap();
+    child.unwrap()
+}
+
 pub fn wait_for(path: &Path) {
     let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
     while !path.exists() {

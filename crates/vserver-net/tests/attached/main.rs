@@ -189,6 +189,20 @@ fn addresses() {
     put("fd00:99::9");
 }
 
+/// Removes what runs left that were killed before they could.
+fn sweep(hierarchy: &Path) {
+    let Ok(entries) = fs::read_dir(hierarchy.join("vserver")) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let owner = name.strip_prefix("net-test-").and_then(|rest| rest.split('-').next());
+        if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            let _ = fs::remove_dir(entry.path());
+        }
+    }
+}
+
 /// Mount point of the cgroup v2 hierarchy.
 fn hierarchy() -> PathBuf {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
@@ -219,7 +233,9 @@ fn main() -> ExitCode {
     }
     unshare(CloneFlags::CLONE_NEWNET).expect("a network name space of our own");
     addresses();
-    let guests = guests(&hierarchy());
+    let hierarchy = hierarchy();
+    sweep(&hierarchy);
+    let guests = guests(&hierarchy);
     host::services();
     let mut failed = 0;
     for (name, case) in host::CASES {

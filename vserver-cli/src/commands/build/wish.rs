@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use vserver_config::{Defaults, NewCpuSet, NewGuest, Style};
+use vserver_config::{Defaults, NewCpuSet, NewGuest, Style, Userns};
 use vserver_runtime::Host;
 use vserver_types::{Exit, GuestName, ParseError, Xid, XidKind};
 
@@ -32,6 +32,10 @@ pub fn new_guest(args: &BuildArgs, name: &GuestName, host: &Host) -> Result<(New
         .transpose()
         .map_err(bad)?;
     guest.cpuset = cpuset(args)?;
+    guest.userns = args
+        .userns
+        .as_deref()
+        .map(|word| if word == "off" { Userns::Off } else { Userns::Auto });
     guest.vdir = args.rootdir.as_ref().map(|dir| root_below(dir, name)).transpose()?;
     let addresses: Vec<_> = guest.interfaces.iter().map(|interface| interface.address.ip).collect();
     let shared = vserver_config::claimed(&host.confdir, name, None, &addresses)?;
@@ -97,7 +101,9 @@ fn context(args: &BuildArgs, name: &GuestName, host: &Host) -> Result<Option<Xid
             "guest '{name}' cannot be built: {clash}; choose another --context"
         )));
     }
-    if wanted.is_some() || Defaults::new(&host.confdir).context_dynamic() {
+    // Where there is a configuration already the build will say so; no number is spent on it.
+    let refused = !args.force && host.confdir.join(name.as_str()).exists();
+    if refused || wanted.is_some() || Defaults::new(&host.confdir).context_dynamic() {
         return Ok(wanted);
     }
     Ok(Some(vserver_config::next_context(&host.confdir, &live)?))

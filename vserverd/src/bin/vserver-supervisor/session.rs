@@ -23,6 +23,8 @@ pub enum State {
         text: Vec<u8>,
         /// The terminal's master for the caller.
         master: Option<OwnedFd>,
+        /// The caller has gone meanwhile.
+        abandoned: bool,
     },
     /// A command runs.
     Running {
@@ -53,6 +55,11 @@ impl Session {
         Self { socket, state: State::New }
     }
 
+    /// Whether its caller is still there.
+    pub fn is_connected(&self) -> bool {
+        !matches!(self.state, State::Closed | State::Entering { abandoned: true, .. })
+    }
+
     /// For poll: the pipe of a command that is on its way.
     pub fn report_fd(&self) -> Option<BorrowedFd<'_>> {
         match &self.state {
@@ -75,7 +82,7 @@ impl Session {
     /// Begins to wait for a command.
     pub fn enter(&mut self, report: OwnedFd, master: Option<OwnedFd>) {
         fcntl(&report, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).ok();
-        self.state = State::Entering { report: File::from(report), text: Vec::new(), master };
+        self.state = State::Entering { report: File::from(report), text: Vec::new(), master, abandoned: false };
     }
 
     /// Reads what the child says. At the end of file it either runs or has said why not. Returns a pid that nobody else
@@ -98,7 +105,7 @@ impl Session {
 
     /// It runs, or it does not and has said why. Returns a pid that nobody else will wait for.
     fn begin(&mut self) -> Option<i32> {
-        let State::Entering { text, master, .. } = std::mem::replace(&mut self.state, State::Closed) else {
+        let State::Entering { text, master, abandoned, .. } = std::mem::replace(&mut self.state, State::Closed) else {
             return None;
         };
         let told = frames::understand(&text);
@@ -115,7 +122,7 @@ impl Session {
         fds.extend(master.as_ref().map(AsFd::as_fd));
         self.reply(&Reply::Started { pid }, &fds);
         self.state = State::Running { pid, pidfd, terminal: master.is_some() };
-        None
+        if abandoned { self.abandoned() } else { None }
     }
 
     /// Answers if the command has ended.
@@ -143,7 +150,12 @@ impl Session {
     }
 
     /// The caller is gone: as if it had been the command itself, the command goes too. Returns its pid, to be waited for.
+    /// One that is still on its way is waited for first: its pid is not known yet.
     pub fn abandoned(&mut self) -> Option<i32> {
+        if let State::Entering { abandoned, .. } = &mut self.state {
+            *abandoned = true;
+            return None;
+        }
         let State::Running { pid, pidfd, terminal } = std::mem::replace(&mut self.state, State::Closed) else {
             return None;
         };

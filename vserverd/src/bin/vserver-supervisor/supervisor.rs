@@ -70,6 +70,8 @@ pub struct Supervisor {
     ending: Option<Ending>,
     /// The stop command.
     command: Option<Session>,
+    /// Senders of signals: entries without a caller.
+    senders: Vec<Session>,
 }
 
 impl Supervisor {
@@ -90,6 +92,7 @@ impl Supervisor {
             strays: Vec::new(),
             ending: None,
             command: None,
+            senders: Vec::new(),
         })
     }
 
@@ -117,8 +120,10 @@ impl Supervisor {
             PollFd::new(self.control.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.console.as_fd(), PollFlags::POLLIN),
         ];
-        for session in self.sessions.iter().chain(&self.command) {
+        for session in self.sessions.iter().filter(|session| session.is_connected()) {
             watched.push(PollFd::new(session.socket.as_fd(), PollFlags::POLLIN));
+        }
+        for session in self.sessions.iter().chain(&self.command).chain(&self.senders) {
             watched.extend(session.report_fd().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
             watched.extend(session.command_fd().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
         }
@@ -156,6 +161,11 @@ impl Supervisor {
                 self.sessions.push(session);
             }
         }
+        for sender in &mut self.senders {
+            self.strays.extend(sender.listen());
+            sender.look();
+        }
+        self.senders.retain(|sender| !matches!(sender.state, State::Closed));
         if let Some(mut command) = self.command.take() {
             self.strays.extend(command.listen());
             command.look();
@@ -174,6 +184,9 @@ impl Supervisor {
 
     /// A request, or the end of a connection.
     fn hear(&mut self, session: &mut Session) {
+        if !session.is_connected() {
+            return;
+        }
         match control::receive_request(session.socket.as_fd()) {
             Ok(Some((request, fds))) => self.handle(session, request, fds),
             Ok(None) => self.strays.extend(session.abandoned()),
@@ -237,12 +250,22 @@ impl Supervisor {
                 Act::Wait(time) => return Some(time),
                 Act::SignalInit(signal) => drop(pidfd::signal(self.init.as_fd(), signal)),
                 Act::Kill => drop(pidfd::signal(self.init.as_fd(), 9)),
-                Act::SignalAll(signal) => {
-                    let pid = enter::signal_all(self.token, &self.target(&self.doors), signal);
-                    self.strays.extend(pid);
-                }
+                Act::SignalAll(signal) => self.signal_all(signal),
                 Act::RunCommand(argv) => self.run_stop_command(argv),
             }
+        }
+    }
+
+    /// What cannot be sent now is overtaken by the next step of the ending.
+    fn signal_all(&mut self, signal: i32) {
+        let (Ok((report, tell)), Ok(socket)) = (pipe2(OFlag::O_CLOEXEC), self.init.try_clone()) else {
+            return;
+        };
+        if let Ok(pid) = enter::signal_all(self.token, &self.target(&self.doors), signal, tell) {
+            self.strays.push(pid);
+            let mut session = Session::new(socket);
+            session.enter(report, None);
+            self.senders.push(session);
         }
     }
 

@@ -1,0 +1,105 @@
+//! The arguments of a build method.
+
+use std::ffi::OsString;
+
+use vserver_build::{Debootstrap, Method, Template};
+use vserver_types::Exit;
+
+use crate::args::{self, BuildArgs, DebootstrapArgs, SkeletonArgs, TemplateArgs};
+use crate::error::CliError;
+use crate::printer::Printer;
+
+/// Methods of the original that there are not yet.
+const LATER: [&str; 9] = [
+    "rsync", "clone", "rpm", "yum", "apt-rpm", "urpmi", "fai", "legacy", "copy",
+];
+
+/// The method with its arguments, and the distribution that was named.
+pub fn choose(args: &BuildArgs, printer: &Printer) -> Result<(Method, Option<String>), CliError> {
+    let Some(method) = args.method.as_deref() else {
+        return Err(CliError::known("No build-method specified", Exit::Failure));
+    };
+    let words = &args.rest;
+    match method {
+        "skeleton" => {
+            let own: SkeletonArgs = args::parse(printer, words, Exit::Failure)?;
+            Ok((Method::Skeleton, own.dist))
+        }
+        "debootstrap" => debootstrap(words, printer),
+        "template" => {
+            let own: TemplateArgs = args::parse(printer, words, Exit::Failure)?;
+            let template = Template {
+                tarballs: own.template,
+                keep_dev: own.nodevsanity,
+            };
+            Ok((Method::Template(template), own.dist))
+        }
+        later if LATER.contains(&later) => Err(CliError::Refused(format!(
+            "build-method '{later}' is not there yet; use skeleton, debootstrap or template"
+        ))),
+        unknown => Err(CliError::known(
+            format!("Unknown build-method '{unknown}'"),
+            Exit::Failure,
+        )),
+    }
+}
+
+fn debootstrap(words: &[OsString], printer: &Printer) -> Result<(Method, Option<String>), CliError> {
+    let own: DebootstrapArgs = args::parse(printer, words, Exit::Failure)?;
+    let distribution = own.dist.clone();
+    let arguments = Debootstrap {
+        suite: own.dist,
+        mirror: own.mirror,
+        script: own.script,
+        packages: own.packages,
+        options: own.rest,
+    };
+    Ok((Method::Debootstrap(arguments), distribution))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(words: &[&str]) -> Result<(Method, Option<String>), String> {
+        let printer = Printer::new("vserver");
+        let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+        let args = args::parse(&printer, &words, Exit::Failure).map_err(|error| error.to_string())?;
+        choose(&args, &printer).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_typical_script_line() {
+        let line = "-m debootstrap --context 40012 -- -d bookworm -m URL -- --variant=minbase --include=a,b";
+        let (method, distribution) = chosen(&line.split(' ').collect::<Vec<_>>()).unwrap();
+        let Method::Debootstrap(made) = method else {
+            panic!("{method:?}")
+        };
+        assert_eq!(
+            (distribution.as_deref(), made.suite.as_deref()),
+            (Some("bookworm"), Some("bookworm"))
+        );
+        assert_eq!((made.mirror.as_deref(), made.options.len()), (Some("URL"), 2));
+    }
+
+    #[test]
+    fn tarballs_in_order() {
+        let (method, _) = chosen(&["-m", "template", "--", "-t", "a.tar", "--template", "-"]).unwrap();
+        let Method::Template(made) = method else {
+            panic!("{method:?}")
+        };
+        assert_eq!(
+            made.tarballs,
+            [std::path::Path::new("a.tar"), std::path::Path::new("-")]
+        );
+        assert!(chosen(&["-m", "template"]).unwrap_err().contains("--template"));
+    }
+
+    #[test]
+    fn methods_that_are_not() {
+        assert_eq!(chosen(&[]).unwrap_err(), "No build-method specified");
+        assert_eq!(chosen(&["-m", "magic"]).unwrap_err(), "Unknown build-method 'magic'");
+        assert!(chosen(&["-m", "clone"]).unwrap_err().contains("not there yet"));
+        assert!(chosen(&["-m", "skeleton", "--", "cmd"]).is_err());
+    }
+}
