@@ -26,7 +26,12 @@ impl Notify {
         let address = match value.as_bytes() {
             [b'/', ..] => SocketAddr::from_pathname(&value)?,
             [b'@', name @ ..] if !name.is_empty() => SocketAddr::from_abstract_name(name)?,
-            _ => return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is neither a path nor an abstract name")),
+            _ => {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    "it is neither a path nor an abstract name",
+                ));
+            }
         };
         Ok(Self { address: Some(address) })
     }
@@ -64,7 +69,10 @@ mod tests {
         let name = format!("vserverd-test-{}", std::process::id());
         let address = SocketAddr::from_abstract_name(&name).unwrap();
         let by_name = UnixDatagram::bind_addr(&address).unwrap();
-        Notify::to(Some(format!("@{name}").into())).unwrap().tell(STOPPING).unwrap();
+        Notify::to(Some(format!("@{name}").into()))
+            .unwrap()
+            .tell(STOPPING)
+            .unwrap();
         assert_eq!(heard(&by_name), "STOPPING=1");
     }
 

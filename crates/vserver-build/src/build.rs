@@ -39,7 +39,7 @@ pub fn build(request: &BuildRequest, progress: &mut dyn Progress) -> Result<Buil
         let error = disk::explain(error, stage.root());
         match request.keep {
             true => Error::Kept {
-                path: stage.keep(),
+                path: stage.keep(&target),
                 source: Box::new(error),
             },
             false => error,

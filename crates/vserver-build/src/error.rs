@@ -77,7 +77,7 @@ pub enum Error {
         source: vserver_archive::Error,
     },
     /// A signal came.
-    #[error("interrupted by {signal}; nothing was kept")]
+    #[error("the build was interrupted by {signal}")]
     Interrupted {
         /// Its name.
         signal: &'static str,

@@ -66,13 +66,8 @@ pub(crate) struct Stage {
 impl Stage {
     /// Makes an empty stage.
     pub(crate) fn open(target: &Target) -> Result<Self, Error> {
-        let dir = target
-            .base
-            .join(format!(".{}.build-{}", target.name, std::process::id()));
-        // A stage of a process that had our number and was killed.
-        if dir.symlink_metadata().is_ok() {
-            remove_guest_tree(&dir)?;
-        }
+        remove_orphans(target)?;
+        let dir = target.base.join(format!("{}{}", prefix(target), std::process::id()));
         DirBuilder::new()
             .mode(0o700)
             .create(&dir)
@@ -105,10 +100,16 @@ impl Stage {
         self.dir.join(name)
     }
 
-    /// Leaves everything where it is, and says where.
-    pub(crate) fn keep(&mut self) -> PathBuf {
+    /// Leaves everything that was made under a name that no later build removes, and says where.
+    pub(crate) fn keep(&mut self, target: &Target) -> PathBuf {
         self.kept = true;
-        self.dir.clone()
+        let kept = target
+            .base
+            .join(format!("{}.failed-{}", target.name, std::process::id()));
+        match renameat2(AT_FDCWD, &self.dir, AT_FDCWD, &kept, RenameFlags::RENAME_NOREPLACE) {
+            Ok(()) => kept,
+            Err(_) => self.dir.clone(),
+        }
     }
 
     /// Moves what is in the way aside (`--force`), the tree into its place, and writes the configuration. If any of it
@@ -167,6 +168,27 @@ impl Drop for Stage {
             remove_guest_tree(&self.dir).ok();
         }
     }
+}
+
+fn prefix(target: &Target) -> String {
+    format!(".{}.build-", target.name)
+}
+
+/// Removes the stages of builds of this guest whose process was killed in a way that it could not clean up after.
+fn remove_orphans(target: &Target) -> Result<(), Error> {
+    let failed = || Error::io("look into", &target.base);
+    for entry in fs::read_dir(&target.base).map_err(failed())? {
+        let entry = entry.map_err(failed())?;
+        let pid = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.strip_prefix(&prefix(target))?.parse::<u32>().ok());
+        let Some(pid) = pid else { continue };
+        if pid == std::process::id() || !Path::new("/proc").join(pid.to_string()).exists() {
+            remove_guest_tree(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Renames that were done, to be done backwards.

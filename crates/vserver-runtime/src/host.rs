@@ -55,12 +55,16 @@ impl Host {
         self.log_dir.join(format!("{name}.console"))
     }
 
+    /// The file that is locked.
+    pub fn lock_file(&self, name: &GuestName) -> PathBuf {
+        self.run_dir.join("lock").join(name.as_str())
+    }
+
     /// The guest's lock: held while its state changes.
     pub fn lock(&self, name: &GuestName, timeout: Duration) -> Result<Flock> {
-        let dir = self.run_dir.join("lock");
         make_private(&self.run_dir)?;
-        make_private(&dir)?;
-        Flock::take(&dir.join(name.as_str()), timeout).map_err(Error::layer("take the lock", name))
+        make_private(&self.run_dir.join("lock"))?;
+        Flock::take(&self.lock_file(name), timeout).map_err(Error::layer("take the lock", name))
     }
 }
 

@@ -25,7 +25,7 @@ use crate::init_style::First;
 use crate::interrupt::Interrupts;
 use crate::prepare::Prepared;
 use crate::record::{RunRecord, start_time};
-use crate::{become_supervisor, control, image};
+use crate::{become_supervisor, control, image, list};
 
 /// Linux 6.12: the first Landlock that knows scopes.
 pub const LANDLOCK_SCOPES: i64 = 6;
@@ -68,7 +68,7 @@ pub fn launch(host: &Host, prepared: &Prepared, scope: bool, interrupts: &Interr
 
 fn kit(host: &Host, prepared: &Prepared, scope: bool) -> Result<Kit> {
     let name = &prepared.plan.name;
-    let image = image::seal(&host.supervisor)?;
+    let image = image::seal(&host.supervisor, &list::running(host)?)?;
     host::make_private(&host.log_dir)?;
     let path = host.control(name);
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;

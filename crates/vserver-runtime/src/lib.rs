@@ -12,7 +12,6 @@ pub mod plan;
 pub mod settings;
 
 mod become_supervisor;
-mod delete;
 mod error;
 mod exec;
 mod host;
@@ -30,7 +29,6 @@ mod stop;
 mod teardown;
 mod terminal;
 
-pub use delete::delete;
 pub use error::{Error, Result};
 pub use exec::{Command, User, enter, exec};
 pub use host::{CONFDIR_VARIABLE, Host};

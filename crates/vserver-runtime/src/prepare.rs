@@ -48,7 +48,9 @@ fn cgroup(layout: &Layout, plan: &Plan, record: &mut RunRecord) -> Result<GuestC
     let cgroup = GuestCgroup::create(layout, name).map_err(Error::layer("make the cgroups", name))?;
     let limits = cgroup.apply(&plan.limits).map_err(Error::layer("set the limits", name))?;
     record.unenforced.extend(limits);
-    cgroup.device_policy(&DevicePolicy::default()).map_err(Error::layer("restrict the devices", name))?;
+    let (devices, refused) = DevicePolicy::default().with_raw(&plan.limits.raw);
+    record.unenforced.extend(refused);
+    cgroup.device_policy(&devices).map_err(Error::layer("restrict the devices", name))?;
     if let Some(base) = plan.id_base {
         cgroup.delegate(base).map_err(Error::layer("hand over its cgroup", name))?;
     }

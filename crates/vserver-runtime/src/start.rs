@@ -187,8 +187,10 @@ fn last_words(host: &Host, name: &GuestName) -> String {
     lines.into_iter().rev().collect::<Vec<_>>().join(" | ").escape_debug().to_string()
 }
 
+/// CPUs of the host that are online: the caller's own affinity or quota must not make a guest's bucket smaller.
 fn cpus() -> u32 {
-    std::thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(1))
+    let online = nix::unistd::sysconf(nix::unistd::SysconfVar::_NPROCESSORS_ONLN).ok().flatten();
+    online.and_then(|count| u32::try_from(count).ok()).unwrap_or(1)
 }
 
 /// The hierarchies of this host; for commands that only look.

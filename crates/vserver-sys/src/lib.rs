@@ -15,6 +15,7 @@ pub mod bpf;
 pub mod command;
 pub mod fd;
 pub mod landlock;
+pub mod memory;
 pub mod mount;
 pub mod peer;
 pub mod pidfd;

@@ -37,6 +37,8 @@ pub fn run(guest: &Guest, context: &Context) -> Result<Exit, CliError> {
     let log = host.console_log(name);
     remove(&log)?;
     remove(&log.with_added_extension("1"))?;
+    // Whoever waits for this lock finds no guest any more, so its file may lose its name.
+    remove(&host.lock_file(name))?;
     Ok(Exit::Success)
 }
 

@@ -10,10 +10,12 @@
 
 mod console;
 mod ending;
+mod limits;
 mod reaper;
 mod session;
 mod supervisor;
 
+use std::io::Read;
 use std::os::fd::RawFd;
 use std::process::ExitCode;
 
@@ -36,7 +38,10 @@ fn main() -> ExitCode {
 
 fn supervise() -> std::io::Result<std::convert::Infallible> {
     let token = SingleThreaded::prove()?;
-    let settings: Settings = serde_json::from_reader(std::fs::File::from(fd::inherited(fds::SETTINGS)?))?;
+    let mut text = Vec::new();
+    std::fs::File::from(fd::inherited(fds::SETTINGS)?).read_to_end(&mut text)?;
+    let settings: Settings = serde_json::from_slice(&text)?;
+    drop(text);
     let take = |number: RawFd| fd::inherited(number);
     let handles = supervisor::Handles {
         control: take(fds::CONTROL)?,

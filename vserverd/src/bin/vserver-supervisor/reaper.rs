@@ -33,7 +33,9 @@ pub fn run(command: &[String]) -> ExitCode {
     loop {
         match wait() {
             Ok(WaitStatus::Exited(pid, status)) if pid.as_raw() == child => tell(&mut report, status),
-            Ok(WaitStatus::Signaled(pid, signal, _)) if pid.as_raw() == child => tell(&mut report, 128 + signal as i32),
+            Ok(WaitStatus::Signaled(pid, signal, _)) if pid.as_raw() == child => {
+                tell(&mut report, 128 + signal as i32)
+            }
             Ok(_) | Err(Errno::EINTR) => {}
             Err(_) => return ExitCode::SUCCESS,
         }
