@@ -24,7 +24,7 @@ const FIRST_HANDED_OVER: i32 = 3;
 pub struct Listening {
     /// The socket.
     pub listener: UnixListener,
-    made: Option<Made>,
+    _made: Option<Made>,
 }
 
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl Listening {
         }
         let listener = UnixListener::from(handed_over);
         listener.local_addr().map_err(|_| wrong("it is not a unix socket"))?;
-        Ok(Self { listener, made: None })
+        Ok(Self { listener, _made: None })
     }
 
     /// Makes the socket at `path`, for root and the group `admins` only from its first moment. One that a killed daemon
@@ -69,7 +69,7 @@ impl Listening {
         }
         Ok(Self {
             listener,
-            made: Some(made),
+            _made: Some(made),
         })
     }
 }
@@ -237,7 +237,7 @@ mod tests {
     fn only_a_listening_unix_socket_is_taken_over() {
         let dir = tempfile::tempdir().unwrap();
         let good = UnixListener::bind(dir.path().join("s")).unwrap();
-        assert!(Listening::on(good.into()).unwrap().made.is_none());
+        assert!(Listening::on(good.into()).unwrap()._made.is_none());
         let (connected, _other) = UnixStream::pair().unwrap();
         assert!(Listening::on(connected.into()).is_err());
         assert!(Listening::on(fs::File::open("/dev/null").unwrap().into()).is_err());

@@ -21,8 +21,8 @@ use vserver_sys::process::SingleThreaded;
 use vserver_sys::{fd, memory, pidfd, tty};
 
 use crate::console::Console;
-use crate::limits;
 use crate::ending::{Act, Ending};
+use crate::limits;
 use crate::session::{Session, State};
 
 /// Most connections at a time.
