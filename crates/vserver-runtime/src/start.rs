@@ -8,7 +8,7 @@ use std::time::Duration;
 use vserver_cgroup::Layout;
 use vserver_config::{Clash, GuestConfig, Severity};
 use vserver_sys::landlock;
-use vserver_types::{GuestName, Unenforced, Xid};
+use vserver_types::{GuestName, GuestState, Unenforced, Xid};
 
 use crate::error::{Error, Result};
 use crate::host::Host;
@@ -176,7 +176,20 @@ fn await_start_command(host: &Host, name: &GuestName, xid: Xid, ended: OwnedFd) 
         return Ok(());
     }
     let words = last_words(host, name);
+    let_it_end(host, name)?;
     Err(Error::StartCommand { name: name.clone(), xid, status, words })
+}
+
+/// A guest without any process left is about to end: the caller should not find it half there.
+fn let_it_end(host: &Host, name: &GuestName) -> Result<()> {
+    for _ in 0..50 {
+        let status = list::status(host, name)?;
+        if status.record.is_none() || (status.state == GuestState::Running && status.processes > 1) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
 }
 
 fn last_words(host: &Host, name: &GuestName) -> String {

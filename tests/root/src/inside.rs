@@ -11,6 +11,21 @@ pub const ALLOCATE: &str = "--allocate";
 /// First argument: fetch `/` by HTTP from an address and port.
 pub const GET: &str = "--get";
 
+/// First argument: ask the daemon at a socket for its list.
+pub const ASK: &str = "--ask";
+
+/// Asks, and says what was answered.
+pub fn ask(socket: &str) -> ExitCode {
+    match vserver_api::Client::new(socket).list() {
+        Ok(guests) => println!("{guests:?}"),
+        Err(error) => {
+            eprintln!("{error} ({error:?})");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
 /// Fetches a page; a static busybox' own wget stumbles over the missing resolver.
 pub fn get(address: &str) -> ExitCode {
     match fetch(address) {

@@ -47,6 +47,7 @@ fn main() -> ExitCode {
         }
         [_, inside::ALLOCATE, bytes] => inside::allocate(bytes),
         [_, inside::GET, address] => inside::get(address),
+        [_, inside::ASK, socket] => inside::ask(socket),
         _ => harness(),
     }
 }

@@ -4,6 +4,7 @@ mod address;
 mod bad_input;
 mod build;
 mod burst;
+mod daemon;
 mod debian;
 mod enter;
 mod exec;
@@ -34,6 +35,7 @@ pub fn tests() -> Vec<Trial> {
         build::tests(),
         debian::tests(),
         address::tests(),
+        daemon::tests(),
     ]
     .into_iter()
     .flatten()
