@@ -11,6 +11,16 @@ use crate::Error;
 /// Replaces the file at `path` by `bytes` with `mode`: new file beside it, written, synced, renamed, directory synced.
 /// A failure at any point leaves the old file and no temporary one.
 pub fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
+    replace(path, bytes, mode, true)
+}
+
+/// As [`write`], for facts about this boot (below `/run`): after a power cut they mean nothing, so nothing waits for a
+/// disk. Two syncs cost 1–3 ms where `/run` is not a tmpfs.
+pub fn write_volatile(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
+    replace(path, bytes, mode, false)
+}
+
+fn replace(path: &Path, bytes: &[u8], mode: u32, durable: bool) -> Result<(), Error> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let failed = |e| Error::call("write", path.display().to_string(), e);
     let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
@@ -18,20 +28,20 @@ pub fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
     };
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let temporary = dir.join(format!(".{}.{}-{number}", name.to_string_lossy(), std::process::id()));
-    let written = fill(&temporary, bytes, mode).and_then(|()| std::fs::rename(&temporary, path));
+    let written = fill(&temporary, bytes, mode, durable).and_then(|()| std::fs::rename(&temporary, path));
     if let Err(e) = written {
         // Best effort: the write's own fault is the one to report.
         std::fs::remove_file(&temporary).ok();
         return Err(failed(e));
     }
-    File::open(dir).and_then(|d| d.sync_all()).map_err(failed)
+    if durable { File::open(dir).and_then(|d| d.sync_all()).map_err(failed) } else { Ok(()) }
 }
 
-fn fill(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
+fn fill(path: &Path, bytes: &[u8], mode: u32, durable: bool) -> std::io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(bytes)?;
     file.set_permissions(std::fs::Permissions::from_mode(mode))?;
-    file.sync_all()
+    if durable { file.sync_all() } else { Ok(()) }
 }
 
 #[cfg(test)]

@@ -145,7 +145,7 @@ fn announce(host: &Host, record: &RunRecord, init: i32) -> Result<()> {
         std::fs::create_dir_all(dir).map_err(Error::io("make the directory", dir))?;
     }
     let text = format!("{}\n", record.xid);
-    vserver_fs::atomic::write(&record.run_file, text.as_bytes(), 0o644)
+    vserver_fs::atomic::write_volatile(&record.run_file, text.as_bytes(), 0o644)
         .map_err(Error::layer("write the run file", &record.name))
 }
 

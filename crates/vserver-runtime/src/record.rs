@@ -112,7 +112,7 @@ impl RunRecord {
         let path = Self::path(host, &self.name);
         crate::host::make_private(&host.guest_dir(&self.name))?;
         let text = serde_json::to_vec_pretty(self).map_err(|e| Error::io("write", &path)(std::io::Error::other(e)))?;
-        vserver_fs::atomic::write(&path, &text, 0o600).map_err(Error::layer("write the state", &self.name))
+        vserver_fs::atomic::write_volatile(&path, &text, 0o600).map_err(Error::layer("write the state", &self.name))
     }
 
     /// Whether its supervisor lives.

@@ -17,7 +17,13 @@ pub fn groups(socket: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
         // SAFETY: `groups` is a live, writable buffer of `length` bytes, and the kernel writes no more than that: if
         // there are more groups it writes nothing but the length that it needs, and answers ERANGE.
         let result = unsafe {
-            libc::getsockopt(socket.as_raw_fd(), level, option, groups.as_mut_ptr().cast(), &raw mut length)
+            libc::getsockopt(
+                socket.as_raw_fd(),
+                level,
+                option,
+                groups.as_mut_ptr().cast(),
+                &raw mut length,
+            )
         };
         let count = length as usize / size_of::<u32>();
         match check(libc::c_long::from(result)) {
@@ -25,7 +31,9 @@ pub fn groups(socket: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
                 groups.truncate(count);
                 return Ok(groups);
             }
-            Err(error) if error.raw_os_error() == Some(libc::ERANGE) && count > groups.len() && count <= GROUPS_MAX => {
+            Err(error)
+                if error.raw_os_error() == Some(libc::ERANGE) && count > groups.len() && count <= GROUPS_MAX =>
+            {
                 groups.resize(count, 0);
             }
             Err(error) => return Err(error),
