@@ -47,6 +47,9 @@ impl FromStr for NewInterface {
         let mask = address.split_once('/').filter(|(_, length)| length.contains('.'));
         let mask = mask.map(|(_, mask)| mask.parse::<Ipv4Addr>().map_err(|_| bad("its mask is not one")));
         let mask = mask.transpose()?;
+        if mask.is_some_and(|mask| mask.to_bits().leading_ones() + mask.to_bits().trailing_zeros() < 32) {
+            return Err(bad("its mask has a gap"));
+        }
         let parsed = match (address.split_once('/'), mask) {
             (Some((ip, _)), Some(mask)) => GuestAddress {
                 prefix: Some(prefix_of(mask)),

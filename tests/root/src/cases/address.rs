@@ -83,10 +83,10 @@ fn loopback_is_private() {
     one.address(0, "127.9.5.1", 8).carry_self().start();
     two.address(0, "127.9.5.2", 8).carry_self().start();
     serve(&one, "127.0.0.1:8081").ok();
-    one.sh("wget -T 3 -qO- http://127.0.0.1:8081/")
+    one.sh("/self --get 127.0.0.1:8081")
         .ok()
         .says(&format!("page of {}", one.name));
-    assert_ne!(two.sh("wget -T 3 -qO- http://127.0.0.1:8081/").code, 0);
+    assert_ne!(two.sh("/self --get 127.0.0.1:8081").code, 0);
     assert!(fetch("127.0.0.1:8081").is_err());
 }
 

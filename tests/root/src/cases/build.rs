@@ -45,6 +45,8 @@ fn skeleton_writes_the_configuration() {
         "sched_hard,virt_mem",
         "--initstyle",
         "sysv",
+        "--cpuset",
+        "one",
         "--cpusetcpus",
         "0:1",
     ];
