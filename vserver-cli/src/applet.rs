@@ -23,41 +23,13 @@ pub struct Applet {
 
 /// All of them; the first is the default.
 pub const APPLETS: [Applet; 7] = [
-    Applet {
-        name: "vserver",
-        failure: Exit::Failure,
-        run: commands::vserver::run,
-    },
-    Applet {
-        name: "vserver-stat",
-        failure: Exit::Failure,
-        run: vserver_stat,
-    },
-    Applet {
-        name: "vps",
-        failure: Exit::Command(254),
-        run: vps,
-    },
-    Applet {
-        name: "vkill",
-        failure: Exit::Failure,
-        run: vkill,
-    },
-    Applet {
-        name: "chcontext",
-        failure: Exit::BeforeExec,
-        run: chcontext,
-    },
-    Applet {
-        name: "vlimit",
-        failure: Exit::BeforeExec,
-        run: vlimit,
-    },
-    Applet {
-        name: "vsched",
-        failure: Exit::BeforeExec,
-        run: vsched,
-    },
+    Applet { name: "vserver", failure: Exit::Failure, run: commands::vserver::run },
+    Applet { name: "vserver-stat", failure: Exit::Failure, run: vserver_stat },
+    Applet { name: "vps", failure: Exit::Command(254), run: vps },
+    Applet { name: "vkill", failure: Exit::Failure, run: vkill },
+    Applet { name: "chcontext", failure: Exit::BeforeExec, run: chcontext },
+    Applet { name: "vlimit", failure: Exit::BeforeExec, run: vlimit },
+    Applet { name: "vsched", failure: Exit::BeforeExec, run: vsched },
 ];
 
 impl Applet {
@@ -70,10 +42,7 @@ impl Applet {
             return (applet, rest);
         }
         let called = argv.first().and_then(|word| Path::new(word).file_name());
-        (
-            called.and_then(by_name).unwrap_or(&APPLETS[0]),
-            argv.get(1..).unwrap_or_default(),
-        )
+        (called.and_then(by_name).unwrap_or(&APPLETS[0]), argv.get(1..).unwrap_or_default())
     }
 
     /// Runs it and says why if it failed.

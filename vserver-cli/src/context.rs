@@ -19,18 +19,11 @@ pub struct Context {
 impl Context {
     /// With this configuration root, else `VSERVER_CONFDIR`, else `/etc/vservers`.
     pub fn new(confdir: Option<PathBuf>, printer: Printer) -> Self {
-        Self {
-            host: Host::new(confdir),
-            printer,
-        }
+        Self { host: Host::new(confdir), printer }
     }
 }
 
 /// How many CPUs this host has on line: what a fill rate "of each CPU" is multiplied by.
 pub fn cpus() -> u32 {
-    sysconf(SysconfVar::_NPROCESSORS_ONLN)
-        .ok()
-        .flatten()
-        .and_then(|count| u32::try_from(count).ok())
-        .unwrap_or(1)
+    sysconf(SysconfVar::_NPROCESSORS_ONLN).ok().flatten().and_then(|count| u32::try_from(count).ok()).unwrap_or(1)
 }

@@ -69,19 +69,12 @@ pub enum CliError {
 impl CliError {
     /// A wrong command line.
     pub fn usage(called: &str, fault: &str, exit: Exit) -> Self {
-        Self::Usage {
-            called: called.to_owned(),
-            fault: fault.to_owned(),
-            exit,
-        }
+        Self::Usage { called: called.to_owned(), fault: fault.to_owned(), exit }
     }
 
     /// A text that scripts know.
     pub fn known(text: impl Into<String>, exit: Exit) -> Self {
-        Self::Known {
-            text: text.into(),
-            exit,
-        }
+        Self::Known { text: text.into(), exit }
     }
 
     /// For `map_err`: `what` ("cannot …") failed.
@@ -96,9 +89,7 @@ impl CliError {
             Self::Shown => {}
             Self::Output { source } if source.kind() == io::ErrorKind::BrokenPipe => {}
             Self::Usage { called, fault, .. } => {
-                printer.warn(format_args!(
-                    "{called}: {fault}\nTry '{called} --help' for more information."
-                ));
+                printer.warn(format_args!("{called}: {fault}\nTry '{called} --help' for more information."));
             }
             Self::Known { text, .. } => printer.warn(text),
             // Every finding stands with its file and line: one each.
@@ -161,18 +152,13 @@ mod tests {
     fn causes_follow_once() {
         let error = CliError::io("cannot open '/x'")(io::Error::from_raw_os_error(2));
         assert_eq!(chain(&error), "cannot open '/x': No such file or directory");
-        let same = CliError::Io {
-            what: "broken".to_owned(),
-            source: io::Error::other("broken"),
-        };
+        let same = CliError::Io { what: "broken".to_owned(), source: io::Error::other("broken") };
         assert_eq!(chain(&same), "broken");
     }
 
     #[test]
     fn a_reader_that_left_is_no_failure() {
-        let error = CliError::Output {
-            source: io::ErrorKind::BrokenPipe.into(),
-        };
+        let error = CliError::Output { source: io::ErrorKind::BrokenPipe.into() };
         assert_eq!(error.exit(Exit::Failure), Exit::Success);
     }
 }

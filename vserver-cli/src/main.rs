@@ -4,6 +4,7 @@
 //! `args`, a function in `commands`, and a status; it speaks through `Printer` only.
 
 mod applet;
+#[allow(rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags, reason = "the doc comments are help texts")]
 mod args;
 mod commands;
 mod context;

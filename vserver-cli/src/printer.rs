@@ -19,11 +19,7 @@ impl Printer {
     /// For this program. Colour only on a terminal, and not if `NO_COLOR` is set to anything.
     pub fn new(tool: &'static str) -> Self {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Self {
-            tool,
-            quiet: false,
-            colour: wanted && io::stdout().is_terminal(),
-        }
+        Self { tool, quiet: false, colour: wanted && io::stdout().is_terminal() }
     }
 
     /// The name of the program, as it stands before its errors.
@@ -34,10 +30,7 @@ impl Printer {
     /// The same, but without status and question texts (`--silent`).
     #[must_use]
     pub fn quiet(self, quiet: bool) -> Self {
-        Self {
-            quiet: self.quiet || quiet,
-            ..self
-        }
+        Self { quiet: self.quiet || quiet, ..self }
     }
 
     /// Whether `--silent` was given.
@@ -53,9 +46,7 @@ impl Printer {
     /// A result that need not be text.
     pub fn bytes(&self, bytes: &[u8]) -> Result<(), CliError> {
         let mut out = io::stdout().lock();
-        out.write_all(bytes)
-            .and_then(|()| out.flush())
-            .map_err(|source| CliError::Output { source })
+        out.write_all(bytes).and_then(|()| out.flush()).map_err(|source| CliError::Output { source })
     }
 
     /// One line of result.
@@ -104,10 +95,6 @@ impl Printer {
 
     /// `text` in the colour with this SGR number, where colour is wanted.
     pub fn paint(&self, sgr: u8, text: &str) -> String {
-        if self.colour {
-            format!("\x1b[{sgr}m{text}\x1b[0m")
-        } else {
-            text.to_owned()
-        }
+        if self.colour { format!("\x1b[{sgr}m{text}\x1b[0m") } else { text.to_owned() }
     }
 }

@@ -16,9 +16,7 @@ pub fn guest_word(word: &str) -> Result<(Option<PathBuf>, GuestName), CliError> 
         Some((root, name)) => (Some(if root.is_empty() { "/" } else { root }), name),
         None => (None, trimmed),
     };
-    let name = name
-        .parse()
-        .map_err(|error: vserver_types::ParseError| CliError::Refused(error.to_string()))?;
+    let name = name.parse().map_err(|error: vserver_types::ParseError| CliError::Refused(error.to_string()))?;
     Ok((root.map(PathBuf::from), name))
 }
 
@@ -51,11 +49,7 @@ pub enum Meant {
 
 /// Resolves an `--xid` argument: a number, a guest's name or directory, `:name`, or `self`.
 pub fn context_word(context: &Context, word: &str) -> Result<Meant, CliError> {
-    let number = if word == "self" {
-        Some(Xid::HOST)
-    } else {
-        word.parse::<Xid>().ok()
-    };
+    let number = if word == "self" { Some(Xid::HOST) } else { word.parse::<Xid>().ok() };
     if let Some(xid) = number {
         if matches!(xid.kind(), XidKind::Main | XidKind::Watch) {
             return Ok(Meant::Host(xid));
@@ -67,9 +61,7 @@ pub fn context_word(context: &Context, word: &str) -> Result<Meant, CliError> {
     if let Some(record) = record_where(&context.host, |record| record.name == name)? {
         return Ok(Meant::Guest(record));
     }
-    let configured = vserver_config::read(&context.host.confdir, &name)
-        .ok()
-        .and_then(|(config, _)| config.context);
+    let configured = vserver_config::read(&context.host.confdir, &name).ok().and_then(|(config, _)| config.context);
     configured.map(|_| Meant::Idle).ok_or_else(|| unresolved(word))
 }
 
@@ -97,10 +89,7 @@ pub fn unresolved(word: &str) -> CliError {
 }
 
 fn record_where(host: &Host, test: impl Fn(&RunRecord) -> bool) -> Result<Option<Box<RunRecord>>, CliError> {
-    Ok(vserver_runtime::running(host)?
-        .into_iter()
-        .find(|record| test(record))
-        .map(Box::new))
+    Ok(vserver_runtime::running(host)?.into_iter().find(|record| test(record)).map(Box::new))
 }
 
 #[cfg(test)]
@@ -112,10 +101,7 @@ mod tests {
         let split = |word| guest_word(word).map(|(root, name)| (root, name.to_string())).ok();
         assert_eq!(split("web1"), Some((None, "web1".into())));
         assert_eq!(split("web1/"), Some((None, "web1".into())));
-        assert_eq!(
-            split("/etc/vservers/web1"),
-            Some((Some("/etc/vservers".into()), "web1".into()))
-        );
+        assert_eq!(split("/etc/vservers/web1"), Some((Some("/etc/vservers".into()), "web1".into())));
         assert_eq!(split("./web1/"), Some((Some(".".into()), "web1".into())));
         assert_eq!(split("/web1"), Some((Some("/".into()), "web1".into())));
         for bad in ["", "/", "..", "-x", "a b"] {
@@ -126,11 +112,7 @@ mod tests {
     #[test]
     fn the_missing_set_up_begins_as_scripts_expect() {
         let error = no_such_guest(Path::new("/etc/vservers"), &"web9".parse().unwrap(), Some("web1"));
-        assert!(
-            error
-                .to_string()
-                .starts_with("Can not find a vserver-setup at '/etc/vservers/web9/'.\n")
-        );
+        assert!(error.to_string().starts_with("Can not find a vserver-setup at '/etc/vservers/web9/'.\n"));
         assert_eq!(error.exit(Exit::Failure), Exit::NoSuchGuest);
     }
 }

@@ -26,11 +26,7 @@ fn text(bytes: &[u8]) -> &str {
 fn refused(words: &[&str], status: i32, stderr: &str) {
     let output = run(words);
     assert_eq!(text(&output.stderr), stderr, "{words:?}");
-    assert_eq!(
-        (output.status.code(), text(&output.stdout)),
-        (Some(status), ""),
-        "{words:?}"
-    );
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(status), ""), "{words:?}");
 }
 
 #[test]
@@ -64,11 +60,7 @@ fn wrong_command_lines_get_a_sentence_and_a_way_on() {
 
 #[test]
 fn an_unknown_verb_gets_the_usage_line() {
-    for words in [
-        &["vserver"][..],
-        &["vserver", "web1"],
-        &["vserver", "web1", "frobnicate"],
-    ] {
+    for words in [&["vserver"][..], &["vserver", "web1"], &["vserver", "web1", "frobnicate"]] {
         let output = run(words);
         let stderr = text(&output.stderr);
         assert!(
@@ -81,15 +73,10 @@ fn an_unknown_verb_gets_the_usage_line() {
 
 #[test]
 fn a_missing_guest_is_5() {
-    for verb in [
-        "start", "stop", "restart", "status", "running", "enter", "delete", "check",
-    ] {
+    for verb in ["start", "stop", "restart", "status", "running", "enter", "delete", "check"] {
         let output = run(&["vserver", "web9", verb]);
         let stderr = text(&output.stderr);
-        assert!(
-            stderr.starts_with("Can not find a vserver-setup at '/"),
-            "{verb}: {stderr}"
-        );
+        assert!(stderr.starts_with("Can not find a vserver-setup at '/"), "{verb}: {stderr}");
         assert!(stderr.contains("/web9/'.\n"), "{verb}: {stderr}");
         assert_eq!(output.status.code(), Some(5), "{verb}");
     }
@@ -115,11 +102,7 @@ fn the_other_tools_refuse_with_their_own_status() {
         "vlimit: '5G' is not a limit for rss: a number with k, K, m or M, or inf\nTry 'vlimit --help' for more information.\n",
     );
     refused(&["vkill"], 1, "vkill: No pid specified\n");
-    refused(
-        &["vkill", "-s", "FOO", "1"],
-        1,
-        "vkill: Invalid signal specified: 'FOO'\n",
-    );
+    refused(&["vkill", "-s", "FOO", "1"], 1, "vkill: Invalid signal specified: 'FOO'\n");
     refused(
         &["chcontext", "--xid", "1"],
         255,
@@ -132,24 +115,12 @@ fn the_other_tools_refuse_with_their_own_status() {
 
 #[test]
 fn help_has_an_example_and_version_one_line() {
-    for tool in [
-        "vserver",
-        "vserver-stat",
-        "vps",
-        "vkill",
-        "chcontext",
-        "vlimit",
-        "vsched",
-    ] {
+    for tool in ["vserver", "vserver-stat", "vps", "vkill", "chcontext", "vlimit", "vsched"] {
         let help = run(&[tool, "--help"]);
         assert!(text(&help.stdout).contains("Example"), "{tool}");
         let version = run(&[tool, "--version"]);
         let expected = format!("{tool} {} -- ", env!("CARGO_PKG_VERSION"));
-        assert!(
-            text(&version.stdout).starts_with(&expected),
-            "{tool}: {}",
-            text(&version.stdout)
-        );
+        assert!(text(&version.stdout).starts_with(&expected), "{tool}: {}", text(&version.stdout));
         assert_eq!(text(&version.stdout).lines().count(), 1);
         assert_eq!((help.status.code(), version.status.code()), (Some(0), Some(0)));
     }
@@ -173,20 +144,8 @@ fn a_link_decides_which_program_it_is() {
 
 #[test]
 fn chcontext_1_is_the_host_and_passes_everything_on() {
-    let output = run(&[
-        "chcontext",
-        "--xid",
-        "1",
-        "sh",
-        "-c",
-        "echo \"$0 $1\"; exit 7",
-        "--xid",
-        "--help",
-    ]);
-    assert_eq!(
-        (text(&output.stdout), output.status.code()),
-        ("--xid --help\n", Some(7))
-    );
+    let output = run(&["chcontext", "--xid", "1", "sh", "-c", "echo \"$0 $1\"; exit 7", "--xid", "--help"]);
+    assert_eq!((text(&output.stdout), output.status.code()), ("--xid --help\n", Some(7)));
     let missing = run(&["chcontext", "--ctx", "0", "/no/such/program"]);
     assert!(text(&missing.stderr).starts_with("chcontext: cannot execute '/no/such/program': No such file"));
     assert_eq!(missing.status.code(), Some(255));
@@ -195,12 +154,8 @@ fn chcontext_1_is_the_host_and_passes_everything_on() {
 #[test]
 fn a_reader_that_leaves_is_no_failure() {
     let script = format!("{} --help; echo $? >&2", env!("CARGO_BIN_EXE_vserver"));
-    let mut child = Command::new("sh")
-        .args(["-c", &script])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child =
+        Command::new("sh").args(["-c", &script]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     assert_eq!(text(&child.wait_with_output().unwrap().stderr), "0\n");
 }

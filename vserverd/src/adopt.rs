@@ -21,10 +21,7 @@ pub fn run(host: &Host) {
                     status.processes
                 ),
                 (GuestState::Running | GuestState::Stopping, Some(record)) => {
-                    info!(
-                        "adopted guest '{name}' at context {}, supervisor {}",
-                        record.xid, record.supervisor
-                    );
+                    info!("adopted guest '{name}' at context {}, supervisor {}", record.xid, record.supervisor);
                 }
                 _ => {}
             },

@@ -53,10 +53,7 @@ pub async fn run(host: Host, launcher: Launcher, mark: String) {
 }
 
 fn start(name: &GuestName) -> Task {
-    Task::Start {
-        name: name.clone(),
-        request: StartRequest::default(),
-    }
+    Task::Start { name: name.clone(), request: StartRequest::default() }
 }
 
 /// Logs how it went; whether the guest runs.
@@ -65,12 +62,7 @@ fn tell(name: &GuestName, outcome: &Outcome) -> bool {
         Outcome::Started(answer) if answer.already_running => true,
         Outcome::Started(answer) => {
             info!("guest '{name}' started at context {}", answer.xid);
-            for text in answer
-                .unenforced
-                .iter()
-                .map(ToString::to_string)
-                .chain(answer.warnings.iter().cloned())
-            {
+            for text in answer.unenforced.iter().map(ToString::to_string).chain(answer.warnings.iter().cloned()) {
                 warn!("guest '{name}': {text}");
             }
             true
@@ -96,10 +88,7 @@ fn wanted(host: &Host, mark: &str) -> Wanted {
         let config = match vserver_config::read(&host.confdir, &name) {
             Ok((config, _)) => config,
             Err(failure) if enabled.contains(&name) => {
-                error!(
-                    "guest '{name}' is not started, its marks are not known: {}",
-                    chain(&failure)
-                );
+                error!("guest '{name}' is not started, its marks are not known: {}", chain(&failure));
                 continue;
             }
             // Somebody's dependency: its start is going to say what is wrong with it.
@@ -108,22 +97,16 @@ fn wanted(host: &Host, mark: &str) -> Wanted {
         if enabled.contains(&name) && config.init.mark.iter().any(|line| line == mark) {
             wanted.marked.push(name.clone());
         }
-        let needs = config
-            .init
-            .depends
-            .iter()
-            .filter_map(|line| match line.parse::<GuestName>() {
-                Ok(need) => Some(need),
-                Err(fault) => {
-                    error!("guest '{name}' depends on something that is no guest: {fault}");
-                    None
-                }
-            });
+        let needs = config.init.depends.iter().filter_map(|line| match line.parse::<GuestName>() {
+            Ok(need) => Some(need),
+            Err(fault) => {
+                error!("guest '{name}' depends on something that is no guest: {fault}");
+                None
+            }
+        });
         let needs: Vec<GuestName> = needs.collect();
         // A disabled guest is read too when an enabled one needs it: an explicit wish for it counts.
-        let unknown = needs
-            .iter()
-            .filter(|need| !enabled.contains(need) && !wanted.depends.contains_key(need));
+        let unknown = needs.iter().filter(|need| !enabled.contains(need) && !wanted.depends.contains_key(need));
         queue.extend(unknown.cloned());
         wanted.depends.insert(name, needs);
     }

@@ -54,10 +54,7 @@ impl Error {
     /// For `map_err`: an I/O error with what was tried.
     pub fn io<E: Into<io::Error>>(action: impl Into<String>) -> impl FnOnce(E) -> Self {
         let action = action.into();
-        move |source| Self::Io {
-            action,
-            source: source.into(),
-        }
+        move |source| Self::Io { action, source: source.into() }
     }
 
     /// The whole chain of reasons in one sentence.

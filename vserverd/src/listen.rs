@@ -36,9 +36,7 @@ struct Made {
 impl Listening {
     /// Listens on what systemd handed over; it keeps the socket when we go.
     pub fn on(handed_over: OwnedFd) -> Result<Self> {
-        let wrong = |reason: &str| Error::Activation {
-            reason: reason.to_owned(),
-        };
+        let wrong = |reason: &str| Error::Activation { reason: reason.to_owned() };
         let listens = getsockopt(&handed_over, sockopt::AcceptConn).map_err(|_| wrong("it is not a socket"))?;
         let kind = getsockopt(&handed_over, sockopt::SockType).map_err(|_| wrong("it is not a socket"))?;
         if !listens || kind != SockType::Stream {
@@ -60,17 +58,11 @@ impl Listening {
         let bound = UnixListener::bind(path);
         umask(before);
         let listener = bound.map_err(|error| place(path, error.to_string()))?;
-        let made = Made {
-            path: path.to_owned(),
-            _lock: lock,
-        };
+        let made = Made { path: path.to_owned(), _lock: lock };
         if admins.is_some() {
             lchown(path, None, admins).map_err(Error::io(format!("give '{}' to its group", path.display())))?;
         }
-        Ok(Self {
-            listener,
-            _made: Some(made),
-        })
+        Ok(Self { listener, _made: Some(made) })
     }
 }
 
@@ -90,10 +82,7 @@ pub fn handed_over() -> Result<Option<OwnedFd>> {
     }
     let socket = fd::inherited(FIRST_HANDED_OVER).map_err(Error::io("take the socket handed over by systemd"))?;
     // A copy that is closed on exec, in place of the one that is not.
-    let ours = socket
-        .as_fd()
-        .try_clone_to_owned()
-        .map_err(Error::io("take the socket handed over by systemd"))?;
+    let ours = socket.as_fd().try_clone_to_owned().map_err(Error::io("take the socket handed over by systemd"))?;
     Ok(Some(ours))
 }
 
@@ -115,10 +104,7 @@ fn is_for_us(pid: Option<String>, count: Option<String>, own: u32) -> std::resul
 
 /// Makes the directory if need be. In one where others can write, somebody could put something in our way.
 fn prepare_dir(path: &Path) -> Result<()> {
-    let dir = path
-        .parent()
-        .filter(|dir| !dir.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let before = umask(Mode::from_bits_truncate(0o022));
     let made = fs::DirBuilder::new().mode(0o755).recursive(true).create(dir);
     umask(before);
@@ -136,10 +122,7 @@ fn lock(path: &Path) -> Result<Flock> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".lock");
     Flock::take(&path.with_file_name(name), Duration::ZERO).map_err(|error| match error {
-        vserver_fs::Error::Locked { holder, .. } => Error::Taken {
-            path: path.to_owned(),
-            holder,
-        },
+        vserver_fs::Error::Locked { holder, .. } => Error::Taken { path: path.to_owned(), holder },
         other => place(path, crate::error::chain(&other)),
     })
 }
@@ -150,10 +133,7 @@ fn clear(path: &Path) -> Result<()> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(place(path, error.to_string())),
         Ok(found) if !found.file_type().is_socket() => {
-            return Err(place(
-                path,
-                "something that is not a socket is there; remove it".to_owned(),
-            ));
+            return Err(place(path, "something that is not a socket is there; remove it".to_owned()));
         }
         Ok(_) => {}
     }
@@ -162,18 +142,12 @@ fn clear(path: &Path) -> Result<()> {
             fs::remove_file(path).map_err(Error::io(format!("replace '{}'", path.display())))
         }
         Err(error) => Err(place(path, error.to_string())),
-        Ok(_) => Err(Error::Taken {
-            path: path.to_owned(),
-            holder: "perhaps systemd's vserverd.socket".to_owned(),
-        }),
+        Ok(_) => Err(Error::Taken { path: path.to_owned(), holder: "perhaps systemd's vserverd.socket".to_owned() }),
     }
 }
 
 fn place(path: &Path, reason: String) -> Error {
-    Error::Place {
-        path: path.to_owned(),
-        reason,
-    }
+    Error::Place { path: path.to_owned(), reason }
 }
 
 #[cfg(test)]

@@ -18,11 +18,7 @@ pub fn list(host: &Host) -> Result<Vec<GuestSummary>, Refusal> {
 
 /// One guest.
 pub fn status(host: &Host, name: &GuestName) -> Result<GuestStatus, Refusal> {
-    let Status {
-        state,
-        record,
-        processes,
-    } = vserver_runtime::status(host, name).map_err(|error| refusal(&error))?;
+    let Status { state, record, processes } = vserver_runtime::status(host, name).map_err(|error| refusal(&error))?;
     let record = record.as_ref();
     Ok(GuestStatus {
         name: name.clone(),
@@ -31,11 +27,8 @@ pub fn status(host: &Host, name: &GuestName) -> Result<GuestStatus, Refusal> {
         nid: record.map(|record| record.nid),
         processes,
         // A clock that was set back must not make an age of billions.
-        uptime: record.map(|record| {
-            SystemTime::now()
-                .duration_since(record.started_at)
-                .map_or(0, |age| age.as_secs())
-        }),
+        uptime: record
+            .map(|record| SystemTime::now().duration_since(record.started_at).map_or(0, |age| age.as_secs())),
         init: record.map(|record| record.init),
         supervisor: record.map(|record| record.supervisor),
         unenforced: record.map(|record| record.unenforced.clone()).unwrap_or_default(),
@@ -45,10 +38,8 @@ pub fn status(host: &Host, name: &GuestName) -> Result<GuestStatus, Refusal> {
 /// The host and every guest that runs, of any configuration root, as `vserver-stat` has them.
 pub fn stat(host: &Host) -> Result<Vec<StatRow>, Refusal> {
     let records = vserver_runtime::running(host).map_err(|error| refusal(&error))?;
-    let known: Vec<_> = records
-        .iter()
-        .map(|record| (record.name.clone(), record.xid, display_name(record)))
-        .collect();
+    let known: Vec<_> =
+        records.iter().map(|record| (record.name.clone(), record.xid, display_name(record))).collect();
     let sample = Sample::take().map_err(|error| Refusal::new(Code::Internal, chain(&error)))?;
     Ok(sample.rows(&known).into_iter().map(row).collect())
 }
@@ -87,11 +78,7 @@ fn summary(host: &Host, name: GuestName) -> GuestSummary {
 }
 
 fn addresses(config: &GuestConfig) -> Vec<String> {
-    config
-        .interfaces
-        .iter()
-        .map(|interface| interface.address.to_string())
-        .collect()
+    config.interfaces.iter().map(|interface| interface.address.to_string()).collect()
 }
 
 fn display_name(record: &RunRecord) -> String {
@@ -102,24 +89,8 @@ fn display_name(record: &RunRecord) -> String {
 /// Field by field: what the monitor adds is not promised to clients until it is named here.
 fn row(row: Row) -> StatRow {
     let Row { xid, name, usage } = row;
-    let Usage {
-        processes,
-        vsz,
-        rss,
-        utime,
-        stime,
-        uptime,
-    } = usage;
-    StatRow {
-        xid,
-        name,
-        processes,
-        vsz,
-        rss,
-        utime,
-        stime,
-        uptime,
-    }
+    let Usage { processes, vsz, rss, utime, stime, uptime } = usage;
+    StatRow { xid, name, processes, vsz, rss, utime, stime, uptime }
 }
 
 #[cfg(test)]
@@ -129,20 +100,11 @@ mod tests {
 
     #[test]
     fn failures_have_the_code_that_says_what_to_do() {
-        let missing = vserver_config::Error::NoSuchGuest {
-            dir: PathBuf::from("/x/web"),
-            nearest: None,
-        };
+        let missing = vserver_config::Error::NoSuchGuest { dir: PathBuf::from("/x/web"), nearest: None };
         assert_eq!(refusal(&missing.into()).code.status(), 404);
         let name: GuestName = "web".parse().unwrap();
-        let taken = Error::Taken {
-            name: name.clone(),
-            what: "context 5 is in use".to_owned(),
-        };
-        assert_eq!(
-            (refusal(&taken).code, refusal(&taken).code.status()),
-            (Code::Taken, 409)
-        );
+        let taken = Error::Taken { name: name.clone(), what: "context 5 is in use".to_owned() };
+        assert_eq!((refusal(&taken).code, refusal(&taken).code.status()), (Code::Taken, 409));
         let stuck = Error::Stuck { name, seconds: 3 };
         assert_eq!(refusal(&stuck).code.status(), 500);
     }

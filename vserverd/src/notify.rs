@@ -27,10 +27,7 @@ impl Notify {
             [b'/', ..] => SocketAddr::from_pathname(&value)?,
             [b'@', name @ ..] if !name.is_empty() => SocketAddr::from_abstract_name(name)?,
             _ => {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidInput,
-                    "it is neither a path nor an abstract name",
-                ));
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is neither a path nor an abstract name"));
             }
         };
         Ok(Self { address: Some(address) })
@@ -69,10 +66,7 @@ mod tests {
         let name = format!("vserverd-test-{}", std::process::id());
         let address = SocketAddr::from_abstract_name(&name).unwrap();
         let by_name = UnixDatagram::bind_addr(&address).unwrap();
-        Notify::to(Some(format!("@{name}").into()))
-            .unwrap()
-            .tell(STOPPING)
-            .unwrap();
+        Notify::to(Some(format!("@{name}").into())).unwrap().tell(STOPPING).unwrap();
         assert_eq!(heard(&by_name), "STOPPING=1");
     }
 

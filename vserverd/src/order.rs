@@ -22,12 +22,7 @@ pub type Dropped = (GuestName, GuestName);
 impl Schedule {
     /// The wanted guests and all that they depend on, whoever wants those. Circles lose one edge each.
     pub fn new(wanted: &[GuestName], depends: &Depends) -> (Self, Vec<Dropped>) {
-        let mut walk = Walk {
-            depends,
-            path: Vec::new(),
-            waiting: BTreeMap::new(),
-            dropped: Vec::new(),
-        };
+        let mut walk = Walk { depends, path: Vec::new(), waiting: BTreeMap::new(), dropped: Vec::new() };
         for name in wanted.iter().collect::<BTreeSet<_>>() {
             walk.visit(name);
         }

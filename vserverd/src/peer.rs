@@ -37,20 +37,13 @@ impl Peer {
             source: std::io::Error::other(error),
         })?;
         pidfd::signal(process.as_fd(), 0).map_err(Error::io("recognise the peer"))?;
-        Ok(Self {
-            pid: creds.pid(),
-            uid: creds.uid(),
-            groups,
-            guest,
-        })
+        Ok(Self { pid: creds.pid(), uid: creds.uid(), groups, guest })
     }
 
     /// Whether it may ask; if not, why. `admins`: the group whose members are trusted as root is.
     pub fn judge(&self, admins: Option<u32>) -> std::result::Result<(), String> {
         if let Some(guest) = &self.guest {
-            return Err(format!(
-                "the caller is a process of guest '{guest}': guests have no say over their host"
-            ));
+            return Err(format!("the caller is a process of guest '{guest}': guests have no say over their host"));
         }
         if self.uid == 0 || admins.is_some_and(|gid| self.groups.contains(&gid)) {
             return Ok(());
@@ -80,12 +73,7 @@ mod tests {
 
     fn peer(uid: u32, groups: &[u32], guest: Option<&str>) -> Peer {
         let guest = guest.map(|name| name.parse().unwrap());
-        Peer {
-            pid: 1,
-            uid,
-            groups: groups.to_vec(),
-            guest,
-        }
+        Peer { pid: 1, uid, groups: groups.to_vec(), guest }
     }
 
     #[test]
@@ -97,14 +85,8 @@ mod tests {
     #[test]
     fn others_may_not_and_hear_why() {
         let refusal = peer(1000, &[1000, 0], None).judge(Some(998)).unwrap_err();
-        assert!(
-            refusal.contains("uid 1000") && refusal.contains("vserver-admin"),
-            "{refusal}"
-        );
-        assert!(
-            peer(65_534, &[998], None).judge(None).is_err(),
-            "no such group on this host"
-        );
+        assert!(refusal.contains("uid 1000") && refusal.contains("vserver-admin"), "{refusal}");
+        assert!(peer(65_534, &[998], None).judge(None).is_err(), "no such group on this host");
     }
 
     #[test]

@@ -40,25 +40,15 @@ pub fn run(arguments: ServeArguments) -> Result<()> {
         }
     };
     drop(theirs);
-    let launcher = Child {
-        socket: ours,
-        pid: Pid::from_raw(launcher),
-    };
+    let launcher = Child { socket: ours, pid: Pid::from_raw(launcher) };
     log_to_stderr();
-    let admins = groups::number(
-        &std::fs::read_to_string("/etc/group").unwrap_or_default(),
-        vserver_api::ADMIN_GROUP,
-    );
+    let admins = groups::number(&std::fs::read_to_string("/etc/group").unwrap_or_default(), vserver_api::ADMIN_GROUP);
     let listening = match handed_over {
         Some(socket) => Listening::on(socket)?,
         None => Listening::at(&arguments.socket, admins)?,
     };
     let mut runtime = tokio::runtime::Builder::new_current_thread();
-    let runtime = runtime
-        .enable_all()
-        .max_blocking_threads(LOOKERS)
-        .build()
-        .map_err(Error::io("start tokio"))?;
+    let runtime = runtime.enable_all().max_blocking_threads(LOOKERS).build().map_err(Error::io("start tokio"))?;
     let result = runtime.block_on(serve(host, launcher, &listening, admins, arguments));
     // Whoever is looking something up at this moment does it for nobody.
     runtime.shutdown_background();
@@ -140,10 +130,7 @@ fn place(listening: &Listening) -> String {
 /// `RUST_LOG` chooses what is said. The journal has a clock of its own.
 fn log_to_stderr() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter(filter)
-        .with_target(false);
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).with_target(false);
     // It fails only if there is a log already.
     match std::env::var_os("JOURNAL_STREAM") {
         Some(_) => log.without_time().try_init().ok(),

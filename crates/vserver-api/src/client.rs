@@ -70,10 +70,7 @@ impl Client {
 
     fn exchange<T: DeserializeOwned>(&self, method: &str, path: &str, body: Option<&[u8]>) -> Result<T> {
         let connected = UnixStream::connect(&self.socket);
-        let mut stream = connected.map_err(|source| Error::Connect {
-            socket: self.socket.clone(),
-            source,
-        })?;
+        let mut stream = connected.map_err(|source| Error::Connect { socket: self.socket.clone(), source })?;
         let spoken = stream
             .set_read_timeout(Some(PATIENCE))
             .and_then(|()| stream.set_write_timeout(Some(PATIENCE)))
@@ -93,11 +90,7 @@ impl Client {
 
     fn broken(&self, method: &str, path: &str) -> impl FnOnce(io::Error) -> Error {
         let (socket, request) = (self.socket.clone(), format!("{method} {path}"));
-        |source| Error::Exchange {
-            socket,
-            request,
-            source,
-        }
+        |source| Error::Exchange { socket, request, source }
     }
 }
 
@@ -145,9 +138,6 @@ mod tests {
     #[test]
     fn nobody_there_is_said_with_the_socket() {
         let error = Client::new("/nonexistent/api.sock").list().unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "cannot connect to the daemon at '/nonexistent/api.sock'"
-        );
+        assert_eq!(error.to_string(), "cannot connect to the daemon at '/nonexistent/api.sock'");
     }
 }

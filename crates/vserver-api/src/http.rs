@@ -34,15 +34,11 @@ pub fn answer(stream: &mut impl Read) -> io::Result<(u16, Vec<u8>)> {
 
 fn parse(bytes: &[u8]) -> io::Result<(u16, Vec<u8>)> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
-    let (head, body) = end
-        .map(|at| (&bytes[..at], &bytes[at + 4..]))
-        .ok_or_else(|| invalid("its head has no end"))?;
+    let (head, body) =
+        end.map(|at| (&bytes[..at], &bytes[at + 4..])).ok_or_else(|| invalid("its head has no end"))?;
     let head = std::str::from_utf8(head).map_err(|_| invalid("its head is not text"))?;
     let mut lines = head.split("\r\n");
-    let status = lines
-        .next()
-        .and_then(status)
-        .ok_or_else(|| invalid("it does not begin with an HTTP status"))?;
+    let status = lines.next().and_then(status).ok_or_else(|| invalid("it does not begin with an HTTP status"))?;
     let mut length = None;
     for (name, value) in lines.filter_map(|line| line.split_once(':')) {
         if name.eq_ignore_ascii_case("content-length") {
@@ -73,10 +69,7 @@ mod tests {
         let mut written = Vec::new();
         ask(&mut written, "POST", "/v1/guests/web1/stop", Some(b"{}")).unwrap();
         let text = String::from_utf8(written).unwrap();
-        assert!(
-            text.starts_with("POST /v1/guests/web1/stop HTTP/1.1\r\nhost: "),
-            "{text}"
-        );
+        assert!(text.starts_with("POST /v1/guests/web1/stop HTTP/1.1\r\nhost: "), "{text}");
         assert!(text.ends_with("content-length: 2\r\n\r\n{}"), "{text}");
     }
 

@@ -112,10 +112,7 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal of this kind with this sentence.
     pub fn new(code: Code, error: impl Into<String>) -> Self {
-        Self {
-            error: error.into(),
-            code,
-        }
+        Self { error: error.into(), code }
     }
 }
 
@@ -185,18 +182,12 @@ mod tests {
         let text = serde_json::to_string(&refusal).unwrap();
         assert_eq!(text, r#"{"error":"there is none","code":"no_such_guest"}"#);
         let newer = r#"{"error":"x","code":"of_a_newer_daemon","hint":"y"}"#;
-        assert_eq!(
-            serde_json::from_str::<Refusal>(newer).unwrap(),
-            Refusal::new(Code::Other, "x")
-        );
+        assert_eq!(serde_json::from_str::<Refusal>(newer).unwrap(), Refusal::new(Code::Other, "x"));
     }
 
     #[test]
     fn requests_may_be_empty_but_not_misspelt() {
-        assert_eq!(
-            serde_json::from_str::<StartRequest>("{}").unwrap(),
-            StartRequest { strict: false }
-        );
+        assert_eq!(serde_json::from_str::<StartRequest>("{}").unwrap(), StartRequest { strict: false });
         assert!(serde_json::from_str::<StartRequest>(r#"{"strikt":true}"#).is_err());
         assert!(serde_json::from_str::<StopRequest>(r#"{"kill":1}"#).is_err());
     }

@@ -50,9 +50,7 @@ pub(crate) fn open<'a>(input: impl Read + 'a) -> Result<Box<dyn Read + 'a>, Erro
             }
         };
     }
-    Err(Error::NotTar {
-        found: "compressed more than four times over",
-    })
+    Err(Error::NotTar { found: "compressed more than four times over" })
 }
 
 fn xz<R: BufRead>(input: R) -> io::Result<impl Read> {
@@ -75,12 +73,7 @@ fn foreign(head: &[u8]) -> Option<&'static str> {
         [b'P', b'K', 3, 4, ..] => Some("a zip archive"),
         _ if head.len() < HEAD => Some("something shorter than one header"),
         _ if head.iter().all(|b| *b == 0) => None,
-        _ if tar::Header::from_byte_slice(head)
-            .cksum()
-            .is_ok_and(|sum| sum == crate::stream::checksum(head)) =>
-        {
-            None
-        }
+        _ if tar::Header::from_byte_slice(head).cksum().is_ok_and(|sum| sum == crate::stream::checksum(head)) => None,
         _ => Some("something without a tar header"),
     }
 }

@@ -90,7 +90,5 @@ pub(crate) fn shown(name: &[u8]) -> String {
 }
 
 fn after(entry: &Option<String>) -> String {
-    entry
-        .as_ref()
-        .map_or_else(|| "at its beginning".to_owned(), |name| format!("at entry '{name}'"))
+    entry.as_ref().map_or_else(|| "at its beginning".to_owned(), |name| format!("at entry '{name}'"))
 }

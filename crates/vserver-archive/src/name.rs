@@ -13,10 +13,7 @@ const COMPONENT: usize = 255;
 
 /// A name as a path below the root; the empty path is the root itself.
 pub(crate) fn below_root(name: &[u8], what: &str, entry: &[u8], limits: &Limits) -> Result<PathBuf, Error> {
-    let refused = |why: &str| Error::Refused {
-        entry: shown(entry),
-        reason: format!("has {what} that {why}"),
-    };
+    let refused = |why: &str| Error::Refused { entry: shown(entry), reason: format!("has {what} that {why}") };
     if name.len() > limits.path {
         return Err(refused("is too long"));
     }

@@ -74,11 +74,8 @@ fn once<T>(place: &mut Option<T>, value: T) -> Result<(), Fault> {
 }
 
 fn decimal(value: &[u8]) -> Result<u64, Fault> {
-    let text = std::str::from_utf8(value)
-        .ok()
-        .filter(|t| t.bytes().all(|b| b.is_ascii_digit()));
-    text.and_then(|t| t.parse().ok())
-        .ok_or("a number of an extended header is not one")
+    let text = std::str::from_utf8(value).ok().filter(|t| t.bytes().all(|b| b.is_ascii_digit()));
+    text.and_then(|t| t.parse().ok()).ok_or("a number of an extended header is not one")
 }
 
 /// `[-]seconds[.fraction]`
@@ -90,11 +87,7 @@ fn time(value: &[u8]) -> Result<(i64, u32), Fault> {
         return Err(BAD);
     }
     let seconds: i64 = whole.parse().map_err(|_| BAD)?;
-    let nanos = fraction
-        .bytes()
-        .chain(std::iter::repeat(b'0'))
-        .take(9)
-        .fold(0, |n, d| n * 10 + u32::from(d - b'0'));
+    let nanos = fraction.bytes().chain(std::iter::repeat(b'0')).take(9).fold(0, |n, d| n * 10 + u32::from(d - b'0'));
     match (whole.starts_with('-'), nanos) {
         (true, 1..) => Ok((seconds.checked_sub(1).ok_or(BAD)?, 1_000_000_000 - nanos)),
         _ => Ok((seconds, nanos)),

@@ -171,38 +171,22 @@ fn dress(object: BorrowedFd<'_>, entry: &Entry) -> Result<Dropped, Error> {
 
 /// Attributes that mean the same in every guest. Labels, trusted.* (overlay internals) and inode flags are the host's.
 fn kept(name: &[u8]) -> Option<CString> {
-    const WHOLE: [&[u8]; 3] = [
-        b"security.capability",
-        b"system.posix_acl_access",
-        b"system.posix_acl_default",
-    ];
+    const WHOLE: [&[u8]; 3] = [b"security.capability", b"system.posix_acl_access", b"system.posix_acl_default"];
     (WHOLE.contains(&name) || name.starts_with(b"user.")).then(|| CString::new(name).ok())?
 }
 
 fn own(object: BorrowedFd<'_>, entry: &Entry) -> Result<(), Error> {
     let (uid, gid) = (Uid::from_raw(entry.uid as u32), Gid::from_raw(entry.gid as u32));
-    fchownat(
-        object,
-        "",
-        Some(uid),
-        Some(gid),
-        AtFlags::AT_EMPTY_PATH | AtFlags::AT_SYMLINK_NOFOLLOW,
-    )
-    .map_err(|e| failed("set the owner of", entry, e))
+    fchownat(object, "", Some(uid), Some(gid), AtFlags::AT_EMPTY_PATH | AtFlags::AT_SYMLINK_NOFOLLOW)
+        .map_err(|e| failed("set the owner of", entry, e))
 }
 
 /// Time of an object that has no usable descriptor; the name is in a directory that nobody else writes to yet, and a
 /// link is not followed.
 fn stamp(parent: BorrowedFd<'_>, name: &OsString, entry: &Entry) -> Result<(), Error> {
     let times = times(entry.mtime);
-    utimensat(
-        parent,
-        name.as_os_str(),
-        &times,
-        &times,
-        UtimensatFlags::NoFollowSymlink,
-    )
-    .map_err(|e| failed("set the time of", entry, e))
+    utimensat(parent, name.as_os_str(), &times, &times, UtimensatFlags::NoFollowSymlink)
+        .map_err(|e| failed("set the time of", entry, e))
 }
 
 fn times(mtime: (i64, u32)) -> TimeSpec {
@@ -219,16 +203,9 @@ fn failed(action: &'static str, entry: &Entry, source: impl Into<io::Error>) -> 
     if source.raw_os_error() == Some(Errno::ELOOP as i32) {
         return refused(entry, "goes through a symbolic link");
     }
-    Error::Place {
-        action,
-        entry: shown(&entry.name),
-        source,
-    }
+    Error::Place { action, entry: shown(&entry.name), source }
 }
 
 pub(crate) fn refused(entry: &Entry, reason: &str) -> Error {
-    Error::Refused {
-        entry: shown(&entry.name),
-        reason: reason.to_owned(),
-    }
+    Error::Refused { entry: shown(&entry.name), reason: reason.to_owned() }
 }

@@ -59,12 +59,7 @@ struct Ahead {
 
 impl<R: Read> Stream<R> {
     pub(crate) fn new(input: R) -> Self {
-        Self {
-            input,
-            left: 0,
-            padding: 0,
-            last: None,
-        }
+        Self { input, left: 0, padding: 0, last: None }
     }
 
     /// The next entry; `None` at the end mark, behind which nothing but zeros may stand.
@@ -74,11 +69,7 @@ impl<R: Read> Stream<R> {
         loop {
             let Some(header) = self.header()? else {
                 let nothing = ahead.name.is_none() && ahead.link.is_none() && ahead.pax.is_none();
-                return if nothing {
-                    self.finish()
-                } else {
-                    Err(self.malformed("a header describes nothing"))
-                };
+                return if nothing { self.finish() } else { Err(self.malformed("a header describes nothing")) };
             };
             match header.entry_type() {
                 EntryType::GNULongName => {
@@ -112,9 +103,7 @@ impl<R: Read> Stream<R> {
             return Ok(0);
         }
         match self.input.read(&mut buffer[..wanted]) {
-            Ok(0) => Err(Error::Truncated {
-                entry: self.last.clone(),
-            }),
+            Ok(0) => Err(Error::Truncated { entry: self.last.clone() }),
             Ok(count) => {
                 self.left -= count as u64;
                 Ok(count)
@@ -126,19 +115,13 @@ impl<R: Read> Stream<R> {
 
     fn entry(&mut self, header: &Header, ahead: Ahead) -> Result<Entry, Error> {
         let pax = ahead.pax.unwrap_or_default();
-        let name = pax
-            .path
-            .or(ahead.name)
-            .unwrap_or_else(|| header.path_bytes().into_owned());
+        let name = pax.path.or(ahead.name).unwrap_or_else(|| header.path_bytes().into_owned());
         self.last = Some(shown(&name));
         let bad = |reason| move |()| reason;
         let entry = (|| {
             let old = header.as_old();
             let kind = kind(header, &name)?;
-            let size = pax
-                .size
-                .map_or_else(|| number(&old.size), Ok)
-                .map_err(bad("its size is not a number"))?;
+            let size = pax.size.map_or_else(|| number(&old.size), Ok).map_err(bad("its size is not a number"))?;
             if size != 0 && kind != Kind::File {
                 return Err("it has data and is not a file");
             }
@@ -148,18 +131,9 @@ impl<R: Read> Stream<R> {
                 kind,
                 size,
                 mode: number(&old.mode).map_err(bad("its mode is not a number"))? as u32 & 0o7777,
-                uid: pax
-                    .uid
-                    .map_or_else(|| number(&old.uid), Ok)
-                    .map_err(bad("its owner is not a number"))?,
-                gid: pax
-                    .gid
-                    .map_or_else(|| number(&old.gid), Ok)
-                    .map_err(bad("its group is not a number"))?,
-                mtime: pax
-                    .mtime
-                    .map_or_else(|| time(&old.mtime), Ok)
-                    .map_err(bad("its time is not a number"))?,
+                uid: pax.uid.map_or_else(|| number(&old.uid), Ok).map_err(bad("its owner is not a number"))?,
+                gid: pax.gid.map_or_else(|| number(&old.gid), Ok).map_err(bad("its group is not a number"))?,
+                mtime: pax.mtime.map_or_else(|| time(&old.mtime), Ok).map_err(bad("its time is not a number"))?,
                 device: device(header, kind).map_err(bad("its device is not a number"))?,
                 xattrs: pax.xattrs,
                 name,
@@ -174,9 +148,7 @@ impl<R: Read> Stream<R> {
     fn header(&mut self) -> Result<Option<Header>, Error> {
         let mut block = [0u8; BLOCK];
         if !self.block(&mut block)? {
-            return Err(Error::Truncated {
-                entry: self.last.clone(),
-            });
+            return Err(Error::Truncated { entry: self.last.clone() });
         }
         if block.iter().all(|b| *b == 0) {
             return Ok(None);
@@ -195,9 +167,7 @@ impl<R: Read> Stream<R> {
             match self.input.read(&mut block[filled..]) {
                 Ok(0) if filled == 0 => return Ok(false),
                 Ok(0) => {
-                    return Err(Error::Truncated {
-                        entry: self.last.clone(),
-                    });
+                    return Err(Error::Truncated { entry: self.last.clone() });
                 }
                 Ok(count) => filled += count,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -256,31 +226,19 @@ impl<R: Read> Stream<R> {
     }
 
     fn once(&self, first: bool) -> Result<(), Error> {
-        if first {
-            Ok(())
-        } else {
-            Err(self.malformed("two headers describe one entry"))
-        }
+        if first { Ok(()) } else { Err(self.malformed("two headers describe one entry")) }
     }
 
     fn malformed(&self, reason: &'static str) -> Error {
-        Error::Malformed {
-            entry: self.last.clone(),
-            reason,
-        }
+        Error::Malformed { entry: self.last.clone(), reason }
     }
 
     fn failed(&self, source: io::Error) -> Error {
         // The decoders' word for a compressed stream that stops too early.
         if source.kind() == io::ErrorKind::UnexpectedEof {
-            return Error::Truncated {
-                entry: self.last.clone(),
-            };
+            return Error::Truncated { entry: self.last.clone() };
         }
-        Error::Read {
-            entry: self.last.clone(),
-            source,
-        }
+        Error::Read { entry: self.last.clone(), source }
     }
 }
 
@@ -318,10 +276,7 @@ fn device(header: &Header, kind: Kind) -> Result<(u64, u64), ()> {
 /// A number: octal digits between blanks or NULs, or big-endian binary after 0x80. Nothing else, no sign, no overflow.
 fn number(field: &[u8]) -> Result<u64, ()> {
     if let [0x80, bytes @ ..] = field {
-        return bytes
-            .iter()
-            .try_fold(0u64, |n, b| n.checked_mul(256)?.checked_add(u64::from(*b)))
-            .ok_or(());
+        return bytes.iter().try_fold(0u64, |n, b| n.checked_mul(256)?.checked_add(u64::from(*b))).ok_or(());
     }
     let blank = |b: &u8| *b == b' ' || *b == 0;
     let start = field.iter().position(|b| !blank(b)).unwrap_or(field.len());
@@ -349,13 +304,8 @@ mod tests {
         assert_eq!(number(b" 644 \0\0\0"), Ok(0o644));
         assert_eq!(number(b"\0\0\0\0\0\0\0\0"), Ok(0));
         assert_eq!(number(b"\x80\0\0\0\0\0\x01\0"), Ok(256));
-        for bad in [
-            &b"00-1\0\0\0\0"[..],
-            b"0000648\0",
-            b"64 64\0\0\0",
-            b"\xff\xff\xff\xff\xff\xff\xff\xff",
-            b"0x1\0",
-        ] {
+        for bad in [&b"00-1\0\0\0\0"[..], b"0000648\0", b"64 64\0\0\0", b"\xff\xff\xff\xff\xff\xff\xff\xff", b"0x1\0"]
+        {
             assert_eq!(number(bad), Err(()), "{bad:?}");
         }
         assert_eq!(number(&[0x80, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), Err(()));

@@ -36,12 +36,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            entries: 20_000_000,
-            path: 4096,
-            depth: 256,
-            total: None,
-        }
+        Self { entries: 20_000_000, path: 4096, depth: 256, total: None }
     }
 }
 
@@ -56,10 +51,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            limits: Limits::default(),
-            ids: 65_536,
-        }
+        Self { limits: Limits::default(), ids: 65_536 }
     }
 }
 
@@ -135,17 +127,10 @@ impl<R: Read> Work<'_, R> {
         let limits = &self.options.limits;
         self.report.entries += 1;
         if self.report.entries > limits.entries {
-            return Err(Error::TooMuch {
-                entry: shown(&entry.name),
-                limit: limits.entries,
-                unit: "entries",
-            });
+            return Err(Error::TooMuch { entry: shown(&entry.name), limit: limits.entries, unit: "entries" });
         }
         if entry.uid >= self.options.ids || entry.gid >= self.options.ids {
-            return Err(refused(
-                entry,
-                &format!("has an owner or group above {}", self.options.ids - 1),
-            ));
+            return Err(refused(entry, &format!("has an owner or group above {}", self.options.ids - 1)));
         }
         let path = name::below_root(&entry.name, "a name", &entry.name, limits)?;
         match entry.kind {
@@ -185,17 +170,9 @@ impl<R: Read> Work<'_, R> {
         entry: &Entry,
         tick: &mut dyn FnMut() -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let left = self
-            .options
-            .limits
-            .total
-            .map(|limit| (limit, limit.saturating_sub(self.report.bytes)));
+        let left = self.options.limits.total.map(|limit| (limit, limit.saturating_sub(self.report.bytes)));
         if let Some((limit, _)) = left.filter(|(_, left)| entry.size > *left) {
-            return Err(Error::TooMuch {
-                entry: shown(&entry.name),
-                limit,
-                unit: "bytes",
-            });
+            return Err(Error::TooMuch { entry: shown(&entry.name), limit, unit: "bytes" });
         }
         let mut buffer = vec![0; 64 << 10];
         loop {
@@ -210,11 +187,7 @@ impl<R: Read> Work<'_, R> {
     }
 
     fn device(&mut self, entry: &Entry) {
-        let kind = if entry.kind == Kind::Block {
-            "block"
-        } else {
-            "character"
-        };
+        let kind = if entry.kind == Kind::Block { "block" } else { "character" };
         let (major, minor) = entry.device;
         self.report.entries -= 1;
         self.skip(entry, format!("{kind} device {major}:{minor} is not given to guests"));
@@ -229,10 +202,7 @@ impl<R: Read> Work<'_, R> {
     fn skip(&mut self, entry: &Entry, reason: String) {
         self.report.skipped_total += 1;
         if self.report.skipped.len() < LISTED {
-            self.report.skipped.push(Skipped {
-                entry: shown(&entry.name),
-                reason,
-            });
+            self.report.skipped.push(Skipped { entry: shown(&entry.name), reason });
         }
     }
 }

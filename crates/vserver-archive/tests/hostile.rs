@@ -39,16 +39,9 @@ impl Bench {
         let root = GuestRoot::open(&self.dir.path().join("root")).unwrap();
         let result = unpack(bytes, &root, options, &mut |_| ControlFlow::Continue(()));
         let canary = std::fs::metadata(self.canary()).unwrap();
-        assert_eq!(
-            (canary.mode() & 0o7777, canary.uid()),
-            (0o755, 0),
-            "the canary was changed"
-        );
+        assert_eq!((canary.mode() & 0o7777, canary.uid()), (0o755, 0), "the canary was changed");
         assert_eq!(std::fs::read(self.dir.path().join("canary/file")).unwrap(), b"host");
-        assert_eq!(
-            std::fs::metadata(self.dir.path().join("canary/file")).unwrap().nlink(),
-            1
-        );
+        assert_eq!(std::fs::metadata(self.dir.path().join("canary/file")).unwrap().nlink(), 1);
         assert_eq!(std::fs::read_dir(self.canary()).unwrap().count(), 1);
         assert_eq!(std::fs::read_dir(self.dir.path()).unwrap().count(), 2);
         result
@@ -68,42 +61,20 @@ fn every_way_out_is_refused_by_the_entrys_name() {
     let corpus: Vec<(&str, Vec<u8>)> = vec![
         ("../x", Tar::default().file("../x", b"1").end()),
         ("a/../../x", Tar::default().file("a/../../x", b"1").end()),
-        (
-            "/tmp/build-hostile-abs",
-            Tar::default().file("/tmp/build-hostile-abs", b"1").end(),
-        ),
+        ("/tmp/build-hostile-abs", Tar::default().file("/tmp/build-hostile-abs", b"1").end()),
         ("d/x", linked(&canary).file("d/x", b"1").end()),
         ("d/x", linked("../canary").file("d/x", b"1").end()),
         ("d/x", linked("/proc/self/cwd").file("d/x", b"1").end()),
         ("d/e", linked(&canary).dir("d/e").end()),
         ("d/l", linked(&canary).symlink("d/l", "x").end()),
-        (
-            "d",
-            linked(&canary).add(Head::new(b'5', "d").mode(0o777).owner(12345)).end(),
-        ),
+        ("d", linked(&canary).add(Head::new(b'5', "d").mode(0o777).owner(12345)).end()),
         ("h", Tar::default().hard_link("h", "../canary/file").end()),
         ("h", Tar::default().hard_link("h", &format!("{canary}/file")).end()),
         ("h", linked(&canary).hard_link("h", "d/file").end()),
         ("h", Tar::default().hard_link("h", "h").end()),
-        (
-            "e/f/x",
-            Tar::default()
-                .dir("e")
-                .symlink("e/f", "../../canary")
-                .file("e/f/x", b"1")
-                .end(),
-        ),
-        (
-            "../p",
-            Tar::default().pax(&[("path", b"../p")]).file("harmless", b"1").end(),
-        ),
-        (
-            "h",
-            Tar::default()
-                .pax(&[("linkpath", b"../canary/file")])
-                .hard_link("h", "harmless")
-                .end(),
-        ),
+        ("e/f/x", Tar::default().dir("e").symlink("e/f", "../../canary").file("e/f/x", b"1").end()),
+        ("../p", Tar::default().pax(&[("path", b"../p")]).file("harmless", b"1").end()),
+        ("h", Tar::default().pax(&[("linkpath", b"../canary/file")]).hard_link("h", "harmless").end()),
         ("./", Tar::default().symlink("./", "x").end()),
         ("d/f/x", linked("e").dir("e").file("d/f/x", b"1").end()),
     ];
@@ -119,9 +90,7 @@ fn every_way_out_is_refused_by_the_entrys_name() {
 fn a_file_replaces_a_link_and_does_not_write_through_it() {
     let bench = Bench::new();
     let target = format!("{}/file", bench.canary());
-    bench
-        .unpack(&Tar::default().symlink("l", &target).file("l", b"guest").end())
-        .unwrap();
+    bench.unpack(&Tar::default().symlink("l", &target).file("l", b"guest").end()).unwrap();
     assert_eq!(std::fs::read(bench.at("l")).unwrap(), b"guest");
     assert!(bench.at("l").symlink_metadata().unwrap().is_file());
     // Again, into a tree that has the link already.
@@ -136,49 +105,18 @@ fn fields_with_two_meanings_are_refused() {
     let file = || Tar::default().add(Head::new(b'0', "f"));
     let corpus: Vec<(&str, Vec<u8>)> = vec![
         ("negative size", file().patch(124, b"-0000000001\0").end()),
-        (
-            "binary size beyond 64 bits",
-            file().patch(124, &[0x80, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]).end(),
-        ),
+        ("binary size beyond 64 bits", file().patch(124, &[0x80, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]).end()),
         ("negative binary size", file().patch(124, &[0xff; 12]).end()),
         ("letters in the owner", file().patch(108, b"abcdefg\0").end()),
-        (
-            "directory with data",
-            Tar::default().raw(&Head::new(b'5', "f"), 512, &[0; 512]).end(),
-        ),
-        (
-            "hard link with data",
-            Tar::default().raw(&Head::new(b'1', "f").link("g"), 3, b"abc").end(),
-        ),
+        ("directory with data", Tar::default().raw(&Head::new(b'5', "f"), 512, &[0; 512]).end()),
+        ("hard link with data", Tar::default().raw(&Head::new(b'1', "f").link("g"), 3, b"abc").end()),
         ("unknown type", Tar::default().add(Head::new(b'Q', "f")).end()),
-        (
-            "two sizes",
-            Tar::default()
-                .pax(&[("size", b"1"), ("size", b"2")])
-                .file("f", b"ab")
-                .end(),
-        ),
-        (
-            "two extended headers",
-            Tar::default()
-                .pax(&[("path", b"a")])
-                .pax(&[("path", b"b")])
-                .file("f", b"")
-                .end(),
-        ),
-        (
-            "global path",
-            Tar::default().extended(b'g', &[("path", b"x")]).file("f", b"").end(),
-        ),
+        ("two sizes", Tar::default().pax(&[("size", b"1"), ("size", b"2")]).file("f", b"ab").end()),
+        ("two extended headers", Tar::default().pax(&[("path", b"a")]).pax(&[("path", b"b")]).file("f", b"").end()),
+        ("global path", Tar::default().extended(b'g', &[("path", b"x")]).file("f", b"").end()),
         ("description of nothing", Tar::default().pax(&[("path", b"a")]).end()),
-        (
-            "sparse",
-            Tar::default().pax(&[("GNU.sparse.major", b"1")]).file("f", b"").end(),
-        ),
-        (
-            "data behind the end",
-            [Tar::default().file("f", b"").end(), Tar::default().file("g", b"").end()].concat(),
-        ),
+        ("sparse", Tar::default().pax(&[("GNU.sparse.major", b"1")]).file("f", b"").end()),
+        ("data behind the end", [Tar::default().file("f", b"").end(), Tar::default().file("g", b"").end()].concat()),
     ];
     for (what, bytes) in corpus {
         let error = Bench::new().unpack(&bytes).unwrap_err();
@@ -186,10 +124,7 @@ fn fields_with_two_meanings_are_refused() {
     }
     let mut broken = file().end();
     broken[0] = b'g';
-    assert!(matches!(
-        Bench::new().unpack(&broken).unwrap_err(),
-        Error::NotTar { .. }
-    ));
+    assert!(matches!(Bench::new().unpack(&broken).unwrap_err(), Error::NotTar { .. }));
 }
 
 #[test]
@@ -197,10 +132,7 @@ fn the_extended_headers_size_wins() {
     // To a reader that trusts the header, "inner" would be an entry of its own (CVE-2025-62518).
     let inner = Tar::default().file("inner", b"x").bytes;
     let size = inner.len().to_string();
-    let tar = Tar::default()
-        .pax(&[("size", size.as_bytes())])
-        .raw(&Head::new(b'0', "outer"), 0, &inner)
-        .end();
+    let tar = Tar::default().pax(&[("size", size.as_bytes())]).raw(&Head::new(b'0', "outer"), 0, &inner).end();
     let bench = Bench::new();
     bench.unpack(&tar).unwrap();
     assert_eq!(std::fs::read(bench.at("outer")).unwrap(), inner);
@@ -209,10 +141,7 @@ fn the_extended_headers_size_wins() {
 
 #[test]
 fn truncated_archives_say_where() {
-    let whole = Tar::default()
-        .file("first", &[7; 1000])
-        .file("second", &[8; 1000])
-        .end();
+    let whole = Tar::default().file("first", &[7; 1000]).file("second", &[8; 1000]).end();
     for cut in [1600, 2000, 2048, 3000, 3072] {
         let error = Bench::new().unpack(&whole[..cut]).unwrap_err();
         assert!(matches!(error, Error::Truncated { .. }), "{cut}: {error}");
@@ -228,69 +157,28 @@ fn there_are_limits() {
         change(&mut options.limits);
         options
     };
-    let many = (0..11)
-        .fold(Tar::default(), |tar, n| tar.file(&format!("f{n}"), b""))
-        .end();
-    let error = Bench::new()
-        .unpack_with(&many, &limits(|l| l.entries = 10))
-        .unwrap_err();
-    assert!(
-        matches!(
-            error,
-            Error::TooMuch {
-                limit: 10,
-                unit: "entries",
-                ..
-            }
-        ),
-        "{error}"
-    );
+    let many = (0..11).fold(Tar::default(), |tar, n| tar.file(&format!("f{n}"), b"")).end();
+    let error = Bench::new().unpack_with(&many, &limits(|l| l.entries = 10)).unwrap_err();
+    assert!(matches!(error, Error::TooMuch { limit: 10, unit: "entries", .. }), "{error}");
     let large = Tar::default().file("a", &[0; 600]).file("b", &[0; 600]).end();
-    let error = Bench::new()
-        .unpack_with(&large, &limits(|l| l.total = Some(1000)))
-        .unwrap_err();
-    assert!(
-        matches!(
-            error,
-            Error::TooMuch {
-                limit: 1000,
-                unit: "bytes",
-                ..
-            }
-        ),
-        "{error}"
-    );
+    let error = Bench::new().unpack_with(&large, &limits(|l| l.total = Some(1000))).unwrap_err();
+    assert!(matches!(error, Error::TooMuch { limit: 1000, unit: "bytes", .. }), "{error}");
     // A size that no data follows must not be believed and reserved.
-    let huge = Tar::default()
-        .pax(&[("size", b"9223372036854775807")])
-        .add(Head::new(b'0', "huge"))
-        .end();
-    assert!(matches!(
-        Bench::new().unpack(&huge).unwrap_err(),
-        Error::Truncated { .. }
-    ));
+    let huge = Tar::default().pax(&[("size", b"9223372036854775807")]).add(Head::new(b'0', "huge")).end();
+    assert!(matches!(Bench::new().unpack(&huge).unwrap_err(), Error::Truncated { .. }));
 }
 
 #[test]
 fn names_owners_and_headers_have_limits() {
     let long = vec![b'a'; 5000];
-    let error = Bench::new()
-        .unpack(&Tar::default().pax(&[("path", &long)]).file("x", b"").end())
-        .unwrap_err();
+    let error = Bench::new().unpack(&Tar::default().pax(&[("path", &long)]).file("x", b"").end()).unwrap_err();
     assert!(error.to_string().contains("too long"), "{error}");
     let deep = "d/".repeat(300);
-    let error = Bench::new()
-        .unpack(&Tar::default().pax(&[("path", deep.as_bytes())]).dir("x").end())
-        .unwrap_err();
+    let error = Bench::new().unpack(&Tar::default().pax(&[("path", deep.as_bytes())]).dir("x").end()).unwrap_err();
     assert!(error.to_string().contains("too many directories"), "{error}");
     let bomb = Tar::default().raw(&Head::new(b'x', "pax"), 1 << 30, b"").end();
-    assert!(matches!(
-        Bench::new().unpack(&bomb).unwrap_err(),
-        Error::Malformed { .. }
-    ));
-    let error = Bench::new()
-        .unpack(&Tar::default().add(Head::new(b'0', "f").owner(65_536)).end())
-        .unwrap_err();
+    assert!(matches!(Bench::new().unpack(&bomb).unwrap_err(), Error::Malformed { .. }));
+    let error = Bench::new().unpack(&Tar::default().add(Head::new(b'0', "f").owner(65_536)).end()).unwrap_err();
     assert!(error.to_string().contains("65535"), "{error}");
 }
 
@@ -311,10 +199,7 @@ fn only_harmless_devices_are_made_and_the_rest_is_reported() {
     assert_eq!((report.entries, report.skipped_total), (2, 3));
     let null = bench.at("dev/null").metadata().unwrap();
     assert!(null.file_type().is_char_device());
-    assert_eq!(
-        (null.mode() & 0o7777, null.rdev()),
-        (0o666, nix::sys::stat::makedev(1, 3))
-    );
+    assert_eq!((null.mode() & 0o7777, null.rdev()), (0o666, nix::sys::stat::makedev(1, 3)));
     assert!(bench.at("fifo").metadata().unwrap().file_type().is_fifo());
     assert!(!bench.at("dev/mem").exists() && !bench.at("dev/sda").exists() && !bench.at("dev/notnull").exists());
 }
@@ -325,10 +210,7 @@ fn what_makes_a_file_arrives() {
     let tar = Tar::default()
         .add(Head::new(b'5', "./").mode(0o751))
         .raw(&Head::new(b'0', "usr/bin/su").mode(0o4755).owner(0), 2, b"su")
-        .pax(&[
-            ("SCHILY.xattr.security.capability", &capability),
-            ("SCHILY.xattr.trusted.x", b"1"),
-        ])
+        .pax(&[("SCHILY.xattr.security.capability", &capability), ("SCHILY.xattr.trusted.x", b"1")])
         .raw(&Head::new(b'0', "usr/bin/ping").mode(0o755).owner(7), 4, b"ping")
         .pax(&[("mtime", b"1.25")])
         .raw(&Head::new(b'0', "old"), 0, b"")
@@ -349,9 +231,7 @@ fn what_makes_a_file_arrives() {
     let old = bench.at("old").metadata().unwrap();
     assert_eq!((old.mtime(), old.mtime_nsec()), (1, 250_000_000));
     assert_eq!(std::fs::read_link(bench.at("sbin")).unwrap(), PathBuf::from("usr/bin"));
-    let found = std::process::Command::new("getcap")
-        .arg(bench.at("usr/bin/ping"))
-        .output();
+    let found = std::process::Command::new("getcap").arg(bench.at("usr/bin/ping")).output();
     if let Ok(found) = found {
         assert!(String::from_utf8_lossy(&found.stdout).contains("cap_"), "{found:?}");
     }
@@ -363,30 +243,17 @@ fn every_compression_is_found_by_its_bytes_and_truncation_in_it_too() {
     let pack = |program: &str, bytes: &[u8]| {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("f"), bytes).unwrap();
-        let out = std::process::Command::new(program)
-            .arg("-c")
-            .arg(dir.path().join("f"))
-            .output();
+        let out = std::process::Command::new(program).arg("-c").arg(dir.path().join("f")).output();
         out.unwrap_or_else(|e| panic!("{program}: {e}")).stdout
     };
     let zstd = zstd::encode_all(tar.as_slice(), 3).unwrap();
     let nested = pack("xz", &pack("gzip", &tar));
-    for bytes in [
-        tar.clone(),
-        pack("gzip", &tar),
-        pack("xz", &tar),
-        pack("bzip2", &tar),
-        zstd,
-        nested,
-    ] {
+    for bytes in [tar.clone(), pack("gzip", &tar), pack("xz", &tar), pack("bzip2", &tar), zstd, nested] {
         let bench = Bench::new();
         assert_eq!(bench.unpack(&bytes).unwrap().bytes, 7000);
         let error = Bench::new().unpack(&bytes[..bytes.len() - 20 - 512 * usize::from(bytes.len() > 5000)]);
         if bytes.len() < 5000 {
-            assert!(matches!(
-                error.unwrap_err(),
-                Error::Truncated { .. } | Error::Read { .. }
-            ));
+            assert!(matches!(error.unwrap_err(), Error::Truncated { .. } | Error::Read { .. }));
         }
     }
 }
@@ -399,11 +266,7 @@ fn the_caller_can_stop_it() {
     let mut calls = 0;
     let result = unpack(tar.as_slice(), &root, &Options::default(), &mut |_| {
         calls += 1;
-        if calls == 2 {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
+        if calls == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     assert!(matches!(result.unwrap_err(), Error::Interrupted));
 }

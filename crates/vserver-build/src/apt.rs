@@ -16,9 +16,8 @@ pub struct Source {
 
 /// Sources of the host in the order in which apt reads them; what cannot be read or understood is left out.
 pub fn host_sources(etc_apt: &Path) -> Vec<Source> {
-    let mut sources = fs::read_to_string(etc_apt.join("sources.list"))
-        .map(|text| one_line(&text))
-        .unwrap_or_default();
+    let mut sources =
+        fs::read_to_string(etc_apt.join("sources.list")).map(|text| one_line(&text)).unwrap_or_default();
     let mut files: Vec<_> = fs::read_dir(etc_apt.join("sources.list.d"))
         .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
         .unwrap_or_default();
@@ -51,18 +50,12 @@ pub(crate) fn mirror(sources: &[Source], suite: &str) -> Option<String> {
 pub(crate) fn security(sources: &[Source], suite: &str) -> Option<String> {
     let name = format!("{suite}-security");
     let exact = sources.iter().find(|s| s.suite == name && is_fetchable(&s.uri));
-    let other = || {
-        sources
-            .iter()
-            .find(|s| s.suite.ends_with("-security") && is_fetchable(&s.uri))
-    };
+    let other = || sources.iter().find(|s| s.suite.ends_with("-security") && is_fetchable(&s.uri));
     exact.or_else(other).map(|s| s.uri.clone())
 }
 
 fn is_fetchable(uri: &str) -> bool {
-    ["http://", "https://", "file:"]
-        .iter()
-        .any(|scheme| uri.starts_with(scheme))
+    ["http://", "https://", "file:"].iter().any(|scheme| uri.starts_with(scheme))
 }
 
 /// `deb [option=value …] uri suite component…`
@@ -70,18 +63,10 @@ fn one_line(text: &str) -> Vec<Source> {
     let parse = |line: &str| {
         let line = line.split('#').next()?.trim().strip_prefix("deb")?;
         let line = line.strip_prefix([' ', '\t'])?.trim_start();
-        let line = if line.starts_with('[') {
-            line.split_once(']')?.1
-        } else {
-            line
-        };
+        let line = if line.starts_with('[') { line.split_once(']')?.1 } else { line };
         let mut words = line.split_ascii_whitespace();
         let (uri, suite) = (words.next()?.to_owned(), words.next()?.to_owned());
-        Some(Source {
-            uri,
-            suite,
-            components: words.map(str::to_owned).collect(),
-        })
+        Some(Source { uri, suite, components: words.map(str::to_owned).collect() })
     };
     text.lines().filter_map(parse).collect()
 }
@@ -107,15 +92,8 @@ fn deb822(text: &str) -> Vec<Source> {
 
 fn paragraph(fields: &[(String, String)]) -> Vec<Source> {
     let words = |name: &str| -> Vec<String> {
-        let value = fields
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str());
-        value
-            .unwrap_or_default()
-            .split_ascii_whitespace()
-            .map(str::to_owned)
-            .collect()
+        let value = fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        value.unwrap_or_default().split_ascii_whitespace().map(str::to_owned).collect()
     };
     if words("enabled").iter().any(|word| word == "no") || !words("types").iter().any(|word| word == "deb") {
         return Vec::new();
@@ -124,11 +102,7 @@ fn paragraph(fields: &[(String, String)]) -> Vec<Source> {
     let mut sources = Vec::new();
     for uri in words("uris") {
         for suite in words("suites") {
-            sources.push(Source {
-                uri: uri.clone(),
-                suite,
-                components: components.clone(),
-            });
+            sources.push(Source { uri: uri.clone(), suite, components: components.clone() });
         }
     }
     sources
@@ -158,18 +132,9 @@ mod tests {
         let sources = host_sources(dir.path());
         let suites: Vec<_> = sources.iter().map(|s| s.suite.as_str()).collect();
         assert_eq!(suites, ["trixie", "bookworm", "bookworm-updates", "bookworm-security"]);
-        assert_eq!(
-            mirror(&sources, "bookworm").as_deref(),
-            Some("http://mirror.example/debian")
-        );
-        assert_eq!(
-            mirror(&sources, "bullseye").as_deref(),
-            Some("http://mirror.example/debian/")
-        );
-        assert_eq!(
-            security(&sources, "bookworm").as_deref(),
-            Some("http://mirror.example/debian-security")
-        );
+        assert_eq!(mirror(&sources, "bookworm").as_deref(), Some("http://mirror.example/debian"));
+        assert_eq!(mirror(&sources, "bullseye").as_deref(), Some("http://mirror.example/debian/"));
+        assert_eq!(security(&sources, "bookworm").as_deref(), Some("http://mirror.example/debian-security"));
         assert_eq!(mirror(&[], "bookworm"), None);
         assert!(host_sources(Path::new("/nonexistent")).is_empty());
     }

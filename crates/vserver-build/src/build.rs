@@ -14,10 +14,7 @@ use crate::{Error, disk, init, skeleton, tame, template};
 /// Limits that every new guest gets, visibly. The kernel would allow everything otherwise.
 const LIMITS: [(&str, &str); 2] = [
     ("rlimits/rss", include_str!("../../../etc-templates/guest/rlimits/rss")),
-    (
-        "rlimits/nproc",
-        include_str!("../../../etc-templates/guest/rlimits/nproc"),
-    ),
+    ("rlimits/nproc", include_str!("../../../etc-templates/guest/rlimits/nproc")),
 ];
 
 /// Builds a guest: tree and configuration, or neither.
@@ -38,10 +35,7 @@ pub fn build(request: &BuildRequest, progress: &mut dyn Progress) -> Result<Buil
     outcome.map_err(|error| {
         let error = disk::explain(error, stage.root());
         match request.keep {
-            true => Error::Kept {
-                path: stage.keep(&target),
-                source: Box::new(error),
-            },
+            true => Error::Kept { path: stage.keep(&target), source: Box::new(error) },
             false => error,
         }
     })
@@ -96,12 +90,7 @@ fn finish(
     let created = stage.commit(request, target, &guest)?;
     let mut notes = filled.notes;
     notes.extend(created.notes);
-    Ok(Built {
-        root: target.root.clone(),
-        config: created.dir,
-        init_style: guest.init_style,
-        notes,
-    })
+    Ok(Built { root: target.root.clone(), config: created.dir, init_style: guest.init_style, notes })
 }
 
 /// The configuration as it will be written: what was asked for, and what the tree and our defaults add.

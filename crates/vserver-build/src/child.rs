@@ -37,10 +37,7 @@ pub(crate) fn run(
         tail: VecDeque::new(),
         progress,
     };
-    vserver_sys::command::independent(command)
-        .stdin(Stdio::null())
-        .stdout(theirs)
-        .stderr(errors);
+    vserver_sys::command::independent(command).stdin(Stdio::null()).stdout(theirs).stderr(errors);
     // A process group of its own: Ctrl-C comes to us alone, and we end it in order.
     command.process_group(0);
     let child = command.spawn().map_err(Error::io("start", program))?;
@@ -64,11 +61,7 @@ pub(crate) fn run(
     let status = child.0.wait().map_err(Error::io("wait for", program))?;
     match status.success() {
         true => Ok(()),
-        false => Err(Error::Program {
-            program,
-            status: status.to_string(),
-            tail: lines.finish(),
-        }),
+        false => Err(Error::Program { program, status: status.to_string(), tail: lines.finish() }),
     }
 }
 
@@ -122,10 +115,7 @@ impl Lines<'_> {
     }
 
     fn flush(&mut self) {
-        let text: String = String::from_utf8_lossy(&self.line)
-            .chars()
-            .filter(|c| !c.is_control())
-            .collect();
+        let text: String = String::from_utf8_lossy(&self.line).chars().filter(|c| !c.is_control()).collect();
         self.line.clear();
         if text.trim().is_empty() {
             return;

@@ -30,44 +30,29 @@ impl Run {
     /// Decides suite and mirror and looks for the program, before anything is made.
     pub(crate) fn plan(arguments: &Debootstrap, defaults: &Defaults) -> Result<Self, Error> {
         if !installed(PROGRAM) {
-            return Err(Error::Missing {
-                program: PROGRAM,
-                package: "debootstrap",
-            });
+            return Err(Error::Missing { program: PROGRAM, package: "debootstrap" });
         }
         let suite = match &arguments.suite {
             Some(suite) => suite.clone(),
-            None => host_suite().ok_or_else(|| Error::BadWord {
-                word: String::new(),
-                what: "suite; give one with -d",
-            })?,
+            None => {
+                host_suite().ok_or_else(|| Error::BadWord { word: String::new(), what: "suite; give one with -d" })?
+            }
         };
         let given = arguments.mirror.clone();
         let configured = || defaults.debootstrap_mirror(Some(&suite));
         let mirror = given.map_or_else(configured, |mirror| Ok(Some(mirror)))?;
         let mirror = mirror.or_else(|| apt::mirror(&apt::host_sources(Path::new("/etc/apt")), &suite));
         let file = || PathBuf::from(MIRROR_FILE);
-        let mirror = mirror.ok_or_else(|| Error::NoMirror {
-            suite: suite.clone(),
-            file: file(),
-        })?;
+        let mirror = mirror.ok_or_else(|| Error::NoMirror { suite: suite.clone(), file: file() })?;
         for (word, what) in [(&suite, "suite"), (&mirror, "mirror")] {
             if word.is_empty() || word.starts_with('-') || word.contains(char::is_whitespace) {
-                return Err(Error::BadWord {
-                    word: word.clone(),
-                    what,
-                });
+                return Err(Error::BadWord { word: word.clone(), what });
             }
         }
         let mut options = defaults.debootstrap_options(Some(&suite))?;
         options.extend(arguments.options.iter().cloned());
         add_packages(&mut options, &arguments.packages);
-        Ok(Self {
-            suite,
-            mirror,
-            script: arguments.script.clone(),
-            options,
-        })
+        Ok(Self { suite, mirror, script: arguments.script.clone(), options })
     }
 
     /// Fills the tree. Any failure of debootstrap is ours.
@@ -82,16 +67,7 @@ impl Run {
         progress.stage(&format!("installing {}", self.suite));
         let mut command = Command::new("unshare");
         command
-            .args([
-                "--mount",
-                "--propagation",
-                "private",
-                "--pid",
-                "--fork",
-                "--kill-child",
-                "--mount-proc",
-                "--",
-            ])
+            .args(["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc", "--"])
             .args(self.words(stage.root(), cache.as_deref()))
             .env("DEBIAN_FRONTEND", "noninteractive")
             .env("LC_ALL", "C.UTF-8");
@@ -121,11 +97,7 @@ impl Run {
         let base = defaults.cachebase();
         let base = fs::read_link(&base).map_or(base.clone(), |to| base.parent().unwrap_or(&base).join(to));
         let dir = base.join(PROGRAM).join(&self.suite);
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&dir)
-            .map_err(Error::io("make the directory", &dir))?;
+        DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(Error::io("make the directory", &dir))?;
         dir.canonicalize().map(Some).map_err(Error::io("find", &dir))
     }
 }
@@ -179,11 +151,7 @@ mod tests {
 
     #[test]
     fn all_packages_go_into_one_include() {
-        let mut options = vec![
-            "--include=a,b".to_owned(),
-            "--variant=minbase".to_owned(),
-            "--include=c".to_owned(),
-        ];
+        let mut options = vec!["--include=a,b".to_owned(), "--variant=minbase".to_owned(), "--include=c".to_owned()];
         add_packages(&mut options, &["d".to_owned()]);
         assert_eq!(options, ["--variant=minbase", "--include=a,b,c,d"]);
     }

@@ -47,11 +47,7 @@ fn real(link: &Path) -> Option<PathBuf> {
 }
 
 fn check(confdir: &Path, name: &GuestName, root: &Path) -> Result<(), Error> {
-    let not_ours = |reason| Error::NotOurs {
-        name: name.clone(),
-        path: root.to_owned(),
-        reason,
-    };
+    let not_ours = |reason| Error::NotOurs { name: name.clone(), path: root.to_owned(), reason };
     let confdir = confdir.canonicalize().map_err(Error::io("find", confdir))?;
     if confdir.starts_with(root) {
         return Err(not_ours("holds the configuration of all guests"));
@@ -60,18 +56,11 @@ fn check(confdir: &Path, name: &GuestName, root: &Path) -> Result<(), Error> {
     if root.starts_with(&confdir) && !usual {
         return Err(not_ours("is a part of the configuration"));
     }
-    for other in vserver_config::list(&confdir)?
-        .into_iter()
-        .filter(|other| other != name)
-    {
+    for other in vserver_config::list(&confdir)?.into_iter().filter(|other| other != name) {
         if let Some(its) = real(&confdir.join(other.as_str()).join("vdir"))
             && (its.starts_with(root) || root.starts_with(&its))
         {
-            return Err(Error::Shared {
-                name: name.clone(),
-                other,
-                root: root.to_owned(),
-            });
+            return Err(Error::Shared { name: name.clone(), other, root: root.to_owned() });
         }
     }
     Ok(())

@@ -19,10 +19,7 @@ pub(crate) fn explain(error: Error, root: &Path) -> Error {
         other => other.is_disk_full(),
     };
     match full {
-        true => Error::DiskFull {
-            filesystem: mount_point(root),
-            path: root.to_owned(),
-        },
+        true => Error::DiskFull { filesystem: mount_point(root), path: root.to_owned() },
         false => error,
     }
 }
@@ -35,9 +32,5 @@ fn is_full(path: &Path) -> bool {
 fn mount_point(path: &Path) -> PathBuf {
     let device = |path: &Path| path.metadata().map(|found| found.dev()).ok();
     let here = device(path);
-    path.ancestors()
-        .take_while(|above| device(above) == here)
-        .last()
-        .unwrap_or(path)
-        .to_owned()
+    path.ancestors().take_while(|above| device(above) == here).last().unwrap_or(path).to_owned()
 }

@@ -149,9 +149,5 @@ impl Error {
 }
 
 fn said(tail: &[String]) -> String {
-    if tail.is_empty() {
-        String::new()
-    } else {
-        format!("; it said last:\n  {}", tail.join("\n  "))
-    }
+    if tail.is_empty() { String::new() } else { format!("; it said last:\n  {}", tail.join("\n  ")) }
 }

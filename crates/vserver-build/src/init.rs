@@ -48,10 +48,6 @@ mod tests {
         assert_eq!(detect(&root).unwrap(), Some(Style::Plain));
         std::fs::remove_file(dir.path().join("usr/sbin/init")).unwrap();
         symlink("/etc/../../../../../bin/sh", dir.path().join("usr/sbin/init")).unwrap();
-        assert_eq!(
-            detect(&root).unwrap(),
-            Some(Style::Sysv),
-            "the host's shell is not the guest's init"
-        );
+        assert_eq!(detect(&root).unwrap(), Some(Style::Sysv), "the host's shell is not the guest's init");
     }
 }

@@ -45,12 +45,8 @@ impl Signals {
     pub(crate) fn check(&self) -> Result<(), Error> {
         match self.fd.read_signal() {
             Ok(Some(info)) => {
-                let known = i32::try_from(info.ssi_signo)
-                    .ok()
-                    .and_then(|n| Signal::try_from(n).ok());
-                Err(Error::Interrupted {
-                    signal: known.map_or("a signal", Signal::as_str),
-                })
+                let known = i32::try_from(info.ssi_signo).ok().and_then(|n| Signal::try_from(n).ok());
+                Err(Error::Interrupted { signal: known.map_or("a signal", Signal::as_str) })
             }
             Ok(None) | Err(Errno::EAGAIN | Errno::EINTR) => Ok(()),
             Err(e) => Err(Error::io("read", "signals")(e.into())),
@@ -60,10 +56,7 @@ impl Signals {
     /// Waits for input or a signal; the latter is an error.
     pub(crate) fn wait(&self, input: BorrowedFd<'_>, timeout: PollTimeout) -> Result<Ready, Error> {
         loop {
-            let mut fds = [
-                PollFd::new(input, PollFlags::POLLIN),
-                PollFd::new(self.fd.as_fd(), PollFlags::POLLIN),
-            ];
+            let mut fds = [PollFd::new(input, PollFlags::POLLIN), PollFd::new(self.fd.as_fd(), PollFlags::POLLIN)];
             match poll(&mut fds, timeout) {
                 Err(Errno::EINTR) => continue,
                 Err(e) => return Err(Error::io("wait for", "input")(e.into())),

@@ -51,10 +51,7 @@ fn device(root: &GuestRoot, line: &str) -> Result<(), Error> {
         }
         _ => {}
     }
-    Err(Error::BadWord {
-        word: line.to_owned(),
-        what: "line of a device list",
-    })
+    Err(Error::BadWord { word: line.to_owned(), what: "line of a device list" })
 }
 
 #[cfg(test)]

@@ -33,10 +33,7 @@ impl Target {
         let wanted = request.guest.vdir.clone();
         let wanted = wanted.unwrap_or_else(|| Defaults::new(&request.confdir).vdirbase().join(&name));
         let (Some(parent), Some(last)) = (wanted.parent(), wanted.file_name()) else {
-            return Err(Error::BadWord {
-                word: wanted.display().to_string(),
-                what: "guest's root directory",
-            });
+            return Err(Error::BadWord { word: wanted.display().to_string(), what: "guest's root directory" });
         };
         let base = base(parent)?;
         let root = base.join(last);
@@ -45,13 +42,7 @@ impl Target {
         if taken && !request.force {
             return Err(Error::Exists { root: wanted, config });
         }
-        Ok(Self {
-            root,
-            config,
-            base,
-            name,
-            in_place: in_place && !request.force,
-        })
+        Ok(Self { root, config, base, name, in_place: in_place && !request.force })
     }
 }
 
@@ -68,15 +59,8 @@ impl Stage {
     pub(crate) fn open(target: &Target) -> Result<Self, Error> {
         remove_orphans(target)?;
         let dir = target.base.join(format!("{}{}", prefix(target), std::process::id()));
-        DirBuilder::new()
-            .mode(0o700)
-            .create(&dir)
-            .map_err(Error::io("make the directory", &dir))?;
-        let mut stage = Self {
-            root: dir.join("root"),
-            dir,
-            kept: false,
-        };
+        DirBuilder::new().mode(0o700).create(&dir).map_err(Error::io("make the directory", &dir))?;
+        let mut stage = Self { root: dir.join("root"), dir, kept: false };
         if target.in_place {
             stage.root.clone_from(&target.root);
         } else {
@@ -103,9 +87,7 @@ impl Stage {
     /// Leaves everything that was made under a name that no later build removes, and says where.
     pub(crate) fn keep(&mut self, target: &Target) -> PathBuf {
         self.kept = true;
-        let kept = target
-            .base
-            .join(format!("{}.failed-{}", target.name, std::process::id()));
+        let kept = target.base.join(format!("{}.failed-{}", target.name, std::process::id()));
         match renameat2(AT_FDCWD, &self.dir, AT_FDCWD, &kept, RenameFlags::RENAME_NOREPLACE) {
             Ok(()) => kept,
             Err(_) => self.dir.clone(),
@@ -125,10 +107,7 @@ impl Stage {
             let mut guest = guest.clone();
             guest.vdir = request.guest.vdir.clone();
             vserver_config::create(&request.confdir, &guest).map_err(|e| match e {
-                vserver_config::Error::Exists { path } => Error::Exists {
-                    root: target.root.clone(),
-                    config: path,
-                },
+                vserver_config::Error::Exists { path } => Error::Exists { root: target.root.clone(), config: path },
                 other => other.into(),
             })
         });
@@ -179,10 +158,7 @@ fn remove_orphans(target: &Target) -> Result<(), Error> {
     let failed = || Error::io("look into", &target.base);
     for entry in fs::read_dir(&target.base).map_err(failed())? {
         let entry = entry.map_err(failed())?;
-        let pid = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.strip_prefix(&prefix(target))?.parse::<u32>().ok());
+        let pid = entry.file_name().to_str().and_then(|name| name.strip_prefix(&prefix(target))?.parse::<u32>().ok());
         let Some(pid) = pid else { continue };
         if pid == std::process::id() || !Path::new("/proc").join(pid.to_string()).exists() {
             remove_guest_tree(&entry.path())?;
@@ -201,10 +177,7 @@ struct Undo {
 impl Undo {
     fn rename(&mut self, from: &Path, to: &Path) -> Result<(), Error> {
         renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE).map_err(|e| match e {
-            Errno::EEXIST | Errno::ENOTEMPTY => Error::Exists {
-                root: to.to_owned(),
-                config: PathBuf::new(),
-            },
+            Errno::EEXIST | Errno::ENOTEMPTY => Error::Exists { root: to.to_owned(), config: PathBuf::new() },
             e => Error::io("rename to its place", to)(e.into()),
         })?;
         self.done.push((from.to_owned(), to.to_owned()));
@@ -229,11 +202,7 @@ fn base(parent: &Path) -> Result<PathBuf, Error> {
         // The usual base is a link, and mkdir(2) does not make what a dangling link points to.
         let real = fs::read_link(parent).map(|target| parent.parent().unwrap_or(parent).join(target));
         let real = real.unwrap_or_else(|_| parent.to_owned());
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(real)
-            .map_err(failed())?;
+        DirBuilder::new().recursive(true).mode(0o700).create(real).map_err(failed())?;
     }
     parent.canonicalize().map_err(failed())
 }
@@ -244,24 +213,17 @@ fn is_free(path: &Path) -> Result<bool, Error> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(true),
         Err(e) => Err(Error::io("look at", path)(e)),
         Ok(found) if !found.is_dir() => Ok(false),
-        Ok(_) => fs::read_dir(path)
-            .map(|mut entries| entries.next().is_none())
-            .map_err(Error::io("look into", path)),
+        Ok(_) => fs::read_dir(path).map(|mut entries| entries.next().is_none()).map_err(Error::io("look into", path)),
     }
 }
 
 /// `<path>.~<seconds>~`, a free one.
 fn aside(path: &Path) -> PathBuf {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let name = |second: u64| {
         let mut name = path.as_os_str().to_owned();
         name.push(format!(".~{second}~"));
         PathBuf::from(name)
     };
-    (now..)
-        .map(name)
-        .find(|path| path.symlink_metadata().is_err())
-        .unwrap_or_else(|| name(now))
+    (now..).map(name).find(|path| path.symlink_metadata().is_err()).unwrap_or_else(|| name(now))
 }

@@ -13,15 +13,7 @@ use crate::request::BuildRequest;
 pub(crate) use debian::debian;
 
 /// Files that a guest gets from the host's defaults. Source: util-vserver, `behaviours.md` §7.1.
-const FILES: [&str; 7] = [
-    "hosts",
-    "nsswitch.conf",
-    "krb5.conf",
-    "krb.conf",
-    "krb.realms",
-    "ldap.conf",
-    "localtime",
-];
+const FILES: [&str; 7] = ["hosts", "nsswitch.conf", "krb5.conf", "krb.conf", "krb.realms", "ldap.conf", "localtime"];
 /// Where the host's resolver keeps the true servers when `/etc/resolv.conf` names only itself.
 const RESOLVED: &str = "/run/systemd/resolve/resolv.conf";
 const HOSTS: &str = include_str!("../../../distributions/defaults/hosts");
@@ -73,15 +65,8 @@ fn hostname(guest: &NewGuest) -> String {
 fn hosts(guest: &NewGuest) -> String {
     let name = hostname(guest);
     let short = name.split('.').next().unwrap_or(&name);
-    let names = if short == name {
-        name.clone()
-    } else {
-        format!("{name} {short}")
-    };
-    let own = guest
-        .interfaces
-        .first()
-        .map(|first| format!("{}\t{names}\n", first.address.ip));
+    let names = if short == name { name.clone() } else { format!("{name} {short}") };
+    let own = guest.interfaces.first().map(|first| format!("{}\t{names}\n", first.address.ip));
     format!("{HOSTS}{}", own.unwrap_or_else(|| format!("127.0.1.1\t{names}\n")))
 }
 

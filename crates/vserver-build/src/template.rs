@@ -53,11 +53,7 @@ fn one(
     progress: &mut dyn Progress,
 ) -> Result<Report, Error> {
     let fault = RefCell::new(None);
-    let input = Interruptible {
-        input,
-        signals,
-        fault: &fault,
-    };
+    let input = Interruptible { input, signals, fault: &fault };
     let mut tick = |done| {
         progress.bytes(done, total);
         match signals.check() {
@@ -74,10 +70,7 @@ fn one(
         (None, Ok(report)) => return Ok(report),
         (None, Err(source)) => source,
     };
-    Err(Error::Unpack {
-        tarball: tarball.to_owned(),
-        source,
-    })
+    Err(Error::Unpack { tarball: tarball.to_owned(), source })
 }
 
 fn left_out(tarball: &Path, report: &Report) -> Vec<String> {

@@ -20,10 +20,7 @@ pub(crate) fn apply(knobs: &mut Knobs<'_>, file: &str, value: &str) {
     };
     for line in value.lines().filter(|line| !line.trim().is_empty()) {
         let Some(commands) = translate(file, line.trim(), knobs.v2) else {
-            knobs.none(
-                &setting,
-                format!("'{line}' cannot be said to this host's cgroup version"),
-            );
+            knobs.none(&setting, format!("'{line}' cannot be said to this host's cgroup version"));
             continue;
         };
         // More than one command: the first file that this kernel has (BFQ, then the general weight).
@@ -43,9 +40,7 @@ pub(crate) fn apply(knobs: &mut Knobs<'_>, file: &str, value: &str) {
 fn check(knobs: &mut Knobs<'_>, setting: &str, file: &str, text: &str) {
     let shown = knobs.current(file).unwrap_or_default();
     let words: Vec<&str> = text.split_whitespace().collect();
-    let holds = shown
-        .lines()
-        .any(|line| words.iter().all(|word| line.split_whitespace().any(|w| w == *word)));
+    let holds = shown.lines().any(|line| words.iter().all(|word| line.split_whitespace().any(|w| w == *word)));
     let lifted = matches!(words.last(), Some(&"0" | &"max")) || text.ends_with("=max");
     if !holds && !lifted {
         knobs.none(setting, format!("{file} was set to '{text}' and reads '{shown}'"));
@@ -72,10 +67,7 @@ fn to_v2(file: &str, line: &str) -> Option<Vec<(String, String)>> {
     let general = format!("default {}", (weight * 10).clamp(1, 10_000));
     match file {
         "blkio.weight" | "blkio.bfq.weight" => Some(vec![
-            (
-                "io.bfq.weight".to_owned(),
-                format!("default {}", weight.clamp(1, 1_000)),
-            ),
+            ("io.bfq.weight".to_owned(), format!("default {}", weight.clamp(1, 1_000))),
             ("io.weight".to_owned(), general),
         ]),
         _ => None,
@@ -122,10 +114,7 @@ mod tests {
         assert_eq!(first(&v1.0, &v1.1, true), Some(v2.clone()));
         assert_eq!(first(&v2.0, &v2.1, false), Some(v1.clone()));
         assert_eq!(first(&v1.0, &v1.1, false), Some(v1));
-        assert_eq!(
-            first("blkio.throttle.read_iops_device", "8:0 0", true).unwrap().1,
-            "8:0 riops=max"
-        );
+        assert_eq!(first("blkio.throttle.read_iops_device", "8:0 0", true).unwrap().1, "8:0 riops=max");
         assert_eq!(first("io.max", "8:0 rbps=1 wbps=2", false), None);
     }
 

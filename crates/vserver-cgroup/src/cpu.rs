@@ -62,23 +62,12 @@ pub(crate) fn read(knobs: &Knobs<'_>) -> (Option<CpuBucket>, Option<u32>) {
     let micros = |us: u64| Duration::from_micros(us);
     let bucket = quota.zip(controller.cfs_period().ok()).map(|(quota, period)| {
         let burst_file = if knobs.v2 { "cpu.max.burst" } else { "cpu.cfs_burst_us" };
-        let burst = knobs
-            .current(burst_file)
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(0);
-        CpuBucket {
-            quota: micros(quota.unsigned_abs()),
-            period: micros(period),
-            burst: micros(burst),
-        }
+        let burst = knobs.current(burst_file).and_then(|text| text.parse().ok()).unwrap_or(0);
+        CpuBucket { quota: micros(quota.unsigned_abs()), period: micros(period), burst: micros(burst) }
     });
     let share = controller.shares().ok();
     // Rounded up, as `weight_to_shares` rounds down: what was written reads back.
-    let weight = if knobs.v2 {
-        share
-    } else {
-        share.map(|shares| (shares * 100).div_ceil(NORMAL_SHARES))
-    };
+    let weight = if knobs.v2 { share } else { share.map(|shares| (shares * 100).div_ceil(NORMAL_SHARES)) };
     (bucket, weight.and_then(|w| u32::try_from(w).ok()).filter(|w| *w != 100))
 }
 
@@ -97,30 +86,15 @@ fn apply_v1(knobs: &mut Knobs<'_>, bucket: Option<Fitted>) {
     const QUOTA: &str = "cpu.cfs_quota_us";
     let lifts = bucket.is_none();
     if let Some(b) = bucket {
-        knobs.set(&Wish {
-            setting: SETTING,
-            file: PERIOD,
-            value: &b.period.to_string(),
-            lifts,
-            same: same_text,
-        });
+        knobs.set(&Wish { setting: SETTING, file: PERIOD, value: &b.period.to_string(), lifts, same: same_text });
     }
     let quota = bucket.map_or_else(|| "-1".to_owned(), |b| b.quota.to_string());
-    knobs.set(&Wish {
-        setting: SETTING,
-        file: QUOTA,
-        value: &quota,
-        lifts,
-        same: same_text,
-    });
+    knobs.set(&Wish { setting: SETTING, file: QUOTA, value: &quota, lifts, same: same_text });
 }
 
 fn apply_burst(knobs: &mut Knobs<'_>, file: &str, burst: &str) {
     if burst != "0" && knobs.dir.is_some() && knobs.current(file).is_none() {
-        knobs.partial(
-            SETTING,
-            "this kernel saves no unused time up (cpu.max.burst, 5.14); the rate holds",
-        );
+        knobs.partial(SETTING, "this kernel saves no unused time up (cpu.max.burst, 5.14); the rate holds");
         return;
     }
     knobs.set(&Wish {
@@ -138,13 +112,7 @@ fn apply_weight(knobs: &mut Knobs<'_>, weight: Option<u32>) {
         true => ("cpu.weight", asked.to_string()),
         false => ("cpu.shares", weight_to_shares(asked).to_string()),
     };
-    knobs.set(&Wish {
-        setting: "CPU share",
-        file,
-        value: &value,
-        lifts: weight.is_none(),
-        same: same_text,
-    });
+    knobs.set(&Wish { setting: "CPU share", file, value: &value, lifts: weight.is_none(), same: same_text });
 }
 
 /// The nearest bucket within the kernel's bounds, at the same rate where that is possible.
@@ -154,30 +122,18 @@ fn fit(bucket: CpuBucket) -> Fitted {
     (quota, period) = (quota * wanted / period, wanted);
     if quota < SHORTEST {
         // A longer period lets a small share reach the smallest quota.
-        let longer = if quota == 0 {
-            LONGEST
-        } else {
-            (period * SHORTEST).div_ceil(quota).min(LONGEST)
-        };
+        let longer = if quota == 0 { LONGEST } else { (period * SHORTEST).div_ceil(quota).min(LONGEST) };
         (quota, period) = (quota * longer / period, longer);
     }
     let mut note = None;
     if quota < SHORTEST {
-        (quota, note) = (
-            SHORTEST,
-            Some("the smallest share that the kernel can give is 1 ms in 1 s"),
-        );
+        (quota, note) = (SHORTEST, Some("the smallest share that the kernel can give is 1 ms in 1 s"));
     }
     let burst = bucket.burst.as_micros().min(quota);
     if bucket.burst.as_micros() > quota {
         note = note.or(Some("the kernel saves up at most one period's quota"));
     }
-    Fitted {
-        quota,
-        period,
-        burst,
-        note,
-    }
+    Fitted { quota, period, burst, note }
 }
 
 /// Two `cpu.max` lines; without a quota the period says nothing.
@@ -192,25 +148,13 @@ mod tests {
 
     fn bucket(quota: u64, period: u64, burst: u64) -> CpuBucket {
         let us = Duration::from_micros;
-        CpuBucket {
-            quota: us(quota),
-            period: us(period),
-            burst: us(burst),
-        }
+        CpuBucket { quota: us(quota), period: us(period), burst: us(burst) }
     }
 
     #[test]
     fn what_fits_is_left_alone() {
         let fitted = fit(bucket(25_000, 100_000, 25_000));
-        assert_eq!(
-            fitted,
-            Fitted {
-                quota: 25_000,
-                period: 100_000,
-                burst: 25_000,
-                note: None
-            }
-        );
+        assert_eq!(fitted, Fitted { quota: 25_000, period: 100_000, burst: 25_000, note: None });
     }
 
     #[test]
@@ -232,14 +176,8 @@ mod tests {
     #[test]
     fn weights_survive_shares() {
         for weight in 1..=10_000 {
-            assert_eq!(
-                (weight_to_shares(weight) * 100).div_ceil(NORMAL_SHARES),
-                u64::from(weight)
-            );
+            assert_eq!((weight_to_shares(weight) * 100).div_ceil(NORMAL_SHARES), u64::from(weight));
         }
-        assert_eq!(
-            (shares_to_weight(2), shares_to_weight(1024), shares_to_weight(262_144)),
-            (1, 39, 10_000)
-        );
+        assert_eq!((shares_to_weight(2), shares_to_weight(1024), shares_to_weight(262_144)), (1, 39, 10_000));
     }
 }

@@ -44,12 +44,7 @@ pub(crate) fn read(knobs: &Knobs<'_>) -> Option<CpuSet> {
         (inherited(knobs, file).as_deref() != Some(own.as_str())).then_some(own)
     };
     let cpu_exclusive = knobs.current("cpuset.cpus.partition").as_deref() == Some("root");
-    let set = CpuSet {
-        cpus: list(CPUS),
-        mems: list(MEMS),
-        cpu_exclusive,
-        mem_exclusive: false,
-    };
+    let set = CpuSet { cpus: list(CPUS), mems: list(MEMS), cpu_exclusive, mem_exclusive: false };
     (set != CpuSet::default()).then_some(set)
 }
 
@@ -63,25 +58,13 @@ fn set_v2(knobs: &mut Knobs<'_>, setting: &str, file: &str, list: Option<&str>) 
             value = inherited(knobs, file).unwrap_or(value);
         }
     }
-    let taken = knobs.set(&Wish {
-        setting,
-        file,
-        value: &value,
-        lifts: list.is_none(),
-        same: same_list,
-    });
+    let taken = knobs.set(&Wish { setting, file, value: &value, lifts: list.is_none(), same: same_list });
     // The kernel takes a list of CPUs that are not there and then uses the parent's.
     let effective = knobs.current(&format!("{file}.effective"));
     let effective = effective.as_deref().and_then(members);
-    let beyond = list
-        .and_then(members)
-        .zip(effective)
-        .is_some_and(|(wanted, used)| !used.is_subset(&wanted));
+    let beyond = list.and_then(members).zip(effective).is_some_and(|(wanted, used)| !used.is_subset(&wanted));
     if taken && beyond {
-        knobs.none(
-            setting,
-            format!("none of '{}' is usable on this host", list.unwrap_or("")),
-        );
+        knobs.none(setting, format!("none of '{}' is usable on this host", list.unwrap_or("")));
     }
 }
 
@@ -108,13 +91,7 @@ fn set_v1(knobs: &mut Knobs<'_>, setting: &str, file: &str, list: Option<&str>) 
             return;
         }
     }
-    knobs.set(&Wish {
-        setting,
-        file,
-        value: &wanted,
-        lifts: false,
-        same: same_list,
-    });
+    knobs.set(&Wish { setting, file, value: &wanted, lifts: false, same: same_list });
 }
 
 fn apply_exclusive(knobs: &mut Knobs<'_>, wanted: &CpuSet) {
@@ -126,23 +103,14 @@ fn apply_exclusive(knobs: &mut Knobs<'_>, wanted: &CpuSet) {
     }
     if !knobs.v2 {
         if wanted.cpu_exclusive {
-            knobs.none(
-                SETTING,
-                "on cgroup v1 it would take all CPUs from the host's other cpusets",
-            );
+            knobs.none(SETTING, "on cgroup v1 it would take all CPUs from the host's other cpusets");
         }
         return;
     }
     let value = if wanted.cpu_exclusive { "root" } else { "member" };
     let same = |have: &str, want: &str| have == want;
     let file = "cpuset.cpus.partition";
-    knobs.set(&Wish {
-        setting: SETTING,
-        file,
-        value,
-        lifts: !wanted.cpu_exclusive,
-        same,
-    });
+    knobs.set(&Wish { setting: SETTING, file, value, lifts: !wanted.cpu_exclusive, same });
     // A partition that is "root invalid (…)" would keep its place in line and become valid by surprise.
     if wanted.cpu_exclusive && knobs.current(file).is_some_and(|now| now != "root") {
         knobs.put(file, "member");
@@ -152,11 +120,7 @@ fn apply_exclusive(knobs: &mut Knobs<'_>, wanted: &CpuSet) {
 /// What `vserver/` may use, and a guest without a list of its own with it.
 fn inherited(knobs: &Knobs<'_>, file: &str) -> Option<String> {
     let base = knobs.dir.as_ref()?.parent()?;
-    let list = if knobs.v2 {
-        format!("{file}.effective")
-    } else {
-        file.to_owned()
-    };
+    let list = if knobs.v2 { format!("{file}.effective") } else { file.to_owned() };
     files::read(&base.join(list)).ok()
 }
 

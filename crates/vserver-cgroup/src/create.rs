@@ -31,22 +31,13 @@ impl GuestCgroup {
         if let Some(old) = Self::open(layout, name) {
             let pids = old.all_processes()?;
             if !pids.is_empty() {
-                return Err(Error::Occupied {
-                    name: name.to_string(),
-                    pids,
-                });
+                return Err(Error::Occupied { name: name.to_string(), pids });
             }
             old.remove()?;
         }
-        let cgroup = Self {
-            layout: layout.clone(),
-            name: name.clone(),
-        };
+        let cgroup = Self { layout: layout.clone(), name: name.clone() };
         let mut made = Vec::new();
-        let result = layout
-            .basic()
-            .into_iter()
-            .try_for_each(|tree| cgroup.make_in(tree, &mut made));
+        let result = layout.basic().into_iter().try_for_each(|tree| cgroup.make_in(tree, &mut made));
         if let Err(error) = result {
             undo(&made);
             return Err(error);
@@ -57,10 +48,7 @@ impl GuestCgroup {
     /// The cgroups of a guest if it has any, as after a restart of whoever made them.
     pub fn open(layout: &Layout, name: &GuestName) -> Option<Self> {
         let there = layout.trees().iter().any(|tree| tree.top(name).is_dir());
-        there.then(|| Self {
-            layout: layout.clone(),
-            name: name.clone(),
-        })
+        there.then(|| Self { layout: layout.clone(), name: name.clone() })
     }
 
     /// The guest.
@@ -139,11 +127,7 @@ impl GuestCgroup {
                 const ESRCH: i32 = 3;
                 match files::write(&procs, &pid.to_string()) {
                     Err(source) if source.raw_os_error() != Some(ESRCH) => {
-                        return Err(Error::Write {
-                            path: procs,
-                            value: pid.to_string(),
-                            source,
-                        });
+                        return Err(Error::Write { path: procs, value: pid.to_string(), source });
                     }
                     _ => {}
                 }
@@ -160,11 +144,8 @@ fn enable(dir: &Path, names: &[&str]) -> Result<(), Error> {
     let Some(enabled) = files::read_optional(&control)? else {
         return Ok(());
     };
-    let missing: Vec<String> = names
-        .iter()
-        .filter(|name| enabled.split(' ').all(|e| e != **name))
-        .map(|name| format!("+{name}"))
-        .collect();
+    let missing: Vec<String> =
+        names.iter().filter(|name| enabled.split(' ').all(|e| e != **name)).map(|name| format!("+{name}")).collect();
     if !missing.is_empty() && files::write(&control, &missing.join(" ")).is_err() {
         for name in &missing {
             let _ = files::write(&control, name);

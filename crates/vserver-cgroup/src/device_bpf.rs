@@ -22,12 +22,7 @@ const WRITE: u32 = 4;
 /// Attaches the program of `policy` to the cgroup directory `dir` and then detaches what was there: in between, both
 /// must allow a device. A cgroup below may add a program of its own, which can only refuse more.
 pub(crate) fn attach(dir: &OwnedFd, policy: &DevicePolicy) -> io::Result<()> {
-    let program = bpf::prog_load(
-        ProgType::CgroupDevice,
-        AttachType::Device,
-        &assemble(policy)?,
-        "vserver_devices",
-    )?;
+    let program = bpf::prog_load(ProgType::CgroupDevice, AttachType::Device, &assemble(policy)?, "vserver_devices")?;
     let before = bpf::prog_query(dir.as_fd(), AttachType::Device)?;
     bpf::prog_attach(dir.as_fd(), program.as_fd(), AttachType::Device, AttachFlags::Multi)?;
     for id in before {
@@ -37,9 +32,7 @@ pub(crate) fn attach(dir: &OwnedFd, policy: &DevicePolicy) -> io::Result<()> {
     // Read back: a program that is not there would leave every device open.
     match bpf::prog_query(dir.as_fd(), AttachType::Device)?.len() {
         1 => Ok(()),
-        count => Err(io::Error::other(format!(
-            "{count} device programs are attached instead of one"
-        ))),
+        count => Err(io::Error::other(format!("{count} device programs are attached instead of one"))),
     }
 }
 
@@ -62,9 +55,7 @@ fn assemble(policy: &DevicePolicy) -> io::Result<Vec<Insn>> {
         if let Some(minor) = rule.minor {
             asm.jump_if32(Cond::NotEqual, Reg::R5, minor, next);
         }
-        asm.jump_if32(Cond::AnyBit, Reg::R3, !granted(rule.access), next)
-            .exit_with(1)
-            .place(next);
+        asm.jump_if32(Cond::AnyBit, Reg::R3, !granted(rule.access), next).exit_with(1).place(next);
     }
     asm.exit_with(0);
     asm.finish().map_err(io::Error::other)
@@ -72,10 +63,7 @@ fn assemble(policy: &DevicePolicy) -> io::Result<Vec<Insn>> {
 
 fn granted(access: Access) -> u32 {
     let bits = [(Access::MAKE, MKNOD), (Access::READ, READ), (Access::WRITE, WRITE)];
-    bits.iter()
-        .filter(|(a, _)| access.contains(*a))
-        .map(|(_, bit)| bit)
-        .sum()
+    bits.iter().filter(|(a, _)| access.contains(*a)).map(|(_, bit)| bit).sum()
 }
 
 #[cfg(test)]

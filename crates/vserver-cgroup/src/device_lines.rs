@@ -15,10 +15,7 @@ impl DevicePolicy {
     pub fn with_raw(mut self, raw: &[(String, String)]) -> (Self, Vec<Unenforced>) {
         let mut report = Vec::new();
         for (allow, file) in [(false, "devices.deny"), (true, "devices.allow")] {
-            let lines = raw
-                .iter()
-                .filter(|(name, _)| name == file)
-                .flat_map(|(_, value)| value.lines());
+            let lines = raw.iter().filter(|(name, _)| name == file).flat_map(|(_, value)| value.lines());
             for line in lines.map(str::trim).filter(|line| !line.is_empty()) {
                 let fault = match parse(line) {
                     None => Some("is not a device rule"),
@@ -42,11 +39,7 @@ impl DevicePolicy {
                 rule.access = Access(rule.access.0 & !denied.access.0);
             }
             let cut = |rule: &DeviceRule| denied.meets(rule) && !denied.covers(rule);
-            if self
-                .allow
-                .iter()
-                .any(|rule| cut(rule) && rule.access.0 & denied.access.0 != 0)
-            {
+            if self.allow.iter().any(|rule| cut(rule) && rule.access.0 & denied.access.0 != 0) {
                 return Err("is a part of what a wider rule allows");
             }
         }
@@ -90,22 +83,13 @@ fn parse(line: &str) -> Option<Vec<DeviceRule>> {
         "b" => &[DeviceKind::Block],
         // The kernel ignores what follows.
         "a" => {
-            return Some(both_kinds(
-                &[DeviceKind::Char, DeviceKind::Block],
-                None,
-                None,
-                Access::ALL,
-            ));
+            return Some(both_kinds(&[DeviceKind::Char, DeviceKind::Block], None, None, Access::ALL));
         }
         _ => return None,
     };
     let (major, minor) = words.next()?.split_once(':')?;
     let number = |text: &str| {
-        if text == "*" {
-            Some(None)
-        } else {
-            text.parse().ok().map(Some)
-        }
+        if text == "*" { Some(None) } else { text.parse().ok().map(Some) }
     };
     let letters = words.next()?;
     let mut access = Access(0);
@@ -123,16 +107,7 @@ fn parse(line: &str) -> Option<Vec<DeviceRule>> {
 
 fn both_kinds(kinds: &[DeviceKind], major: Option<u32>, minor: Option<u32>, access: Access) -> Vec<DeviceRule> {
     let reason = "devices.allow of the guest's configuration";
-    kinds
-        .iter()
-        .map(|&kind| DeviceRule {
-            kind,
-            major,
-            minor,
-            access,
-            reason,
-        })
-        .collect()
+    kinds.iter().map(|&kind| DeviceRule { kind, major, minor, access, reason }).collect()
 }
 
 #[cfg(test)]
@@ -156,10 +131,8 @@ mod tests {
 
     #[test]
     fn deny_all_then_allow_leaves_what_is_allowed() {
-        let (policy, report) = DevicePolicy::default().with_raw(&[
-            raw("devices.allow", "c 1:3 rw\nb 7:0 rwm\n"),
-            raw("devices.deny", "a *:* rwm"),
-        ]);
+        let (policy, report) = DevicePolicy::default()
+            .with_raw(&[raw("devices.allow", "c 1:3 rw\nb 7:0 rwm\n"), raw("devices.deny", "a *:* rwm")]);
         assert!(report.is_empty());
         let lines: Vec<_> = policy.allow.iter().map(DeviceRule::to_string).collect();
         assert_eq!(lines, ["c 1:3 rw", "b 7:0 rwm"]);

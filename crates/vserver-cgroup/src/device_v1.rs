@@ -16,19 +16,13 @@ const EVERYTHING: &str = "a *:* rwm";
 pub(crate) fn apply(cgroup: &GuestCgroup, policy: &DevicePolicy) -> Result<(), Error> {
     let Some(tree) = cgroup.layout.tree_of(Controller::Devices) else {
         let source = io::Error::new(ErrorKind::Unsupported, "no devices controller and no cgroup2");
-        return Err(Error::Devices {
-            name: cgroup.name.to_string(),
-            source,
-        });
+        return Err(Error::Devices { name: cgroup.name.to_string(), source });
     };
     let (top, guest) = (tree.top(&cgroup.name), tree.guest(&cgroup.name));
     let wanted: Vec<String> = policy.allow.iter().map(ToString::to_string).collect();
     files::make_dir(&tree.base())?;
     files::make_dir(&top)?;
-    if files::read(&top.join("devices.list"))?
-        .lines()
-        .any(|line| line == EVERYTHING)
-    {
+    if files::read(&top.join("devices.list"))?.lines().any(|line| line == EVERYTHING) {
         restrict_new(&top, &guest, &wanted)?;
     } else {
         restrict_old(&top, &guest, &wanted)?;
@@ -42,10 +36,7 @@ fn restrict_new(top: &Path, guest: &Path, wanted: &[String]) -> Result<(), Error
     // stand in the way, and it got its policy before they came.
     match fs::remove_dir(guest) {
         Err(source) if source.kind() != ErrorKind::NotFound => {
-            return Err(Error::Remove {
-                path: guest.to_owned(),
-                source,
-            });
+            return Err(Error::Remove { path: guest.to_owned(), source });
         }
         _ => {}
     }
@@ -54,24 +45,15 @@ fn restrict_new(top: &Path, guest: &Path, wanted: &[String]) -> Result<(), Error
     let file = top.join("devices.deny");
     while let Err(source) = files::write(&file, "a") {
         if source.kind() != ErrorKind::InvalidInput || Instant::now() > end {
-            return Err(Error::Write {
-                path: file,
-                value: "a".to_owned(),
-                source,
-            });
+            return Err(Error::Write { path: file, value: "a".to_owned(), source });
         }
         std::thread::sleep(Duration::from_millis(1));
     }
-    wanted
-        .iter()
-        .try_for_each(|line| files::must_write(&top.join("devices.allow"), line))
+    wanted.iter().try_for_each(|line| files::must_write(&top.join("devices.allow"), line))
 }
 
 fn restrict_old(top: &Path, guest: &Path, wanted: &[String]) -> Result<(), Error> {
-    for line in files::read(&top.join("devices.list"))?
-        .lines()
-        .filter(|line| !wanted.iter().any(|w| w == line))
-    {
+    for line in files::read(&top.join("devices.list"))?.lines().filter(|line| !wanted.iter().any(|w| w == line)) {
         files::must_write(&top.join("devices.deny"), line)?;
     }
     for dir in [top, guest].into_iter().filter(|dir| dir.is_dir()) {
@@ -90,10 +72,7 @@ fn check(cgroup: &GuestCgroup, guest: &Path, wanted: &[String]) -> Result<(), Er
         None => Ok(()),
         Some(line) => {
             let source = io::Error::other(format!("devices.list still allows '{line}'"));
-            Err(Error::Devices {
-                name: cgroup.name.to_string(),
-                source,
-            })
+            Err(Error::Devices { name: cgroup.name.to_string(), source })
         }
     }
 }

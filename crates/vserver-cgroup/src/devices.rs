@@ -66,13 +66,7 @@ pub struct DevicePolicy {
 }
 
 const fn char(major: u32, minor: Option<u32>, reason: &'static str) -> DeviceRule {
-    DeviceRule {
-        kind: DeviceKind::Char,
-        major: Some(major),
-        minor,
-        access: Access::USE,
-        reason,
-    }
+    DeviceRule { kind: DeviceKind::Char, major: Some(major), minor, access: Access::USE, reason }
 }
 
 impl DeviceRule {
@@ -91,11 +85,7 @@ const MINIMUM: [DeviceRule; 8] = [
     char(1, Some(8), "random: the kernel's generator"),
     char(1, Some(9), "urandom: the kernel's generator"),
     char(5, Some(0), "tty: the caller's own terminal"),
-    char(
-        5,
-        Some(2),
-        "ptmx: makes a pair in the devpts that it was opened from, the guest's own",
-    ),
+    char(5, Some(2), "ptmx: makes a pair in the devpts that it was opened from, the guest's own"),
     // The console is a pty, bound over the node: 5:1, the host's console, is not needed.
     char(136, None, "pts: the guest's own terminals"),
 ];
@@ -103,9 +93,7 @@ const MINIMUM: [DeviceRule; 8] = [
 impl Default for DevicePolicy {
     fn default() -> Self {
         let more_terminals = (137..=143).map(|major| char(major, None, "pts: beyond the first 256 terminals"));
-        Self {
-            allow: MINIMUM.into_iter().chain(more_terminals).collect(),
-        }
+        Self { allow: MINIMUM.into_iter().chain(more_terminals).collect() }
     }
 }
 
@@ -126,10 +114,8 @@ impl GuestCgroup {
     /// [`Error::Devices`] if this kernel does not take the program; [`Error::Write`]. The guest must not start then.
     pub fn device_policy(&self, policy: &DevicePolicy) -> Result<(), Error> {
         match self.v2_dir() {
-            Some(dir) => device_bpf::attach(&dir, policy).map_err(|source| Error::Devices {
-                name: self.name.to_string(),
-                source,
-            }),
+            Some(dir) => device_bpf::attach(&dir, policy)
+                .map_err(|source| Error::Devices { name: self.name.to_string(), source }),
             None => device_v1::apply(self, policy),
         }
     }

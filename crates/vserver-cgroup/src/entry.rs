@@ -56,19 +56,12 @@ impl Entry {
     /// # Errors
     /// [`Error::Create`], [`Error::Open`].
     pub fn supervisors(layout: &Layout) -> Result<Self, Error> {
-        let mut entry = Self {
-            v2: None,
-            v1: Vec::new(),
-        };
+        let mut entry = Self { v2: None, v1: Vec::new() };
         let basic = layout.basic();
         for tree in &basic {
             entry.add(&make_supervisors(tree)?, tree.v2)?;
         }
-        let rest = layout
-            .trees()
-            .iter()
-            .filter(|tree| !basic.contains(tree))
-            .map(|tree| tree.mount.as_path());
+        let rest = layout.trees().iter().filter(|tree| !basic.contains(tree)).map(|tree| tree.mount.as_path());
         for root in rest.chain(layout.unused().iter().map(|path| path.as_path())) {
             // A hierarchy that cannot be written (a container's) keeps the process where it is.
             if let Ok(tasks) = files::open_to_write(&root.join("tasks")) {
@@ -86,10 +79,7 @@ impl Entry {
     fn add(&mut self, dir: &Path, v2: bool) -> Result<(), Error> {
         if v2 {
             let procs = files::open_to_write(&dir.join("cgroup.procs"))?;
-            self.v2 = Some(Door {
-                dir: files::open_dir(dir)?,
-                procs,
-            });
+            self.v2 = Some(Door { dir: files::open_dir(dir)?, procs });
         } else {
             self.v1.push(files::open_to_write(&dir.join("tasks"))?);
         }
@@ -103,10 +93,7 @@ impl GuestCgroup {
     /// # Errors
     /// [`Error::Open`].
     pub fn entry(&self) -> Result<Entry, Error> {
-        let mut entry = Entry {
-            v2: None,
-            v1: Vec::new(),
-        };
+        let mut entry = Entry { v2: None, v1: Vec::new() };
         for tree in self.layout.trees() {
             let dir = tree.guest(&self.name);
             if dir.is_dir() {
@@ -125,17 +112,11 @@ impl GuestCgroup {
         let mut entry = self.entry()?;
         let Some(tree) = self.layout.v2() else { return Ok(entry) };
         let guest = tree.guest(&self.name);
-        if files::read_optional(&guest.join("cgroup.subtree_control"))?
-            .unwrap_or_default()
-            .is_empty()
-        {
+        if files::read_optional(&guest.join("cgroup.subtree_control"))?.unwrap_or_default().is_empty() {
             return Ok(entry);
         }
         let holds = |dir: &Path| {
-            files::read_optional(&dir.join("cgroup.procs"))
-                .ok()
-                .flatten()
-                .is_some_and(|text| has_line(&text, init))
+            files::read_optional(&dir.join("cgroup.procs")).ok().flatten().is_some_and(|text| has_line(&text, init))
         };
         // By looking for the pid instead of reading /proc/<init>/cgroup: that path depends on who reads it.
         if let Some(dir) = files::deepest_first(&guest)?.into_iter().find(|dir| holds(dir)) {

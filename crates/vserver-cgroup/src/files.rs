@@ -14,10 +14,7 @@ use crate::Error;
 pub(crate) fn read(path: &Path) -> Result<String, Error> {
     fs::read_to_string(path)
         .map(|text| text.trim_end().to_owned())
-        .map_err(|source| Error::Read {
-            path: path.to_owned(),
-            source,
-        })
+        .map_err(|source| Error::Read { path: path.to_owned(), source })
 }
 
 /// As [`read`]; `None` if there is no such file, or the kernel has it but not here (`EOPNOTSUPP`).
@@ -38,11 +35,7 @@ pub(crate) fn write(path: &Path, value: &str) -> io::Result<()> {
 
 /// As [`write`], for what must succeed.
 pub(crate) fn must_write(path: &Path, value: &str) -> Result<(), Error> {
-    write(path, value).map_err(|source| Error::Write {
-        path: path.to_owned(),
-        value: value.to_owned(),
-        source,
-    })
+    write(path, value).map_err(|source| Error::Write { path: path.to_owned(), value: value.to_owned(), source })
 }
 
 /// Makes one directory; true if it was not there.
@@ -50,10 +43,7 @@ pub(crate) fn make_dir(path: &Path) -> Result<bool, Error> {
     match fs::create_dir(path) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
-        Err(source) => Err(Error::Create {
-            path: path.to_owned(),
-            source,
-        }),
+        Err(source) => Err(Error::Create { path: path.to_owned(), source }),
     }
 }
 
@@ -63,26 +53,17 @@ pub(crate) fn open_to_write(path: &Path) -> Result<OwnedFd, Error> {
         .write(true)
         .open(path)
         .map(OwnedFd::from)
-        .map_err(|source| Error::Open {
-            path: path.to_owned(),
-            source,
-        })
+        .map_err(|source| Error::Open { path: path.to_owned(), source })
 }
 
 /// Opens a directory.
 pub(crate) fn open_dir(path: &Path) -> Result<OwnedFd, Error> {
-    File::open(path).map(OwnedFd::from).map_err(|source| Error::Open {
-        path: path.to_owned(),
-        source,
-    })
+    File::open(path).map(OwnedFd::from).map_err(|source| Error::Open { path: path.to_owned(), source })
 }
 
 /// Directories directly below `path`; none if it is gone.
 pub(crate) fn children(path: &Path) -> Result<Vec<PathBuf>, Error> {
-    let fault = |source| Error::Read {
-        path: path.to_owned(),
-        source,
-    };
+    let fault = |source| Error::Read { path: path.to_owned(), source };
     let entries = match fs::read_dir(path) {
         Ok(entries) => entries,
         Err(error) if is_missing(&error) => return Ok(Vec::new()),
@@ -113,9 +94,7 @@ pub(crate) fn deepest_first(path: &Path) -> Result<Vec<PathBuf>, Error> {
 /// The value of `key` in lines of `key value`.
 pub(crate) fn flat_key(text: &str, key: &str) -> Option<u64> {
     let mut lines = text.lines().filter_map(|line| line.split_once(' '));
-    lines
-        .find(|(name, _)| *name == key)
-        .and_then(|(_, value)| value.trim().parse().ok())
+    lines.find(|(name, _)| *name == key).and_then(|(_, value)| value.trim().parse().ok())
 }
 
 /// No such file or directory, or a cgroup that is being removed (`ENODEV`), or a file that does not work here.

@@ -18,10 +18,7 @@ impl GuestCgroup {
         let end = Instant::now() + PATIENCE;
         while !self.is_frozen()? {
             if Instant::now() > end {
-                return Err(Error::Stuck {
-                    name: self.name.to_string(),
-                    pids: self.processes()?,
-                });
+                return Err(Error::Stuck { name: self.name.to_string(), pids: self.processes()? });
             }
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -57,9 +54,7 @@ impl GuestCgroup {
             return files::must_write(&tree.top(&self.name).join("cgroup.freeze"), value);
         }
         let Some((top, _)) = self.top_of(Controller::Freezer) else {
-            return Err(Error::Gone {
-                name: self.name.to_string(),
-            });
+            return Err(Error::Gone { name: self.name.to_string() });
         };
         let value = if freeze { "FROZEN" } else { "THAWED" };
         files::must_write(&top.join("freezer.state"), value)

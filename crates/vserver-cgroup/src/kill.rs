@@ -38,19 +38,12 @@ impl GuestCgroup {
             if !killed {
                 self.kill_one_by_one()?;
             }
-            let round = if killed {
-                end
-            } else {
-                end.min(Instant::now() + Duration::from_millis(20))
-            };
+            let round = if killed { end } else { end.min(Instant::now() + Duration::from_millis(20)) };
             if self.wait_until_empty(round)? {
                 return Ok(());
             }
             if Instant::now() >= end {
-                return Err(Error::Stuck {
-                    name: self.name.to_string(),
-                    pids: self.processes()?,
-                });
+                return Err(Error::Stuck { name: self.name.to_string(), pids: self.processes()? });
             }
         }
     }
@@ -61,11 +54,8 @@ impl GuestCgroup {
     /// # Errors
     /// [`Error::Read`].
     pub fn signal(&self, signal: i32) -> Result<usize, Error> {
-        let opened: Vec<_> = self
-            .processes()?
-            .into_iter()
-            .filter_map(|pid| pidfd::open(pid).ok().map(|fd| (pid, fd)))
-            .collect();
+        let opened: Vec<_> =
+            self.processes()?.into_iter().filter_map(|pid| pidfd::open(pid).ok().map(|fd| (pid, fd))).collect();
         let still_there = self.processes()?;
         let mine = opened.iter().filter(|(pid, _)| still_there.binary_search(pid).is_ok());
         Ok(mine.filter(|(_, fd)| pidfd::signal(fd.as_fd(), signal).is_ok()).count())
@@ -99,10 +89,7 @@ impl GuestCgroup {
 
 /// Waits until the `cgroup.events` file says `populated 0` or is gone. The kernel marks a change with POLLPRI.
 fn wait_for_event(path: &Path, end: Instant) -> Result<bool, Error> {
-    let fault = |source| Error::Read {
-        path: path.to_owned(),
-        source,
-    };
+    let fault = |source| Error::Read { path: path.to_owned(), source };
     let mut file = match File::open(path) {
         Ok(file) => file,
         Err(error) if files::is_missing(&error) => return Ok(true),

@@ -36,12 +36,7 @@ impl GuestCgroup {
     pub(crate) fn knobs<'a>(&self, controller: Controller, report: &'a mut Vec<Unenforced>) -> Knobs<'a> {
         let found = self.top_of(controller);
         let v2 = found.as_ref().is_some_and(|(_, v2)| *v2);
-        Knobs {
-            controller,
-            dir: found.map(|(dir, _)| dir),
-            v2,
-            report,
-        }
+        Knobs { controller, dir: found.map(|(dir, _)| dir), v2, report }
     }
 }
 

@@ -67,16 +67,8 @@ pub struct Layout {
 
 impl Controller {
     /// Those that have a directory for every guest, on each version. `Cpuset` and `Io` come with the first setting.
-    const ALL: [Self; 8] = [
-        Self::Cpu,
-        Self::Cpuacct,
-        Self::Cpuset,
-        Self::Memory,
-        Self::Pids,
-        Self::Io,
-        Self::Devices,
-        Self::Freezer,
-    ];
+    const ALL: [Self; 8] =
+        [Self::Cpu, Self::Cpuacct, Self::Cpuset, Self::Memory, Self::Pids, Self::Io, Self::Devices, Self::Freezer];
 
     /// Its name on v1 and on v2.
     fn names(self) -> (&'static str, Option<&'static str>) {
@@ -100,9 +92,7 @@ impl Controller {
     /// By the first word of a control file's name, of either version.
     pub(crate) fn of_file(file: &str) -> Option<Self> {
         let word = file.split('.').next()?;
-        Self::ALL
-            .into_iter()
-            .find(|c| c.names().0 == word || c.names().1 == Some(word))
+        Self::ALL.into_iter().find(|c| c.names().0 == word || c.names().1 == Some(word))
     }
 }
 
@@ -149,19 +139,11 @@ impl Layout {
     pub fn from_mountinfo(text: &str) -> Result<Self, Error> {
         let (mut trees, mut unused) = (Vec::new(), Vec::new());
         for mount in mountinfo::hierarchies(text) {
-            let controllers = if mount.v2 {
-                v2_controllers(&mount)?
-            } else {
-                v1_controllers(&mount)
-            };
+            let controllers = if mount.v2 { v2_controllers(&mount)? } else { v1_controllers(&mount) };
             if controllers.is_empty() && !mount.v2 {
                 unused.push(mount.path);
             } else {
-                trees.push(Tree {
-                    mount: mount.path,
-                    v2: mount.v2,
-                    controllers,
-                });
+                trees.push(Tree { mount: mount.path, v2: mount.v2, controllers });
             }
         }
         if trees.is_empty() {
@@ -265,27 +247,17 @@ mod tests {
     #[test]
     fn v2_alone_takes_the_controllers_from_its_root() {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(
-            dir.path().join("cgroup.controllers"),
-            "cpuset cpu io memory hugetlb pids rdma\n",
-        )
-        .unwrap();
+        std::fs::write(dir.path().join("cgroup.controllers"), "cpuset cpu io memory hugetlb pids rdma\n").unwrap();
         let line = format!("41 31 0:38 / {} rw - cgroup2 cgroup2 rw\n", dir.path().display());
         let named = "40 31 0:37 / /nowhere/systemd rw - cgroup cgroup rw,name=systemd\n";
         let layout = Layout::from_mountinfo(&format!("{line}{named}")).unwrap();
         assert_eq!(layout.kind(), Kind::V2);
-        assert_eq!(
-            layout.v2().unwrap().v2_names(),
-            ["cpu", "cpuset", "memory", "pids", "io"]
-        );
+        assert_eq!(layout.v2().unwrap().v2_names(), ["cpu", "cpuset", "memory", "pids", "io"]);
     }
 
     #[test]
     fn nothing_mounted_is_said() {
-        assert!(matches!(
-            Layout::from_mountinfo("1 0 0:1 / / rw - ext4 a rw\n"),
-            Err(Error::NoHierarchy)
-        ));
+        assert!(matches!(Layout::from_mountinfo("1 0 0:1 / / rw - ext4 a rw\n"), Err(Error::NoHierarchy)));
     }
 
     #[test]

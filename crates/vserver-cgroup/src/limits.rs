@@ -17,9 +17,7 @@ impl GuestCgroup {
     /// could not be joined.
     pub fn apply(&self, limits: &Limits) -> Result<Vec<Unenforced>, Error> {
         if Self::open(&self.layout, &self.name).is_none() {
-            return Err(Error::Gone {
-                name: self.name.to_string(),
-            });
+            return Err(Error::Gone { name: self.name.to_string() });
         }
         let mut report = Vec::new();
         let shares_are_weights = self.layout.tree_of(Controller::Cpu).is_some_and(|tree| tree.v2);
@@ -27,10 +25,7 @@ impl GuestCgroup {
         if limits.cpuset.as_ref().is_some_and(|set| *set != Default::default()) {
             self.ensure(Controller::Cpuset)?;
         }
-        if rest
-            .iter()
-            .any(|(file, _)| Controller::of_file(file) == Some(Controller::Io))
-        {
+        if rest.iter().any(|(file, _)| Controller::of_file(file) == Some(Controller::Io)) {
             self.ensure(Controller::Io)?;
         }
         memory::apply(&mut self.knobs(Controller::Memory, &mut report), &limits);
@@ -52,24 +47,13 @@ impl GuestCgroup {
     /// [`Error::Gone`] if the guest has no cgroup.
     pub fn limits(&self) -> Result<Limits, Error> {
         if Self::open(&self.layout, &self.name).is_none() {
-            return Err(Error::Gone {
-                name: self.name.to_string(),
-            });
+            return Err(Error::Gone { name: self.name.to_string() });
         }
         let mut unused = Vec::new();
         let (memory, memory_high, swap) = memory::read(&self.knobs(Controller::Memory, &mut unused));
         let (cpu, cpu_weight) = cpu::read(&self.knobs(Controller::Cpu, &mut unused));
         let pids = pids::read(&self.knobs(Controller::Pids, &mut unused));
         let cpuset = cpuset::read(&self.knobs(Controller::Cpuset, &mut unused));
-        Ok(Limits {
-            memory,
-            memory_high,
-            swap,
-            pids,
-            cpu,
-            cpu_weight,
-            cpuset,
-            raw: Vec::new(),
-        })
+        Ok(Limits { memory, memory_high, swap, pids, cpu, cpu_weight, cpuset, raw: Vec::new() })
     }
 }

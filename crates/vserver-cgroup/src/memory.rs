@@ -27,19 +27,13 @@ pub(crate) fn read(knobs: &Knobs<'_>) -> (Option<Bytes>, Option<Bytes>, Option<B
         return (value("memory.max"), value("memory.high"), value("memory.swap.max"));
     }
     let (memory, total) = (value("memory.limit_in_bytes"), value("memory.memsw.limit_in_bytes"));
-    let swap = memory
-        .zip(total)
-        .map(|(memory, total)| Bytes(total.0.saturating_sub(memory.0)));
+    let swap = memory.zip(total).map(|(memory, total)| Bytes(total.0.saturating_sub(memory.0)));
     (memory, value("memory.soft_limit_in_bytes"), swap)
 }
 
 /// A limit in bytes as control files have it; `None` is no limit. Understands suffixes.
 pub(crate) fn amount(text: &str) -> Option<u64> {
-    text.trim()
-        .parse::<Bytes>()
-        .ok()
-        .map(|bytes| bytes.0)
-        .filter(|bytes| *bytes < UNLIMITED)
+    text.trim().parse::<Bytes>().ok().map(|bytes| bytes.0).filter(|bytes| *bytes < UNLIMITED)
 }
 
 /// Whether both mean the same limit, up to rounding down to pages.
@@ -54,15 +48,9 @@ pub(crate) fn same_amount(have: &str, want: &str) -> bool {
 fn apply_v1(knobs: &mut Knobs<'_>, limits: &Limits) {
     const LIMIT: &str = "memory.limit_in_bytes";
     const TOTAL: &str = "memory.memsw.limit_in_bytes";
-    let total = limits
-        .memory
-        .zip(limits.swap)
-        .map(|(memory, swap)| Bytes(memory.0.saturating_add(swap.0)));
+    let total = limits.memory.zip(limits.swap).map(|(memory, swap)| Bytes(memory.0.saturating_add(swap.0)));
     if limits.swap.is_some() && limits.memory.is_none() {
-        knobs.none(
-            "swap limit",
-            "cgroup v1 limits swap only together with memory; set a memory limit, too",
-        );
+        knobs.none("swap limit", "cgroup v1 limits swap only together with memory; set a memory limit, too");
     }
     // The kernel holds memory ≤ memory + swap at any moment, so the order depends on the direction.
     let now = knobs.current(TOTAL).and_then(|text| amount(&text));
@@ -77,12 +65,7 @@ fn apply_v1(knobs: &mut Knobs<'_>, limits: &Limits) {
         let reason = "cgroup v1 reclaims memory above it only when the host runs short";
         knobs.partial("memory reclaim threshold", reason);
     }
-    set(
-        knobs,
-        "memory reclaim threshold",
-        "memory.soft_limit_in_bytes",
-        limits.memory_high,
-    );
+    set(knobs, "memory reclaim threshold", "memory.soft_limit_in_bytes", limits.memory_high);
 }
 
 fn raises(now: Option<u64>, then: Option<u64>) -> bool {
@@ -96,13 +79,7 @@ fn raises(now: Option<u64>, then: Option<u64>) -> bool {
 fn set(knobs: &mut Knobs<'_>, setting: &str, file: &str, limit: Option<Bytes>) {
     let none = if knobs.v2 { "max" } else { "-1" };
     let value = limit.map_or_else(|| none.to_owned(), |bytes| bytes.0.to_string());
-    knobs.set(&Wish {
-        setting,
-        file,
-        value: &value,
-        lifts: limit.is_none(),
-        same: same_amount,
-    });
+    knobs.set(&Wish { setting, file, value: &value, lifts: limit.is_none(), same: same_amount });
 }
 
 #[cfg(test)]

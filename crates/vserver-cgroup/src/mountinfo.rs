@@ -66,16 +66,10 @@ fn unescape(text: &str) -> PathBuf {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {
-        let octal = tail
-            .get(..3)
-            .filter(|digits| first == b'\\' && digits.iter().all(|d| (b'0'..b'8').contains(d)));
+        let octal = tail.get(..3).filter(|digits| first == b'\\' && digits.iter().all(|d| (b'0'..b'8').contains(d)));
         match octal {
             Some(digits) => {
-                bytes.push(
-                    digits
-                        .iter()
-                        .fold(0_u8, |sum, digit| sum.wrapping_mul(8).wrapping_add(digit - b'0')),
-                );
+                bytes.push(digits.iter().fold(0_u8, |sum, digit| sum.wrapping_mul(8).wrapping_add(digit - b'0')));
                 rest = &tail[3..];
             }
             None => {

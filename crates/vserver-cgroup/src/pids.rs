@@ -10,13 +10,7 @@ use crate::knobs::{Knobs, Wish, same_text};
 pub(crate) fn apply(knobs: &mut Knobs<'_>, limits: &Limits) {
     let value = limits.pids.map_or_else(|| "max".to_owned(), |count| count.to_string());
     let lifts = limits.pids.is_none();
-    knobs.set(&Wish {
-        setting: "process limit",
-        file: "pids.max",
-        value: &value,
-        lifts,
-        same: same_text,
-    });
+    knobs.set(&Wish { setting: "process limit", file: "pids.max", value: &value, lifts, same: same_text });
 }
 
 /// The limit in force.

@@ -16,10 +16,7 @@ pub fn list(layout: &Layout) -> Result<Vec<GuestName>, Error> {
     for tree in layout.trees() {
         for dir in files::children(&tree.base())? {
             // A name that begins with a dot is not a guest's.
-            let name = dir
-                .file_name()
-                .and_then(|name| name.to_str())
-                .and_then(|name| name.parse::<GuestName>().ok());
+            let name = dir.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse::<GuestName>().ok());
             names.extend(name);
         }
     }
@@ -69,11 +66,7 @@ pub(crate) fn pids_in(dir: &Path) -> Result<Vec<i32>, Error> {
     // A threaded cgroup answers EOPNOTSUPP: its processes are listed by the one above.
     let text = files::read_optional(&dir.join("cgroup.procs"))?.unwrap_or_default();
     // 0 stands for a process that has no pid in our PID namespace.
-    Ok(text
-        .lines()
-        .filter_map(|line| line.parse().ok())
-        .filter(|pid| *pid > 0)
-        .collect())
+    Ok(text.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 0).collect())
 }
 
 fn collect(dir: &Path, pids: &mut BTreeSet<i32>) -> Result<(), Error> {

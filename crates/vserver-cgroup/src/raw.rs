@@ -29,19 +29,15 @@ pub(crate) fn absorb(
     shares_are_weights: bool,
     report: &mut Vec<Unenforced>,
 ) -> (Limits, Vec<(String, String)>) {
-    let mut result = Limits {
-        raw: Vec::new(),
-        ..limits.clone()
-    };
+    let mut result = Limits { raw: Vec::new(), ..limits.clone() };
     let (mut rest, mut total) = (Vec::new(), None);
     for (file, value) in &limits.raw {
         let value = value.trim();
         let understood = match file.as_str() {
             "memory.memsw.limit_in_bytes" => limit(value).map(|limit| total = limit),
-            "cpu.shares" if shares_are_weights => value
-                .parse()
-                .ok()
-                .map(|shares| result.cpu_weight = Some(cpu::shares_to_weight(shares))),
+            "cpu.shares" if shares_are_weights => {
+                value.parse().ok().map(|shares| result.cpu_weight = Some(cpu::shares_to_weight(shares)))
+            }
             // Given to the guest by its device policy.
             "devices.allow" | "devices.deny" => Some(()),
             _ => match absorb_one(&mut result, file, value) {
@@ -54,10 +50,7 @@ pub(crate) fn absorb(
             },
         };
         if understood.is_none() {
-            report.push(Unenforced::none(
-                format!("cgroup/{file}"),
-                format!("'{value}' is not a value for it"),
-            ));
+            report.push(Unenforced::none(format!("cgroup/{file}"), format!("'{value}' is not a value for it")));
         }
     }
     if let Some(total) = total {
@@ -85,11 +78,9 @@ fn absorb_one(limits: &mut Limits, file: &str, value: &str) -> Absorbed {
         "memory.swap.max" => limit(value).map(|bytes| limits.swap = bytes),
         "memory.high" => limit(value).map(|bytes| limits.memory_high = bytes),
         "pids.max" => unless_max(value, |count| count.parse().ok()).map(|count| limits.pids = count),
-        "cpu.weight" => value
-            .parse()
-            .ok()
-            .filter(|w| (1..=10_000).contains(w))
-            .map(|weight| limits.cpu_weight = Some(weight)),
+        "cpu.weight" => {
+            value.parse().ok().filter(|w| (1..=10_000).contains(w)).map(|weight| limits.cpu_weight = Some(weight))
+        }
         "cpu.max" | "cpu.max.burst" | "cpu.cfs_quota_us" | "cpu.cfs_period_us" | "cpu.cfs_burst_us" => {
             absorb_bucket(&mut limits.cpu, file, value)
         }
@@ -105,11 +96,7 @@ fn absorb_one(limits: &mut Limits, file: &str, value: &str) -> Absorbed {
         },
         _ => return Absorbed::NotHere,
     };
-    if understood.is_some() {
-        Absorbed::Yes
-    } else {
-        Absorbed::Malformed
-    }
+    if understood.is_some() { Absorbed::Yes } else { Absorbed::Malformed }
 }
 
 /// The three numbers come in any order. `Duration::MAX` stands for no quota until all are read: a period or a burst
@@ -117,22 +104,15 @@ fn absorb_one(limits: &mut Limits, file: &str, value: &str) -> Absorbed {
 fn absorb_bucket(bucket: &mut Option<CpuBucket>, file: &str, value: &str) -> Option<()> {
     let micros = |text: &str| text.parse().ok().map(Duration::from_micros);
     let unlimited = |text: &str| text == "max" || text.starts_with('-');
-    let now = bucket.unwrap_or(CpuBucket {
-        quota: Duration::MAX,
-        period: PERIOD,
-        burst: Duration::ZERO,
-    });
+    let now = bucket.unwrap_or(CpuBucket { quota: Duration::MAX, period: PERIOD, burst: Duration::ZERO });
     let (quota, period) = match file {
-        "cpu.max" => value
-            .split_once(char::is_whitespace)
-            .map_or((Some(value), None), |(q, p)| (Some(q), Some(p.trim()))),
+        "cpu.max" => {
+            value.split_once(char::is_whitespace).map_or((Some(value), None), |(q, p)| (Some(q), Some(p.trim())))
+        }
         "cpu.cfs_quota_us" => (Some(value), None),
         "cpu.cfs_period_us" => (None, Some(value)),
         _ => {
-            *bucket = Some(CpuBucket {
-                burst: micros(value)?,
-                ..now
-            });
+            *bucket = Some(CpuBucket { burst: micros(value)?, ..now });
             return Some(());
         }
     };
@@ -150,10 +130,7 @@ fn absorb_bucket(bucket: &mut Option<CpuBucket>, file: &str, value: &str) -> Opt
 pub(crate) fn apply(cgroup: &GuestCgroup, file: &str, value: &str, report: &mut Vec<Unenforced>) {
     let setting = format!("cgroup/{file}");
     if !is_a_limit(file) {
-        report.push(Unenforced::none(
-            setting,
-            "it is not a limit of a guest; it is left alone",
-        ));
+        report.push(Unenforced::none(setting, "it is not a limit of a guest; it is left alone"));
         return;
     }
     let Some(controller) = Controller::of_file(file) else {
@@ -169,13 +146,7 @@ pub(crate) fn apply(cgroup: &GuestCgroup, file: &str, value: &str, report: &mut 
     let mut knobs = cgroup.knobs(controller, report);
     match translate(file, value, knobs.v2) {
         Ok(Some((file, note))) => {
-            knobs.set(&Wish {
-                setting: &setting,
-                file,
-                value,
-                lifts: false,
-                same: same_enough,
-            });
+            knobs.set(&Wish { setting: &setting, file, value, lifts: false, same: same_enough });
             if let Some(note) = note {
                 knobs.partial(&setting, note);
             }
@@ -193,10 +164,9 @@ fn translate<'a>(
 ) -> Result<Option<(&'a str, Option<&'static str>)>, &'static str> {
     match (v2, file) {
         (true, "memory.soft_limit_in_bytes") => Ok(Some(("memory.low", None))),
-        (true, "memory.oom_control") => Ok(Some((
-            "memory.oom.group",
-            Some("on cgroup v2 the guest is killed as a whole instead of waiting"),
-        ))),
+        (true, "memory.oom_control") => {
+            Ok(Some(("memory.oom.group", Some("on cgroup v2 the guest is killed as a whole instead of waiting"))))
+        }
         (true, "memory.swappiness") => Err("cgroup v2 has no swappiness of a group"),
         (true, "cpu.rt_runtime_us" | "cpu.rt_period_us") => Err("cgroup v2 gives no real-time share to a group"),
         (_, "freezer.state") if value == "THAWED" => Ok(None),
@@ -218,10 +188,7 @@ fn is_a_limit(file: &str) -> bool {
 
 /// Equal as text, as amounts, or as a list that now contains what was written.
 fn same_enough(have: &str, want: &str) -> bool {
-    let has_line = || {
-        want.lines()
-            .all(|line| have.lines().any(|shown| same_text(shown, line)))
-    };
+    let has_line = || want.lines().all(|line| have.lines().any(|shown| same_text(shown, line)));
     let amounts = memory::amount(want).is_some() && memory::same_amount(have, want);
     same_text(have, want) || amounts || has_line() || (want == "-1" && memory::same_amount(have, want))
 }
@@ -232,11 +199,7 @@ fn limit(value: &str) -> Option<Option<Bytes>> {
 }
 
 fn unless_max<T>(value: &str, parse: impl Fn(&str) -> Option<T>) -> Option<Option<T>> {
-    if matches!(value, "max" | "-1") {
-        Some(None)
-    } else {
-        parse(value).map(Some)
-    }
+    if matches!(value, "max" | "-1") { Some(None) } else { parse(value).map(Some) }
 }
 
 fn flag(value: &str) -> Option<bool> {

@@ -41,9 +41,7 @@ impl Layout {
 }
 
 fn remove_tree(top: &Path, end: Instant) -> Result<(), Error> {
-    files::deepest_first(top)?
-        .iter()
-        .try_for_each(|dir| remove_dir(dir, end))
+    files::deepest_first(top)?.iter().try_for_each(|dir| remove_dir(dir, end))
 }
 
 fn remove_dir(path: &Path, end: Instant) -> Result<(), Error> {
@@ -54,16 +52,10 @@ fn remove_dir(path: &Path, end: Instant) -> Result<(), Error> {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             Err(error) if error.kind() == ErrorKind::ResourceBusy && Instant::now() < end => {}
             Err(error) if error.kind() == ErrorKind::ResourceBusy => {
-                return Err(Error::Busy {
-                    path: path.to_owned(),
-                    pids: processes::pids_in(path)?,
-                });
+                return Err(Error::Busy { path: path.to_owned(), pids: processes::pids_in(path)? });
             }
             Err(source) => {
-                return Err(Error::Remove {
-                    path: path.to_owned(),
-                    source,
-                });
+                return Err(Error::Remove { path: path.to_owned(), source });
             }
         }
         std::thread::sleep(pause);

@@ -45,9 +45,7 @@ impl GuestCgroup {
     /// [`Error::Gone`] if the guest has no cgroup, [`Error::Read`].
     pub fn stats(&self) -> Result<Stats, Error> {
         if Self::open(&self.layout, &self.name).is_none() {
-            return Err(Error::Gone {
-                name: self.name.to_string(),
-            });
+            return Err(Error::Gone { name: self.name.to_string() });
         }
         let mut stats = Stats::default();
         match self.top_of(Controller::Memory) {
@@ -125,7 +123,5 @@ fn number(path: &Path) -> Result<Option<u64>, Error> {
 }
 
 fn limit(path: &Path) -> Result<Option<Bytes>, Error> {
-    Ok(files::read_optional(path)?
-        .and_then(|text| memory::amount(&text))
-        .map(Bytes))
+    Ok(files::read_optional(path)?.and_then(|text| memory::amount(&text)).map(Bytes))
 }

@@ -1,9 +1,6 @@
 //! Which files of a pure v2 host are written with what, on plain directories that stand in for the hierarchy.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test fails by a panic; the lint knows only functions marked as tests"
-)]
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic; the lint knows only functions marked as tests")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,16 +30,9 @@ struct Fake {
 impl Fake {
     fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
-        fs::write(
-            root.path().join("cgroup.controllers"),
-            "cpuset cpu io memory hugetlb pids\n",
-        )
-        .unwrap();
+        fs::write(root.path().join("cgroup.controllers"), "cpuset cpu io memory hugetlb pids\n").unwrap();
         fs::write(root.path().join("cgroup.subtree_control"), "memory\n").unwrap();
-        let line = format!(
-            "41 31 0:38 / {} rw - cgroup2 cgroup2 rw,nsdelegate\n",
-            root.path().display()
-        );
+        let line = format!("41 31 0:38 / {} rw - cgroup2 cgroup2 rw,nsdelegate\n", root.path().display());
         let layout = Layout::from_mountinfo(&line).unwrap();
         assert_eq!(layout.kind(), Kind::V2);
         let cgroup = GuestCgroup::create(&layout, &"web1".parse().unwrap()).unwrap();
@@ -77,16 +67,9 @@ fn some_limits() -> Limits {
         memory_high: Some(Bytes::mib(200)),
         swap: Some(Bytes(0)),
         pids: Some(512),
-        cpu: Some(CpuBucket {
-            quota: ms(25),
-            period: ms(100),
-            burst: ms(10),
-        }),
+        cpu: Some(CpuBucket { quota: ms(25), period: ms(100), burst: ms(10) }),
         cpu_weight: Some(50),
-        cpuset: Some(CpuSet {
-            cpus: Some("0".into()),
-            ..CpuSet::default()
-        }),
+        cpuset: Some(CpuSet { cpus: Some("0".into()), ..CpuSet::default() }),
         raw: Vec::new(),
     }
 }
@@ -95,10 +78,7 @@ fn some_limits() -> Limits {
 fn controllers_are_added_to_the_root_and_nothing_else_there() {
     let fake = Fake::new();
     let control = read(&fake.root.path().join("cgroup.subtree_control"));
-    assert_eq!(
-        control, "+cpu +cpuset +pids +io",
-        "memory was there, hugetlb is not wanted"
-    );
+    assert_eq!(control, "+cpu +cpuset +pids +io", "memory was there, hugetlb is not wanted");
     assert!(fake.top().join("guest").is_dir());
 }
 
@@ -129,10 +109,7 @@ fn no_limit_lifts_what_was_limited() {
     fake.cgroup.apply(&some_limits()).unwrap();
     assert_eq!(fake.cgroup.apply(&Limits::default()).unwrap(), []);
     assert_eq!(fake.cgroup.limits().unwrap(), Limits::default());
-    assert_eq!(
-        (fake.value("cpu.max"), fake.value("cpu.max.burst")),
-        ("max 100000".into(), "0".into())
-    );
+    assert_eq!((fake.value("cpu.max"), fake.value("cpu.max.burst")), ("max 100000".into(), "0".into()));
 }
 
 #[test]
@@ -145,11 +122,7 @@ fn a_kernel_without_burst_or_swap_says_so() {
     let settings: Vec<_> = report.iter().map(|u| u.setting.as_str()).collect();
     assert_eq!(settings, ["swap limit", "CPU token bucket"]);
     assert_eq!(fake.value("cpu.max"), "25000 100000");
-    assert_eq!(
-        fake.cgroup.apply(&Limits::default()).unwrap(),
-        [],
-        "there is nothing to lift"
-    );
+    assert_eq!(fake.cgroup.apply(&Limits::default()).unwrap(), [], "there is nothing to lift");
 }
 
 #[test]
@@ -166,27 +139,14 @@ fn files_of_a_v1_configuration_are_translated() {
         ("cgroup.procs", "1"),
     ];
     let raw = raw.map(|(file, value)| (file.to_owned(), value.to_owned())).to_vec();
-    let report = fake
-        .cgroup
-        .apply(&Limits {
-            raw,
-            ..Limits::default()
-        })
-        .unwrap();
+    let report = fake.cgroup.apply(&Limits { raw, ..Limits::default() }).unwrap();
     assert_eq!(fake.value("memory.max"), "67108864");
     assert_eq!(fake.value("memory.swap.max"), "16777216");
     assert_eq!(fake.value("memory.low"), "32M");
     assert_eq!(fake.value("cpu.weight"), "20");
     assert_eq!(fake.value("cpu.max"), "50000 100000");
     let settings: Vec<_> = report.iter().map(|u| u.setting.as_str()).collect();
-    assert_eq!(
-        settings,
-        [
-            "cgroup/memory.swappiness",
-            "cgroup/net_cls.classid",
-            "cgroup/cgroup.procs"
-        ]
-    );
+    assert_eq!(settings, ["cgroup/memory.swappiness", "cgroup/net_cls.classid", "cgroup/cgroup.procs"]);
 }
 
 #[test]
@@ -197,22 +157,13 @@ fn figures_are_those_of_the_whole_guest() {
         ("memory.peak", "8192\n"),
         ("memory.events", "low 0\noom 2\noom_kill 1\n"),
         ("pids.current", "3\n"),
-        (
-            "cpu.stat",
-            "usage_usec 1500\nuser_usec 1000\nsystem_usec 500\nnr_throttled 2\nthrottled_usec 70\n",
-        ),
+        ("cpu.stat", "usage_usec 1500\nuser_usec 1000\nsystem_usec 500\nnr_throttled 2\nthrottled_usec 70\n"),
     ] {
         fs::write(fake.path(file), text).unwrap();
     }
     let stats = fake.cgroup.stats().unwrap();
-    assert_eq!(
-        (stats.memory_current, stats.memory_peak),
-        (Some(Bytes(4096)), Some(Bytes(8192)))
-    );
-    assert_eq!(
-        (stats.memory_limit, stats.pids_limit, stats.pids_current),
-        (None, None, Some(3))
-    );
+    assert_eq!((stats.memory_current, stats.memory_peak), (Some(Bytes(4096)), Some(Bytes(8192))));
+    assert_eq!((stats.memory_limit, stats.pids_limit, stats.pids_current), (None, None, Some(3)));
     assert_eq!(
         (stats.cpu_usage, stats.cpu_user),
         (Some(Duration::from_micros(1500)), Some(Duration::from_millis(1)))

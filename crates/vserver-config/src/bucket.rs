@@ -72,34 +72,19 @@ pub(crate) fn quota(sched: &Sched, cpus: &BTreeSet<u32>, hz: u32) -> (Option<Cpu
         return (None, lost);
     }
     // A tiny share needs a longer period to reach the kernel's least quota.
-    let period = [period, LONGEST]
-        .into_iter()
-        .find(|period| total(*period) >= LEAST)
-        .unwrap_or(LONGEST);
+    let period = [period, LONGEST].into_iter().find(|period| total(*period) >= LEAST).unwrap_or(LONGEST);
     let quota = total(period).max(LEAST);
     if total(period) < LEAST {
-        lost.push(Unenforced::partial(
-            "sched/fill-rate",
-            "the kernel's least quota, 1 ms in each second, is more",
-        ));
+        lost.push(Unenforced::partial("sched/fill-rate", "the kernel's least quota, 1 ms in each second, is more"));
     }
-    let wanted: Duration = shares
-        .values()
-        .map(|share| scale(Duration::from_secs(1), share.tokens_max, u64::from(hz)))
-        .sum();
+    let wanted: Duration =
+        shares.values().map(|share| scale(Duration::from_secs(1), share.tokens_max, u64::from(hz))).sum();
     if wanted > quota && shares.values().any(|share| share.explicit_max) {
         let reason =
             format!("{wanted:?} of CPU time were to be saved up; the kernel saves at most one quota, {quota:?}");
         lost.push(Unenforced::partial("sched/tokens-max", reason));
     }
-    (
-        Some(CpuBucket {
-            quota,
-            period,
-            burst: wanted.min(quota),
-        }),
-        lost,
-    )
+    (Some(CpuBucket { quota, period, burst: wanted.min(quota) }), lost)
 }
 
 /// A relative share, 100 being the kernel patch's default fill of 1/4.
@@ -125,27 +110,11 @@ pub(crate) fn unexpressed(sched: &Sched) -> Vec<Unenforced> {
         }
     };
     let held = "the kernel lets a held guest go on in the next period, whatever it has saved";
-    note(
-        all().any(|bucket| bucket.tokens_min.is_some_and(|n| n > 0)),
-        "tokens-min",
-        held,
-    );
-    note(
-        all().any(|bucket| bucket.tokens.is_some()),
-        "tokens",
-        "a guest begins with one period's quota",
-    );
+    note(all().any(|bucket| bucket.tokens_min.is_some_and(|n| n > 0)), "tokens-min", held);
+    note(all().any(|bucket| bucket.tokens.is_some()), "tokens", "a guest begins with one period's quota");
     let bias = "the kernel couples no priority to CPU bandwidth; use 'nice'";
-    note(
-        all().any(|bucket| bucket.prio_bias.is_some_and(|n| n != 0)),
-        "prio-bias",
-        bias,
-    );
-    note(
-        all().any(|bucket| bucket.bucket_id.is_some()),
-        "bucket-id",
-        "a guest has one bucket",
-    );
+    note(all().any(|bucket| bucket.prio_bias.is_some_and(|n| n != 0)), "prio-bias", bias);
+    note(all().any(|bucket| bucket.bucket_id.is_some()), "bucket-id", "a guest has one bucket");
     lost
 }
 
@@ -156,10 +125,7 @@ fn shares(sched: &Sched, cpus: &BTreeSet<u32>, hz: u32) -> BTreeMap<u32, Share> 
     let has_rate = top.fill_rate.is_some() || top.interval.is_some();
     let everywhere = has_rate || sched.per_cpu.is_empty();
     let mut shares = BTreeMap::new();
-    for cpu in cpus
-        .iter()
-        .filter(|cpu| everywhere && id(top).is_none_or(|id| id == **cpu))
-    {
+    for cpu in cpus.iter().filter(|cpu| everywhere && id(top).is_none_or(|id| id == **cpu)) {
         shares.insert(*cpu, Share::of(top, &Bucket::default(), hz));
     }
     for (_, bucket) in &sched.per_cpu {
@@ -183,11 +149,7 @@ mod tests {
     use super::*;
 
     fn bucket(fill: i64, interval: i64) -> Bucket {
-        Bucket {
-            fill_rate: Some(fill),
-            interval: Some(interval),
-            ..Bucket::default()
-        }
+        Bucket { fill_rate: Some(fill), interval: Some(interval), ..Bucket::default() }
     }
 
     fn of(sched: &Sched, cpus: &[u32]) -> CpuBucket {
@@ -200,106 +162,42 @@ mod tests {
     fn a_quarter_of_one_cpu_can_be_said_in_three_ways() {
         let quarter =
             |sched: &Sched, cpus: &[u32]| assert_eq!(of(sched, cpus).quota, MS(25), "{sched:?} on {cpus:?}");
-        quarter(
-            &Sched {
-                bucket: bucket(1, 4),
-                per_cpu: vec![],
-            },
-            &[0],
-        );
-        quarter(
-            &Sched {
-                bucket: Bucket {
-                    cpu_id: Some(1),
-                    ..bucket(1, 4)
-                },
-                per_cpu: vec![],
-            },
-            &[0, 1, 2, 3],
-        );
-        let one = Bucket {
-            cpu_id: Some(0),
-            ..bucket(1, 4)
-        };
-        quarter(
-            &Sched {
-                bucket: Bucket::default(),
-                per_cpu: vec![("cpu0".into(), one)],
-            },
-            &[0, 1, 2, 3],
-        );
+        quarter(&Sched { bucket: bucket(1, 4), per_cpu: vec![] }, &[0]);
+        quarter(&Sched { bucket: Bucket { cpu_id: Some(1), ..bucket(1, 4) }, per_cpu: vec![] }, &[0, 1, 2, 3]);
+        let one = Bucket { cpu_id: Some(0), ..bucket(1, 4) };
+        quarter(&Sched { bucket: Bucket::default(), per_cpu: vec![("cpu0".into(), one)] }, &[0, 1, 2, 3]);
     }
 
     #[test]
     fn shares_of_several_cpus_add_up_and_one_may_differ() {
-        let per_cpu = vec![(
-            "cpu1".into(),
-            Bucket {
-                cpu_id: Some(1),
-                ..bucket(1, 10)
-            },
-        )];
-        let sched = Sched {
-            bucket: Bucket {
-                tokens_max: Some(500),
-                ..bucket(1, 4)
-            },
-            per_cpu,
-        };
-        let expected = CpuBucket {
-            quota: MS(35),
-            period: MS(100),
-            burst: MS(35),
-        };
+        let per_cpu = vec![("cpu1".into(), Bucket { cpu_id: Some(1), ..bucket(1, 10) })];
+        let sched = Sched { bucket: Bucket { tokens_max: Some(500), ..bucket(1, 4) }, per_cpu };
+        let expected = CpuBucket { quota: MS(35), period: MS(100), burst: MS(35) };
         assert_eq!(of(&sched, &[0, 1]), expected);
         let lost = quota(&sched, &[0, 1].into(), 250).1;
-        assert_eq!(
-            lost.iter().map(|lost| lost.setting.as_str()).collect::<Vec<_>>(),
-            ["sched/tokens-max"]
-        );
+        assert_eq!(lost.iter().map(|lost| lost.setting.as_str()).collect::<Vec<_>>(), ["sched/tokens-max"]);
     }
 
     #[test]
     fn the_period_follows_the_interval_within_what_the_kernel_takes() {
-        let long = Sched {
-            bucket: bucket(30, 100),
-            per_cpu: vec![],
-        };
+        let long = Sched { bucket: bucket(30, 100), per_cpu: vec![] };
         assert_eq!((of(&long, &[0]).quota, of(&long, &[0]).period), (MS(120), MS(400)));
-        let longest = Sched {
-            bucket: bucket(1, 1000),
-            per_cpu: vec![],
-        };
+        let longest = Sched { bucket: bucket(1, 1000), per_cpu: vec![] };
         assert_eq!((of(&longest, &[0]).quota, of(&longest, &[0]).period), (MS(1), MS(1000)));
-        let tiny = Sched {
-            bucket: bucket(1, 100_000),
-            per_cpu: vec![],
-        };
+        let tiny = Sched { bucket: bucket(1, 100_000), per_cpu: vec![] };
         assert_eq!(of(&tiny, &[0]).quota, MS(1));
         assert_eq!(quota(&tiny, &[0].into(), 250).1.len(), 1);
     }
 
     #[test]
     fn a_small_bucket_is_a_small_burst() {
-        let sched = Sched {
-            bucket: Bucket {
-                tokens_max: Some(2),
-                ..bucket(1, 4)
-            },
-            per_cpu: vec![],
-        };
+        let sched = Sched { bucket: Bucket { tokens_max: Some(2), ..bucket(1, 4) }, per_cpu: vec![] };
         assert_eq!(of(&sched, &[0]).burst, MS(8));
     }
 
     #[test]
     fn a_cpu_that_the_guest_has_not_is_said() {
-        let sched = Sched {
-            bucket: Bucket {
-                cpu_id: Some(7),
-                ..bucket(1, 4)
-            },
-            per_cpu: vec![],
-        };
+        let sched = Sched { bucket: Bucket { cpu_id: Some(7), ..bucket(1, 4) }, per_cpu: vec![] };
         let (none, lost) = quota(&sched, &[0, 1].into(), 250);
         assert_eq!((none, lost.len()), (None, 1));
     }

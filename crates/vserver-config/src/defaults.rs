@@ -27,9 +27,7 @@ pub struct Defaults {
 impl Defaults {
     /// Of this configuration root.
     pub fn new(confdir: &Path) -> Self {
-        Self {
-            confdir: confdir.to_owned(),
-        }
+        Self { confdir: confdir.to_owned() }
     }
 
     /// Options for build that come before those of the command line (`apps/build/options`, one argument per line).
@@ -67,9 +65,7 @@ impl Defaults {
     /// Content of a new guest's fstab: `.defaults/fstab`, else [`FSTAB`].
     pub fn fstab(&self) -> Result<String, Error> {
         let path = self.path("fstab");
-        Ok(self
-            .with(|reader| reader.text(&path))?
-            .unwrap_or_else(|| FSTAB.to_owned()))
+        Ok(self.with(|reader| reader.text(&path))?.unwrap_or_else(|| FSTAB.to_owned()))
     }
 
     /// Whether new guests get their number at start (`context.dynamic`).
@@ -109,9 +105,8 @@ impl Defaults {
     /// A distribution's file, then the host's. A distribution's name is one path component or it has no files.
     fn chain(&self, distribution: Option<&str>, special: &str, general: &str) -> Vec<PathBuf> {
         let usable = |name: &&str| !name.is_empty() && !name.contains('/') && !name.starts_with('.');
-        let special = distribution
-            .filter(usable)
-            .map(|name| self.confdir.join(".distributions").join(name).join(special));
+        let special =
+            distribution.filter(usable).map(|name| self.confdir.join(".distributions").join(name).join(special));
         special.into_iter().chain([self.path(general)]).collect()
     }
 
@@ -119,10 +114,7 @@ impl Defaults {
         let mut reader = Reader::default();
         let value = read(&mut reader);
         let diagnostics = reader.findings;
-        match diagnostics
-            .iter()
-            .any(|finding| finding.severity == crate::Severity::Error)
-        {
+        match diagnostics.iter().any(|finding| finding.severity == crate::Severity::Error) {
             true => Err(Error::Invalid { diagnostics }),
             false => Ok(value),
         }
@@ -136,12 +128,7 @@ pub(crate) fn read_hz(reader: &mut Reader, defaults: &Path) -> u32 {
     match hz {
         Some(hz @ 1..=10_000) => hz,
         Some(hz) => {
-            reader.error(
-                &path,
-                Some(1),
-                format!("{hz} is not between 1 and 10000"),
-                "usual are 100, 250 and 1000",
-            );
+            reader.error(&path, Some(1), format!("{hz} is not between 1 and 10000"), "usual are 100, 250 and 1000");
             HZ
         }
         None => HZ,

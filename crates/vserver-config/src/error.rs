@@ -97,11 +97,7 @@ pub enum Error {
 impl Error {
     /// For `map_err`: an I/O error with what was tried, on what.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::Io {
-            action,
-            path: path.to_owned(),
-            source,
-        }
+        move |source| Self::Io { action, path: path.to_owned(), source }
     }
 }
 
@@ -133,15 +129,9 @@ impl fmt::Display for Conflict {
 }
 
 fn meant(nearest: Option<&str>) -> String {
-    nearest
-        .map(|name| format!("; did you mean '{name}'?"))
-        .unwrap_or_default()
+    nearest.map(|name| format!("; did you mean '{name}'?")).unwrap_or_default()
 }
 
 fn lines(diagnostics: &[Diagnostic]) -> String {
-    diagnostics
-        .iter()
-        .map(Diagnostic::to_string)
-        .collect::<Vec<_>>()
-        .join("\n")
+    diagnostics.iter().map(Diagnostic::to_string).collect::<Vec<_>>().join("\n")
 }

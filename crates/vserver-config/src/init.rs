@@ -130,10 +130,7 @@ impl Init {
         match self.style() {
             Style::Sysv => {
                 all.push("PREVLEVEL=N".to_owned());
-                all.push(format!(
-                    "RUNLEVEL={}",
-                    self.runlevel_start.as_deref().unwrap_or_default()
-                ));
+                all.push(format!("RUNLEVEL={}", self.runlevel_start.as_deref().unwrap_or_default()));
             }
             Style::Gentoo | Style::Openrc => all.extend(term.map(|term| format!("TERM={term}"))),
             Style::Plain | Style::Systemd | Style::Minit | Style::Arch | Style::Empty => {}
@@ -143,13 +140,8 @@ impl Init {
 }
 
 /// `15`, wait five seconds, `9`. Source: `config-tree.md` §5.8.
-pub(crate) const KILLSEQ: [KillStep; 2] = [
-    KillStep {
-        signal: 15,
-        wait: Some(Duration::from_secs(5)),
-    },
-    KillStep { signal: 9, wait: None },
-];
+pub(crate) const KILLSEQ: [KillStep; 2] =
+    [KillStep { signal: 15, wait: Some(Duration::from_secs(5)) }, KillStep { signal: 9, wait: None }];
 
 /// The one line of the environment that the original ships.
 pub(crate) const ENVIRONMENT: &str = "PATH=/bin:/usr/bin:/sbin:/usr/sbin";

@@ -18,19 +18,11 @@ impl GuestConfig {
     ///   it `sched/` is only a weight, 100 at the default fill of 1/4. Which CPUs a fill counts for is said in `bucket.rs`
     ///   and, for administrators, is this: those of `cpuset/cpus`, or the one in `sched/cpu-id`, or all.
     pub fn limits(&self, cpus: u32, hz: u32) -> (Limits, Vec<Unenforced>) {
-        let mut limits = Limits {
-            cpuset: self.cpuset.clone(),
-            raw: self.cgroup.clone(),
-            ..Limits::default()
-        };
+        let mut limits = Limits { cpuset: self.cpuset.clone(), raw: self.cgroup.clone(), ..Limits::default() };
         let mut lost = self.memory(&mut limits);
         limits.pids = self.hard(Resource::Nproc);
         lost.extend(self.cpu(&mut limits, cpus, hz));
-        lost.extend(
-            self.rlimits
-                .iter()
-                .filter_map(|(resource, limit)| beyond_a_cgroup(*resource, *limit)),
-        );
+        lost.extend(self.rlimits.iter().filter_map(|(resource, limit)| beyond_a_cgroup(*resource, *limit)));
         (limits, lost)
     }
 
@@ -50,10 +42,7 @@ impl GuestConfig {
         };
         let reason = "address space is not counted for a whole guest: it holds per process, and memory and swap together \
                       stay below it";
-        space
-            .map(|_| Unenforced::partial("rlimits/as", reason))
-            .into_iter()
-            .collect()
+        space.map(|_| Unenforced::partial("rlimits/as", reason)).into_iter().collect()
     }
 
     fn cpu(&self, limits: &mut Limits, cpus: u32, hz: u32) -> Vec<Unenforced> {
@@ -103,10 +92,7 @@ fn beyond_a_cgroup(resource: Resource, limit: ResourceLimit) -> Option<Unenforce
             Some(Unenforced::none(name, "it is counted as memory; use rlimits/rss"))
         }
         Resource::Cpu | Resource::Fsize | Resource::Data | Resource::Stack | Resource::Core => {
-            Some(Unenforced::none(
-                name,
-                "a guest has no such total, nor had it in Linux-VServer; use ulimits/",
-            ))
+            Some(Unenforced::none(name, "a guest has no such total, nor had it in Linux-VServer; use ulimits/"))
         }
         Resource::Locks | Resource::Msgqueue | Resource::Nsock | Resource::Semary | Resource::Nsems => {
             Some(Unenforced::none(name, "the kernel has no such total"))

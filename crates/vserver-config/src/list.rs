@@ -56,16 +56,10 @@ pub fn claimed(
     for other in list(confdir)?.into_iter().filter(|other| other != name) {
         let (theirs, their_addresses) = claims(confdir, &other);
         if let Some(xid) = context.filter(|_| context == theirs) {
-            found.push(Conflict {
-                other: other.clone(),
-                what: Clash::Context(xid),
-            });
+            found.push(Conflict { other: other.clone(), what: Clash::Context(xid) });
         }
         for ip in addresses.iter().filter(|ip| their_addresses.contains(ip)) {
-            found.push(Conflict {
-                other: other.clone(),
-                what: Clash::Address(*ip),
-            });
+            found.push(Conflict { other: other.clone(), what: Clash::Address(*ip) });
         }
     }
     Ok(found)
@@ -79,10 +73,7 @@ pub fn conflicts(confdir: &Path, name: &GuestName) -> Result<Vec<Conflict>, Erro
 
 /// The context numbers in all configurations.
 pub(crate) fn contexts(confdir: &Path) -> Result<Vec<Xid>, Error> {
-    Ok(list(confdir)?
-        .iter()
-        .filter_map(|name| claims(confdir, name).0)
-        .collect())
+    Ok(list(confdir)?.iter().filter_map(|name| claims(confdir, name).0).collect())
 }
 
 pub(crate) fn nearest_guest(confdir: &Path, name: &GuestName) -> Option<String> {

@@ -184,11 +184,7 @@ impl GuestConfig {
                     limit.hard = limit.hard.min(bound);
                     limit.soft = limit.soft.map(|soft| soft.min(limit.hard));
                 }
-                None => all.push(Ulimit {
-                    resource: to,
-                    soft: Some(bound),
-                    hard: bound,
-                }),
+                None => all.push(Ulimit { resource: to, soft: Some(bound), hard: bound }),
             }
         };
         total(Resource::As, Resource::As, PAGE);
@@ -199,17 +195,9 @@ impl GuestConfig {
     }
 
     fn ulimit(&self, resource: Resource) -> Ulimit {
-        let hard = if resource == Resource::Nofile {
-            Rlimit::Value(1 << 20)
-        } else {
-            Rlimit::Infinity
-        };
+        let hard = if resource == Resource::Nofile { Rlimit::Value(1 << 20) } else { Rlimit::Infinity };
         let configured = self.ulimits.iter().copied().find(|limit| limit.resource == resource);
-        configured.unwrap_or(Ulimit {
-            resource,
-            soft: None,
-            hard,
-        })
+        configured.unwrap_or(Ulimit { resource, soft: None, hard })
     }
 }
 

@@ -141,11 +141,7 @@ impl FstabEntry {
         out.propagation = out.propagation.map(|kind| kind | out.flags & libc::MS_REC);
         let special = bind || out.flags & libc::MS_MOVE != 0 || out.propagation.is_some();
         out.direct = special || DIRECT.contains(&fstype) || DIRECT_TOO.contains(&fstype);
-        out.data = if out.direct {
-            data.join(",")
-        } else {
-            self.helper_options(device_word)
-        };
+        out.data = if out.direct { data.join(",") } else { self.helper_options(device_word) };
         out
     }
 
@@ -182,12 +178,7 @@ fn file(reader: &mut Reader, path: &Path, remote: bool) -> Vec<FstabEntry> {
         }
         let &[source, target, fstype, options, ..] = fields.as_slice() else {
             let hint = "a line has source, target, type and options";
-            reader.error(
-                path,
-                Some(number),
-                format!("it has {} of four fields", fields.len()),
-                hint,
-            );
+            reader.error(path, Some(number), format!("it has {} of four fields", fields.len()), hint);
             continue;
         };
         if line.chars().any(|c| c.is_control() && c != '\t') {
@@ -195,22 +186,13 @@ fn file(reader: &mut Reader, path: &Path, remote: bool) -> Vec<FstabEntry> {
             continue;
         }
         let options: Vec<String> = options.split(',').map(str::to_owned).collect();
-        let noauto = options
-            .iter()
-            .any(|option| word(option).is_some_and(|(word, _)| word == "noauto"));
+        let noauto = options.iter().any(|option| word(option).is_some_and(|(word, _)| word == "noauto"));
         if fstype == "swap" || noauto {
             continue;
         }
         let fstype = Some(fstype.to_owned()).filter(|fstype| fstype != "none");
         let (source, target) = (source.to_owned(), target.to_owned());
-        entries.push(FstabEntry {
-            source,
-            target,
-            fstype,
-            options,
-            line: number,
-            remote,
-        });
+        entries.push(FstabEntry { source, target, fstype, options, line: number, remote });
     }
     entries
 }

@@ -40,13 +40,7 @@ impl Reader {
 
     fn find(&mut self, path: &Path, line: Option<u32>, severity: Severity, message: String, hint: &str) {
         let hint = Some(hint.to_owned()).filter(|hint| !hint.is_empty());
-        self.findings.push(Diagnostic {
-            path: path.to_owned(),
-            line,
-            severity,
-            message,
-            hint,
-        });
+        self.findings.push(Diagnostic { path: path.to_owned(), line, severity, message, hint });
     }
 
     /// A flag: existence counts, and a dangling link does not exist.
@@ -72,12 +66,7 @@ impl Reader {
         let text = self.text(path)?;
         let (line, rest) = shell_read(&text);
         if rest.is_none() {
-            self.warn(
-                path,
-                None,
-                "does not end on newline",
-                "the original would not start this guest",
-            );
+            self.warn(path, None, "does not end on newline", "the original would not start this guest");
         }
         if line.chars().any(char::is_control) {
             self.error(path, Some(1), "its value has a control character", "remove it");
@@ -109,12 +98,7 @@ impl Reader {
         while let Some(before) = rest.filter(|rest| !rest.is_empty()) {
             let (line, after) = shell_read(before);
             if after.is_none() {
-                self.warn(
-                    path,
-                    Some(number),
-                    "does not end on newline",
-                    "the original ignores this line",
-                );
+                self.warn(path, Some(number), "does not end on newline", "the original ignores this line");
             }
             if line.chars().any(char::is_control) {
                 self.error(path, Some(number), "the line has a control character", "remove it");
@@ -136,10 +120,7 @@ impl Reader {
             if line.contains('\0') {
                 self.error(path, Some(number), "the line has a NUL character", "remove it");
             } else if !line.is_empty() {
-                lines.push(Line {
-                    number,
-                    text: line.to_owned(),
-                });
+                lines.push(Line { number, text: line.to_owned() });
             }
         }
         Some(lines)
@@ -147,8 +128,7 @@ impl Reader {
 
     /// R3 without the line numbers.
     pub fn argv(&mut self, path: &Path) -> Option<Vec<String>> {
-        self.arguments(path)
-            .map(|lines| lines.into_iter().map(|line| line.text).collect())
+        self.arguments(path).map(|lines| lines.into_iter().map(|line| line.text).collect())
     }
 
     /// R5: the first line is one integer in C notation.
@@ -157,12 +137,7 @@ impl Reader {
         let line = text.lines().next().unwrap_or_default().trim();
         let value = c_integer(line);
         if value.is_none() {
-            self.error(
-                path,
-                Some(1),
-                format!("'{}' is not an integer", line.escape_debug()),
-                "",
-            );
+            self.error(path, Some(1), format!("'{}' is not an integer", line.escape_debug()), "");
         }
         value
     }
@@ -189,10 +164,8 @@ impl Reader {
                 return Vec::new();
             }
         };
-        let mut names: Vec<String> = entries
-            .flatten()
-            .filter_map(|entry| entry.file_name().into_string().ok())
-            .collect();
+        let mut names: Vec<String> =
+            entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
         names.retain(|name| !name.starts_with('.'));
         names.sort_unstable();
         names
@@ -201,9 +174,7 @@ impl Reader {
 
 /// Whether a name is a package manager's or an editor's copy: `*.rpmsave`, `*.rpmnew`, `*.rpmorig`, `*.cfsaved*`, `*~`.
 pub(crate) fn is_backup(name: &str) -> bool {
-    let saved = [".rpmsave", ".rpmnew", ".rpmorig", "~"]
-        .iter()
-        .any(|end| name.ends_with(end));
+    let saved = [".rpmsave", ".rpmnew", ".rpmorig", "~"].iter().any(|end| name.ends_with(end));
     saved || name.contains(".cfsaved")
 }
 
@@ -220,19 +191,13 @@ pub(crate) fn c_integer(text: &str) -> Option<i64> {
         None if lower.len() > 1 && lower.starts_with('0') => (8, &lower[1..]),
         None => (10, lower.as_str()),
     };
-    let value = i64::from_str_radix(digits, radix)
-        .ok()
-        .filter(|_| !digits.starts_with(['+', '-']))?;
+    let value = i64::from_str_radix(digits, radix).ok().filter(|_| !digits.starts_with(['+', '-']))?;
     Some(if negative { -value } else { value })
 }
 
 /// A regular file's bytes, or `None` if there is none. Opened without waiting: a FIFO must not hold the reader up.
 fn slurp(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    let file = match OpenOptions::new()
-        .read(true)
-        .custom_flags(OFlag::O_NONBLOCK.bits())
-        .open(path)
-    {
+    let file = match OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path) {
         Ok(file) => file,
         Err(error) if is_missing(&error) => return Ok(None),
         Err(error) => return Err(error),

@@ -72,17 +72,9 @@ pub(crate) fn read(reader: &mut Reader, dir: &Path) -> Option<Sched> {
             per_cpu.push((name, numbers));
         }
         for (name, _) in per_cpu.iter().filter(|(_, bucket)| bucket.cpu_id.is_none()) {
-            reader.warn(
-                &sched.join(name),
-                None,
-                "it has no cpu-id and so is about every CPU",
-                "",
-            );
+            reader.warn(&sched.join(name), None, "it has no cpu-id and so is about every CPU", "");
         }
-        return Some(Sched {
-            bucket: bucket(reader, &sched),
-            per_cpu,
-        });
+        return Some(Sched { bucket: bucket(reader, &sched), per_cpu });
     }
     schedule.is_file().then(|| six_lines(reader, &schedule))
 }
@@ -121,12 +113,7 @@ fn six_lines(reader: &mut Reader, path: &Path) -> Sched {
     for (slot, (number, line)) in values.iter_mut().zip((1..).zip(text.lines())) {
         *slot = crate::reader::c_integer(line.trim());
         if slot.is_none() {
-            reader.error(
-                path,
-                Some(number),
-                format!("'{}' is not an integer", line.escape_debug()),
-                "",
-            );
+            reader.error(path, Some(number), format!("'{}' is not an integer", line.escape_debug()), "");
         }
     }
     let [fill_rate, interval, tokens, tokens_min, tokens_max, prio_bias] = values;
@@ -138,29 +125,10 @@ fn six_lines(reader: &mut Reader, path: &Path) -> Sched {
             "fill rate, interval, tokens, min, max, priority bias",
         );
     } else if interval.is_some_and(|n| n < 1)
-        || [fill_rate, tokens, tokens_min, tokens_max]
-            .iter()
-            .flatten()
-            .any(|n| *n < 0)
+        || [fill_rate, tokens, tokens_min, tokens_max].iter().flatten().any(|n| *n < 0)
     {
-        reader.error(
-            path,
-            None,
-            "a rate or an amount is negative, or the interval is zero",
-            "",
-        );
+        reader.error(path, None, "a rate or an amount is negative, or the interval is zero", "");
     }
-    let bucket = Bucket {
-        fill_rate,
-        interval,
-        tokens,
-        tokens_min,
-        tokens_max,
-        prio_bias,
-        ..Bucket::default()
-    };
-    Sched {
-        bucket,
-        per_cpu: Vec::new(),
-    }
+    let bucket = Bucket { fill_rate, interval, tokens, tokens_min, tokens_max, prio_bias, ..Bucket::default() };
+    Sched { bucket, per_cpu: Vec::new() }
 }

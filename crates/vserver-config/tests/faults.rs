@@ -37,16 +37,8 @@ fn guest() -> GuestName {
 fn findings(root: &TempDir) -> Vec<String> {
     let prefix = format!("{}/g/", root.path().display());
     match read(root.path(), &guest()) {
-        Ok((_, warnings)) => warnings
-            .iter()
-            .map(|one| one.to_string().replace(&prefix, ""))
-            .collect(),
-        Err(error) => error
-            .to_string()
-            .replace(&prefix, "")
-            .lines()
-            .map(str::to_owned)
-            .collect(),
+        Ok((_, warnings)) => warnings.iter().map(|one| one.to_string().replace(&prefix, "")).collect(),
+        Err(error) => error.to_string().replace(&prefix, "").lines().map(str::to_owned).collect(),
     }
 }
 
@@ -75,25 +67,15 @@ fn all_faults_come_at_once_with_file_line_and_hint() {
         assert!(all.iter().any(|found| found == line), "{line} is not in {all:#?}");
     }
     assert!(all.iter().any(|found| found.starts_with("interfaces/0/ip:1: ")));
-    assert!(
-        all.iter()
-            .any(|found| found.starts_with("apps/init/killseq:1: '15 5 9' is not a signal"))
-    );
+    assert!(all.iter().any(|found| found.starts_with("apps/init/killseq:1: '15 5 9' is not a signal")));
     assert_eq!(all.len(), 8, "{all:#?}");
 }
 
 #[test]
 fn a_missing_newline_is_a_warning_and_nothing_is_lost() {
-    let root = tree(&[
-        ("bcapabilities", b"NET_RAW\nNET_ADMIN"),
-        ("context", b"100"),
-        ("apps/init/style", b"plain"),
-    ]);
+    let root = tree(&[("bcapabilities", b"NET_RAW\nNET_ADMIN"), ("context", b"100"), ("apps/init/style", b"plain")]);
     let (config, warnings) = read(root.path(), &guest()).unwrap();
-    assert_eq!(
-        (config.bcaps.value, config.context.unwrap().0),
-        (1 << 13 | 1 << 12, 100)
-    );
+    assert_eq!((config.bcaps.value, config.context.unwrap().0), (1 << 13 | 1 << 12, 100));
     assert_eq!(warnings.len(), 3);
     assert!(warnings.iter().all(|warning| warning.severity == Severity::Warning));
 }
@@ -111,11 +93,7 @@ fn prefix_wins_over_mask_and_an_empty_line_hides_what_is_inherited() {
         ("interfaces/2/disabled", b""),
     ]);
     let config = read(root.path(), &guest()).unwrap().0;
-    let addresses: Vec<_> = config
-        .interfaces
-        .iter()
-        .map(|interface| interface.address.to_string())
-        .collect();
+    let addresses: Vec<_> = config.interfaces.iter().map(|interface| interface.address.to_string()).collect();
     assert_eq!(addresses, ["10.0.0.1/24", "10.0.0.2"]);
     assert_eq!(config.interfaces[0].broadcast.unwrap().to_string(), "10.0.0.255");
 }
@@ -125,10 +103,7 @@ fn a_guest_that_is_not_there_has_a_neighbour() {
     let root = tree(&[]);
     add(root.path(), "web1", &[]);
     let error = read(root.path(), &"web2".parse().unwrap()).unwrap_err();
-    assert!(
-        matches!(&error, Error::NoSuchGuest { nearest: Some(name), .. } if name == "web1"),
-        "{error}"
-    );
+    assert!(matches!(&error, Error::NoSuchGuest { nearest: Some(name), .. } if name == "web1"), "{error}");
     assert!(error.to_string().ends_with("did you mean 'web1'?"));
 }
 
@@ -150,11 +125,8 @@ fn lists_leave_out_what_is_no_guest() {
 
 #[test]
 fn two_guests_with_one_address_or_number_are_found() {
-    let files: [(&str, &[u8]); 3] = [
-        ("context", b"100\n"),
-        ("interfaces/0/ip", b"10.0.0.1\n"),
-        ("interfaces/0/nodev", b""),
-    ];
+    let files: [(&str, &[u8]); 3] =
+        [("context", b"100\n"), ("interfaces/0/ip", b"10.0.0.1\n"), ("interfaces/0/nodev", b"")];
     let root = tree(&files);
     add(root.path(), "h", &files);
     add(root.path(), "i", &[("context", b"101\n")]);
@@ -168,27 +140,15 @@ fn two_guests_with_one_address_or_number_are_found() {
 
 #[test]
 fn what_nothing_applies_is_named() {
-    let root = tree(&[
-        ("netns/name", b"x\n"),
-        ("dlimits/0/directory", b"/\n"),
-        ("scripts/pre-start", b"exit 1\n"),
-    ]);
+    let root = tree(&[("netns/name", b"x\n"), ("dlimits/0/directory", b"/\n"), ("scripts/pre-start", b"exit 1\n")]);
     let config = read(root.path(), &guest()).unwrap().0;
-    let names: Vec<_> = config
-        .unapplied
-        .iter()
-        .map(|setting| setting.setting.as_str())
-        .collect();
+    let names: Vec<_> = config.unapplied.iter().map(|setting| setting.setting.as_str()).collect();
     assert_eq!(names, ["netns", "dlimits", "scripts"]);
 }
 
 #[test]
 fn without_sched_hard_a_fill_rate_is_a_weight() {
-    let root = tree(&[
-        ("sched/fill-rate", b"1\n"),
-        ("sched/interval", b"2\n"),
-        ("sched/tokens-min", b"5\n"),
-    ]);
+    let root = tree(&[("sched/fill-rate", b"1\n"), ("sched/interval", b"2\n"), ("sched/tokens-min", b"5\n")]);
     let config = read(root.path(), &guest()).unwrap().0;
     let (limits, lost) = config.limits(4, 250);
     assert_eq!((limits.cpu, limits.cpu_weight), (None, Some(200)));
@@ -211,11 +171,7 @@ fn a_bucket_counts_the_cpus_of_the_cpuset_or_the_one_named() {
 
 #[test]
 fn limits_come_from_pages() {
-    let root = tree(&[
-        ("rlimits/as.hard", b"256K\n"),
-        ("rlimits/rss.hard", b"128K\n"),
-        ("rlimits/nofile", b"100\n"),
-    ]);
+    let root = tree(&[("rlimits/as.hard", b"256K\n"), ("rlimits/rss.hard", b"128K\n"), ("rlimits/nofile", b"100\n")]);
     let config = read(root.path(), &guest()).unwrap().0;
     let (limits, lost) = config.limits(1, 250);
     assert_eq!(limits.memory.unwrap().to_string(), "512M");
@@ -226,10 +182,7 @@ fn limits_come_from_pages() {
     assert_eq!(processes.len(), 11);
     let root = tree(&[("rlimits/rss", b"1024\n")]);
     let limits = read(root.path(), &guest()).unwrap().0.limits(1, 250).0;
-    assert_eq!(
-        (limits.memory.unwrap().0, limits.memory_high, limits.swap.unwrap().0),
-        (4 << 20, None, 0)
-    );
+    assert_eq!((limits.memory.unwrap().0, limits.memory_high, limits.swap.unwrap().0), (4 << 20, None, 0));
 }
 
 /// A file of each kind of reader.

@@ -13,18 +13,8 @@ use vserver_config::{GuestConfig, Style, list, read};
 use vserver_types::{CapSet, Resource, ResourceLimit, Rlimit};
 
 /// Links of the trees, kept as files that hold the target (see `samples/README.md`).
-const LINKS: [&str; 10] = [
-    "vdir",
-    "cache",
-    "run",
-    "vdirbase",
-    "cachebase",
-    "run.rev",
-    "00",
-    "tty",
-    "logfile",
-    "refserver.00",
-];
+const LINKS: [&str; 10] =
+    ["vdir", "cache", "run", "vdirbase", "cachebase", "run.rev", "00", "tty", "logfile", "refserver.00"];
 
 /// One tree, copied with its links as links.
 struct Sample {
@@ -72,26 +62,14 @@ fn samples() -> Vec<Sample> {
 fn guests() -> Vec<(GuestConfig, Value)> {
     let main = |sample: Sample| {
         let name = sample.expected["guest"].as_str().unwrap().parse().unwrap();
-        (
-            read(&sample.confdir(), &name)
-                .unwrap_or_else(|error| panic!("{error}"))
-                .0,
-            sample.expected,
-        )
+        (read(&sample.confdir(), &name).unwrap_or_else(|error| panic!("{error}")).0, sample.expected)
     };
     // The last tree has no expectations of this form.
-    samples()
-        .into_iter()
-        .filter(|sample| sample.expected.get("identity").is_some())
-        .map(main)
-        .collect()
+    samples().into_iter().filter(|sample| sample.expected.get("identity").is_some()).map(main).collect()
 }
 
 fn strings(value: &Value) -> Vec<String> {
-    value
-        .as_array()
-        .map(|all| all.iter().map(|one| one.as_str().unwrap().to_owned()).collect())
-        .unwrap_or_default()
+    value.as_array().map(|all| all.iter().map(|one| one.as_str().unwrap().to_owned()).collect()).unwrap_or_default()
 }
 
 fn optional(value: &Value) -> Option<String> {
@@ -99,11 +77,7 @@ fn optional(value: &Value) -> Option<String> {
 }
 
 fn set(printed: &str) -> BTreeSet<String> {
-    printed
-        .split(',')
-        .filter(|name| !name.is_empty())
-        .map(str::to_owned)
-        .collect()
+    printed.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
 #[test]
@@ -114,12 +88,7 @@ fn every_guest_of_every_tree_can_be_read() {
         for name in list(&confdir).unwrap() {
             let (config, warnings) = read(&confdir, &name).unwrap_or_else(|error| panic!("{error}"));
             let _ = (config.limits(2, config.hz), config.process_limits());
-            assert!(
-                warnings
-                    .iter()
-                    .all(|warning| !warning.message.contains("nothing reads")),
-                "{warnings:?}"
-            );
+            assert!(warnings.iter().all(|warning| !warning.message.contains("nothing reads")), "{warnings:?}");
             count += 1;
         }
     }
@@ -130,16 +99,8 @@ fn every_guest_of_every_tree_can_be_read() {
 fn identities_and_links() {
     for (config, expected) in guests() {
         let identity = &expected["identity"];
-        assert_eq!(
-            config.context.map(|xid| u64::from(xid.0)),
-            identity["context"].as_u64(),
-            "{}",
-            config.name
-        );
-        assert_eq!(
-            config.ncontext.map(|nid| u64::from(nid.0)),
-            identity["ncontext"].as_u64()
-        );
+        assert_eq!(config.context.map(|xid| u64::from(xid.0)), identity["context"].as_u64(), "{}", config.name);
+        assert_eq!(config.ncontext.map(|nid| u64::from(nid.0)), identity["ncontext"].as_u64());
         assert_eq!(Some(config.display_name), optional(&identity["display_name"]));
         assert_eq!(config.disabled, identity["disabled"].as_bool().unwrap());
         let links = &identity["links"];
@@ -156,27 +117,15 @@ fn init_styles_levels_and_commands() {
         let (init, wanted) = (&config.init, &expected["init"]);
         let style: Style = wanted["style"].as_str().unwrap().parse().unwrap();
         assert_eq!(init.style(), style, "{}", config.name);
-        assert_eq!(
-            init.runlevel_start,
-            optional(&wanted["runlevel_start"]),
-            "{}",
-            config.name
-        );
-        assert_eq!(
-            init.runlevel_stop,
-            optional(&wanted["runlevel_stop"]),
-            "{}",
-            config.name
-        );
+        assert_eq!(init.runlevel_start, optional(&wanted["runlevel_start"]), "{}", config.name);
+        assert_eq!(init.runlevel_stop, optional(&wanted["runlevel_stop"]), "{}", config.name);
         assert_eq!(init.mark, strings(&wanted["mark"]));
         assert_eq!(init.depends, strings(&wanted["depends"]));
         assert_eq!(init.sync, wanted["sync"].as_bool().unwrap());
         // One line of this environment comes from a sourced script.
         let environment = init.start_environment(Some("<caller's TERM>"));
-        let wanted_environment: Vec<_> = strings(&wanted["environment"])
-            .into_iter()
-            .filter(|line| !line.starts_with("APP_MODE"))
-            .collect();
+        let wanted_environment: Vec<_> =
+            strings(&wanted["environment"]).into_iter().filter(|line| !line.starts_with("APP_MODE")).collect();
         assert_eq!(environment, wanted_environment, "{}", config.name);
         if config.name.as_str() == "app5" {
             assert_eq!(init.cmd_start.clone().unwrap(), strings(&wanted["start"]));
@@ -196,18 +145,10 @@ fn kill_sequences_and_times() {
     for (config, expected) in guests() {
         let steps = config.init.killseq.iter();
         let tokens: Vec<String> = steps
-            .flat_map(|step| {
-                [
-                    Some(step.signal.to_string()),
-                    step.wait.map(|wait| wait.as_secs().to_string()),
-                ]
-            })
+            .flat_map(|step| [Some(step.signal.to_string()), step.wait.map(|wait| wait.as_secs().to_string())])
             .flatten()
             .collect();
-        let wanted: Vec<_> = strings(&expected["init"]["killseq"])
-            .iter()
-            .map(|token| number(token))
-            .collect();
+        let wanted: Vec<_> = strings(&expected["init"]["killseq"]).iter().map(|token| number(token)).collect();
         assert_eq!(tokens, wanted, "{}", config.name);
         if let Some(seconds) = expected["vshelper"]["sync_timeout"].as_u64() {
             assert_eq!(config.init.sync_timeout.as_secs(), seconds);
@@ -219,12 +160,7 @@ fn kill_sequences_and_times() {
 fn final_sets() {
     for (config, expected) in guests() {
         let wanted = |key: &str| strings(&expected[key]["final"]).into_iter().collect::<BTreeSet<_>>();
-        assert_eq!(
-            set(&CapSet::SECURE.edited(config.bcaps).to_string()),
-            wanted("bcaps"),
-            "{}",
-            config.name
-        );
+        assert_eq!(set(&CapSet::SECURE.edited(config.bcaps).to_string()), wanted("bcaps"), "{}", config.name);
         assert_eq!(set(&config.ccaps.to_string()), wanted("ccaps"), "{}", config.name);
         assert_eq!(set(&config.cflags.to_string()), wanted("cflags"), "{}", config.name);
         if expected.get("ncaps_final").is_some() {
@@ -239,11 +175,7 @@ fn final_sets() {
 fn addresses_and_interfaces() {
     for (config, expected) in guests() {
         let network = &expected["network"];
-        let allowed: Vec<_> = config
-            .interfaces
-            .iter()
-            .map(|interface| interface.address.to_string())
-            .collect();
+        let allowed: Vec<_> = config.interfaces.iter().map(|interface| interface.address.to_string()).collect();
         assert_eq!(allowed, strings(&network["allowed"]), "{}", config.name);
         assert_eq!(config.no_ncontext, !network["isolated"].as_bool().unwrap());
         assert_eq!(config.lback.map(|ip| ip.to_string()), optional(&network["lback"]));
@@ -260,13 +192,9 @@ fn addresses_and_interfaces() {
                 }
                 given => assert_eq!(interface.broadcast.map(|ip| ip.to_string()).as_deref(), given),
             }
-            let vlan = interface
-                .vlan
-                .as_ref()
-                .map(|vlan| (vlan.parent.as_str(), u64::from(vlan.id)));
-            let wanted_vlan = wanted
-                .get("vlan")
-                .map(|vlan| (vlan["parent"].as_str().unwrap(), vlan["id"].as_u64().unwrap()));
+            let vlan = interface.vlan.as_ref().map(|vlan| (vlan.parent.as_str(), u64::from(vlan.id)));
+            let wanted_vlan =
+                wanted.get("vlan").map(|vlan| (vlan["parent"].as_str().unwrap(), vlan["id"].as_u64().unwrap()));
             assert_eq!(vlan, wanted_vlan);
         }
     }
@@ -279,35 +207,21 @@ fn totals_of_a_guest() {
         let wanted = expected["rlimits"].as_object().unwrap();
         assert_eq!(config.rlimits.len(), wanted.len(), "{}", config.name);
         for (name, value) in wanted {
-            let wanted = ResourceLimit {
-                min: bound(&value["min"]),
-                soft: bound(&value["soft"]),
-                hard: bound(&value["hard"]),
-            };
-            assert_eq!(
-                config.rlimits[&Resource::from_name(name).unwrap()],
-                wanted,
-                "{name} of {}",
-                config.name
-            );
+            let wanted =
+                ResourceLimit { min: bound(&value["min"]), soft: bound(&value["soft"]), hard: bound(&value["hard"]) };
+            assert_eq!(config.rlimits[&Resource::from_name(name).unwrap()], wanted, "{name} of {}", config.name);
         }
         assert!(config.ulimits.is_empty());
         assert_eq!(config.nice.map(i64::from), expected["nice"].as_i64());
         let (limits, _) = config.limits(2, config.hz);
         let suggested = &expected["stock_kernel_suggestion"];
         assert_eq!(limits.memory.map(|bytes| bytes.0), suggested["memory.max"].as_u64());
-        assert_eq!(
-            limits.memory_high.map(|bytes| bytes.0),
-            suggested["memory.high"].as_u64()
-        );
+        assert_eq!(limits.memory_high.map(|bytes| bytes.0), suggested["memory.high"].as_u64());
         assert_eq!(limits.pids, suggested["pids.max"].as_u64());
         if let Some(max) = suggested["cpu.max"].as_str() {
             let cpu = limits.cpu.unwrap();
             assert_eq!(format!("{} {}", cpu.quota.as_micros(), cpu.period.as_micros()), max);
-            assert_eq!(
-                cpu.burst.as_micros() as u64,
-                suggested["cpu.max.burst_us"].as_u64().unwrap()
-            );
+            assert_eq!(cpu.burst.as_micros() as u64, suggested["cpu.max.burst_us"].as_u64().unwrap());
         }
     }
 }
@@ -315,14 +229,7 @@ fn totals_of_a_guest() {
 #[test]
 fn mounts() {
     let names = |flags: u64| {
-        let known = [
-            ("nodev", 4),
-            ("bind", 4096),
-            ("ro", 1),
-            ("nosuid", 2),
-            ("noexec", 8),
-            ("noatime", 1024),
-        ];
+        let known = [("nodev", 4), ("bind", 4096), ("ro", 1), ("nosuid", 2), ("noexec", 8), ("noatime", 1024)];
         known
             .into_iter()
             .filter(|(_, bit)| flags & bit != 0)
@@ -339,12 +246,7 @@ fn mounts() {
             assert_eq!(Some(entry.target.as_str()), wanted["target"].as_str());
             assert_eq!(entry.fstype.as_deref(), wanted["type"].as_str());
             let options = entry.mount_options();
-            assert_eq!(
-                names(options.flags),
-                strings(&wanted["flags"]).into_iter().collect(),
-                "{}",
-                entry.target
-            );
+            assert_eq!(names(options.flags), strings(&wanted["flags"]).into_iter().collect(), "{}", entry.target);
             assert_eq!(Some(options.data.as_str()), wanted["data"].as_str());
             assert_eq!(options.direct, wanted["method"] == "direct");
             assert_eq!(options.remount, wanted["remount_needed"] == true);
@@ -361,11 +263,7 @@ fn control_files_of_a_guest_hide_those_of_the_host() {
         let config = read(&confdir, &name).unwrap().0;
         let wanted = &expected["guests"][name.as_str()];
         let values = wanted["cgroup"]["values"].as_array().cloned().unwrap_or_default();
-        let values: Vec<_> = values
-            .iter()
-            .map(strings)
-            .map(|pair| (pair[0].clone(), pair[1].clone()))
-            .collect();
+        let values: Vec<_> = values.iter().map(strings).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
         assert_eq!(config.cgroup, values, "{name}");
         assert_eq!(config.context.map(|xid| u64::from(xid.0)), wanted["context"].as_u64());
     }
@@ -373,11 +271,7 @@ fn control_files_of_a_guest_hide_those_of_the_host() {
 
 #[test]
 fn the_rest_of_the_plain_guest() {
-    let mail = guests()
-        .into_iter()
-        .find(|(config, _)| config.name.as_str() == "mail4")
-        .unwrap()
-        .0;
+    let mail = guests().into_iter().find(|(config, _)| config.name.as_str() == "mail4").unwrap().0;
     assert_eq!(mail.personality, Some(0x0800_0008));
     assert_eq!(mail.shell.as_deref(), Some("/bin/zsh"));
     assert!(mail.keepfds && mail.unapplied.is_empty());

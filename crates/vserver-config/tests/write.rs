@@ -31,10 +31,8 @@ fn text(dir: &Path, file: &str) -> String {
 
 /// Everything in the root but `.defaults`.
 fn entries(root: &TempDir) -> Vec<String> {
-    let mut names: Vec<_> = fs::read_dir(root.path())
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let mut names: Vec<_> =
+        fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.retain(|name| name != ".defaults");
     names.sort();
     names
@@ -51,11 +49,7 @@ fn the_directory_has_the_files_that_the_original_writes() {
             .into(),
         flags: vec!["virt_mem,virt_load".into(), "^22".into()],
         init_style: Some(Style::Plain),
-        cpuset: Some(NewCpuSet {
-            name: "web1".into(),
-            cpus: Some(("0".into(), Some(true))),
-            ..NewCpuSet::default()
-        }),
+        cpuset: Some(NewCpuSet { name: "web1".into(), cpus: Some(("0".into(), Some(true))), ..NewCpuSet::default() }),
         userns: Some(Userns::Off),
         files: vec![(PathBuf::from("rlimits/rss.hard"), b"1000\n".to_vec())],
         ..NewGuest::new(name("web1"))
@@ -63,19 +57,10 @@ fn the_directory_has_the_files_that_the_original_writes() {
     let created = create(root.path(), &guest).unwrap();
     let dir = root.path().join("web1");
     assert_eq!(created.dir, dir);
-    assert_eq!(
-        fs::read_link(dir.join("vdir")).unwrap(),
-        root.path().join(".defaults/vdirbase/web1")
-    );
+    assert_eq!(fs::read_link(dir.join("vdir")).unwrap(), root.path().join(".defaults/vdirbase/web1"));
     assert_eq!(created.vdir, root.path().join(".defaults/vdirbase/web1"));
-    assert_eq!(
-        fs::read_link(dir.join("cache")).unwrap(),
-        root.path().join(".defaults/cachebase/web1")
-    );
-    assert_eq!(
-        fs::read_link(dir.join("run")).unwrap(),
-        Path::new("/var/run/vservers/web1")
-    );
+    assert_eq!(fs::read_link(dir.join("cache")).unwrap(), root.path().join(".defaults/cachebase/web1"));
+    assert_eq!(fs::read_link(dir.join("run")).unwrap(), Path::new("/var/run/vservers/web1"));
     assert_eq!(text(&dir, "context"), "40012\n");
     assert_eq!(text(&dir, "name"), "web1\n");
     assert_eq!(text(&dir, "cflags"), "virt_mem\nvirt_load\n^22\n");
@@ -83,10 +68,7 @@ fn the_directory_has_the_files_that_the_original_writes() {
     assert_eq!(text(&dir, "interfaces/0/prefix"), "24\n");
     assert_eq!(text(&dir, "interfaces/1/mask"), "255.0.0.0\n");
     assert!(dir.join("interfaces/1/nodev").exists() && dir.join("interfaces/2/nodev").exists());
-    assert_eq!(
-        created.notes,
-        ["No device specified for interface '1'; setting 'nodev'"]
-    );
+    assert_eq!(created.notes, ["No device specified for interface '1'; setting 'nodev'"]);
     assert_eq!(text(&dir, "fstab").lines().count(), 3);
     assert_eq!(entries(&root), ["web1"]);
     let config = read(root.path(), &name("web1")).unwrap().0;
@@ -106,10 +88,7 @@ fn an_explicit_nodev_is_kept_beside_a_device_for_all() {
     };
     create(root.path(), &guest).unwrap();
     let config = read(root.path(), &name("g")).unwrap().0;
-    assert_eq!(
-        config.interfaces.iter().map(|i| i.nodev).collect::<Vec<_>>(),
-        [true, false]
-    );
+    assert_eq!(config.interfaces.iter().map(|i| i.nodev).collect::<Vec<_>>(), [true, false]);
     assert!(config.interfaces.iter().all(|i| i.address.prefix == Some(24)));
 }
 
@@ -118,34 +97,13 @@ fn nonsense_is_refused_and_nothing_is_left() {
     let root = root();
     let plain = || NewGuest::new(name("g"));
     let nonsense = [
-        NewGuest {
-            flags: vec!["virt_memory".into()],
-            ..plain()
-        },
-        NewGuest {
-            hostname: Some("x".repeat(65)),
-            ..plain()
-        },
-        NewGuest {
-            context: Some(Xid(1)),
-            ..plain()
-        },
-        NewGuest {
-            files: vec![("../escaped".into(), vec![])],
-            ..plain()
-        },
-        NewGuest {
-            files: vec![("vdir/etc/passwd".into(), vec![])],
-            ..plain()
-        },
-        NewGuest {
-            files: vec![("/tmp/absolute".into(), vec![])],
-            ..plain()
-        },
-        NewGuest {
-            fstab: Some("none /tmp\n".into()),
-            ..plain()
-        },
+        NewGuest { flags: vec!["virt_memory".into()], ..plain() },
+        NewGuest { hostname: Some("x".repeat(65)), ..plain() },
+        NewGuest { context: Some(Xid(1)), ..plain() },
+        NewGuest { files: vec![("../escaped".into(), vec![])], ..plain() },
+        NewGuest { files: vec![("vdir/etc/passwd".into(), vec![])], ..plain() },
+        NewGuest { files: vec![("/tmp/absolute".into(), vec![])], ..plain() },
+        NewGuest { fstab: Some("none /tmp\n".into()), ..plain() },
     ];
     for guest in nonsense {
         let error = create(root.path(), &guest).unwrap_err();
@@ -173,17 +131,11 @@ fn removal_and_setting_aside_touch_only_the_directory() {
     let root = root();
     let tree = tempfile::tempdir().unwrap();
     fs::write(tree.path().join("precious"), "").unwrap();
-    let guest = NewGuest {
-        vdir: Some(tree.path().to_owned()),
-        ..NewGuest::new(name("g"))
-    };
+    let guest = NewGuest { vdir: Some(tree.path().to_owned()), ..NewGuest::new(name("g")) };
     create(root.path(), &guest).unwrap();
     remove(root.path(), &name("g")).unwrap();
     assert!(entries(&root).is_empty() && tree.path().join("precious").exists());
-    assert!(matches!(
-        remove(root.path(), &name("g")),
-        Err(Error::NoSuchGuest { .. })
-    ));
+    assert!(matches!(remove(root.path(), &name("g")), Err(Error::NoSuchGuest { .. })));
     create(root.path(), &guest).unwrap();
     let aside = set_aside(root.path(), &name("g")).unwrap();
     assert!(aside.join("vdir").exists() && list(root.path()).unwrap().is_empty());
@@ -193,22 +145,12 @@ fn removal_and_setting_aside_touch_only_the_directory() {
 fn numbers_are_given_once_and_taken_ones_skipped() {
     let root = root();
     assert_eq!(next_context(root.path(), &[]).unwrap(), Xid(40000));
-    create(
-        root.path(),
-        &NewGuest {
-            context: Some(Xid(40002)),
-            ..NewGuest::new(name("g"))
-        },
-    )
-    .unwrap();
+    create(root.path(), &NewGuest { context: Some(Xid(40002)), ..NewGuest::new(name("g")) }).unwrap();
     assert_eq!(next_context(root.path(), &[Xid(40001)]).unwrap(), Xid(40003));
     assert_eq!(text(&root.path().join(".defaults"), "context.next"), "40004\n");
     let path = root.path().join(".defaults/context.next");
     fs::write(&path, "49152\n").unwrap();
-    assert!(matches!(
-        next_context(root.path(), &[]),
-        Err(Error::NoContextLeft { start: 49152, .. })
-    ));
+    assert!(matches!(next_context(root.path(), &[]), Err(Error::NoContextLeft { start: 49152, .. })));
     fs::write(&path, "many\n").unwrap();
     assert!(matches!(next_context(root.path(), &[]), Err(Error::Invalid { .. })));
 }
@@ -218,18 +160,9 @@ fn two_builders_never_get_the_same_number() {
     let root = root();
     let numbers = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..4)
-            .map(|_| {
-                scope.spawn(|| {
-                    (0..10)
-                        .map(|_| next_context(root.path(), &[]).unwrap())
-                        .collect::<Vec<_>>()
-                })
-            })
+            .map(|_| scope.spawn(|| (0..10).map(|_| next_context(root.path(), &[]).unwrap()).collect::<Vec<_>>()))
             .collect();
-        threads
-            .into_iter()
-            .flat_map(|thread| thread.join().unwrap())
-            .collect::<std::collections::BTreeSet<_>>()
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect::<std::collections::BTreeSet<_>>()
     });
     assert_eq!(numbers.len(), 40);
 }
@@ -245,18 +178,9 @@ fn the_host_has_defaults() {
     let special = root.path().join(".distributions/bookworm");
     fs::create_dir_all(&special).unwrap();
     fs::write(special.join("debootstrap.mirror"), "file:///two\n").unwrap();
-    assert_eq!(
-        defaults.debootstrap_mirror(None).unwrap().as_deref(),
-        Some("file:///one")
-    );
-    assert_eq!(
-        defaults.debootstrap_mirror(Some("bookworm")).unwrap().as_deref(),
-        Some("file:///two")
-    );
-    assert_eq!(
-        defaults.debootstrap_mirror(Some("../x")).unwrap().as_deref(),
-        Some("file:///one")
-    );
+    assert_eq!(defaults.debootstrap_mirror(None).unwrap().as_deref(), Some("file:///one"));
+    assert_eq!(defaults.debootstrap_mirror(Some("bookworm")).unwrap().as_deref(), Some("file:///two"));
+    assert_eq!(defaults.debootstrap_mirror(Some("../x")).unwrap().as_deref(), Some("file:///one"));
     fs::create_dir_all(root.path().join(".defaults/apps/build")).unwrap();
     fs::write(root.path().join(".defaults/apps/build/options"), "--initstyle\nplain\n").unwrap();
     assert_eq!(defaults.build_options().unwrap(), ["--initstyle", "plain"]);

@@ -44,11 +44,7 @@ impl Flock {
                     // Whatever can be read is good enough for a hint.
                     (&mut file).take(200).read_to_string(&mut holder).ok();
                     let holder = holder.trim().escape_debug().to_string();
-                    return Err(Error::Locked {
-                        path: path.to_owned(),
-                        holder,
-                        seconds: timeout.as_secs(),
-                    });
+                    return Err(Error::Locked { path: path.to_owned(), holder, seconds: timeout.as_secs() });
                 }
                 Err(TryLockError::Error(e)) => return Err(failed("lock")(e)),
             }

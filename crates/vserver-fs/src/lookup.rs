@@ -16,28 +16,14 @@ const RETRIES: u32 = 128;
 
 /// Resolves as a process inside the guest would: links count from the root, `..` ends at the root.
 pub(crate) fn inside(root: impl AsFd, rel: &Path, flags: OFlag) -> nix::Result<OwnedFd> {
-    let rel = if rel.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        rel
-    };
-    resolve(
-        root,
-        rel,
-        flags,
-        Mode::empty(),
-        ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS,
-    )
+    let rel = if rel.as_os_str().is_empty() { Path::new(".") } else { rel };
+    resolve(root, rel, flags, Mode::empty(), ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS)
 }
 
 /// openat2(2) below `dir` without any link, mount or way out: for changes. The empty name is `dir` itself; `mode` counts
 /// only with `O_CREAT`. `ELOOP` says that there is a link, `EXDEV` that there is a mount.
 pub fn beneath(dir: impl AsFd, rel: &Path, flags: OFlag, mode: u32) -> nix::Result<OwnedFd> {
-    let rel = if rel.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        rel
-    };
+    let rel = if rel.as_os_str().is_empty() { Path::new(".") } else { rel };
     let rules = ResolveFlag::RESOLVE_BENEATH
         | ResolveFlag::RESOLVE_NO_SYMLINKS
         | ResolveFlag::RESOLVE_NO_MAGICLINKS
@@ -97,14 +83,8 @@ mod tests {
     fn names_lose_their_slash_and_may_not_climb() {
         assert_eq!(relative(Path::new("/etc/./hosts")).unwrap(), Path::new("etc/hosts"));
         assert!(relative(Path::new("etc/../../x")).is_err());
-        assert_eq!(
-            split(Path::new("/etc/hosts")).unwrap(),
-            (PathBuf::from("etc"), OsString::from("hosts"))
-        );
-        assert_eq!(
-            split(Path::new("hosts")).unwrap(),
-            (PathBuf::new(), OsString::from("hosts"))
-        );
+        assert_eq!(split(Path::new("/etc/hosts")).unwrap(), (PathBuf::from("etc"), OsString::from("hosts")));
+        assert_eq!(split(Path::new("hosts")).unwrap(), (PathBuf::new(), OsString::from("hosts")));
         assert!(split(Path::new("/")).is_err());
     }
 }

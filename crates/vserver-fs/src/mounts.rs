@@ -14,9 +14,7 @@ pub fn mounts_below(path: &Path) -> Result<Vec<PathBuf>, Error> {
 }
 
 fn parse(table: &[u8]) -> impl Iterator<Item = PathBuf> {
-    table
-        .split(|b| *b == b'\n')
-        .filter_map(|line| line.split(|b| *b == b' ').nth(4).map(unescape))
+    table.split(|b| *b == b'\n').filter_map(|line| line.split(|b| *b == b' ').nth(4).map(unescape))
 }
 
 /// The kernel writes blank, tab, newline and backslash as three octal digits after a backslash.
@@ -24,10 +22,8 @@ fn unescape(field: &[u8]) -> PathBuf {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
     while let Some((first, tail)) = rest.split_first() {
-        let octal = tail
-            .get(..3)
-            .and_then(|d| std::str::from_utf8(d).ok())
-            .and_then(|d| u8::from_str_radix(d, 8).ok());
+        let octal =
+            tail.get(..3).and_then(|d| std::str::from_utf8(d).ok()).and_then(|d| u8::from_str_radix(d, 8).ok());
         match (first, octal) {
             (b'\\', Some(byte)) => {
                 bytes.push(byte);
@@ -56,10 +52,6 @@ mod tests {
     #[test]
     fn a_sibling_with_the_same_beginning_is_not_below() {
         assert!(mounts_below(Path::new("/pro")).unwrap().is_empty());
-        assert!(
-            mounts_below(Path::new("/proc"))
-                .unwrap()
-                .contains(&PathBuf::from("/proc"))
-        );
+        assert!(mounts_below(Path::new("/proc")).unwrap().contains(&PathBuf::from("/proc")));
     }
 }

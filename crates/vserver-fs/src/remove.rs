@@ -29,10 +29,7 @@ pub fn remove_guest_tree(path: &Path) -> Result<(), Error> {
     let real = std::fs::read_link(lookup::by_descriptor(&root)).map_err(failed("find the path of"))?;
     let mounts = mounts_below(&real)?;
     if !mounts.is_empty() {
-        return Err(Error::Mounted {
-            path: path.to_owned(),
-            mounts,
-        });
+        return Err(Error::Mounted { path: path.to_owned(), mounts });
     }
     root.empty_dir("")?;
     std::fs::remove_dir(path).map_err(failed("remove"))
@@ -60,20 +57,13 @@ impl GuestRoot {
     pub fn empty_dir(&self, rel: impl AsRef<Path>) -> Result<(), Error> {
         let rel = rel.as_ref();
         let base = self.open_dir_for_change(rel)?;
-        let mut sweep = Sweep {
-            stack: vec![Frame::new(base, CString::default()).map_err(|e| self.failed(rel, e))?],
-        };
-        sweep
-            .run()
-            .map_err(|(below, errno)| self.failed(&rel.join(below), errno))
+        let mut sweep = Sweep { stack: vec![Frame::new(base, CString::default()).map_err(|e| self.failed(rel, e))?] };
+        sweep.run().map_err(|(below, errno)| self.failed(&rel.join(below), errno))
     }
 
     fn failed(&self, rel: &Path, errno: Errno) -> Error {
         if matches!(errno, Errno::EXDEV | Errno::EBUSY) {
-            return Error::Mounted {
-                path: self.path().to_owned(),
-                mounts: vec![rel.to_owned()],
-            };
+            return Error::Mounted { path: self.path().to_owned(), mounts: vec![rel.to_owned()] };
         }
         Error::call("remove", self.name(rel), errno)
     }
@@ -89,12 +79,7 @@ struct Frame {
 
 impl Frame {
     fn new(fd: OwnedFd, name: CString) -> nix::Result<Self> {
-        Ok(Self {
-            dir: Dir::from_fd(fd)?,
-            name,
-            pending: Vec::new(),
-            refills: 0,
-        })
+        Ok(Self { dir: Dir::from_fd(fd)?, name, pending: Vec::new(), refills: 0 })
     }
 
     /// The next batch of names, from the beginning: what was read before is gone by now. False: it is empty.
@@ -154,12 +139,7 @@ impl Sweep {
             return move_up(&top.dir, &name, &base.dir).map_err(|e| self.fault(Some(&name), e));
         }
         let rel = Path::new(OsStr::from_bytes(name.to_bytes()));
-        let opened = lookup::beneath(
-            &top.dir,
-            rel,
-            OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW,
-            0,
-        );
+        let opened = lookup::beneath(&top.dir, rel, OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW, 0);
         match opened.and_then(|fd| Frame::new(fd, name.clone())) {
             Ok(frame) => self.stack.push(frame),
             // It became something else meanwhile; the next batch finds out what.
@@ -193,13 +173,7 @@ fn move_up(from: impl AsFd, name: &CString, base: impl AsFd) -> nix::Result<()> 
     let mut number = 0u32;
     loop {
         let free = format!(".vs-removed-{number}");
-        match renameat2(
-            &from,
-            name.as_c_str(),
-            &base,
-            free.as_str(),
-            RenameFlags::RENAME_NOREPLACE,
-        ) {
+        match renameat2(&from, name.as_c_str(), &base, free.as_str(), RenameFlags::RENAME_NOREPLACE) {
             Err(Errno::EEXIST) => number += 1,
             result => return result,
         }

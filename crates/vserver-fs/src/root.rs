@@ -68,15 +68,9 @@ impl GuestRoot {
     pub fn open(path: &Path) -> Result<Self, Error> {
         let name = path.display().to_string();
         let parent = path.parent().ok_or_else(|| Error::HostRoot { path: path.to_owned() })?;
-        let last = path
-            .file_name()
-            .ok_or_else(|| Error::BadName { name: path.to_owned() })?;
-        let base = File::open(if parent.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            parent
-        })
-        .map_err(|e| Error::call("open", parent.display().to_string(), e))?;
+        let last = path.file_name().ok_or_else(|| Error::BadName { name: path.to_owned() })?;
+        let base = File::open(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
+            .map_err(|e| Error::call("open", parent.display().to_string(), e))?;
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let fd = nix::fcntl::openat(&base, last, flags, nix::sys::stat::Mode::empty()).map_err(|e| {
             // With O_DIRECTORY the kernel says "not a directory" of a link, which would mislead.
@@ -89,12 +83,7 @@ impl GuestRoot {
         if (found.st_dev, found.st_ino) == (host.st_dev, host.st_ino) {
             return Err(Error::HostRoot { path: path.to_owned() });
         }
-        Ok(Self {
-            fd,
-            path: path.to_owned(),
-            device: found.st_dev,
-            inode: found.st_ino,
-        })
+        Ok(Self { fd, path: path.to_owned(), device: found.st_dev, inode: found.st_ino })
     }
 
     /// Device and inode number of the directory: what to remember, to know it again.
@@ -109,16 +98,8 @@ impl GuestRoot {
 
     /// A second handle of the same directory.
     pub fn try_clone(&self) -> Result<Self, Error> {
-        let fd = self
-            .fd
-            .try_clone()
-            .map_err(|e| Error::call("duplicate", self.path.display().to_string(), e))?;
-        Ok(Self {
-            fd,
-            path: self.path.clone(),
-            device: self.device,
-            inode: self.inode,
-        })
+        let fd = self.fd.try_clone().map_err(|e| Error::call("duplicate", self.path.display().to_string(), e))?;
+        Ok(Self { fd, path: self.path.clone(), device: self.device, inode: self.inode })
     }
 
     /// A directory for changes in it: no link, no mount on the way. The empty name is the root itself.
@@ -130,11 +111,7 @@ impl GuestRoot {
 
     /// How a name in this tree is called in messages.
     pub(crate) fn name(&self, rel: &Path) -> String {
-        format!(
-            "{} below {}",
-            rel.display().to_string().escape_debug(),
-            self.path.display()
-        )
+        format!("{} below {}", rel.display().to_string().escape_debug(), self.path.display())
     }
 }
 
@@ -155,10 +132,7 @@ mod tests {
         std::os::unix::fs::symlink("/", &link).unwrap();
         let error = GuestRoot::open(&link).unwrap_err();
         assert!(matches!(error, Error::Symlink { .. }), "{error}");
-        assert!(matches!(
-            GuestRoot::open(Path::new("/")).unwrap_err(),
-            Error::HostRoot { .. }
-        ));
+        assert!(matches!(GuestRoot::open(Path::new("/")).unwrap_err(), Error::HostRoot { .. }));
         assert!(GuestRoot::open(&base.path().join("none")).unwrap_err().is_not_found());
     }
 

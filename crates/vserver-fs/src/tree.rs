@@ -15,30 +15,12 @@ pub fn copy_from_host(root: &GuestRoot, source: &Path, rel: impl AsRef<Path>) ->
     let failed = |e| Error::call("read", object(), e);
     let info = std::fs::metadata(source).map_err(failed)?;
     if !info.is_file() {
-        return Err(Error::WrongKind {
-            object: object(),
-            wanted: "regular file",
-        });
+        return Err(Error::WrongKind { object: object(), wanted: "regular file" });
     }
     let mut bytes = Vec::new();
-    std::fs::File::open(source)
-        .map_err(failed)?
-        .take(MAX + 1)
-        .read_to_end(&mut bytes)
-        .map_err(failed)?;
+    std::fs::File::open(source).map_err(failed)?.take(MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > MAX {
-        return Err(Error::TooLarge {
-            object: object(),
-            max: MAX,
-        });
+        return Err(Error::TooLarge { object: object(), max: MAX });
     }
-    root.write_atomic(
-        rel,
-        &bytes,
-        info.mode() & 0o7777,
-        Some(Owner {
-            uid: info.uid(),
-            gid: info.gid(),
-        }),
-    )
+    root.write_atomic(rel, &bytes, info.mode() & 0o7777, Some(Owner { uid: info.uid(), gid: info.gid() }))
 }

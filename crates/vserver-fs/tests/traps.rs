@@ -94,11 +94,7 @@ fn outside(base: &Path) -> BTreeMap<PathBuf, (u32, u32, u64, Vec<u8>)> {
         for entry in std::fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();
             let meta = std::fs::symlink_metadata(&path).unwrap();
-            let bytes = if meta.is_file() {
-                std::fs::read(&path).unwrap()
-            } else {
-                Vec::new()
-            };
+            let bytes = if meta.is_file() { std::fs::read(&path).unwrap() } else { Vec::new() };
             let links = if meta.is_file() { meta.nlink() } else { 1 };
             found.insert(path, (meta.uid(), meta.mode(), links, bytes));
         }
@@ -181,18 +177,11 @@ fn a_mount_below_stops_the_removal() {
 
 fn look_at_mounted(base: &Path) {
     let error = remove_guest_tree(&base.join("root")).unwrap_err();
-    assert!(
-        matches!(&error, Error::Mounted { mounts, .. } if mounts[0].ends_with("root/a/mnt")),
-        "{error}"
-    );
+    assert!(matches!(&error, Error::Mounted { mounts, .. } if mounts[0].ends_with("root/a/mnt")), "{error}");
     let root = GuestRoot::open(&base.join("root")).unwrap();
     assert!(matches!(root.remove_tree("a").unwrap_err(), Error::Mounted { .. }));
     assert!(root.write_atomic("a/mnt/file", b"guest", 0o644, None).is_err());
     assert!(root.create_dir_all("a/mnt/x", 0o755).is_err());
-    assert_eq!(
-        root.read("a/mnt/file", 10).unwrap(),
-        b"host",
-        "looking may cross a mount"
-    );
+    assert_eq!(root.read("a/mnt/file", 10).unwrap(), b"host", "looking may cross a mount");
     assert!(base.join("canary/file").exists());
 }

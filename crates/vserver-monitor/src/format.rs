@@ -67,14 +67,7 @@ mod tests {
 
     #[test]
     fn sizes_as_documented() {
-        let expected = [
-            (0, "0 "),
-            (999, "999 "),
-            (1000, "0.9K"),
-            (1034, "1K"),
-            (1536, "1.5K"),
-            (1024 * 999, "999K"),
-        ];
+        let expected = [(0, "0 "), (999, "999 "), (1000, "0.9K"), (1034, "1K"), (1536, "1.5K"), (1024 * 999, "999K")];
         for (bytes, text) in expected {
             assert_eq!(size(bytes), text);
         }
@@ -105,11 +98,7 @@ mod tests {
     }
 
     fn row(xid: u32, name: &str, usage: Usage) -> Row {
-        Row {
-            xid: Xid(xid),
-            name: name.to_owned(),
-            usage,
-        }
+        Row { xid: Xid(xid), name: name.to_owned(), usage }
     }
 
     #[test]
@@ -130,12 +119,7 @@ mod tests {
             stime: 3450,
             uptime: ((3 * 24 + 4) * 60 + 11) * 60_000,
         };
-        let text = [
-            HEADER,
-            &line(&row(0, "root server", host)),
-            &line(&row(40_012, "web1", guest)),
-        ]
-        .join("\n");
+        let text = [HEADER, &line(&row(0, "root server", host)), &line(&row(40_012, "web1", guest))].join("\n");
         let expected = "\
 CTX   PROC    VSZ    RSS  userTIME   sysTIME    UPTIME NAME
 0       92     2G 411.2M   7m01s22   3m12s95   9h50m11 root server

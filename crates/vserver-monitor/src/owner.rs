@@ -9,11 +9,7 @@ use crate::Error;
 
 /// The guest that process `pid` is in; `Ok(None)` for a process of the host, and `Err` if there is no such process.
 pub fn owner(pid: i32) -> Result<Option<GuestName>, Error> {
-    let failed = |source| Error::Read {
-        pid,
-        file: "cgroup",
-        source,
-    };
+    let failed = |source| Error::Read { pid, file: "cgroup", source };
     let process = Process::new(pid).map_err(failed)?;
     read_owner(&process, &mut Vec::new()).map_err(failed)
 }
@@ -49,36 +45,21 @@ mod tests {
 
     #[test]
     fn any_hierarchy_may_name_the_guest() {
-        assert_eq!(
-            name("9:name=systemd:/\n1:cpu:/vserver/web1/guest\n0::/\n").as_deref(),
-            Some("web1")
-        );
-        assert_eq!(
-            name("0::/vserver/web1/guest/system.slice/ssh.service\n").as_deref(),
-            Some("web1")
-        );
+        assert_eq!(name("9:name=systemd:/\n1:cpu:/vserver/web1/guest\n0::/\n").as_deref(), Some("web1"));
+        assert_eq!(name("0::/vserver/web1/guest/system.slice/ssh.service\n").as_deref(), Some("web1"));
         assert_eq!(name("0::/vserver/web1/guest/a:b\n").as_deref(), Some("web1"));
     }
 
     #[test]
     fn the_host_and_the_supervisors_are_nobodys() {
-        for host in [
-            "",
-            "0::/\n",
-            "0::/vserver/.supervisors\n",
-            "0::/vserver/web1\n",
-            "0::/vserver/web1/x\n",
-        ] {
+        for host in ["", "0::/\n", "0::/vserver/.supervisors\n", "0::/vserver/web1\n", "0::/vserver/web1/x\n"] {
             assert_eq!(name(host), None, "{host}");
         }
     }
 
     #[test]
     fn a_guest_cannot_pretend_to_be_another() {
-        assert_eq!(
-            name("0::/vserver/web1/guest/vserver/web2/guest\n").as_deref(),
-            Some("web1")
-        );
+        assert_eq!(name("0::/vserver/web1/guest/vserver/web2/guest\n").as_deref(), Some("web1"));
         assert_eq!(name("0::/user.slice/vserver/web2/guest\n"), None);
     }
 

@@ -60,11 +60,7 @@ impl Scale {
     fn now() -> Result<Self, Error> {
         let now = clock_gettime(ClockId::CLOCK_BOOTTIME).map_err(|source| Error::Clock { source })?;
         let now = u64::try_from(Duration::from(now).as_millis()).unwrap_or(u64::MAX);
-        Ok(Self {
-            now,
-            ticks: procfs::ticks_per_second().max(1),
-            page: procfs::page_size(),
-        })
+        Ok(Self { now, ticks: procfs::ticks_per_second().max(1), page: procfs::page_size() })
     }
 
     fn ms(&self, ticks: u64) -> u64 {
@@ -76,11 +72,7 @@ fn read(process: &procfs::process::Process, scale: &Scale, buffer: &mut Vec<u8>)
     let pid = process.pid();
     let unless_gone = |file, error: ProcError| match is_gone(&error) {
         true => Ok(None),
-        false => Err(Error::Read {
-            pid,
-            file,
-            source: error,
-        }),
+        false => Err(Error::Read { pid, file, source: error }),
     };
     let stat = match process.stat() {
         Ok(stat) => stat,

@@ -60,17 +60,9 @@ impl Sample {
 
     /// Host first, then the guests that `known` has a number for, by number. `known`: name, number, name to show.
     pub fn rows(&self, known: &[(GuestName, Xid, String)]) -> Vec<Row> {
-        let mut rows = vec![Row {
-            xid: Xid::HOST,
-            name: "root server".to_owned(),
-            usage: self.host,
-        }];
+        let mut rows = vec![Row { xid: Xid::HOST, name: "root server".to_owned(), usage: self.host }];
         rows.extend(known.iter().filter_map(|(guest, xid, name)| {
-            Some(Row {
-                xid: *xid,
-                name: name.clone(),
-                usage: *self.guests.get(guest)?,
-            })
+            Some(Row { xid: *xid, name: name.clone(), usage: *self.guests.get(guest)? })
         }));
         rows.sort_by_key(|row| row.xid);
         rows
@@ -106,49 +98,20 @@ mod tests {
     fn process(guest: Option<&str>, age: u64) -> Process {
         let guest = guest.map(|name| name.parse().unwrap());
         let command = String::new();
-        Process {
-            pid: 7,
-            ppid: 1,
-            guest,
-            command,
-            state: 'S',
-            vsz: 10,
-            rss: 5,
-            utime: 3,
-            stime: 2,
-            age,
-        }
+        Process { pid: 7, ppid: 1, guest, command, state: 'S', vsz: 10, rss: 5, utime: 3, stime: 2, age }
     }
 
     #[test]
     fn sums_and_the_oldest() {
         let mut sample = Sample::default();
-        for p in [
-            process(None, 9),
-            process(Some("b"), 4),
-            process(Some("a"), 1),
-            process(Some("b"), 6),
-        ] {
+        for p in [process(None, 9), process(Some("b"), 4), process(Some("a"), 1), process(Some("b"), 6)] {
             sample.count(&p);
         }
         let known = [("b", 3), ("a", 40_000), ("idle", 5)].map(|(n, x)| (n.parse().unwrap(), Xid(x), n.to_owned()));
         let rows = sample.rows(&known);
-        let order: Vec<_> = rows
-            .iter()
-            .map(|r| (r.xid.0, r.name.as_str(), r.usage.processes))
-            .collect();
+        let order: Vec<_> = rows.iter().map(|r| (r.xid.0, r.name.as_str(), r.usage.processes)).collect();
         assert_eq!(order, [(0, "root server", 1), (3, "b", 2), (40_000, "a", 1)]);
-        assert_eq!(
-            rows[1].usage,
-            Usage {
-                processes: 2,
-                vsz: 20,
-                rss: 10,
-                utime: 6,
-                stime: 4,
-                uptime: 6
-            }
-        );
+        assert_eq!(rows[1].usage, Usage { processes: 2, vsz: 20, rss: 10, utime: 6, stime: 4, uptime: 6 });
     }
 
     #[test]

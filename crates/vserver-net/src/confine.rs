@@ -44,10 +44,7 @@ pub fn confine(cgroup_v2: BorrowedFd<'_>, policy: &AddressPolicy) -> Result<Vec<
                 for (hook, program) in attached.iter().rev() {
                     let _ = prog_detach(cgroup_v2, program.as_fd(), hook.place);
                 }
-                return Err(Error::Attach {
-                    place: hook.place,
-                    source,
-                });
+                return Err(Error::Attach { place: hook.place, source });
             }
         }
     }
@@ -83,10 +80,9 @@ fn load(hook: &Hook, table: &Table) -> Result<Loaded, Error> {
     let source = first.unwrap_or_else(|| io::Error::from(io::ErrorKind::Unsupported));
     match hook.without {
         // EPERM is about us, not about the kernel: never to be taken for an old kernel.
-        Some(loss) if source.kind() != io::ErrorKind::PermissionDenied => Ok(Loaded::Unknown(Unenforced::partial(
-            place.name(),
-            format!("this kernel does not have it: {loss}"),
-        ))),
+        Some(loss) if source.kind() != io::ErrorKind::PermissionDenied => {
+            Ok(Loaded::Unknown(Unenforced::partial(place.name(), format!("this kernel does not have it: {loss}"))))
+        }
         _ => Err(Error::Load { place, source }),
     }
 }
@@ -123,15 +119,9 @@ fn note(report: &mut Vec<Unenforced>, features: Features, policy: &AddressPolicy
         }
     };
     let errno = "the kernel is older than 5.18: the guest sees EPERM";
-    add(
-        !features.errno,
-        Unenforced::partial("EADDRNOTAVAIL for a foreign address", errno),
-    );
+    add(!features.errno, Unenforced::partial("EADDRNOTAVAIL for a foreign address", errno));
     let ports = "the kernel is older than 5.12: in a user namespace nobody can bind ports below 1024";
-    add(
-        !features.low_ports && policy.low_ports,
-        Unenforced::none("ports below 1024", ports),
-    );
+    add(!features.low_ports && policy.low_ports, Unenforced::none("ports below 1024", ports));
     let v6only = "the kernel is older than 5.9 or has no BTF: a socket with IPV6_V6ONLY cannot bind the wildcard";
     add(!features.v6only, Unenforced::partial("IPv6 wildcard", v6only));
 }

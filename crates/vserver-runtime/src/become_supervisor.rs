@@ -68,7 +68,8 @@ fn settings(host: &Host, plan: &Plan, spawned: &Spawned, kit: &Kit) -> Settings 
 
 /// As at start, with the run levels of a shutdown. Source: util-vserver, `behaviours.md` §4, step 6.
 fn stop_environment(plan: &Plan) -> Vec<String> {
-    let kept = plan.environment.iter().filter(|pair| !pair.starts_with("PREVLEVEL=") && !pair.starts_with("RUNLEVEL="));
+    let kept =
+        plan.environment.iter().filter(|pair| !pair.starts_with("PREVLEVEL=") && !pair.starts_with("RUNLEVEL="));
     let start_level = plan.environment.iter().find_map(|pair| pair.strip_prefix("RUNLEVEL="));
     let previous = start_level.map(|level| format!("PREVLEVEL={level}"));
     kept.cloned().chain(previous).chain(start_level.map(|_| "RUNLEVEL=6".to_owned())).collect()

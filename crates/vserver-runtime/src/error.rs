@@ -44,7 +44,9 @@ pub enum Error {
         unenforced: Vec<Unenforced>,
     },
     /// The start script of an init-less guest failed; the guest may run nevertheless.
-    #[error("the start command of guest '{name}' ended with status {status}; what it started goes on. Its last words: {words}")]
+    #[error(
+        "the start command of guest '{name}' ended with status {status}; what it started goes on. Its last words: {words}"
+    )]
     StartCommand {
         /// The guest.
         name: GuestName,

@@ -124,7 +124,8 @@ fn doors(name: &GuestName, init: i32) -> Result<(Option<OwnedFd>, Vec<OwnedFd>)>
 /// The configured shell, else the first that the guest has. Source: util-vserver, `behaviours.md` §5.3.
 fn shell(host: &Host, name: &GuestName) -> Result<Vec<String>> {
     let (config, _) = vserver_config::read(&host.confdir, name)?;
-    let configured = config.shell.clone().map_or_else(|| Defaults::new(&host.confdir).shell(), |shell| Ok(Some(shell)))?;
+    let configured =
+        config.shell.clone().map_or_else(|| Defaults::new(&host.confdir).shell(), |shell| Ok(Some(shell)))?;
     if let Some(shell) = configured {
         return Ok(vec![shell]);
     }
@@ -132,7 +133,9 @@ fn shell(host: &Host, name: &GuestName) -> Result<Vec<String>> {
     let known: [&[&str]; 3] = [&["/bin/bash", "-login"], &["/bin/sh", "-l"], &["/bin/csh"]];
     let there = |argv: &&&[&str]| tree.is_executable(argv[0].trim_start_matches('/')).unwrap_or(false);
     let found = known.iter().find(there).ok_or_else(|| Error::Exec {
-        report: format!("guest '{name}' has no shell: none of /bin/bash, /bin/sh, /bin/csh is an executable file in its tree"),
+        report: format!(
+            "guest '{name}' has no shell: none of /bin/bash, /bin/sh, /bin/csh is an executable file in its tree"
+        ),
     })?;
     Ok(found.iter().map(|word| (*word).to_owned()).collect())
 }

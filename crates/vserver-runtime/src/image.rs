@@ -13,10 +13,8 @@ use crate::error::{Error, Result};
 use crate::record::RunRecord;
 
 /// What makes a memfd immutable for good.
-const SEALS: SealFlag = SealFlag::F_SEAL_SEAL
-    .union(SealFlag::F_SEAL_SHRINK)
-    .union(SealFlag::F_SEAL_GROW)
-    .union(SealFlag::F_SEAL_WRITE);
+const SEALS: SealFlag =
+    SealFlag::F_SEAL_SEAL.union(SealFlag::F_SEAL_SHRINK).union(SealFlag::F_SEAL_GROW).union(SealFlag::F_SEAL_WRITE);
 
 /// A sealed copy of the program at `path`: the one that a supervisor of `running` executes, if it is the same program,
 /// so that any number of guests cost one image; else a new one.

@@ -109,7 +109,6 @@ fn guess(tree: &GuestRoot) -> Style {
 fn is_systemd(tree: &GuestRoot, program: &str) -> bool {
     let relative = program.trim_start_matches('/');
     let merged = format!("usr/{relative}");
-    [relative, merged.as_str()].iter().any(|path| {
-        tree.readlink(path).is_ok_and(|target| target.ends_with("systemd"))
-    }) || relative.ends_with("systemd/systemd")
+    [relative, merged.as_str()].iter().any(|path| tree.readlink(path).is_ok_and(|target| target.ends_with("systemd")))
+        || relative.ends_with("systemd/systemd")
 }

@@ -72,7 +72,8 @@ fn kit(host: &Host, prepared: &Prepared, scope: bool) -> Result<Kit> {
     host::make_private(&host.log_dir)?;
     let path = host.control(name);
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let listener = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None).map_err(Error::io("listen on", &path))?;
+    let listener =
+        socket(AddressFamily::Unix, SockType::SeqPacket, flags, None).map_err(Error::io("listen on", &path))?;
     let (_directory, address) = control::address(&path).map_err(Error::io("listen on", &path))?;
     bind(listener.as_raw_fd(), &address).map_err(Error::io("listen on", &path))?;
     listen(&listener, Backlog::MAXCONN).map_err(Error::io("listen on", &path))?;

@@ -29,7 +29,9 @@ fn one(entry: &FstabEntry, target: String) -> Result<MountPlan, String> {
     let options = entry.mount_options();
     let attributes = attributes(options.flags);
     if target == "/" {
-        return Err("a file system as the guest's root is not mounted; mount it on the host at the guest's tree".to_owned());
+        return Err(
+            "a file system as the guest's root is not mounted; mount it on the host at the guest's tree".to_owned()
+        );
     }
     if options.flags & libc::MS_BIND != 0 {
         let recursive = options.flags & libc::MS_REC != 0;

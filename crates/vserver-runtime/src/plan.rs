@@ -10,9 +10,7 @@ use vserver_fs::GuestRoot;
 use vserver_sandbox::blueprint::{Confinement, MountPlan};
 use vserver_sandbox::policy::caps::bounding_set;
 use vserver_sandbox::seccomp::{self, SeccompMode};
-use vserver_types::{
-    GuestAddress, GuestName, Limits, Nid, Resource, Rlimit, Ulimit, Unenforced, Xid,
-};
+use vserver_types::{GuestAddress, GuestName, Limits, Nid, Resource, Rlimit, Ulimit, Unenforced, Xid};
 
 use crate::error::{Error, Result};
 use crate::init_style::{self, First, InitPlan};
@@ -162,7 +160,14 @@ fn confinement(
     unenforced.extend(refused);
     let mode = SeccompMode { userns, nesting, ..SeccompMode::default() };
     let filters = seccomp::programs(mode).map_err(Error::layer("compile the system call policy", &config.name))?;
-    Ok(Confinement { userns, caps, filters, ulimits: ulimits(config), nice: config.nice, personality: config.personality })
+    Ok(Confinement {
+        userns,
+        caps,
+        filters,
+        ulimits: ulimits(config),
+        nice: config.nice,
+        personality: config.personality,
+    })
 }
 
 /// The configured limits over the default policy: no core files, a modest amount of locked memory.
@@ -219,4 +224,3 @@ fn killseq(config: &GuestConfig) -> Vec<KillStep> {
     let steps = config.init.killseq.iter();
     steps.map(|step| KillStep { signal: step.signal, wait: step.wait.unwrap_or(Duration::from_secs(1)) }).collect()
 }
-

@@ -60,7 +60,9 @@ fn cgroup(layout: &Layout, plan: &Plan, record: &mut RunRecord) -> Result<GuestC
 /// Fails closed: without the programs a guest would have the host's addresses.
 fn confine(cgroup: &GuestCgroup, plan: &Plan, record: &mut RunRecord) -> Result<()> {
     let Some(network) = &plan.network else {
-        record.unenforced.push(Unenforced::none("addresses", "the file 'noncontext' leaves all of the host's to the guest"));
+        record
+            .unenforced
+            .push(Unenforced::none("addresses", "the file 'noncontext' leaves all of the host's to the guest"));
         return Ok(());
     };
     let policy = AddressPolicy {

@@ -99,7 +99,8 @@ impl RunRecord {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Error::io("read", path)(error)),
         };
-        let record: Self = serde_json::from_slice(&text).map_err(|e| Error::io("understand", &path)(std::io::Error::other(e)))?;
+        let record: Self =
+            serde_json::from_slice(&text).map_err(|e| Error::io("understand", &path)(std::io::Error::other(e)))?;
         if record.version != VERSION {
             let found = format!("its version is {}, this program knows {VERSION}", record.version);
             return Err(Error::io("understand", path)(std::io::Error::other(found)));
@@ -111,7 +112,8 @@ impl RunRecord {
     pub fn save(&self, host: &Host) -> Result<()> {
         let path = Self::path(host, &self.name);
         crate::host::make_private(&host.guest_dir(&self.name))?;
-        let text = serde_json::to_vec_pretty(self).map_err(|e| Error::io("write", &path)(std::io::Error::other(e)))?;
+        let text =
+            serde_json::to_vec_pretty(self).map_err(|e| Error::io("write", &path)(std::io::Error::other(e)))?;
         vserver_fs::atomic::write_volatile(&path, &text, 0o600).map_err(Error::layer("write the state", &self.name))
     }
 

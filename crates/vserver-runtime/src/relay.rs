@@ -50,7 +50,11 @@ pub struct Streams([Stream; 3]);
 impl Streams {
     /// Looks at the caller's descriptors and makes the pipes that are needed.
     pub fn open() -> io::Result<Self> {
-        Ok(Self([Stream::of(io::stdin().as_fd(), true)?, Stream::of(io::stdout().as_fd(), false)?, Stream::of(io::stderr().as_fd(), false)?]))
+        Ok(Self([
+            Stream::of(io::stdin().as_fd(), true)?,
+            Stream::of(io::stdout().as_fd(), false)?,
+            Stream::of(io::stderr().as_fd(), false)?,
+        ]))
     }
 
     /// The guest's ends.

@@ -83,8 +83,7 @@ fn raise(
     interrupts: &Interrupts,
 ) -> Result<(Option<OwnedFd>, Vec<Unenforced>)> {
     let name = plan.name.clone();
-    let mut record =
-        RunRecord::new(name.clone(), plan.xid, plan.nid, host.confdir.clone(), plan.run_file.clone());
+    let mut record = RunRecord::new(name.clone(), plan.xid, plan.nid, host.confdir.clone(), plan.run_file.clone());
     record.id_base = plan.id_base;
     record.stop_timeout = plan.stop_timeout.as_secs();
     let result = prepare::prepare(host, plan, record).and_then(|mut prepared| {
@@ -122,7 +121,8 @@ fn clear_the_way(host: &Host, name: &GuestName) -> Result<Option<Xid>> {
     };
     if record.supervisor_lives() {
         if record.confdir != host.confdir {
-            let what = format!("a guest of this name runs already, from {}; stop that one first", record.confdir.display());
+            let what =
+                format!("a guest of this name runs already, from {}; stop that one first", record.confdir.display());
             return Err(Error::Taken { name: name.clone(), what });
         }
         return Ok(Some(record.xid));

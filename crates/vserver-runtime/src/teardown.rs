@@ -18,14 +18,16 @@ pub fn teardown(host: &Host, record: &RunRecord) -> Result<()> {
     attempt(end_cgroup(record));
     for added in record.addresses.iter().rev() {
         let action = format!("take {} off {}", added.address, added.device);
-        attempt(vserver_net::remove_address(&added.device, added.address).map_err(Error::layer(action, &record.name)));
+        attempt(
+            vserver_net::remove_address(&added.device, added.address).map_err(Error::layer(action, &record.name)),
+        );
     }
     attempt(remove_run_file(record));
     if failures.is_empty() {
         let dir = host.guest_dir(&record.name);
-        return remove(&dir.join("control")).and_then(|()| remove(&dir.join("state.json"))).and_then(|()| {
-            std::fs::remove_dir(&dir).map_err(Error::io("remove the directory", &dir))
-        });
+        return remove(&dir.join("control"))
+            .and_then(|()| remove(&dir.join("state.json")))
+            .and_then(|()| std::fs::remove_dir(&dir).map_err(Error::io("remove the directory", &dir)));
     }
     Err(Error::LeftBehind { name: record.name.clone(), left: failures.join("; ") })
 }

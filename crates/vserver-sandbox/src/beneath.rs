@@ -10,9 +10,9 @@ use crate::error::{Result, Step};
 /// The object at `path` below `root`, as an `O_PATH` descriptor. A symbolic link anywhere on the way is an error.
 /// openat2(2), Linux 5.6.
 pub fn target(root: impl AsFd, path: &str) -> Result<OwnedFd> {
-    let how = OpenHow::new()
-        .flags(OFlag::O_PATH | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW)
-        .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW).resolve(
+        ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS,
+    );
     let relative = path.trim_start_matches('/');
     openat2(root, if relative.is_empty() { "." } else { relative }, how)
         .step(|| format!("reach /{relative} in the guest's tree without following a symbolic link"))

@@ -58,7 +58,8 @@ pub fn become_user(wish: &Confinement, identity: &Identity) -> Result<()> {
         Identity::Root => keep(wish.caps, wish.caps),
         Identity::User { uid, gid, groups } => {
             become_ids(*uid, *gid, groups)?;
-            let held = caps::read(None, Kind::Permitted).map_err(to_io).step(|| "read the capabilities".to_owned())?;
+            let held =
+                caps::read(None, Kind::Permitted).map_err(to_io).step(|| "read the capabilities".to_owned())?;
             if *uid != 0 && !held.is_empty() {
                 return Err(Error::ReadBack {
                     what: "the permitted set of a user",
@@ -89,11 +90,9 @@ fn bound(set: CapSet) -> Result<()> {
     let left = caps::read(None, Kind::Bounding).map_err(to_io).step(|| "read the bounding set".to_owned())?;
     match left.iter().find(|cap| !set.contains(Capability(cap.index()))) {
         None => Ok(()),
-        Some(cap) => Err(Error::ReadBack {
-            what: "the bounding set",
-            wanted: set.to_string(),
-            found: format!("also {cap}"),
-        }),
+        Some(cap) => {
+            Err(Error::ReadBack { what: "the bounding set", wanted: set.to_string(), found: format!("also {cap}") })
+        }
     }
 }
 

@@ -66,8 +66,7 @@ pub(crate) fn tmpfs(options: &[(&std::ffi::CStr, &str)], base: u32, attributes: 
 
 fn devpts(base: u32) -> Result<OwnedFd> {
     let group = (base + TTY_GROUP).to_string();
-    let options =
-        [(c"gid", group.as_str()), (c"mode", "0620"), (c"ptmxmode", "0666"), (c"max", MAX_PTYS)];
+    let options = [(c"gid", group.as_str()), (c"mode", "0620"), (c"ptmxmode", "0666"), (c"max", MAX_PTYS)];
     filesystem(c"devpts", &options, NOSUID | NOEXEC)
 }
 

@@ -81,7 +81,8 @@ impl Blank {
         let options = [(c"size", "4k"), (c"nr_inodes", "4"), (c"mode", "0555")];
         let store = dev::tmpfs(&options, 0, NOSUID | NODEV | NOEXEC)?;
         mknodat(store.as_fd(), "file", SFlag::S_IFREG, Mode::empty(), 0).step(|| "make a blank file".to_owned())?;
-        mkdirat(store.as_fd(), "dir", Mode::from_bits_truncate(0o555)).step(|| "make a blank directory".to_owned())?;
+        mkdirat(store.as_fd(), "dir", Mode::from_bits_truncate(0o555))
+            .step(|| "make a blank directory".to_owned())?;
         mount::set_attributes(store.as_fd(), RDONLY, 0, false).step(|| "make the blanks read-only".to_owned())?;
         Ok(Self { store })
     }

@@ -1,11 +1,6 @@
 //! The seccomp policy in a real kernel. Filters cannot be taken off again, so the test runs itself as a child, which
 //! installs the filters of one mode, makes calls, and prints one line for each. Needs root.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::print_stdout,
-    reason = "a test without #[test] functions"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test without #[test] functions")]
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -41,29 +36,15 @@ fn main() -> ExitCode {
 /// Installs, tries everything, prints `name answer`.
 fn child(mode: &str) -> ExitCode {
     let nests = mode == NESTING;
-    let mode = SeccompMode {
-        userns: nests,
-        nesting: nests,
-        netns: false,
-    };
+    let mode = SeccompMode { userns: nests, nesting: nests, netns: false };
     // A network namespace of its own, so that a wrongly allowed call meets nobody.
     unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).expect("root is needed");
-    mount(
-        None::<&str>,
-        "/",
-        None::<&str>,
-        MsFlags::MS_REC | MsFlags::MS_PRIVATE,
-        None::<&str>,
-    )
-    .unwrap();
+    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>).unwrap();
     for program in programs(mode).unwrap() {
         install(&program.instructions).expect("install a filter");
     }
     for (name, answer) in answers() {
-        println!(
-            "{name} {}",
-            answer.map_or_else(|errno| format!("{errno:?}"), |()| "OK".to_owned())
-        );
+        println!("{name} {}", answer.map_or_else(|errno| format!("{errno:?}"), |()| "OK".to_owned()));
     }
     let _ = std::io::stdout().flush();
     ExitCode::SUCCESS
@@ -78,23 +59,14 @@ fn answers() -> Answers {
         ("unshare_uts", unshare(CloneFlags::CLONE_NEWUTS)),
         ("unshare_files", unshare(CloneFlags::CLONE_FILES)),
         ("setns", setns(own_user.as_fd(), CloneFlags::CLONE_NEWUTS)),
-        (
-            "mount",
-            mount(Some("none"), "/mnt", Some("tmpfs"), MsFlags::empty(), None::<&str>),
-        ),
+        ("mount", mount(Some("none"), "/mnt", Some("tmpfs"), MsFlags::empty(), None::<&str>)),
         ("umount", umount2("/mnt", MntFlags::MNT_DETACH)),
         ("personality", personality::set(Persona::ADDR_NO_RANDOMIZE).map(drop)),
         ("personality_0", personality::set(Persona::empty()).map(drop)),
-        (
-            "thread",
-            std::thread::spawn(|| ()).join().map_err(|_| Errno::UnknownErrno),
-        ),
+        ("thread", std::thread::spawn(|| ()).join().map_err(|_| Errno::UnknownErrno)),
         (
             "program",
-            Command::new("/bin/true")
-                .status()
-                .map(drop)
-                .map_err(|e| Errno::from_raw(e.raw_os_error().unwrap())),
+            Command::new("/bin/true").status().map(drop).map_err(|e| Errno::from_raw(e.raw_os_error().unwrap())),
         ),
     ]);
     all
@@ -126,11 +98,7 @@ fn ask(mode: &str) -> Result<BTreeMap<String, String>, Failed> {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
     }
     let text = String::from_utf8(output.stdout)?;
-    Ok(text
-        .lines()
-        .filter_map(|line| line.split_once(' '))
-        .map(|(a, b)| (a.to_owned(), b.to_owned()))
-        .collect())
+    Ok(text.lines().filter_map(|line| line.split_once(' ')).map(|(a, b)| (a.to_owned(), b.to_owned())).collect())
 }
 
 fn expect(mode: &str, expected: &[(&str, &str)]) -> Result<(), Failed> {
@@ -140,11 +108,7 @@ fn expect(mode: &str, expected: &[(&str, &str)]) -> Result<(), Failed> {
         .filter(|(name, answer)| answers.get(*name).map(String::as_str) != Some(answer))
         .map(|(name, answer)| format!("{name}: {:?} in place of {answer}", answers.get(*name)))
         .collect();
-    if wrong.is_empty() {
-        Ok(())
-    } else {
-        Err(wrong.join("; ").into())
-    }
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ").into()) }
 }
 
 /// What both modes answer.
@@ -174,10 +138,7 @@ fn classic() -> Result<(), Failed> {
 
 fn nesting() -> Result<(), Failed> {
     expect(NESTING, ALWAYS)?;
-    expect(
-        NESTING,
-        &["unshare_uts", "setns", "mount", "umount", "uevent"].map(|name| (name, "OK")),
-    )
+    expect(NESTING, &["unshare_uts", "setns", "mount", "umount", "uevent"].map(|name| (name, "OK")))
 }
 
 /// It is part of every start of a guest.
@@ -185,9 +146,5 @@ fn quick() -> Result<(), Failed> {
     let begin = std::time::Instant::now();
     programs(SeccompMode::default())?;
     let took = begin.elapsed();
-    if took.as_millis() > 100 {
-        Err(format!("compiling took {took:?}").into())
-    } else {
-        Ok(())
-    }
+    if took.as_millis() > 100 { Err(format!("compiling took {took:?}").into()) } else { Ok(()) }
 }

@@ -78,10 +78,8 @@ fn configure(
 ) -> io::Result<()> {
     let pointer = |text: Option<&CStr>| text.map_or(std::ptr::null(), CStr::as_ptr);
     // SAFETY: each pointer is null or a C string that lives through the call, as fsconfig(2) wants for these commands.
-    check(unsafe {
-        libc::syscall(libc::SYS_fsconfig, context.as_raw_fd(), command, pointer(key), pointer(value), 0)
-    })
-    .map(drop)
+    check(unsafe { libc::syscall(libc::SYS_fsconfig, context.as_raw_fd(), command, pointer(key), pointer(value), 0) })
+        .map(drop)
 }
 
 /// Attaches a detached mount to the object behind `target` (a descriptor, also `O_PATH`).

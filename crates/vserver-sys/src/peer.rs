@@ -17,13 +17,7 @@ pub fn groups(socket: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
         // SAFETY: `groups` is a live, writable buffer of `length` bytes, and the kernel writes no more than that: if
         // there are more groups it writes nothing but the length that it needs, and answers ERANGE.
         let result = unsafe {
-            libc::getsockopt(
-                socket.as_raw_fd(),
-                level,
-                option,
-                groups.as_mut_ptr().cast(),
-                &raw mut length,
-            )
+            libc::getsockopt(socket.as_raw_fd(), level, option, groups.as_mut_ptr().cast(), &raw mut length)
         };
         let count = length as usize / size_of::<u32>();
         match check(libc::c_long::from(result)) {

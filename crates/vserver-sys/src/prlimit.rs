@@ -26,23 +26,14 @@ pub fn set(pid: i32, resource: u8, limit: Limit) -> io::Result<Limit> {
 }
 
 fn prlimit(pid: i32, resource: u8, new: Option<Limit>) -> io::Result<Limit> {
-    let new = new.map(|limit| libc::rlimit {
-        rlim_cur: limit.soft,
-        rlim_max: limit.hard,
-    });
+    let new = new.map(|limit| libc::rlimit { rlim_cur: limit.soft, rlim_max: limit.hard });
     let new = new.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
-    let mut old = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
+    let mut old = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `new` is null (read only) or points to `new`'s rlimit, which lives until the end of this function and is only
     // read; `old` is a live rlimit that the kernel fills. The kernel checks pid and resource and answers with an error.
     let result = unsafe { libc::prlimit(pid, resource.into(), new, &raw mut old) };
     crate::check(result.into())?;
-    Ok(Limit {
-        soft: old.rlim_cur,
-        hard: old.rlim_max,
-    })
+    Ok(Limit { soft: old.rlim_cur, hard: old.rlim_max })
 }
 
 #[cfg(test)]
@@ -55,10 +46,7 @@ mod tests {
         let pid = i32::try_from(child.id()).unwrap();
         let nofile = u8::try_from(libc::RLIMIT_NOFILE).unwrap();
         let before = get(pid, nofile).unwrap();
-        let wanted = Limit {
-            soft: 17,
-            hard: before.hard,
-        };
+        let wanted = Limit { soft: 17, hard: before.hard };
         let answers = (set(pid, nofile, wanted), get(pid, nofile), get(pid, 200));
         child.kill().unwrap();
         child.wait().unwrap();

@@ -82,11 +82,7 @@ impl Capability {
     pub fn from_name(name: &str) -> Option<Self> {
         let upper = name.to_ascii_uppercase();
         let bare = upper.strip_prefix("CAP_").unwrap_or(&upper);
-        NAMES
-            .iter()
-            .position(|n| *n == bare)
-            .and_then(|n| u8::try_from(n).ok())
-            .map(Self)
+        NAMES.iter().position(|n| *n == bare).and_then(|n| u8::try_from(n).ok()).map(Self)
     }
 }
 
@@ -195,18 +191,11 @@ mod tests {
 
     #[test]
     fn lists_change_a_set() {
-        let set = CapSet::SECURE
-            .with_list("CAP_IPC_LOCK")
-            .unwrap()
-            .with_list("~sys_ptrace,NET_RAW")
-            .unwrap();
+        let set = CapSet::SECURE.with_list("CAP_IPC_LOCK").unwrap().with_list("~sys_ptrace,NET_RAW").unwrap();
         assert!(set.contains(Capability::IPC_LOCK) && set.contains(Capability::NET_RAW));
         assert!(!set.contains(Capability::SYS_PTRACE));
         assert_eq!(CapSet::EMPTY.with_list("all"), Ok(CapSet::ALL));
-        assert_eq!(
-            CapSet::SECURE.with_list("~all,CAP_CHOWN"),
-            Ok(CapSet::of(&[Capability::CHOWN]))
-        );
+        assert_eq!(CapSet::SECURE.with_list("~all,CAP_CHOWN"), Ok(CapSet::of(&[Capability::CHOWN])));
         assert_eq!(CapSet::SECURE.with_list("CAP_NONSENSE").unwrap_err().kind, "bcap");
     }
 

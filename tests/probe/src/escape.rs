@@ -19,9 +19,7 @@ pub const CHECKS: &[Check] = &[
     check("E13", "mknod_block", |_| mknod(libc::S_IFBLK, 8, 0, false)),
     check("E13", "mknod_mem", |_| mknod(libc::S_IFCHR, 1, 1, false)),
     with("E13", "mknod_open", "b|c MAJOR MINOR", mknod_and_open),
-    with("E13", "open", "PATH", |args| {
-        fs::File::open(args.first().map_or("", String::as_str)).into()
-    }),
+    with("E13", "open", "PATH", |args| fs::File::open(args.first().map_or("", String::as_str)).into()),
     check("E13", "open_disks", |_| open_disks()),
 ];
 
@@ -34,9 +32,7 @@ fn double_chroot(args: &[String]) -> Answer {
     if let Err(error) = fs::create_dir(&jail) {
         return Err::<(), _>(error).into();
     }
-    let escaped = [true, false]
-        .into_iter()
-        .any(|saved| in_child(|| leave(&jail, &canary, saved)));
+    let escaped = [true, false].into_iter().any(|saved| in_child(|| leave(&jail, &canary, saved)));
     let _ = fs::remove_dir(&jail);
     Answer::Text(if escaped { "ESCAPED" } else { "HELD" }.to_owned())
 }
@@ -65,10 +61,7 @@ fn in_child(body: impl FnOnce() -> bool) -> bool {
     match unsafe { fork() } {
         Ok(ForkResult::Child) => std::process::exit(i32::from(body())),
         Ok(ForkResult::Parent { child }) => {
-            matches!(
-                nix::sys::wait::waitpid(child, None),
-                Ok(nix::sys::wait::WaitStatus::Exited(_, 1))
-            )
+            matches!(nix::sys::wait::waitpid(child, None), Ok(nix::sys::wait::WaitStatus::Exited(_, 1)))
         }
         Err(_) => false,
     }
@@ -91,21 +84,13 @@ fn handle_root() -> Answer {
         inode: u32,
         generation: u32,
     }
-    let handle = Handle {
-        bytes: 8,
-        kind: 1,
-        inode: 2,
-        generation: 0,
-    };
+    let handle = Handle { bytes: 8, kind: 1, inode: 2, generation: 0 };
     let root = match fs::File::open("/") {
         Ok(root) => root,
         Err(error) => return Err::<(), _>(error).into(),
     };
     let fd = i64::from(std::os::fd::AsRawFd::as_raw_fd(&root));
-    call_fd(
-        libc::SYS_open_by_handle_at,
-        &[fd, address(&handle), i64::from(libc::O_RDONLY)],
-    )
+    call_fd(libc::SYS_open_by_handle_at, &[fd, address(&handle), i64::from(libc::O_RDONLY)])
 }
 
 /// The open descriptors with what they lead to; the one that lists the directory is left out.
@@ -123,13 +108,7 @@ fn descriptors() -> Answer {
         })
         .collect();
     lines.sort();
-    Answer::Text(
-        lines
-            .iter()
-            .map(|(fd, to)| format!("{fd} {to}"))
-            .collect::<Vec<_>>()
-            .join("\n"),
-    )
+    Answer::Text(lines.iter().map(|(fd, to)| format!("{fd} {to}")).collect::<Vec<_>>().join("\n"))
 }
 
 /// `/dev/null` replaced by a link: only the guest's own view may change. Put back at once.
@@ -144,12 +123,7 @@ fn mknod(kind: u32, major: u32, minor: u32, open: bool) -> Answer {
     let device = libc::makedev(major, minor) as i64;
     let made = call(
         libc::SYS_mknodat,
-        &[
-            i64::from(libc::AT_FDCWD),
-            address(path.as_str()),
-            i64::from(kind | 0o600),
-            device,
-        ],
+        &[i64::from(libc::AT_FDCWD), address(path.as_str()), i64::from(kind | 0o600), device],
     );
     if made.is_err() {
         return made.into();
@@ -161,25 +135,13 @@ fn mknod(kind: u32, major: u32, minor: u32, open: bool) -> Answer {
 }
 
 fn mknod_and_open(args: &[String]) -> Answer {
-    let kind = if args.first().is_some_and(|kind| kind == "b") {
-        libc::S_IFBLK
-    } else {
-        libc::S_IFCHR
-    };
+    let kind = if args.first().is_some_and(|kind| kind == "b") { libc::S_IFBLK } else { libc::S_IFCHR };
     let part = |i| u32::try_from(number(args, i, 0)).unwrap_or(0);
     mknod(kind, part(1), part(2), true)
 }
 
 fn open_disks() -> Answer {
-    let disks = [
-        "/dev/sda",
-        "/dev/vda",
-        "/dev/nvme0n1",
-        "/dev/loop0",
-        "/dev/loop-control",
-        "/dev/fuse",
-        "/dev/kvm",
-    ];
+    let disks = ["/dev/sda", "/dev/vda", "/dev/nvme0n1", "/dev/loop0", "/dev/loop-control", "/dev/fuse", "/dev/kvm"];
     let opened = disks.iter().filter(|disk| fs::File::open(disk).is_ok());
     Answer::held_or(opened.map(|disk| (*disk).to_owned()).collect())
 }

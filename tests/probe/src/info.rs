@@ -16,30 +16,14 @@ pub const CHECKS: &[Check] = &[
 
 /// Ids, capability sets, seccomp state, of this process or another.
 fn caps(args: &[String]) -> Answer {
-    const FIELDS: [&str; 9] = [
-        "Uid:",
-        "Gid:",
-        "Groups:",
-        "Cap",
-        "NoNewPrivs:",
-        "Seccomp",
-        "NSpid:",
-        "Umask:",
-        "CoreDumping:",
-    ];
+    const FIELDS: [&str; 9] =
+        ["Uid:", "Gid:", "Groups:", "Cap", "NoNewPrivs:", "Seccomp", "NSpid:", "Umask:", "CoreDumping:"];
     let path = format!("/proc/{}/status", args.first().map_or("self", String::as_str));
     match fs::read_to_string(path) {
         Err(error) => Err::<(), _>(error).into(),
         Ok(status) => {
-            let wanted = status
-                .lines()
-                .filter(|line| FIELDS.iter().any(|field| line.starts_with(field)));
-            Answer::Text(
-                wanted
-                    .map(|line| line.replace('\t', " "))
-                    .collect::<Vec<_>>()
-                    .join("\n"),
-            )
+            let wanted = status.lines().filter(|line| FIELDS.iter().any(|field| line.starts_with(field)));
+            Answer::Text(wanted.map(|line| line.replace('\t', " ")).collect::<Vec<_>>().join("\n"))
         }
     }
 }
@@ -58,13 +42,6 @@ fn file(path: &str) -> Answer {
 
 fn namespaces() -> Answer {
     let names = ["cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"];
-    let lines = names
-        .iter()
-        .filter_map(|name| fs::read_link(format!("/proc/self/ns/{name}")).ok());
-    Answer::Text(
-        lines
-            .map(|link| link.display().to_string())
-            .collect::<Vec<_>>()
-            .join("\n"),
-    )
+    let lines = names.iter().filter_map(|name| fs::read_link(format!("/proc/self/ns/{name}")).ok());
+    Answer::Text(lines.map(|link| link.display().to_string()).collect::<Vec<_>>().join("\n"))
 }

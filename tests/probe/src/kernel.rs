@@ -13,30 +13,14 @@ const AT_CWD: i64 = libc::AT_FDCWD as i64;
 const BAD: i64 = -1;
 
 pub const CHECKS: &[Check] = &[
-    check("K01", "reboot_badmagic", |_| {
-        call(libc::SYS_reboot, &[0, 0, 0, 0]).into()
-    }),
-    check("K02", "kexec_load", |_| {
-        call(libc::SYS_kexec_load, &[0, 0, 0, BAD]).into()
-    }),
-    check("K02", "kexec_file_load", |_| {
-        call(libc::SYS_kexec_file_load, &[BAD, BAD, 0, 0, BAD]).into()
-    }),
-    check("K03", "init_module", |_| {
-        call(libc::SYS_init_module, &[0, 0, address(c"")]).into()
-    }),
-    check("K03", "finit_module", |_| {
-        call(libc::SYS_finit_module, &[BAD, address(c""), BAD]).into()
-    }),
-    check("K03", "delete_module", |_| {
-        call(libc::SYS_delete_module, &[address(c"probe_none"), 0o4000]).into()
-    }),
-    check("K04", "swapon", |_| {
-        call(libc::SYS_swapon, &[address(c"/nonexistent"), 0]).into()
-    }),
-    check("K04", "swapoff", |_| {
-        call(libc::SYS_swapoff, &[address(c"/nonexistent")]).into()
-    }),
+    check("K01", "reboot_badmagic", |_| call(libc::SYS_reboot, &[0, 0, 0, 0]).into()),
+    check("K02", "kexec_load", |_| call(libc::SYS_kexec_load, &[0, 0, 0, BAD]).into()),
+    check("K02", "kexec_file_load", |_| call(libc::SYS_kexec_file_load, &[BAD, BAD, 0, 0, BAD]).into()),
+    check("K03", "init_module", |_| call(libc::SYS_init_module, &[0, 0, address(c"")]).into()),
+    check("K03", "finit_module", |_| call(libc::SYS_finit_module, &[BAD, address(c""), BAD]).into()),
+    check("K03", "delete_module", |_| call(libc::SYS_delete_module, &[address(c"probe_none"), 0o4000]).into()),
+    check("K04", "swapon", |_| call(libc::SYS_swapon, &[address(c"/nonexistent"), 0]).into()),
+    check("K04", "swapoff", |_| call(libc::SYS_swapoff, &[address(c"/nonexistent")]).into()),
     check("K05", "clock_settime", |_| clock_settime()),
     check("K05", "settimeofday", |_| settimeofday()),
     check("K05", "adjtimex", |_| adjtimex()),
@@ -51,9 +35,7 @@ pub const CHECKS: &[Check] = &[
     check("K11", "bpf", |_| bpf()),
     check("K12", "perf_event_open", |_| perf_event_open()),
     check("K13", "io_uring_setup", |_| io_uring_setup()),
-    check("K14", "userfaultfd", |_| {
-        call_fd(libc::SYS_userfaultfd, &[i64::from(libc::O_CLOEXEC) | 1])
-    }),
+    check("K14", "userfaultfd", |_| call_fd(libc::SYS_userfaultfd, &[i64::from(libc::O_CLOEXEC) | 1])),
     check("K15", "keyctl", |_| call(libc::SYS_keyctl, &[0, -4, 0]).into()),
     check("K15", "request_key", |_| {
         call(libc::SYS_request_key, &[address(c"user"), address(c"probe-none"), 0, 0]).into()
@@ -63,9 +45,7 @@ pub const CHECKS: &[Check] = &[
     check("K17", "quotactl", |_| {
         call(libc::SYS_quotactl, &[0x0080_0004 << 8, address(c"/nonexistent"), 0, 0]).into()
     }),
-    check("K17", "acct", |_| {
-        call(libc::SYS_acct, &[address(c"/nonexistent")]).into()
-    }),
+    check("K17", "acct", |_| call(libc::SYS_acct, &[address(c"/nonexistent")]).into()),
     check("K18", "fanotify_init", |_| call_fd(libc::SYS_fanotify_init, &[0, 0])),
     with("K25", "syscall", "FROM [TO]", syscalls),
     check("K26", "personality_norandomize", |_| personality(0x4_0000)),
@@ -73,14 +53,10 @@ pub const CHECKS: &[Check] = &[
     check("K34", "setxattr_security", |_| setxattr(c"security.probe", b"x")),
     check("K34", "setxattr_trusted", |_| setxattr(c"trusted.probe", b"x")),
     // struct vfs_cap_data, revision 2: CAP_CHOWN permitted.
-    check("K34", "setxattr_capability", |_| {
-        setxattr(c"security.capability", &CAP_CHOWN)
-    }),
+    check("K34", "setxattr_capability", |_| setxattr(c"security.capability", &CAP_CHOWN)),
     check("K34", "immutable", |_| immutable()),
     check("K35", "name_to_handle_at", |_| name_to_handle_at()),
-    check("K35", "move_pages_of_init", |_| {
-        call(libc::SYS_move_pages, &[1, 0, 0, 0, 0, 0]).into()
-    }),
+    check("K35", "move_pages_of_init", |_| call(libc::SYS_move_pages, &[1, 0, 0, 0, 0, 0]).into()),
     check("K35", "lookup_dcookie", |_| call(libc::SYS_lookup_dcookie, &[]).into()),
     check("K35", "modify_ldt", |_| modify_ldt()),
     check("K35", "uselib", |_| uselib()),
@@ -118,11 +94,7 @@ fn adjtimex() -> Answer {
 /// Opens and reads: a masked file is empty.
 fn read_first(paths: &[&str]) -> Answer {
     let open = |path: &&str| fs::File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path);
-    match paths
-        .iter()
-        .map(open)
-        .reduce(|first, next| if first.is_ok() { first } else { next })
-    {
+    match paths.iter().map(open).reduce(|first, next| if first.is_ok() { first } else { next }) {
         Some(Ok(mut file)) => match file.read(&mut [0; 4096]) {
             Ok(0) => Answer::Text("EMPTY".to_owned()),
             result => result.into(),
@@ -173,10 +145,7 @@ mod absent {
 fn bpf() -> Answer {
     const ARRAY: u32 = 2;
     let attributes: [u32; 16] = [ARRAY, 4, 4, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    call_fd(
-        libc::SYS_bpf,
-        &[0, address(&attributes), size_of_val(&attributes) as i64],
-    )
+    call_fd(libc::SYS_bpf, &[0, address(&attributes), size_of_val(&attributes) as i64])
 }
 
 /// The CPU clock of the caller, in user space only.
@@ -195,10 +164,7 @@ fn io_uring_setup() -> Answer {
 /// Adds a key to the keyring of the user; expires in a minute.
 fn key_add(args: &[String]) -> Answer {
     let name = format!("{}\0", args.first().map_or("probe", String::as_str));
-    let key = call(
-        libc::SYS_add_key,
-        &[address(c"user"), address(name.as_str()), address(b"x"), 1, -4],
-    );
+    let key = call(libc::SYS_add_key, &[address(c"user"), address(name.as_str()), address(b"x"), 1, -4]);
     if let Ok(key) = key {
         let _ = call(libc::SYS_keyctl, &[15, key, 60]);
     }
@@ -237,16 +203,7 @@ fn personality(flag: i64) -> Answer {
 fn setxattr(name: &std::ffi::CStr, value: &[u8]) -> Answer {
     on_own_file(|path, _| {
         let path = format!("{path}\0");
-        call(
-            libc::SYS_setxattr,
-            &[
-                address(path.as_str()),
-                address(name),
-                address(value),
-                value.len() as i64,
-                0,
-            ],
-        )
+        call(libc::SYS_setxattr, &[address(path.as_str()), address(name), address(value), value.len() as i64, 0])
     })
 }
 
@@ -278,15 +235,6 @@ fn name_to_handle_at() -> Answer {
     let mut handle = [0_u32; 34];
     handle[0] = 128;
     let mut mount = 0_i32;
-    call(
-        libc::SYS_name_to_handle_at,
-        &[
-            AT_CWD,
-            address(c"/"),
-            address_mut(&mut handle),
-            address_mut(&mut mount),
-            0,
-        ],
-    )
-    .into()
+    call(libc::SYS_name_to_handle_at, &[AT_CWD, address(c"/"), address_mut(&mut handle), address_mut(&mut mount), 0])
+        .into()
 }

@@ -61,10 +61,7 @@ fn burn(args: &[String]) -> Answer {
 
 fn cpu_milliseconds() -> i64 {
     let mut time = [0_i64; 2];
-    let _ = call(
-        libc::SYS_clock_gettime,
-        &[i64::from(libc::CLOCK_PROCESS_CPUTIME_ID), address_mut(&mut time)],
-    );
+    let _ = call(libc::SYS_clock_gettime, &[i64::from(libc::CLOCK_PROCESS_CPUTIME_ID), address_mut(&mut time)]);
     time[0] * 1000 + time[1] / 1_000_000
 }
 
@@ -89,11 +86,7 @@ fn forks(args: &[String]) -> Answer {
         let _ = nix::sys::signal::kill(*child, nix::sys::signal::Signal::SIGKILL);
         let _ = nix::sys::wait::waitpid(*child, None);
     }
-    Answer::Text(format!(
-        "{} {}",
-        children.len(),
-        refusal.map_or("OK".to_owned(), |errno| format!("{errno:?}"))
-    ))
+    Answer::Text(format!("{} {}", children.len(), refusal.map_or("OK".to_owned(), |errno| format!("{errno:?}"))))
 }
 
 /// Types a NUL into the terminal of the caller.

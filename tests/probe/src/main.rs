@@ -32,22 +32,12 @@ struct Check {
 
 /// A check without arguments.
 const fn check(row: &'static str, name: &'static str, run: fn(&[String]) -> Answer) -> Check {
-    Check {
-        name,
-        row,
-        arguments: "",
-        run,
-    }
+    Check { name, row, arguments: "", run }
 }
 
 /// A check that is run by name only.
 const fn with(row: &'static str, name: &'static str, arguments: &'static str, run: fn(&[String]) -> Answer) -> Check {
-    Check {
-        name,
-        row,
-        arguments,
-        run,
-    }
+    Check { name, row, arguments, run }
 }
 
 const TABLES: &[&[Check]] = &[

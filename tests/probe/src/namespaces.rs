@@ -13,36 +13,24 @@ pub const CHECKS: &[Check] = &[
     check("E11", "clone_user", |_| clone_user()),
     check("E11", "clone3_user", |_| clone3_user()),
     check("E11", "setns_bad", |_| call(libc::SYS_setns, &[-1]).into()),
-    check("E12", "cgroup_mount", |_| {
-        mounted(c"cgroup", c"cgroup", 0, c"none,name=probe")
-    }),
+    check("E12", "cgroup_mount", |_| mounted(c"cgroup", c"cgroup", 0, c"none,name=probe")),
     check("E12", "cgroup2_mount", |_| mounted(c"cgroup2", c"cgroup2", 0, c"")),
     check("E12", "release_agent", |_| release_agent()),
     check("E12", "cgroup_leave", |_| cgroup_leave()),
     check("E10", "mount_tmpfs", |_| mounted(c"none", c"tmpfs", 0, c"size=4k")),
     check("E10", "mount_proc", |_| mounted(c"proc", c"proc", 0, c"")),
     check("E10", "mount_sysfs", |_| mounted(c"sysfs", c"sysfs", 0, c"")),
-    check("E10", "mount_block", |_| {
-        mounted(c"/dev/sda", c"ext4", libc::MS_RDONLY, c"")
-    }),
+    check("E10", "mount_block", |_| mounted(c"/dev/sda", c"ext4", libc::MS_RDONLY, c"")),
     check("E10", "remount_proc_sys", |_| remount_proc_sys()),
     check("E10", "umount_mask", |_| umount_mask()),
     check("K32", "pivot_root", |_| {
-        call(
-            libc::SYS_pivot_root,
-            &[address(c"/nonexistent"), address(c"/nonexistent")],
-        )
-        .into()
+        call(libc::SYS_pivot_root, &[address(c"/nonexistent"), address(c"/nonexistent")]).into()
     }),
     check("K24", "fsopen", |_| call_fd(libc::SYS_fsopen, &[address(c"tmpfs")])),
     check("K24", "fsconfig", |_| call(libc::SYS_fsconfig, &[-1]).into()),
     check("K24", "fsmount", |_| call(libc::SYS_fsmount, &[-1]).into()),
-    check("K24", "fspick", |_| {
-        call_fd(libc::SYS_fspick, &[AT_CWD, address(c"/nonexistent")])
-    }),
-    check("K24", "open_tree", |_| {
-        call_fd(libc::SYS_open_tree, &[AT_CWD, address(c"/"), 1])
-    }),
+    check("K24", "fspick", |_| call_fd(libc::SYS_fspick, &[AT_CWD, address(c"/nonexistent")])),
+    check("K24", "open_tree", |_| call_fd(libc::SYS_open_tree, &[AT_CWD, address(c"/"), 1])),
     check("K24", "move_mount", |_| call(libc::SYS_move_mount, &[-1, 0, -1]).into()),
     check("K24", "mount_setattr", |_| call(libc::SYS_mount_setattr, &[-1]).into()),
 ];
@@ -86,19 +74,10 @@ fn mounted(source: &CStr, kind: &CStr, flags: u64, options: &CStr) -> Answer {
     if let Err(error) = fs::create_dir(&path) {
         return Err::<(), _>(error).into();
     }
-    let args = [
-        address(source),
-        address(target.as_str()),
-        address(kind),
-        flags as i64,
-        address(options),
-    ];
+    let args = [address(source), address(target.as_str()), address(kind), flags as i64, address(options)];
     let result = call(libc::SYS_mount, &args);
     if result.is_ok() {
-        let _ = call(
-            libc::SYS_umount2,
-            &[address(target.as_str()), i64::from(libc::MNT_DETACH)],
-        );
+        let _ = call(libc::SYS_umount2, &[address(target.as_str()), i64::from(libc::MNT_DETACH)]);
     }
     let _ = fs::remove_dir(&path);
     result.into()
@@ -133,10 +112,7 @@ fn remount_proc_sys() -> Answer {
     let args = [0, address(c"/proc/sys"), 0, flags as i64, 0];
     let result = call(libc::SYS_mount, &args);
     if result.is_ok() {
-        let _ = call(
-            libc::SYS_mount,
-            &[0, address(c"/proc/sys"), 0, (flags | libc::MS_RDONLY) as i64, 0],
-        );
+        let _ = call(libc::SYS_mount, &[0, address(c"/proc/sys"), 0, (flags | libc::MS_RDONLY) as i64, 0]);
     }
     result.into()
 }
@@ -145,10 +121,6 @@ fn remount_proc_sys() -> Answer {
 fn umount_mask() -> Answer {
     crate::processes::answer_of_child(|| {
         let _ = call(libc::SYS_unshare, &[i64::from(libc::CLONE_NEWNS)]);
-        call(
-            libc::SYS_umount2,
-            &[address(c"/proc/kcore"), i64::from(libc::MNT_DETACH)],
-        )
-        .map(drop)
+        call(libc::SYS_umount2, &[address(c"/proc/kcore"), i64::from(libc::MNT_DETACH)]).map(drop)
     })
 }

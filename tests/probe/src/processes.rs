@@ -18,17 +18,11 @@ pub const CHECKS: &[Check] = &[
     with("K16", "ptrace_pid", "PID", |args| seize(number(args, 0, 0))),
     check("K16", "pidfd_getfd", |_| pidfd_getfd()),
     check("K16", "kcmp", |_| kcmp()),
-    check("K16", "process_madvise", |_| {
-        call(libc::SYS_process_madvise, &[-1, 0, 0, 0, 0]).into()
-    }),
-    check("K31", "nice", |_| {
-        answer_of_child(|| call(libc::SYS_setpriority, &[0, 0, -5]).map(drop))
-    }),
+    check("K16", "process_madvise", |_| call(libc::SYS_process_madvise, &[-1, 0, 0, 0, 0]).into()),
+    check("K31", "nice", |_| answer_of_child(|| call(libc::SYS_setpriority, &[0, 0, -5]).map(drop))),
     check("K31", "sched_fifo", |_| answer_of_child(sched_fifo)),
     // Class 1 (real time), level 4, for the caller.
-    check("K31", "ioprio_rt", |_| {
-        answer_of_child(|| call(libc::SYS_ioprio_set, &[1, 0, 1 << 13 | 4]).map(drop))
-    }),
+    check("K31", "ioprio_rt", |_| answer_of_child(|| call(libc::SYS_ioprio_set, &[1, 0, 1 << 13 | 4]).map(drop))),
     check("K31", "oom_score", |_| oom_score()),
 ];
 
@@ -50,45 +44,27 @@ pub fn answer_of_child(body: impl FnOnce() -> Result<(), Errno>) -> Answer {
 /// Signal 0 to every number: `HELD` if no more answer than `/proc` shows, else the surplus.
 fn kill_scan() -> Answer {
     let visible: Vec<i32> = tasks();
-    let last = fs::read_to_string("/proc/sys/kernel/pid_max")
-        .ok()
-        .and_then(|text| text.trim().parse().ok());
+    let last = fs::read_to_string("/proc/sys/kernel/pid_max").ok().and_then(|text| text.trim().parse().ok());
     let foreign = (1..=last.unwrap_or(32_768).min(65_536))
         .filter(|pid| kill(Pid::from_raw(*pid), None) != Err(Errno::ESRCH) && !visible.contains(pid));
     // A task may have been born since: only what is still there after a second look counts.
     let foreign: Vec<i32> = foreign.collect();
     let now = tasks();
-    let found = foreign
-        .into_iter()
-        .filter(|pid| !now.contains(pid) && kill(Pid::from_raw(*pid), None) != Err(Errno::ESRCH));
+    let found =
+        foreign.into_iter().filter(|pid| !now.contains(pid) && kill(Pid::from_raw(*pid), None) != Err(Errno::ESRCH));
     Answer::held_or(found.map(|pid| pid.to_string()).collect())
 }
 
 /// Every thread that `/proc` shows.
 fn tasks() -> Vec<i32> {
-    let names = |path: String| {
-        fs::read_dir(path)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .map(|entry| entry.file_name())
-    };
-    let numbers = |path: String| {
-        names(path)
-            .filter_map(|name| name.to_str()?.parse().ok())
-            .collect::<Vec<i32>>()
-    };
-    numbers("/proc".to_owned())
-        .into_iter()
-        .flat_map(|pid| numbers(format!("/proc/{pid}/task")))
-        .collect()
+    let names = |path: String| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let numbers = |path: String| names(path).filter_map(|name| name.to_str()?.parse().ok()).collect::<Vec<i32>>();
+    numbers("/proc".to_owned()).into_iter().flat_map(|pid| numbers(format!("/proc/{pid}/task"))).collect()
 }
 
 /// Roots and working directories of all processes: those that are not below the guest's own root.
 fn magic_links() -> Answer {
-    let links = tasks()
-        .into_iter()
-        .flat_map(|pid| ["root", "cwd"].map(|link| format!("/proc/{pid}/{link}")));
+    let links = tasks().into_iter().flat_map(|pid| ["root", "cwd"].map(|link| format!("/proc/{pid}/{link}")));
     let outside = links.filter_map(|link| {
         let target = fs::read_link(&link).ok()?.display().to_string();
         (!target.starts_with('/') || target.starts_with("(unreachable)")).then(|| format!("{link} {target}"))
@@ -129,16 +105,14 @@ fn seize(pid: i64) -> Answer {
 }
 
 fn pidfd_getfd() -> Answer {
-    with_sleeper(
-        |child| match call(libc::SYS_pidfd_open, &[i64::from(child.as_raw()), 0]) {
-            Ok(pidfd) => {
-                let answer = crate::answer::call_fd(libc::SYS_pidfd_getfd, &[pidfd, 1, 0]);
-                let _ = call(libc::SYS_close, &[pidfd]);
-                answer
-            }
-            Err(errno) => Answer::Refused(errno),
-        },
-    )
+    with_sleeper(|child| match call(libc::SYS_pidfd_open, &[i64::from(child.as_raw()), 0]) {
+        Ok(pidfd) => {
+            let answer = crate::answer::call_fd(libc::SYS_pidfd_getfd, &[pidfd, 1, 0]);
+            let _ = call(libc::SYS_close, &[pidfd]);
+            answer
+        }
+        Err(errno) => Answer::Refused(errno),
+    })
 }
 
 fn kcmp() -> Answer {

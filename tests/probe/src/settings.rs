@@ -11,29 +11,17 @@ use crate::{Check, check, with};
 pub const CHECKS: &[Check] = &[
     with("K06", "sysctl_write_all", "[PERMITTED…]", sysctl_write_all),
     check("K06", "sysctl_write", |_| sysctl_write_all(&[])),
-    check("K07", "modprobe_path", |_| {
-        open_for_writing("/proc/sys/kernel/modprobe")
-    }),
-    check("E15", "core_pattern", |_| {
-        open_for_writing("/proc/sys/kernel/core_pattern")
-    }),
-    check("E16", "binfmt_register", |_| {
-        open_for_writing("/proc/sys/fs/binfmt_misc/register")
-    }),
+    check("K07", "modprobe_path", |_| open_for_writing("/proc/sys/kernel/modprobe")),
+    check("E15", "core_pattern", |_| open_for_writing("/proc/sys/kernel/core_pattern")),
+    check("E16", "binfmt_register", |_| open_for_writing("/proc/sys/fs/binfmt_misc/register")),
     check("K28", "uevent", |_| writable_below_sys()),
     check("K33", "proc_hidden", |_| proc_hidden()),
     check("K36", "chmod_proc", |_| chmod_proc()),
 ];
 
 /// Of the guest's own UTS and IPC namespaces.
-const PERMITTED: &[&str] = &[
-    "kernel/hostname",
-    "kernel/domainname",
-    "kernel/msg",
-    "kernel/sem",
-    "kernel/shm",
-    "fs/mqueue/",
-];
+const PERMITTED: &[&str] =
+    &["kernel/hostname", "kernel/domainname", "kernel/msg", "kernel/sem", "kernel/shm", "fs/mqueue/"];
 
 /// Files that the kernel once let everybody read and that tell of the host.
 const SECRETS: &[&str] = &[
@@ -108,8 +96,7 @@ fn proc_hidden() -> Answer {
     let tells = |name: &&&str| {
         let mut byte = [0];
         let file = fs::File::open(format!("/proc/{name}"));
-        file.and_then(|mut file| std::io::Read::read(&mut file, &mut byte))
-            .is_ok_and(|length| length > 0)
+        file.and_then(|mut file| std::io::Read::read(&mut file, &mut byte)).is_ok_and(|length| length > 0)
     };
     Answer::held_or(SECRETS.iter().filter(tells).map(|name| (*name).to_owned()).collect())
 }
@@ -124,8 +111,7 @@ fn chmod_proc() -> Answer {
     });
     let changed = global.map(|entry| entry.path()).filter(|path: &PathBuf| {
         let mode = fs::metadata(path).map(|metadata| metadata.permissions().mode());
-        mode.and_then(|mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)))
-            .is_ok()
+        mode.and_then(|mode| fs::set_permissions(path, fs::Permissions::from_mode(mode))).is_ok()
     });
     Answer::held_or(changed.map(|path| path.display().to_string()).collect())
 }

@@ -74,18 +74,13 @@ fn abstract_listen(args: &[String]) -> Answer {
 }
 
 fn abstract_connect(args: &[String]) -> Answer {
-    abstract_address(args)
-        .and_then(|address| UnixStream::connect_addr(&address))
-        .into()
+    abstract_address(args).and_then(|address| UnixStream::connect_addr(&address)).into()
 }
 
 fn endpoint(args: &[String]) -> Option<(SocketAddr, bool)> {
     let address: IpAddr = args.first()?.parse().ok()?;
     let port = u16::try_from(number(args, 1, 0)).ok()?;
-    Some((
-        SocketAddr::new(address, port),
-        args.get(2).is_some_and(|word| word == "udp"),
-    ))
+    Some((SocketAddr::new(address, port), args.get(2).is_some_and(|word| word == "udp")))
 }
 
 /// The address that the socket then has, if it could be bound.
@@ -104,11 +99,7 @@ fn connect(args: &[String]) -> Answer {
     let source = match endpoint(args) {
         None => return Answer::Refused(Errno::EINVAL),
         Some((address, true)) => {
-            let any: IpAddr = if address.is_ipv4() {
-                [0; 4].into()
-            } else {
-                [0_u16; 8].into()
-            };
+            let any: IpAddr = if address.is_ipv4() { [0; 4].into() } else { [0_u16; 8].into() };
             UdpSocket::bind((any, 0)).and_then(|socket| socket.connect(address).and_then(|()| socket.local_addr()))
         }
         Some((address, false)) => TcpStream::connect_timeout(&address, timeout).and_then(|s| s.local_addr()),
@@ -145,14 +136,7 @@ mod i386 {
             // SAFETY: a new anonymous mapping of one page, below 4 GiB so that a 32-bit call can name it.
             let page = unsafe {
                 let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_32BIT;
-                libc::mmap(
-                    std::ptr::null_mut(),
-                    4096,
-                    libc::PROT_READ | libc::PROT_WRITE,
-                    flags,
-                    -1,
-                    0,
-                )
+                libc::mmap(std::ptr::null_mut(), 4096, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0)
             };
             if page == libc::MAP_FAILED {
                 return Err(Errno::last());

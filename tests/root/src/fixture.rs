@@ -25,12 +25,7 @@ impl Fixture {
     pub fn new() -> Self {
         let base = PathBuf::from(std::env::var_os(warden::BASE).expect("tests run below their warden"));
         let number = nix::unistd::getppid().as_raw().unsigned_abs();
-        let fixture = Self {
-            base,
-            prefix: leak::prefix(number),
-            number,
-            made: RefCell::default(),
-        };
+        let fixture = Self { base, prefix: leak::prefix(number), number, made: RefCell::default() };
         fs::create_dir_all(fixture.confdir().join(".defaults")).unwrap();
         fs::create_dir_all(fixture.trees()).unwrap();
         symlink(fixture.trees(), fixture.confdir().join(".defaults/vdirbase")).unwrap();
@@ -74,13 +69,7 @@ impl Fixture {
         let (name, xid) = self.fresh();
         let (cfg, root) = (self.confdir().join(&name), self.trees().join(&name));
         tree::busybox(&root);
-        let guest = Guest {
-            fixture: self,
-            name,
-            xid,
-            cfg,
-            root,
-        };
+        let guest = Guest { fixture: self, name, xid, cfg, root };
         fs::create_dir_all(&guest.cfg).unwrap();
         symlink(&guest.root, guest.cfg.join("vdir")).unwrap();
         symlink(format!("/var/run/vservers/{}", guest.name), guest.cfg.join("run")).unwrap();
@@ -104,11 +93,7 @@ impl Fixture {
     /// The same with bytes on its standard input.
     pub fn tool_with_input<S: AsRef<OsStr>>(&self, name: &str, arguments: &[S], input: &[u8]) -> Ran {
         let mut command = self.command(name);
-        command
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         // The reader may end early; that is its affair.
         let _ = child.stdin.take().unwrap().write_all(input);
@@ -251,16 +236,9 @@ pub struct Ran {
 
 impl From<Output> for Ran {
     fn from(output: Output) -> Self {
-        let code = output
-            .status
-            .code()
-            .unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0));
+        let code = output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0));
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Self {
-            code,
-            out: text(output.stdout),
-            err: text(output.stderr),
-        }
+        Self { code, out: text(output.stdout), err: text(output.stderr) }
     }
 }
 
@@ -282,11 +260,7 @@ impl Ran {
     #[track_caller]
     pub fn says(&self, text: &str) -> &Self {
         let said = self.out.contains(text) || self.err.contains(text);
-        assert!(
-            said,
-            "'{text}' was not said; status {}, stdout:\n{}\nstderr:\n{}",
-            self.code, self.out, self.err
-        );
+        assert!(said, "'{text}' was not said; status {}, stdout:\n{}\nstderr:\n{}", self.code, self.out, self.err);
         self
     }
 }

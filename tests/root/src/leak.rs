@@ -25,11 +25,7 @@ impl Snapshot {
         lines.extend(cgroups().iter().map(|dir| format!("cgroup {}", dir.display())));
         lines.extend(addresses());
         for dir in ["/run/vserver", "/run/vservers"] {
-            lines.extend(
-                files_below(Path::new(dir))
-                    .iter()
-                    .map(|file| format!("file {}", file.display())),
-            );
+            lines.extend(files_below(Path::new(dir)).iter().map(|file| format!("file {}", file.display())));
         }
         // Nothing in a test may touch the machine's own configuration.
         for dir in ["/etc/vservers", "/vservers", "/var/lib/vservers"] {
@@ -41,26 +37,21 @@ impl Snapshot {
     /// What is there now and was not, and what was there and is not.
     pub fn difference(&self, now: &Self) -> Vec<String> {
         let new = now.0.difference(&self.0).cloned();
-        new.chain(self.0.difference(&now.0).map(|line| format!("gone: {line}")))
-            .collect()
+        new.chain(self.0.difference(&now.0).map(|line| format!("gone: {line}"))).collect()
     }
 }
 
 /// Our namespace's mounts without their numbers.
 fn mounts() -> Vec<String> {
     let text = fs::read_to_string("/proc/self/mountinfo").unwrap();
-    text.lines()
-        .map(|line| format!("mount {}", line.splitn(5, ' ').last().unwrap_or(line)))
-        .collect()
+    text.lines().map(|line| format!("mount {}", line.splitn(5, ' ').last().unwrap_or(line))).collect()
 }
 
 fn addresses() -> Vec<String> {
     let output = Command::new("ip").args(["-o", "addr"]).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     // Lifetimes of learned addresses count down.
-    text.lines()
-        .map(|line| format!("address {}", line.split("valid_lft").next().unwrap_or(line)))
-        .collect()
+    text.lines().map(|line| format!("address {}", line.split("valid_lft").next().unwrap_or(line))).collect()
 }
 
 /// Every cgroup directory of this test's guests, in every hierarchy; parents before children.
@@ -82,19 +73,14 @@ pub fn cgroups() -> BTreeSet<PathBuf> {
 pub fn hierarchies() -> BTreeSet<PathBuf> {
     let text = fs::read_to_string("/proc/mounts").unwrap();
     let fields = text.lines().map(|line| line.split(' ').collect::<Vec<_>>());
-    fields
-        .filter(|f| f.len() > 2 && f[2].starts_with("cgroup"))
-        .map(|f| PathBuf::from(f[1]))
-        .collect()
+    fields.filter(|f| f.len() > 2 && f[2].starts_with("cgroup")).map(|f| PathBuf::from(f[1])).collect()
 }
 
 /// The v1 hierarchy with a controller, else the v2 one.
 pub fn hierarchy_of(controller: &str) -> PathBuf {
     let text = fs::read_to_string("/proc/mounts").unwrap();
     let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split(' ').collect()).collect();
-    let v1 = lines
-        .iter()
-        .find(|f| f[2] == "cgroup" && f[3].split(',').any(|option| option == controller));
+    let v1 = lines.iter().find(|f| f[2] == "cgroup" && f[3].split(',').any(|option| option == controller));
     let v2 = lines.iter().find(|f| f[2] == "cgroup2");
     PathBuf::from(v1.or(v2).expect("no cgroup hierarchy is mounted")[1])
 }
@@ -126,9 +112,7 @@ fn files_below(dir: &Path) -> Vec<PathBuf> {
 
 fn names_in(dir: &Path) -> BTreeSet<String> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    entries
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect()
+    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }
 
 /// A process below this one.
@@ -142,11 +126,7 @@ pub struct Process {
 
 impl fmt::Display for Process {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} ({}) state {} parent {}",
-            self.pid, self.command, self.state, self.parent
-        )
+        write!(f, "{} ({}) state {} parent {}", self.pid, self.command, self.state, self.parent)
     }
 }
 
@@ -180,10 +160,5 @@ fn read_process(pid: i32) -> Option<Process> {
     let state = fields.next()?.chars().next()?;
     let parent = fields.next()?.parse().ok()?;
     let command = head.split_once('(')?.1.to_owned();
-    Some(Process {
-        pid,
-        parent,
-        state,
-        command,
-    })
+    Some(Process { pid, parent, state, command })
 }

@@ -14,13 +14,7 @@
 //! directories, and the parent of every supervisor whose starter has ended. It compares the machine before and after
 //! each test, failed or not, and removes what is left.
 // Tests panic and print; both are how they speak.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    clippy::exit
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr, clippy::exit)]
 
 mod cases;
 mod fixture;
@@ -60,10 +54,7 @@ fn all() -> Vec<trial::Trial> {
 }
 
 fn find(name: &str) -> trial::Trial {
-    all()
-        .into_iter()
-        .find(|trial| trial.name == name)
-        .unwrap_or_else(|| panic!("there is no test '{name}'"))
+    all().into_iter().find(|trial| trial.name == name).unwrap_or_else(|| panic!("there is no test '{name}'"))
 }
 
 fn harness() -> ExitCode {

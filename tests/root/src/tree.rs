@@ -16,20 +16,9 @@ const RC: &str = "#!/bin/sh\necho \"level $1\" >>/var/log/rc\n\
 
 /// Makes a tree below `root`, which must not exist.
 pub fn busybox(root: &Path) {
-    for dir in [
-        "bin",
-        "sbin",
-        "etc/init.d",
-        "proc",
-        "sys",
-        "dev",
-        "tmp",
-        "root",
-        "run",
-        "var/log",
-        "usr/bin",
-        "usr/sbin",
-    ] {
+    for dir in
+        ["bin", "sbin", "etc/init.d", "proc", "sys", "dev", "tmp", "root", "run", "var/log", "usr/bin", "usr/sbin"]
+    {
         fs::create_dir_all(root.join(dir)).unwrap();
     }
     symlink("../run", root.join("var/run")).unwrap();
@@ -37,10 +26,7 @@ pub fn busybox(root: &Path) {
     let busybox = host_busybox();
     fs::copy(&busybox, root.join("bin/busybox")).unwrap();
     let applets = Command::new(&busybox).arg("--list").output().unwrap();
-    for applet in String::from_utf8_lossy(&applets.stdout)
-        .lines()
-        .filter(|name| *name != "busybox")
-    {
+    for applet in String::from_utf8_lossy(&applets.stdout).lines().filter(|name| *name != "busybox") {
         symlink("busybox", root.join("bin").join(applet)).unwrap();
     }
     for name in ["init", "poweroff", "reboot", "halt"] {
@@ -50,12 +36,7 @@ pub fn busybox(root: &Path) {
     write(root, "etc/rc.start", RC_START, 0o755);
     write(root, "etc/rc.stop", RC_STOP, 0o755);
     write(root, "etc/init.d/rc", RC, 0o755);
-    write(
-        root,
-        "etc/passwd",
-        "root:x:0:0:root:/root:/bin/sh\nada:x:1000:1000:Ada:/tmp:/bin/sh\n",
-        0o644,
-    );
+    write(root, "etc/passwd", "root:x:0:0:root:/root:/bin/sh\nada:x:1000:1000:Ada:/tmp:/bin/sh\n", 0o644);
     write(root, "etc/group", "root:x:0:\nada:x:1000:\nstaff:x:50:ada\n", 0o644);
 }
 
@@ -69,9 +50,5 @@ pub fn write(root: &Path, name: &str, content: &str, mode: u32) {
 
 fn host_busybox() -> std::path::PathBuf {
     let known = ["/bin/busybox", "/usr/bin/busybox"].map(Path::new);
-    known
-        .into_iter()
-        .find(|path| path.exists())
-        .expect("no busybox on this host: install busybox-static")
-        .to_owned()
+    known.into_iter().find(|path| path.exists()).expect("no busybox on this host: install busybox-static").to_owned()
 }

@@ -25,14 +25,7 @@ impl Trial {
     /// A test that needs nothing but root, within two minutes, in a network namespace with only `lo` (up).
     pub fn new(name: &'static str, body: fn()) -> Self {
         let deadline = Duration::from_secs(120);
-        Self {
-            name,
-            body,
-            needs: Vec::new(),
-            deadline,
-            host_network: false,
-            smoke: false,
-        }
+        Self { name, body, needs: Vec::new(), deadline, host_network: false, smoke: false }
     }
 
     /// Adds a need.
@@ -67,9 +60,7 @@ impl Trial {
         let (name, kind) = (self.name, if self.smoke { "smoke" } else { "" });
         match unmet {
             Some(reason) if in_ci => libtest_mimic::Trial::test(name, move || Err(reason.into())),
-            Some(reason) => libtest_mimic::Trial::test(name, || Ok(()))
-                .with_ignored_flag(true)
-                .with_kind(reason),
+            Some(reason) => libtest_mimic::Trial::test(name, || Ok(())).with_ignored_flag(true).with_kind(reason),
             None => libtest_mimic::Trial::test(name, move || warden::guard(&self)).with_kind(kind),
         }
     }

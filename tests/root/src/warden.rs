@@ -39,9 +39,7 @@ pub struct Host {
 impl Host {
     /// Makes the missing ones.
     pub fn prepare() -> Self {
-        Self {
-            made: RUN_DIRS.into_iter().filter(|dir| fs::create_dir(dir).is_ok()).collect(),
-        }
+        Self { made: RUN_DIRS.into_iter().filter(|dir| fs::create_dir(dir).is_ok()).collect() }
     }
 }
 
@@ -90,12 +88,7 @@ pub fn run(trial: Trial) -> ExitCode {
 #[allow(clippy::zombie_processes)]
 fn spawn(trial: &Trial, base: &Path) -> Pid {
     let mut command = Command::new("/proc/self/exe");
-    let child = command
-        .args([AS_BODY, trial.name])
-        .env(BASE, base)
-        .stdin(Stdio::null())
-        .spawn()
-        .unwrap();
+    let child = command.args([AS_BODY, trial.name]).env(BASE, base).stdin(Stdio::null()).spawn().unwrap();
     Pid::from_raw(i32::try_from(child.id()).unwrap())
 }
 
@@ -105,24 +98,11 @@ fn isolate(host_network: bool) {
     unshare(CloneFlags::CLONE_NEWNS).unwrap();
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
     for dir in RUN_DIRS {
-        mount(
-            Some("tmpfs"),
-            dir,
-            Some("tmpfs"),
-            MsFlags::empty(),
-            Some("mode=755,size=64m"),
-        )
-        .unwrap();
+        mount(Some("tmpfs"), dir, Some("tmpfs"), MsFlags::empty(), Some("mode=755,size=64m")).unwrap();
     }
     if !host_network {
         unshare(CloneFlags::CLONE_NEWNET).unwrap();
-        assert!(
-            Command::new("ip")
-                .args(["link", "set", "lo", "up"])
-                .status()
-                .unwrap()
-                .success()
-        );
+        assert!(Command::new("ip").args(["link", "set", "lo", "up"]).status().unwrap().success());
     }
     nix::sys::prctl::set_child_subreaper(true).unwrap();
 }

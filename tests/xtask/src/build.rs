@@ -52,9 +52,6 @@ pub fn metadata(workspace_only: bool) -> Result<Value, String> {
 
 fn host_triple() -> Result<String, String> {
     let version = capture(Command::new("rustc").arg("-vV"))?;
-    let host = version
-        .lines()
-        .find_map(|line| line.strip_prefix("host: "))
-        .map(str::to_owned);
+    let host = version.lines().find_map(|line| line.strip_prefix("host: ")).map(str::to_owned);
     host.ok_or_else(|| "rustc -vV names no host".into())
 }

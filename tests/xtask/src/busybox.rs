@@ -27,9 +27,7 @@ pub fn tree(busybox: &Path, root: &Path) -> Result<(), String> {
 }
 
 fn plant(busybox: &Path, root: &Path, applets: &str) -> io::Result<()> {
-    for dir in [
-        "bin", "sbin", "etc", "proc", "sys", "dev", "tmp", "root", "run", "usr/bin", "var/log", "www",
-    ] {
+    for dir in ["bin", "sbin", "etc", "proc", "sys", "dev", "tmp", "root", "run", "usr/bin", "var/log", "www"] {
         fs::create_dir_all(root.join(dir))?;
     }
     fs::copy(busybox, root.join("bin/busybox"))?;

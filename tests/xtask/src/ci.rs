@@ -12,15 +12,7 @@ use crate::{Outcome, layers, test, vm};
 fn checks() -> Outcome {
     step("format", || shell::run(cargo().args(["fmt", "--all", "--check"])))?;
     step("lints", || {
-        shell::run(cargo().args([
-            "clippy",
-            "--locked",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ]))
+        shell::run(cargo().args(["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]))
     })?;
     step("documentation", documentation)?;
     step("layers", layers::check)?;
@@ -50,9 +42,7 @@ fn step(name: &str, work: impl FnOnce() -> Outcome) -> Outcome {
 fn step_components() -> Outcome {
     for tool in ["fmt", "clippy"] {
         if !succeeds(cargo().args([tool, "--version"])) {
-            return Err(format!(
-                "this Rust toolchain has no cargo {tool}: `rustup component add rustfmt clippy`"
-            ));
+            return Err(format!("this Rust toolchain has no cargo {tool}: `rustup component add rustfmt clippy`"));
         }
     }
     Ok(())
@@ -60,13 +50,7 @@ fn step_components() -> Outcome {
 
 fn documentation() -> Outcome {
     let mut doc = cargo();
-    doc.args([
-        "doc",
-        "--locked",
-        "--workspace",
-        "--no-deps",
-        "--document-private-items",
-    ]);
+    doc.args(["doc", "--locked", "--workspace", "--no-deps", "--document-private-items"]);
     shell::run(doc.env("RUSTDOCFLAGS", "-D warnings"))
 }
 

@@ -53,11 +53,7 @@ fn lay(bin: &Path, root: &Path) -> std::io::Result<()> {
         }
     }
     let pages = repository().join("docs/man");
-    if pages.is_dir() {
-        copy_dir(&pages, &root.join("share/man/man8"))
-    } else {
-        Ok(())
-    }
+    if pages.is_dir() { copy_dir(&pages, &root.join("share/man/man8")) } else { Ok(()) }
 }
 
 /// Beside, then over: a running program keeps its file.

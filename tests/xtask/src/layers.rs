@@ -29,18 +29,11 @@ const LEVELS: &[(&str, u8)] = &[
 /// Compares the table with the workspace.
 pub fn check() -> Outcome {
     let faults = faults(&metadata(true)?);
-    if faults.is_empty() {
-        Ok(())
-    } else {
-        Err(faults.join("\n"))
-    }
+    if faults.is_empty() { Ok(()) } else { Err(faults.join("\n")) }
 }
 
 fn level(name: &str) -> Option<u8> {
-    LEVELS
-        .iter()
-        .find(|(crate_name, _)| *crate_name == name)
-        .map(|(_, level)| *level)
+    LEVELS.iter().find(|(crate_name, _)| *crate_name == name).map(|(_, level)| *level)
 }
 
 fn faults(metadata: &Value) -> Vec<String> {
@@ -90,14 +83,8 @@ mod tests {
         let path = crate::shell::repository().join("docs/architecture.md");
         let text = std::fs::read_to_string(path).unwrap();
         for (name, level) in LEVELS.iter().filter(|(_, level)| *level < 7) {
-            let row = text
-                .lines()
-                .find(|line| line.trim_start().starts_with(&format!("{level}  ")))
-                .unwrap();
-            assert!(
-                row.contains(name),
-                "level {level} in docs/architecture.md lacks {name}: {row}"
-            );
+            let row = text.lines().find(|line| line.trim_start().starts_with(&format!("{level}  "))).unwrap();
+            assert!(row.contains(name), "level {level} in docs/architecture.md lacks {name}: {row}");
         }
     }
 }

@@ -32,9 +32,7 @@ pub fn run(command: &mut Command) -> Outcome {
 /// Runs a command and gives what it printed; failure carries its last words.
 pub fn capture(command: &mut Command) -> Result<String, String> {
     let line = describe(command);
-    let output = command
-        .output()
-        .map_err(|error| format!("could not run `{line}`: {error}"))?;
+    let output = command.output().map_err(|error| format!("could not run `{line}`: {error}"))?;
     if output.status.success() {
         return Ok(text(&output.stdout));
     }
@@ -43,11 +41,7 @@ pub fn capture(command: &mut Command) -> Result<String, String> {
 
 /// Whether a command succeeds, silently.
 pub fn succeeds(command: &mut Command) -> bool {
-    command
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
+    command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
 /// Bytes that a program printed, as text.
@@ -57,12 +51,7 @@ pub fn text(bytes: &[u8]) -> String {
 
 fn last_words(output: &Output) -> String {
     let said = [text(&output.stdout), text(&output.stderr)].concat();
-    let lines: Vec<&str> = said
-        .lines()
-        .rev()
-        .filter(|line| !line.trim().is_empty())
-        .take(6)
-        .collect();
+    let lines: Vec<&str> = said.lines().rev().filter(|line| !line.trim().is_empty()).take(6).collect();
     lines.into_iter().rev().collect::<Vec<_>>().join("\n")
 }
 
@@ -81,9 +70,7 @@ pub fn need_root(verb: &str) -> Outcome {
     if is_root() {
         return Ok(());
     }
-    Err(format!(
-        "`cargo xtask {verb}` makes namespaces, cgroups and mounts, so it must be run as root"
-    ))
+    Err(format!("`cargo xtask {verb}` makes namespaces, cgroups and mounts, so it must be run as root"))
 }
 
 /// Where a program lies, in `PATH` or the places of root's programs.

@@ -55,11 +55,7 @@ pub fn run(words: &[&str]) -> Outcome {
 /// Prints the closing line and turns it into an outcome.
 pub fn verdict(tally: Tally) -> Outcome {
     println!("{} passed, {} failed", tally.passed, tally.failed);
-    if tally.failed == 0 {
-        Ok(())
-    } else {
-        Err("there are failed tests".into())
-    }
+    if tally.failed == 0 { Ok(()) } else { Err("there are failed tests".into()) }
 }
 
 /// Runs unit and command-line tests, then root tests.
@@ -68,14 +64,7 @@ pub fn tests(unit: bool, root: bool, filter: Option<&str>) -> Result<Tally, Stri
     if unit {
         say("unit and command-line tests");
         let mut test = cargo();
-        test.args([
-            "test",
-            "--locked",
-            "--workspace",
-            "--exclude",
-            "vserver-root-tests",
-            "--no-fail-fast",
-        ]);
+        test.args(["test", "--locked", "--workspace", "--exclude", "vserver-root-tests", "--no-fail-fast"]);
         test.args(filter);
         tally += count(test)?;
     }
@@ -93,18 +82,10 @@ pub fn tests(unit: bool, root: bool, filter: Option<&str>) -> Result<Tally, Stri
 
 /// Runs a test program, shows what it prints, and counts its verdicts.
 fn count(mut command: Command) -> Result<Tally, String> {
-    let mut child = command
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|error| format!("could not run the tests: {error}"))?;
+    let mut child =
+        command.stdout(Stdio::piped()).spawn().map_err(|error| format!("could not run the tests: {error}"))?;
     let mut tally = Tally::default();
-    for line in child
-        .stdout
-        .take()
-        .map(BufReader::new)
-        .into_iter()
-        .flat_map(BufRead::lines)
-    {
+    for line in child.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines) {
         let line = line.map_err(|error| format!("lost the tests' output: {error}"))?;
         println!("{line}");
         tally += verdicts(&line);
@@ -122,16 +103,8 @@ fn verdicts(line: &str) -> Tally {
         return Tally::default();
     };
     let words: Vec<&str> = result.split([' ', ';', '.']).collect();
-    let before = |what: &str| {
-        words
-            .windows(2)
-            .find(|pair| pair[1] == what)
-            .and_then(|pair| pair[0].parse().ok())
-    };
-    Tally {
-        passed: before("passed").unwrap_or(0),
-        failed: before("failed").unwrap_or(0),
-    }
+    let before = |what: &str| words.windows(2).find(|pair| pair[1] == what).and_then(|pair| pair[0].parse().ok());
+    Tally { passed: before("passed").unwrap_or(0), failed: before("failed").unwrap_or(0) }
 }
 
 impl std::ops::AddAssign for Tally {

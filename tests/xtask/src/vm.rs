@@ -58,13 +58,7 @@ pub fn run(words: &[&str]) -> Outcome {
     lay_out(&bin, &work).map_err(|error| format!("could not fill {}: {error}", work.display()))?;
     let begun = Instant::now();
     say(&format!("booting {}", kernel.display()));
-    boot(
-        &kernel,
-        &venv,
-        &work,
-        if smoke { "1" } else { "" },
-        filter.unwrap_or_default(),
-    );
+    boot(&kernel, &venv, &work, if smoke { "1" } else { "" }, filter.unwrap_or_default());
     let log = fs::read_to_string(work.join("log")).unwrap_or_default();
     println!("{log}");
     let _ = fs::remove_dir_all(&work);
@@ -78,35 +72,16 @@ fn verdict(log: &str) -> Outcome {
         return Ok(());
     }
     let ended = log.lines().any(|line| line.starts_with("vm: the tests ended"));
-    Err(if ended {
-        "tests failed inside the VM"
-    } else {
-        "the VM ended before its tests did"
-    }
-    .into())
+    Err(if ended { "tests failed inside the VM" } else { "the VM ended before its tests did" }.into())
 }
 
 fn boot(kernel: &Path, venv: &Path, work: &Path, smoke: &str, filter: &str) {
     // A test's name is a plain word, so it needs no quoting here.
     let inside = format!("sh {0}/inside {0} '{smoke}' --test-threads 2 {filter}", work.display());
-    let path = format!(
-        "{}:{}:/usr/sbin:/sbin",
-        venv.join("bin").display(),
-        std::env::var("PATH").unwrap_or_default()
-    );
+    let path =
+        format!("{}:{}:/usr/sbin:/sbin", venv.join("bin").display(), std::env::var("PATH").unwrap_or_default());
     let mut vng = command(venv.join("bin/vng"), &["--run"]);
-    vng.arg(kernel).args([
-        "--disable-kvm",
-        "--cpus",
-        "2",
-        "-m",
-        "3G",
-        "--user",
-        "root",
-        "--rw",
-        "--exec",
-        &inside,
-    ]);
+    vng.arg(kernel).args(["--disable-kvm", "--cpus", "2", "-m", "3G", "--user", "root", "--rw", "--exec", &inside]);
     // Its status is that of the console, which it does not always find: the log has the verdict.
     let _ = vng.env("PATH", path).current_dir(work).status();
 }
@@ -114,13 +89,7 @@ fn boot(kernel: &Path, venv: &Path, work: &Path, smoke: &str, filter: &str) {
 fn lay_out(bin: &Path, work: &Path) -> std::io::Result<()> {
     let _ = fs::remove_dir_all(work);
     fs::create_dir_all(work.join("bin"))?;
-    for program in [
-        "vserver",
-        "vserverd",
-        "vserver-supervisor",
-        "vserver-probe",
-        "vserver-root-tests",
-    ] {
+    for program in ["vserver", "vserverd", "vserver-supervisor", "vserver-probe", "vserver-root-tests"] {
         fs::copy(bin.join(program), work.join("bin").join(program))?;
     }
     fs::write(work.join("inside"), INSIDE)
@@ -132,25 +101,13 @@ fn ensure_qemu() -> Outcome {
         return Ok(());
     };
     let policy = capture(&mut command("apt-cache", &["madison", "qemu-utils"])).unwrap_or_default();
-    let version = policy
-        .lines()
-        .next()
-        .and_then(|line| line.split('|').nth(1))
-        .map(str::trim)
-        .unwrap_or_default();
+    let version = policy.lines().next().and_then(|line| line.split('|').nth(1)).map(str::trim).unwrap_or_default();
     if version.is_empty() {
         return Err(why);
     }
-    say(&format!(
-        "qemu-utils of another release is in the way; installing {version} instead"
-    ));
-    let mut apt = command(
-        "apt-get",
-        &["install", "-q", "-y", "--no-install-recommends", "--allow-downgrades"],
-    );
-    apt.args(PACKAGES)
-        .arg(format!("qemu-utils={version}"))
-        .env("DEBIAN_FRONTEND", "noninteractive");
+    say(&format!("qemu-utils of another release is in the way; installing {version} instead"));
+    let mut apt = command("apt-get", &["install", "-q", "-y", "--no-install-recommends", "--allow-downgrades"]);
+    apt.args(PACKAGES).arg(format!("qemu-utils={version}")).env("DEBIAN_FRONTEND", "noninteractive");
     show(&mut apt).map_err(|_| why)
 }
 
@@ -161,39 +118,27 @@ fn kernel(home: &Path) -> Result<PathBuf, String> {
         return Ok(found);
     }
     let meta = capture(&mut command("apt-cache", &["depends", "linux-image-amd64"]))?;
-    let package = meta
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("Depends: "))
-        .map(str::to_owned);
+    let package = meta.lines().find_map(|line| line.trim().strip_prefix("Depends: ")).map(str::to_owned);
     let package = package.ok_or("apt knows no linux-image-amd64")?;
     say(&format!("fetching {package}"));
     fs::create_dir_all(home).map_err(|error| format!("could not make {}: {error}", home.display()))?;
     show(command("apt-get", &["download", "-q", &package]).current_dir(home))
         .map_err(|_| format!("the kernel package {package} could not be fetched (no network?)"))?;
     show(
-        Command::new("sh")
-            .current_dir(home)
-            .args(["-c", "dpkg -x linux-image-*.deb kernel && rm linux-image-*.deb"]),
+        Command::new("sh").current_dir(home).args(["-c", "dpkg -x linux-image-*.deb kernel && rm linux-image-*.deb"]),
     )?;
     let found = kernel_in(&tree).ok_or("the kernel package held no kernel")?;
-    let version = found
-        .file_name()
-        .map(|name| name.to_string_lossy().replace("vmlinuz-", ""))
-        .unwrap_or_default();
+    let version = found.file_name().map(|name| name.to_string_lossy().replace("vmlinuz-", "")).unwrap_or_default();
     let depmod = crate::shell::find("depmod").unwrap_or_else(|| "depmod".into());
     show(command(depmod, &["-b"]).arg(&tree).arg(version))?;
     Ok(found)
 }
 
 fn kernel_in(tree: &Path) -> Option<PathBuf> {
-    let entries = fs::read_dir(tree.join("boot"))
-        .ok()?
-        .flatten()
-        .map(|entry| entry.path());
-    entries.into_iter().find(|path| {
-        path.file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz-"))
-    })
+    let entries = fs::read_dir(tree.join("boot")).ok()?.flatten().map(|entry| entry.path());
+    entries
+        .into_iter()
+        .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz-")))
 }
 
 /// virtme-ng in an environment of its own.

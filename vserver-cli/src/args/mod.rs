@@ -41,14 +41,9 @@ pub fn parse<T>(printer: &Printer, words: &[OsString], usage: Exit) -> Result<T,
 where
     T: CommandFactory + FromArgMatches,
 {
-    let command = T::command()
-        .no_binary_name(true)
-        .infer_long_args(true)
-        .args_override_self(true);
+    let command = T::command().no_binary_name(true).infer_long_args(true).args_override_self(true);
     let called = command.get_bin_name().unwrap_or_else(|| command.get_name()).to_owned();
-    let parsed = command
-        .try_get_matches_from(words)
-        .and_then(|mut found| T::from_arg_matches_mut(&mut found));
+    let parsed = command.try_get_matches_from(words).and_then(|mut found| T::from_arg_matches_mut(&mut found));
     parsed.or_else(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             printer.text(&error.render().to_string())?;
@@ -61,10 +56,6 @@ where
 /// The sentence of clap's error, without `error:` and without the tips and the usage that follow it.
 fn first_line(error: &clap::Error) -> String {
     let text = error.render().to_string();
-    let words: Vec<&str> = text
-        .lines()
-        .take_while(|line| !line.is_empty())
-        .flat_map(str::split_whitespace)
-        .collect();
+    let words: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).flat_map(str::split_whitespace).collect();
     words.join(" ").trim_start_matches("error: ").to_owned()
 }

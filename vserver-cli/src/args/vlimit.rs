@@ -68,9 +68,7 @@ impl VlimitArgs {
             }
             if let Some((resource, value)) = resource_option(text) {
                 let next = || words.next().and_then(|word| word.to_str()).map(str::to_owned);
-                let value = value
-                    .or_else(next)
-                    .ok_or_else(|| format!("--{resource} needs a value"))?;
+                let value = value.or_else(next).ok_or_else(|| format!("--{resource} needs a value"))?;
                 asked.push(std::mem::take(&mut kinds).asked(resource, limit(resource, &value)?));
                 continue;
             }
@@ -107,13 +105,7 @@ impl Kinds {
 
     fn asked(self, resource: Resource, value: Rlimit) -> Asked {
         let hard = self.hard || !(self.min || self.soft);
-        Asked {
-            resource,
-            min: self.min,
-            soft: self.soft,
-            hard,
-            value,
-        }
+        Asked { resource, min: self.min, soft: self.soft, hard, value }
     }
 }
 
@@ -163,13 +155,7 @@ mod tests {
     fn kinds_count_for_the_next_resource_only() {
         let (rest, asked) = split(&["--xid", "web1", "-S", "--rss", "10K", "-MSH", "--6", "7", "--as=inf"]).unwrap();
         assert_eq!(rest, ["--xid", "web1"]);
-        let made = |resource, min, soft, hard, value| Asked {
-            resource,
-            min,
-            soft,
-            hard,
-            value,
-        };
+        let made = |resource, min, soft, hard, value| Asked { resource, min, soft, hard, value };
         let expected = [
             made(Resource::Rss, false, true, false, Rlimit::Value(10_240)),
             made(Resource::Nproc, true, true, true, Rlimit::Value(7)),

@@ -54,10 +54,7 @@ mod tests {
     use super::*;
 
     fn read(words: &[&str]) -> Result<VpsArgs, CliError> {
-        VpsArgs::read(
-            &Printer::new("vps"),
-            &words.iter().map(OsString::from).collect::<Vec<_>>(),
-        )
+        VpsArgs::read(&Printer::new("vps"), &words.iter().map(OsString::from).collect::<Vec<_>>())
     }
 
     #[test]

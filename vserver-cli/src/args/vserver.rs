@@ -56,11 +56,7 @@ pub struct VserverArgs {
 
 /// Lists all guests
 #[derive(Parser, Debug)]
-#[command(
-    name = "list",
-    bin_name = "vserver list",
-    after_help = "Example: vserver list --json"
-)]
+#[command(name = "list", bin_name = "vserver list", after_help = "Example: vserver list --json")]
 pub struct ListArgs {
     /// As JSON: an array of objects with sizes in bytes and times in seconds
     #[arg(long)]
@@ -72,11 +68,7 @@ pub struct ListArgs {
 
 /// Starts the guest
 #[derive(Parser, Debug)]
-#[command(
-    name = "start",
-    bin_name = "vserver NAME start",
-    after_help = "Example: vserver web1 start --strict"
-)]
+#[command(name = "start", bin_name = "vserver NAME start", after_help = "Example: vserver web1 start --strict")]
 pub struct StartArgs {
     /// Refuse to start if this kernel cannot enforce everything that was asked for
     #[arg(long)]
@@ -85,11 +77,7 @@ pub struct StartArgs {
 
 /// Stops the guest
 #[derive(Parser, Debug)]
-#[command(
-    name = "stop",
-    bin_name = "vserver NAME stop",
-    after_help = "Example: vserver web1 stop"
-)]
+#[command(name = "stop", bin_name = "vserver NAME stop", after_help = "Example: vserver web1 stop")]
 pub struct StopArgs {
     /// Kill at once instead of letting the guest shut down
     #[arg(long)]
@@ -98,11 +86,7 @@ pub struct StopArgs {
 
 /// Says whether the guest runs: exit status 0 if so, 3 if not
 #[derive(Parser, Debug)]
-#[command(
-    name = "status",
-    bin_name = "vserver NAME status",
-    after_help = "Example: vserver web1 status --json"
-)]
+#[command(name = "status", bin_name = "vserver NAME status", after_help = "Example: vserver web1 status --json")]
 pub struct StatusArgs {
     /// As JSON
     #[arg(long)]
@@ -111,27 +95,15 @@ pub struct StatusArgs {
 
 /// Prints what a start would do, as JSON, and does none of it
 #[derive(Parser, Debug)]
-#[command(
-    name = "plan",
-    bin_name = "vserver NAME plan",
-    after_help = "Example: vserver web1 plan"
-)]
+#[command(name = "plan", bin_name = "vserver NAME plan", after_help = "Example: vserver web1 plan")]
 pub struct PlanArgs {}
 
 /// Reads the guest's configuration and prints every fault with file and line
 #[derive(Parser, Debug)]
-#[command(
-    name = "check",
-    bin_name = "vserver NAME check",
-    after_help = "Example: vserver web1 check"
-)]
+#[command(name = "check", bin_name = "vserver NAME check", after_help = "Example: vserver web1 check")]
 pub struct CheckArgs {}
 
 /// This command takes no arguments
 #[derive(Parser, Debug)]
-#[command(
-    name = "",
-    bin_name = "vserver",
-    after_help = "Example: vserver web1 running && echo yes"
-)]
+#[command(name = "", bin_name = "vserver", after_help = "Example: vserver web1 running && echo yes")]
 pub struct NoArgs {}

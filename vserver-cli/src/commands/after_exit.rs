@@ -15,11 +15,7 @@ pub fn run(words: &[OsString], guest: &Guest, context: &Context) -> Result<Exit,
         [word] if word == "reboot" => Ending::Reboot,
         [word] if word == "halt" => Ending::Halt,
         _ => {
-            return Err(CliError::usage(
-                "vserver",
-                "after-exit needs reboot or halt",
-                Exit::Usage,
-            ));
+            return Err(CliError::usage("vserver", "after-exit needs reboot or halt", Exit::Usage));
         }
     };
     vserver_runtime::after_exit(&context.host, &guest.name, ending).map_err(|error| guest.failed(error, context))?;

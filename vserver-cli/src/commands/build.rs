@@ -55,12 +55,7 @@ pub fn run(words: &[OsString], guest: &Guest, context: &Context) -> Result<Exit,
 fn with_defaults(words: &[OsString], host: &Host) -> Result<Vec<OsString>, CliError> {
     let mut all = Vec::new();
     if std::env::var_os("NO_DEFAULT_OPTS").is_none_or(|value| value.is_empty()) {
-        all.extend(
-            Defaults::new(&host.confdir)
-                .build_options()?
-                .into_iter()
-                .map(OsString::from),
-        );
+        all.extend(Defaults::new(&host.confdir).build_options()?.into_iter().map(OsString::from));
     }
     all.extend_from_slice(words);
     Ok(all)

@@ -27,21 +27,10 @@ pub fn run(args: &ChcontextArgs, context: &Context) -> Result<Exit, CliError> {
         Meant::Idle => Err(no_new_context(&format!("context '{word}' does not run"))),
         Meant::Guest(record) => {
             let argv = args.command.iter().map(text).collect::<Result<_, _>>()?;
-            let command = Command {
-                argv,
-                env: environment(),
-                user: User::Root,
-            };
-            let guest = Guest {
-                word: word.clone(),
-                name: record.name,
-                verbose: false,
-            };
+            let command = Command { argv, env: environment(), user: User::Root };
+            let guest = Guest { word: word.clone(), name: record.name, verbose: false };
             // A context is found by its number wherever it was configured.
-            let host = Host {
-                confdir: record.confdir,
-                ..context.host.clone()
-            };
+            let host = Host { confdir: record.confdir, ..context.host.clone() };
             vserver_runtime::exec(&host, &guest.name, &command).map_err(|error| guest.failed(error, context))
         }
     }
@@ -53,10 +42,7 @@ pub fn become_command(words: &[OsString]) -> CliError {
         return CliError::Refused("there is no command".to_owned());
     };
     let error = Process::new(program).args(arguments).exec();
-    CliError::Io {
-        what: format!("cannot execute '{}'", program.to_string_lossy()),
-        source: error,
-    }
+    CliError::Io { what: format!("cannot execute '{}'", program.to_string_lossy()), source: error }
 }
 
 fn no_new_context(why: &str) -> CliError {

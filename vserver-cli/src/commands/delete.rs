@@ -29,9 +29,7 @@ pub fn run(guest: &Guest, context: &Context) -> Result<Exit, CliError> {
     let _lock = host.lock(name, PATIENCE).map_err(failed)?;
     // Under the lock: a start that came between must not lose its tree.
     if vserver_runtime::status(host, name).map_err(failed)?.processes > 0 {
-        return Err(CliError::Refused(format!(
-            "guest '{name}' cannot be deleted: it has been started meanwhile"
-        )));
+        return Err(CliError::Refused(format!("guest '{name}' cannot be deleted: it has been started meanwhile")));
     }
     vserver_build::delete(&host.confdir, name)?;
     let log = host.console_log(name);

@@ -32,9 +32,7 @@ pub fn enter(guest: &Guest, context: &Context) -> Result<Exit, CliError> {
 /// The environment of this process; what is not text is made so.
 pub fn environment() -> Vec<(String, String)> {
     let text = |word: OsString| word.to_string_lossy().into_owned();
-    std::env::vars_os()
-        .map(|(name, value)| (text(name), text(value)))
-        .collect()
+    std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect()
 }
 
 fn execute(words: &[OsString], user: User, guest: &Guest, context: &Context) -> Result<Exit, CliError> {
@@ -46,10 +44,6 @@ fn execute(words: &[OsString], user: User, guest: &Guest, context: &Context) -> 
     if argv.is_empty() {
         return Err(CliError::usage("vserver", "exec needs a command", Exit::Usage));
     }
-    let command = Command {
-        argv,
-        env: environment(),
-        user,
-    };
+    let command = Command { argv, env: environment(), user };
     vserver_runtime::exec(&context.host, &guest.name, &command).map_err(|error| guest.failed(error, context))
 }

@@ -72,34 +72,21 @@ fn row(
 }
 
 fn addresses(config: &GuestConfig) -> Vec<String> {
-    config
-        .interfaces
-        .iter()
-        .map(|interface| interface.address.to_string())
-        .collect()
+    config.interfaces.iter().map(|interface| interface.address.to_string()).collect()
 }
 
 /// Columns as wide as their longest text; no blanks at the ends of lines.
 fn table(rows: &[Row], context: &Context) -> String {
     let heads = ["NAME", "CTX", "STATE", "MEMORY", "UPTIME", "ADDRESSES"].map(str::to_owned);
     let cells: Vec<_> = std::iter::once(heads).chain(rows.iter().map(cells)).collect();
-    let widths: Vec<_> = (0..6)
-        .map(|i| cells.iter().map(|line| line[i].chars().count()).max().unwrap_or(0))
-        .collect();
+    let widths: Vec<_> =
+        (0..6).map(|i| cells.iter().map(|line| line[i].chars().count()).max().unwrap_or(0)).collect();
     let mut text = String::new();
     for (index, line) in cells.iter().enumerate() {
         let padded = line.iter().zip(&widths).enumerate().map(|(column, (cell, width))| {
-            let padded = if matches!(column, 3 | 4) {
-                format!("{cell:>width$}")
-            } else {
-                format!("{cell:<width$}")
-            };
+            let padded = if matches!(column, 3 | 4) { format!("{cell:>width$}") } else { format!("{cell:<width$}") };
             let running = index > 0 && column == 2 && rows[index - 1].state == GuestState::Running;
-            if running {
-                context.printer.paint(32, &padded)
-            } else {
-                padded
-            }
+            if running { context.printer.paint(32, &padded) } else { padded }
         });
         text.push_str(padded.collect::<Vec<_>>().join("  ").trim_end());
         text.push('\n');
@@ -113,15 +100,9 @@ fn cells(row: &Row) -> [String; 6] {
         row.name.to_string(),
         row.xid.map_or_else(none, |xid| xid.to_string()),
         row.state.to_string(),
-        row.memory
-            .map_or_else(none, |bytes| format::size(bytes).trim_end().to_owned()),
-        row.uptime
-            .map_or_else(none, |seconds| format::time(seconds.saturating_mul(1000))),
-        if row.addresses.is_empty() {
-            none()
-        } else {
-            row.addresses.join(" ")
-        },
+        row.memory.map_or_else(none, |bytes| format::size(bytes).trim_end().to_owned()),
+        row.uptime.map_or_else(none, |seconds| format::time(seconds.saturating_mul(1000))),
+        if row.addresses.is_empty() { none() } else { row.addresses.join(" ") },
     ]
 }
 
@@ -143,13 +124,7 @@ mod tests {
         };
         let rows = [
             row("db", None, GuestState::Stopped, None, &[]),
-            row(
-                "web1",
-                Some(Xid(40_012)),
-                GuestState::Running,
-                Some(88 << 20),
-                &["192.0.2.12/24", "192.0.2.13/24"],
-            ),
+            row("web1", Some(Xid(40_012)), GuestState::Running, Some(88 << 20), &["192.0.2.12/24", "192.0.2.13/24"]),
         ];
         let context = Context::new(None, Printer::new("vserver"));
         let expected = "\

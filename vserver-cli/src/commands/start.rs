@@ -11,23 +11,14 @@ use crate::error::CliError;
 
 /// Starts the guest; that it runs already is worth a warning and no failure.
 pub fn run(args: &StartArgs, guest: &Guest, context: &Context) -> Result<Exit, CliError> {
-    let options = StartOptions {
-        strict: args.strict,
-        ..StartOptions::default()
-    };
+    let options = StartOptions { strict: args.strict, ..StartOptions::default() };
     match vserver_runtime::start(&context.host, &guest.name, &options)
         .map_err(|error| guest.failed(error, context))?
     {
         Started::AlreadyRunning { .. } => {
-            context
-                .printer
-                .warn(format_args!("vserver '{}' already running", guest.word));
+            context.printer.warn(format_args!("vserver '{}' already running", guest.word));
         }
-        Started::Now {
-            xid,
-            unenforced,
-            warnings,
-        } => {
+        Started::Now { xid, unenforced, warnings } => {
             for warning in warnings {
                 context.printer.note(warning);
             }
@@ -51,9 +42,5 @@ pub fn restart(guest: &Guest, context: &Context) -> Result<Exit, CliError> {
 /// Restarts it if it runs.
 pub fn condrestart(guest: &Guest, context: &Context) -> Result<Exit, CliError> {
     let status = vserver_runtime::status(&context.host, &guest.name).map_err(|error| guest.failed(error, context))?;
-    if status.state == GuestState::Running {
-        restart(guest, context)
-    } else {
-        Ok(Exit::Success)
-    }
+    if status.state == GuestState::Running { restart(guest, context) } else { Ok(Exit::Success) }
 }

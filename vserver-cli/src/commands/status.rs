@@ -20,10 +20,7 @@ pub fn run(as_json: bool, guest: &Guest, context: &Context) -> Result<Exit, CliE
     }
     match &status.record {
         Some(record) if is_running(&status) => {
-            printer.status(format_args!(
-                "Vserver '{}' is running at context '{}'",
-                guest.word, record.xid
-            ))?;
+            printer.status(format_args!("Vserver '{}' is running at context '{}'", guest.word, record.xid))?;
             printer.status(format_args!("Number of processes:  {}", status.processes))?;
             printer.status(format_args!("Uptime:               {}", uptime(age(record.started_at))))?;
             for item in record.unenforced.iter().filter(|_| guest.verbose) {
@@ -43,11 +40,7 @@ pub fn run(as_json: bool, guest: &Guest, context: &Context) -> Result<Exit, CliE
 
 /// The same as a silent test: 0 running, 1 not.
 pub fn running(guest: &Guest, context: &Context) -> Result<Exit, CliError> {
-    Ok(if is_running(&look(guest, context)?) {
-        Exit::Success
-    } else {
-        Exit::Failure
-    })
+    Ok(if is_running(&look(guest, context)?) { Exit::Success } else { Exit::Failure })
 }
 
 /// Whether scripts should take the guest for running: its init runs, even if it has been asked to stop.
@@ -65,21 +58,13 @@ fn look(guest: &Guest, context: &Context) -> Result<Status, CliError> {
 }
 
 fn exit(status: &Status) -> Exit {
-    if is_running(status) {
-        Exit::Success
-    } else {
-        Exit::Stopped
-    }
+    if is_running(status) { Exit::Success } else { Exit::Stopped }
 }
 
 /// `[N days, ]HH:MM`, rounded down, the word `days` also for 1. Source: util-vserver, `commands.md` §3.1.
 fn uptime(seconds: u64) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-    let days = if days > 0 {
-        format!("{days} days, ")
-    } else {
-        String::new()
-    };
+    let days = if days > 0 { format!("{days} days, ") } else { String::new() };
     format!("{days}{hours:02}:{minutes:02}")
 }
 

@@ -12,9 +12,7 @@ use crate::error::CliError;
 pub fn run(args: &StopArgs, guest: &Guest, context: &Context) -> Result<Exit, CliError> {
     let options = StopOptions { kill: args.kill };
     match vserver_runtime::stop(&context.host, &guest.name, &options).map_err(|error| guest.failed(error, context))? {
-        Stopped::WasNotRunning => context
-            .printer
-            .warn(format_args!("vserver '{}' is not running", guest.word)),
+        Stopped::WasNotRunning => context.printer.warn(format_args!("vserver '{}' is not running", guest.word)),
         Stopped::Now { report } => {
             for line in report {
                 context.printer.note(format_args!("{}: {line}", guest.name));

@@ -30,28 +30,19 @@ pub fn run(args: &VkillArgs, context: &Context) -> Result<Exit, CliError> {
     let failures = match (&target, args.pids.as_slice()) {
         (None, []) => return Err(CliError::Refused("No pid specified".to_owned())),
         (Some(record), [] | [0]) => signal_all(record, signal)?,
-        (_, pids) => pids
-            .iter()
-            .filter_map(|pid| signal_one(*pid, target.as_deref(), signal).err())
-            .collect(),
+        (_, pids) => pids.iter().filter_map(|pid| signal_one(*pid, target.as_deref(), signal).err()).collect(),
     };
     for failure in &failures {
         context.printer.warn(format_args!("vkill: {}", chain(failure)));
     }
-    Ok(if failures.is_empty() {
-        Exit::Success
-    } else {
-        Exit::Failure
-    })
+    Ok(if failures.is_empty() { Exit::Success } else { Exit::Failure })
 }
 
 /// Every process of the context; new ones that appear meanwhile may be missed, as with kill(2) on a group.
 fn signal_all(record: &RunRecord, signal: i32) -> Result<Vec<CliError>, CliError> {
     let cgroup = Layout::detect().map(|layout| GuestCgroup::open(&layout, &record.name))?;
     let pids = cgroup.map(|cgroup| cgroup.processes()).transpose()?.unwrap_or_default();
-    let sent = pids
-        .into_iter()
-        .filter_map(|pid| signal_member(pid, &record.name, signal).err());
+    let sent = pids.into_iter().filter_map(|pid| signal_member(pid, &record.name, signal).err());
     Ok(sent.filter(|error| !has_ended(error)).collect())
 }
 
@@ -73,9 +64,7 @@ fn signal_one(pid: i32, target: Option<&RunRecord>, signal: i32) -> Result<(), C
 fn signal_member(pid: i32, name: &GuestName, signal: i32) -> Result<(), CliError> {
     let process = vserver_sys::pidfd::open(pid).map_err(CliError::io(format!("cannot find process {pid}")))?;
     if vserver_monitor::owner(pid)?.as_ref() != Some(name) {
-        return Err(CliError::Refused(format!(
-            "process {pid} does not belong to guest '{name}'; see `vps`"
-        )));
+        return Err(CliError::Refused(format!("process {pid} does not belong to guest '{name}'; see `vps`")));
     }
     send(process.as_fd(), pid, signal)
 }
@@ -97,20 +86,10 @@ fn has_ended(error: &CliError) -> bool {
 fn signal_number(text: &str) -> Result<i32, CliError> {
     let invalid = || CliError::Refused(format!("Invalid signal specified: '{text}'"));
     if let Ok(number) = text.parse::<i32>() {
-        return if (0..=64).contains(&number) {
-            Ok(number)
-        } else {
-            Err(invalid())
-        };
+        return if (0..=64).contains(&number) { Ok(number) } else { Err(invalid()) };
     }
-    let name = if text.starts_with("SIG") {
-        text.to_owned()
-    } else {
-        format!("SIG{text}")
-    };
-    name.parse::<Signal>()
-        .map(|signal| signal as i32)
-        .map_err(|_| invalid())
+    let name = if text.starts_with("SIG") { text.to_owned() } else { format!("SIG{text}") };
+    name.parse::<Signal>().map(|signal| signal as i32).map_err(|_| invalid())
 }
 
 #[cfg(test)]
@@ -119,15 +98,9 @@ mod tests {
 
     #[test]
     fn signals_by_name_and_number() {
-        for (text, number) in [
-            ("9", 9),
-            ("KILL", 9),
-            ("SIGTERM", 15),
-            ("IO", 29),
-            ("STKFLT", 16),
-            ("64", 64),
-            ("0", 0),
-        ] {
+        for (text, number) in
+            [("9", 9), ("KILL", 9), ("SIGTERM", 15), ("IO", 29), ("STKFLT", 16), ("64", 64), ("0", 0)]
+        {
             assert_eq!(signal_number(text).unwrap(), number, "{text}");
         }
         for bad in ["", "kill", "65", "-1", "SIGNONSENSE"] {

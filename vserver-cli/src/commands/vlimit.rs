@@ -35,25 +35,15 @@ pub fn run(args: &VlimitArgs, asked: &[Asked], context: &Context) -> Result<Exit
     if args.all {
         context.printer.text(&show(args, &cgroup.limits()?, &record))?;
     }
-    if args.command.is_empty() {
-        Ok(Exit::Success)
-    } else {
-        Err(become_command(&args.command))
-    }
+    if args.command.is_empty() { Ok(Exit::Success) } else { Err(become_command(&args.command)) }
 }
 
 fn set(asked: &[Asked], cgroup: &GuestCgroup) -> Result<Vec<Unenforced>, CliError> {
-    let mut limits = Limits {
-        raw: Vec::new(),
-        ..cgroup.limits()?
-    };
+    let mut limits = Limits { raw: Vec::new(), ..cgroup.limits()? };
     let (mut report, mut of_cgroup) = (Vec::new(), false);
     for ask in asked {
         if ask.min {
-            report.push(Unenforced::none(
-                format!("{}.min", ask.resource),
-                "nothing guarantees a minimum",
-            ));
+            report.push(Unenforced::none(format!("{}.min", ask.resource), "nothing guarantees a minimum"));
         }
         match ask.resource {
             Resource::Rss => {
@@ -103,10 +93,7 @@ fn per_process(ask: &Asked, cgroup: &GuestCgroup) -> Result<Option<Unenforced>, 
         reasons.push("only soft limits were set, for hard ones we lack CAP_SYS_RESOURCE".to_owned());
     }
     if done.capped > 0 {
-        reasons.push(format!(
-            "{} processes have a lower hard limit and stay at that",
-            done.capped
-        ));
+        reasons.push(format!("{} processes have a lower hard limit and stay at that", done.capped));
     }
     Ok(Some(Unenforced::partial(ask.resource.name(), reasons.join("; "))))
 }
@@ -128,13 +115,7 @@ fn rlimit(resource: Resource) -> Option<(u8, u64)> {
 /// them. Columns: name 0, min 12, soft 32, hard 52. Source: util-vserver, `commands.md` §5.
 fn show(args: &VlimitArgs, limits: &Limits, record: &RunRecord) -> String {
     let pages = |bytes: Option<Bytes>| Some(bytes.map_or(Rlimit::Infinity, |bytes| Rlimit::Value(bytes.0 / PAGE)));
-    let value = |raw, unit| {
-        Some(if raw == prlimit::INFINITY {
-            Rlimit::Infinity
-        } else {
-            Rlimit::Value(raw / unit)
-        })
-    };
+    let value = |raw, unit| Some(if raw == prlimit::INFINITY { Rlimit::Infinity } else { Rlimit::Value(raw / unit) });
     let mut text = String::new();
     for resource in Resource::ALL {
         let (soft, hard) = match resource {
@@ -153,11 +134,7 @@ fn show(args: &VlimitArgs, limits: &Limits, record: &RunRecord) -> String {
 }
 
 fn line(args: &VlimitArgs, resource: Resource, soft: Option<Rlimit>, hard: Option<Rlimit>) -> String {
-    let name = if args.numbers {
-        resource.number().to_string()
-    } else {
-        resource.name().to_uppercase()
-    };
+    let name = if args.numbers { resource.number().to_string() } else { resource.name().to_uppercase() };
     let value = |limit| match limit {
         None => "N/A".to_owned(),
         Some(Rlimit::Infinity) => "inf".to_owned(),
@@ -183,10 +160,7 @@ mod tests {
         };
         let hard = Some(Rlimit::Value(0x186a0));
         let documented = "RSS         N/A                 inf                 0x186a0\n";
-        assert_eq!(
-            line(&args(false, false), Resource::Rss, Some(Rlimit::Infinity), hard),
-            documented
-        );
+        assert_eq!(line(&args(false, false), Resource::Rss, Some(Rlimit::Infinity), hard), documented);
         let decimal = "6           N/A                 N/A                 100000\n";
         assert_eq!(line(&args(true, true), Resource::Nproc, None, hard), decimal);
     }

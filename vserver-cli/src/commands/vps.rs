@@ -18,44 +18,21 @@ pub fn run(args: &VpsArgs, context: &Context) -> Result<Exit, CliError> {
     if args.json {
         as_json(&xids, context)
     } else {
-        table(
-            args,
-            &Owners {
-                xids,
-                watch: std::process::id(),
-            },
-            context,
-        )
+        table(args, &Owners { xids, watch: std::process::id() }, context)
     }
 }
 
 fn table(args: &VpsArgs, owners: &Owners, context: &Context) -> Result<Exit, CliError> {
-    let child = Command::new("/bin/ps")
-        .args(&args.ps)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn();
+    let child = Command::new("/bin/ps").args(&args.ps).stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
     let child = child.map_err(CliError::io("cannot run /bin/ps"))?;
     let ps = child.id();
-    let output = child
-        .wait_with_output()
-        .map_err(CliError::io("cannot read the output of /bin/ps"))?;
-    let exit = output
-        .status
-        .code()
-        .and_then(|code| u8::try_from(code).ok())
-        .unwrap_or(254);
+    let output = child.wait_with_output().map_err(CliError::io("cannot read the output of /bin/ps"))?;
+    let exit = output.status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(254);
     if exit != 0 && output.stdout.is_empty() {
         return Ok(Exit::Command(exit));
     }
-    let text = insert(&output.stdout, |pid| {
-        if pid == ps {
-            WATCH.to_owned()
-        } else {
-            owners.column(pid)
-        }
-    })
-    .ok_or_else(|| CliError::Refused("Failed to parse ps-output: its first line has no PID".to_owned()))?;
+    let text = insert(&output.stdout, |pid| if pid == ps { WATCH.to_owned() } else { owners.column(pid) })
+        .ok_or_else(|| CliError::Refused("Failed to parse ps-output: its first line has no PID".to_owned()))?;
     context.printer.bytes(&text)?;
     Ok(Exit::Command(exit))
 }
@@ -122,10 +99,7 @@ fn splice(out: &mut Vec<u8>, line: &[u8], end: usize, column: &str) {
 
 fn number_ending_at(line: &[u8], end: usize) -> Option<u32> {
     let front = line.get(..end)?;
-    let start = front
-        .iter()
-        .rposition(|byte| !byte.is_ascii_digit())
-        .map_or(0, |position| position + 1);
+    let start = front.iter().rposition(|byte| !byte.is_ascii_digit()).map_or(0, |position| position + 1);
     std::str::from_utf8(&front[start..]).ok()?.parse().ok()
 }
 
@@ -140,10 +114,7 @@ struct Row {
 fn as_json(xids: &HashMap<GuestName, Xid>, context: &Context) -> Result<Exit, CliError> {
     let rows = vserver_monitor::processes()?.map(|process| {
         let process = process?;
-        let xid = process
-            .guest
-            .as_ref()
-            .map_or(Some(Xid::HOST), |name| xids.get(name).copied());
+        let xid = process.guest.as_ref().map_or(Some(Xid::HOST), |name| xids.get(name).copied());
         Ok(Row { xid, process })
     });
     let mut rows = rows.collect::<Result<Vec<_>, CliError>>()?;
@@ -175,10 +146,7 @@ mod tests {
     1     0 MAIN          ?        Ss     0:04 init [2]
  2345 40012 web1          ?        Ss     0:00 /usr/sbin/apache2
 ";
-        assert_eq!(
-            String::from_utf8(insert(ps.as_bytes(), owner).unwrap()).unwrap(),
-            expected
-        );
+        assert_eq!(String::from_utf8(insert(ps.as_bytes(), owner).unwrap()).unwrap(), expected);
     }
 
     #[test]
@@ -186,18 +154,9 @@ mod tests {
         let text = |ps: &[u8]| insert(ps, owner).map(|out| String::from_utf8(out).unwrap());
         assert_eq!(text(b"TTY\n1\n"), None);
         assert_eq!(text(b""), None);
-        assert_eq!(
-            text(b"  PID\n    9").unwrap(),
-            "  PID CONTEXT             \n    9   ERR               "
-        );
-        assert_eq!(
-            text(b"  PID X\n    7 x\n").unwrap().lines().nth(1),
-            Some("    7     3 a-name-of-20-bytes-x x")
-        );
+        assert_eq!(text(b"  PID\n    9").unwrap(), "  PID CONTEXT             \n    9   ERR               ");
+        assert_eq!(text(b"  PID X\n    7 x\n").unwrap().lines().nth(1), Some("    7     3 a-name-of-20-bytes-x x"));
         assert_eq!(text(b"  PID X\nabc\n").unwrap().lines().nth(1).map(str::len), Some(26));
-        assert_eq!(
-            text(b"   PPID X\n1234567 x\n").unwrap().lines().nth(1),
-            Some("1234567   ERR               x")
-        );
+        assert_eq!(text(b"   PPID X\n1234567 x\n").unwrap().lines().nth(1), Some("1234567   ERR               x"));
     }
 }

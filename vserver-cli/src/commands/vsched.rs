@@ -37,11 +37,7 @@ pub fn run(args: &VschedArgs, context: &Context) -> Result<Exit, CliError> {
             record.name
         ));
     }
-    if args.command.is_empty() {
-        Ok(Exit::Success)
-    } else {
-        Err(become_command(&args.command))
-    }
+    if args.command.is_empty() { Ok(Exit::Success) } else { Err(become_command(&args.command)) }
 }
 
 fn is_hard(config: &GuestConfig) -> bool {
@@ -51,10 +47,9 @@ fn is_hard(config: &GuestConfig) -> bool {
 /// Puts the options in the place of the files. The kernel patch kept all of these in 32 bits.
 fn override_bucket(bucket: &mut Bucket, args: &VschedArgs) -> Result<(), CliError> {
     let checked = |name: &str, value: Option<u64>, least: u64| match value {
-        Some(n) if n < least || n > u64::from(i32::MAX.unsigned_abs()) => Err(CliError::Refused(format!(
-            "--{name} {n} is not between {least} and {}",
-            i32::MAX
-        ))),
+        Some(n) if n < least || n > u64::from(i32::MAX.unsigned_abs()) => {
+            Err(CliError::Refused(format!("--{name} {n} is not between {least} and {}", i32::MAX)))
+        }
         other => Ok(other.and_then(|n| i64::try_from(n).ok())),
     };
     let set = |slot: &mut Option<i64>, value: Option<i64>| *slot = value.or(*slot);
@@ -82,31 +77,16 @@ mod tests {
     fn overridden(words: &[&str]) -> Result<Bucket, CliError> {
         let words: Vec<OsString> = words.iter().map(OsString::from).collect();
         let args: VschedArgs = args::parse(&Printer::new("vsched"), &words, Exit::BeforeExec)?;
-        let mut bucket = Bucket {
-            fill_rate: Some(1),
-            interval: Some(4),
-            ..Bucket::default()
-        };
+        let mut bucket = Bucket { fill_rate: Some(1), interval: Some(4), ..Bucket::default() };
         override_bucket(&mut bucket, &args)?;
         Ok(bucket)
     }
 
     #[test]
     fn options_win_over_files_and_the_rest_stays() {
-        let bucket = overridden(&[
-            "--xid",
-            "5",
-            "--fill_rate",
-            "3",
-            "--tokens-max=500",
-            "--prio_bias",
-            "-5",
-        ])
-        .unwrap();
-        assert_eq!(
-            (bucket.fill_rate, bucket.interval, bucket.tokens_max),
-            (Some(3), Some(4), Some(500))
-        );
+        let bucket =
+            overridden(&["--xid", "5", "--fill_rate", "3", "--tokens-max=500", "--prio_bias", "-5"]).unwrap();
+        assert_eq!((bucket.fill_rate, bucket.interval, bucket.tokens_max), (Some(3), Some(4), Some(500)));
         assert_eq!(bucket.prio_bias, Some(-5));
     }
 

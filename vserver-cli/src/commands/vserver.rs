@@ -78,11 +78,7 @@ pub fn run(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
             let (root, name) = resolve::guest_word(&word)?;
             let context = Context::new(root.or_else(|| args.confdir.clone()), printer);
             let (verb, rest) = rest.split_first().ok_or_else(usage)?;
-            let guest = Guest {
-                word,
-                name,
-                verbose: args.verbose,
-            };
+            let guest = Guest { word, name, verbose: args.verbose };
             dispatch(&text(verb)?, rest, &guest, &args, &context)
         }
     }
@@ -137,8 +133,5 @@ fn usage() -> CliError {
     let called = std::env::args_os().next().unwrap_or_else(|| "vserver".into());
     let verbs = VERBS.join("|");
     let line = format!("Usage: {} <vserver> {{{verbs}}}", called.to_string_lossy());
-    CliError::known(
-        format!("{line}\nTry 'vserver --help' for more information."),
-        Exit::Usage,
-    )
+    CliError::known(format!("{line}\nTry 'vserver --help' for more information."), Exit::Usage)
 }

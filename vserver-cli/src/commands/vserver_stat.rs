@@ -18,10 +18,7 @@ pub fn run(args: &VserverStatArgs, context: &Context) -> Result<Exit, CliError> 
         return Ok(Exit::Success);
     }
     let lines = rows.iter().map(format::line);
-    let text: String = std::iter::once(format::HEADER.to_owned())
-        .chain(lines)
-        .map(|line| line + "\n")
-        .collect();
+    let text: String = std::iter::once(format::HEADER.to_owned()).chain(lines).map(|line| line + "\n").collect();
     context.printer.text(&text)?;
     Ok(Exit::Success)
 }
@@ -29,9 +26,5 @@ pub fn run(args: &VserverStatArgs, context: &Context) -> Result<Exit, CliError> 
 /// The guest, its number, and the name to show: that of its configuration as long as it can be read.
 fn known(record: &RunRecord) -> (GuestName, Xid, String) {
     let shown = vserver_config::read(&record.confdir, &record.name).map(|(config, _)| config.display_name);
-    (
-        record.name.clone(),
-        record.xid,
-        shown.unwrap_or_else(|_| record.name.to_string()),
-    )
+    (record.name.clone(), record.xid, shown.unwrap_or_else(|_| record.name.to_string()))
 }

@@ -23,28 +23,8 @@ pub async fn answer(front: &Front, peer: &Peer, action: Action, body: &[u8]) -> 
         Action::List => look(front, look::list).await,
         Action::Stat => look(front, look::stat).await,
         Action::Status(name) => look(front, move |host| look::status(host, &name)).await,
-        Action::Start(name) => {
-            operate(
-                front,
-                peer,
-                Task::Start {
-                    name,
-                    request: body::parse(body)?,
-                },
-            )
-            .await
-        }
-        Action::Stop(name) => {
-            operate(
-                front,
-                peer,
-                Task::Stop {
-                    name,
-                    request: body::parse(body)?,
-                },
-            )
-            .await
-        }
+        Action::Start(name) => operate(front, peer, Task::Start { name, request: body::parse(body)? }).await,
+        Action::Stop(name) => operate(front, peer, Task::Stop { name, request: body::parse(body)? }).await,
     }
 }
 
@@ -69,10 +49,7 @@ where
 /// An operation is a task of its own: it is finished and logged even if the caller hangs up.
 async fn operate(front: &Front, peer: &Peer, task: Task) -> Answer {
     let Ok(slot) = Arc::clone(&front.operations).try_acquire_owned() else {
-        return Err(Refusal::new(
-            Code::Busy,
-            "too many guests are being started and stopped; try again",
-        ));
+        return Err(Refusal::new(Code::Busy, "too many guests are being started and stopped; try again"));
     };
     let (launcher, who) = (front.launcher.clone(), format!("uid {} pid {}", peer.uid, peer.pid));
     let operation = tokio::spawn(async move {

@@ -19,10 +19,7 @@ pub async fn read(mut incoming: Incoming) -> Result<Vec<u8>, Refusal> {
         let frame = frame.map_err(|error| Refusal::new(Code::BadRequest, format!("the body broke off: {error}")))?;
         let data = frame.into_data().unwrap_or_default();
         if bytes.len() + data.len() > MAX_BODY {
-            return Err(Refusal::new(
-                Code::TooLarge,
-                format!("the body has more than {MAX_BODY} bytes"),
-            ));
+            return Err(Refusal::new(Code::TooLarge, format!("the body has more than {MAX_BODY} bytes")));
         }
         bytes.extend_from_slice(&data);
     }
@@ -76,17 +73,8 @@ mod tests {
         assert_eq!(parse::<StartRequest>(b"").unwrap(), StartRequest::default());
         assert_eq!(parse::<StartRequest>(b"\r\n").unwrap(), StartRequest::default());
         assert!(parse::<StartRequest>(br#"{"strict":true}"#).unwrap().strict);
-        for bad in [
-            "[]x",
-            "strict=true",
-            r#"{"strict":true}{"strict":false}"#,
-            r#"{"kill":true}"#,
-        ] {
-            assert_eq!(
-                parse::<StartRequest>(bad.as_bytes()).unwrap_err().code,
-                Code::BadRequest,
-                "{bad}"
-            );
+        for bad in ["[]x", "strict=true", r#"{"strict":true}{"strict":false}"#, r#"{"kill":true}"#] {
+            assert_eq!(parse::<StartRequest>(bad.as_bytes()).unwrap_err().code, Code::BadRequest, "{bad}");
         }
     }
 }

@@ -83,9 +83,7 @@ async fn respond(
 
 /// The caller is judged before anything that it sent is looked at.
 async fn decide(front: &Front, caller: &Caller, turn: &watch::Sender<Turn>, request: Request<Incoming>) -> Answer {
-    let peer = caller
-        .as_ref()
-        .map_err(|reason| Refusal::new(Code::Forbidden, reason))?;
+    let peer = caller.as_ref().map_err(|reason| Refusal::new(Code::Forbidden, reason))?;
     let action = route(request.method(), request.uri())?;
     let body = body::read(request.into_body()).await?;
     turn.send_replace(Turn::Ours);
@@ -95,11 +93,7 @@ async fn decide(front: &Front, caller: &Caller, turn: &watch::Sender<Turn>, requ
 fn response(answer: Answer) -> Response<Whole> {
     let (status, allow, body) = match answer {
         Ok(body) => (200, false, body),
-        Err(refusal) => (
-            refusal.code.status(),
-            refusal.code == Code::BadMethod,
-            json(&refusal).unwrap_or_default(),
-        ),
+        Err(refusal) => (refusal.code.status(), refusal.code == Code::BadMethod, json(&refusal).unwrap_or_default()),
     };
     let mut response = Response::new(Whole::new(body));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

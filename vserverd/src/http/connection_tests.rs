@@ -7,20 +7,11 @@ use vserver_runtime::Host;
 
 /// Runs a test on a runtime like the daemon's.
 fn asynchronously<T>(test: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(test)
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test)
 }
 
 fn root() -> Caller {
-    Ok(Peer {
-        pid: 1,
-        uid: 0,
-        groups: vec![0],
-        guest: None,
-    })
+    Ok(Peer { pid: 1, uid: 0, groups: vec![0], guest: None })
 }
 
 /// What a connection says to these bytes, to its end.
@@ -39,9 +30,7 @@ async fn say(confdir: &std::path::Path, caller: Caller, request: &[u8]) -> Strin
 }
 
 fn status(said: &str) -> &str {
-    said.strip_prefix("HTTP/1.1 ")
-        .and_then(|rest| rest.split(' ').next())
-        .unwrap_or(said)
+    said.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.split(' ').next()).unwrap_or(said)
 }
 
 #[test]
@@ -50,10 +39,7 @@ fn questions_are_answered_with_a_length_and_closed() {
     asynchronously(async {
         let said = say(dir.path(), root(), b"GET /v1/guests HTTP/1.1\r\nhost: x\r\n\r\n").await;
         assert_eq!(status(&said), "200");
-        assert!(
-            said.contains("content-length: 3\r\n") && said.contains("connection: close\r\n"),
-            "{said}"
-        );
+        assert!(said.contains("content-length: 3\r\n") && said.contains("connection: close\r\n"), "{said}");
         assert!(said.ends_with("\r\n\r\n[]\n"), "{said}");
         let said = say(dir.path(), root(), b"GET /v1/guests/nobody HTTP/1.1\r\nhost: x\r\n\r\n").await;
         assert_eq!(status(&said), "404");
@@ -67,17 +53,9 @@ fn a_refused_caller_hears_403_whatever_it_wants() {
     asynchronously(async {
         for line in ["GET /v1/guests", "POST /v1/guests/a/start", "GET /nothing"] {
             let refused = Err("you are nobody".to_owned());
-            let said = say(
-                dir.path(),
-                refused,
-                format!("{line} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes(),
-            )
-            .await;
+            let said = say(dir.path(), refused, format!("{line} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await;
             assert_eq!(status(&said), "403", "{line}");
-            assert!(
-                said.contains(r#"{"error":"you are nobody","code":"forbidden"}"#),
-                "{said}"
-            );
+            assert!(said.contains(r#"{"error":"you are nobody","code":"forbidden"}"#), "{said}");
         }
     });
 }
@@ -85,18 +63,12 @@ fn a_refused_caller_hears_403_whatever_it_wants() {
 #[test]
 fn a07_what_is_too_long_or_misshapen_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let long_head = format!(
-        "GET /v1/guests HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n",
-        "y".repeat(20_000)
-    );
+    let long_head = format!("GET /v1/guests HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "y".repeat(20_000));
     let many = "a: b\r\n".repeat(100);
     let many_headers = format!("GET /v1/guests HTTP/1.1\r\nhost: x\r\n{many}\r\n");
     let start = "POST /v1/guests/a/start HTTP/1.1\r\nhost: x\r\n";
     let long_body = format!("{start}content-length: 9000\r\n\r\n{}", " ".repeat(9000));
-    let chunks = format!(
-        "{start}transfer-encoding: chunked\r\n\r\n1388\r\n{}\r\n0\r\n\r\n",
-        " ".repeat(5000)
-    );
+    let chunks = format!("{start}transfer-encoding: chunked\r\n\r\n1388\r\n{}\r\n0\r\n\r\n", " ".repeat(5000));
     let two_lengths = format!("{start}content-length: 2\r\ncontent-length: 3\r\n\r\n{{}}");
     let wrong_body = format!("{start}content-length: 3\r\n\r\n{{}}x");
     let method = "BREW /v1/guests HTTP/1.1\r\nhost: x\r\n\r\n".to_owned();
@@ -132,11 +104,8 @@ fn d15_who_dawdles_is_dropped() {
     asynchronously(async {
         let silent = say(dir.path(), root(), b"");
         let half_head = say(dir.path(), root(), b"GET /v1/guests HT");
-        let half_body = say(
-            dir.path(),
-            root(),
-            b"POST /v1/guests/a/stop HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{",
-        );
+        let half_body =
+            say(dir.path(), root(), b"POST /v1/guests/a/stop HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{");
         let begun = std::time::Instant::now();
         let said = tokio::join!(silent, half_head, half_body);
         assert_eq!(said, (String::new(), String::new(), String::new()));

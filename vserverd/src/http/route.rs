@@ -23,10 +23,7 @@ pub enum Action {
 pub fn route(method: &Method, uri: &Uri) -> Result<Action, Refusal> {
     let path = uri.path();
     if uri.query().is_some() {
-        return Err(Refusal::new(
-            Code::BadRequest,
-            format!("'{path}' takes no parameters after '?'"),
-        ));
+        return Err(Refusal::new(Code::BadRequest, format!("'{path}' takes no parameters after '?'")));
     }
     let words: Vec<&str> = path.strip_prefix('/').unwrap_or_default().split('/').collect();
     let (wanted, action) = match words[..] {
@@ -40,16 +37,12 @@ pub fn route(method: &Method, uri: &Uri) -> Result<Action, Refusal> {
     if *method == wanted {
         return Ok(action);
     }
-    Err(Refusal::new(
-        Code::BadMethod,
-        format!("'{path}' is asked for by {wanted}, not by {method}"),
-    ))
+    Err(Refusal::new(Code::BadMethod, format!("'{path}' is asked for by {wanted}, not by {method}")))
 }
 
 /// No character of a name needs an escape, so none is understood.
 fn name(text: &str) -> Result<GuestName, Refusal> {
-    text.parse()
-        .map_err(|error: vserver_types::ParseError| Refusal::new(Code::BadName, error.to_string()))
+    text.parse().map_err(|error: vserver_types::ParseError| Refusal::new(Code::BadName, error.to_string()))
 }
 
 #[cfg(test)]
@@ -77,15 +70,7 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused_with_a_reason() {
-        for uri in [
-            "/",
-            "/v1",
-            "/v1/",
-            "/v2/guests",
-            "/v1/guests/a/b",
-            "/v1/guests/a/start/",
-            "//v1/stat",
-        ] {
+        for uri in ["/", "/v1", "/v1/", "/v2/guests", "/v1/guests/a/b", "/v1/guests/a/start/", "//v1/stat"] {
             assert_eq!(code(Method::GET, uri), Code::NoSuchRoute, "{uri}");
         }
         assert_eq!(code(Method::POST, "/v1/guests"), Code::BadMethod);
@@ -96,23 +81,9 @@ mod tests {
 
     #[test]
     fn a06_only_a_name_is_a_name() {
-        for bad in [
-            "..",
-            ".",
-            "",
-            "%2e%2e",
-            "a%00",
-            "-rf",
-            "a%2fb",
-            "~root",
-            &"x".repeat(300),
-        ] {
+        for bad in ["..", ".", "", "%2e%2e", "a%00", "-rf", "a%2fb", "~root", &"x".repeat(300)] {
             assert_eq!(code(Method::GET, &format!("/v1/guests/{bad}")), Code::BadName, "{bad}");
-            assert_eq!(
-                code(Method::POST, &format!("/v1/guests/{bad}/start")),
-                Code::BadName,
-                "{bad}"
-            );
+            assert_eq!(code(Method::POST, &format!("/v1/guests/{bad}/start")), Code::BadName, "{bad}");
         }
     }
 }

@@ -43,16 +43,9 @@ impl Launcher {
     /// Takes the daemon's end. Must be called where tokio runs.
     pub fn new(socket: OwnedFd) -> Result<Self> {
         let socket = std::os::unix::net::UnixDatagram::from(socket);
-        let socket = socket
-            .set_nonblocking(true)
-            .and_then(|()| UnixDatagram::from_std(socket));
+        let socket = socket.set_nonblocking(true).and_then(|()| UnixDatagram::from_std(socket));
         let socket = socket.map_err(Error::io("watch the launcher's socket"))?;
-        Ok(Self {
-            shared: Arc::new(Shared {
-                socket,
-                waiting: Mutex::default(),
-            }),
-        })
+        Ok(Self { shared: Arc::new(Shared { socket, waiting: Mutex::default() }) })
     }
 
     /// Has something done. It is done to its end even if nobody waits for the outcome any more.
@@ -130,10 +123,7 @@ mod tests {
             let Task::Stop { name, .. } = order.task else {
                 continue;
             };
-            let outcome = Outcome::Stopped(StopAnswer {
-                was_running: true,
-                report: vec![name.to_string()],
-            });
+            let outcome = Outcome::Stopped(StopAnswer { was_running: true, report: vec![name.to_string()] });
             let bytes = serde_json::to_vec(&Report { id: order.id, outcome }).unwrap();
             send(socket.as_raw_fd(), &bytes, MsgFlags::empty()).unwrap();
         }
@@ -141,20 +131,11 @@ mod tests {
 
     #[test]
     fn outcomes_find_their_orders_and_an_end_ends_all() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let (ours, theirs) = socket_pair().unwrap();
         let answering = std::thread::spawn(move || answer(theirs, 3));
-        let stop = |name: &str| Task::Stop {
-            name: name.parse().unwrap(),
-            request: StopRequest::default(),
-        };
-        let start = Task::Start {
-            name: "c".parse().unwrap(),
-            request: StartRequest::default(),
-        };
+        let stop = |name: &str| Task::Stop { name: name.parse().unwrap(), request: StopRequest::default() };
+        let start = Task::Start { name: "c".parse().unwrap(), request: StartRequest::default() };
         let outcomes = runtime.block_on(async {
             let launcher = Launcher::new(ours).unwrap();
             let handing_out = launcher.clone();

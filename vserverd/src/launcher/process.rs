@@ -27,11 +27,7 @@ pub fn run(host: &Host, socket: &OwnedFd, token: SingleThreaded) -> ! {
     prctl::set_name(c"vserverd-launch").ok();
     let mut children = HashMap::new();
     loop {
-        let timeout = if children.is_empty() {
-            PollTimeout::NONE
-        } else {
-            ROUNDS.into()
-        };
+        let timeout = if children.is_empty() { PollTimeout::NONE } else { ROUNDS.into() };
         let mut watched = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
         let polled = poll(&mut watched, timeout);
         bury(socket, &mut children);
@@ -82,11 +78,7 @@ fn bury(socket: &OwnedFd, children: &mut HashMap<i32, u64>) {
             _ => return,
         };
         if let (Some(id), Some(how)) = (children.remove(&pid.as_raw()), how) {
-            tell(
-                socket,
-                id,
-                failure(format!("the process that was doing it {how}; see the guest's status")),
-            );
+            tell(socket, id, failure(format!("the process that was doing it {how}; see the guest's status")));
         }
     }
 }

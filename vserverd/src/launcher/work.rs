@@ -13,10 +13,7 @@ const MAX_TEXT: usize = 16 << 10;
 pub fn run(host: &Host, task: &Task) -> Outcome {
     let outcome = match task {
         Task::Start { name, request } => {
-            let options = StartOptions {
-                strict: request.strict,
-                ..StartOptions::default()
-            };
+            let options = StartOptions { strict: request.strict, ..StartOptions::default() };
             vserver_runtime::start(host, name, &options).map(started)
         }
         Task::Stop { name, request } => {
@@ -32,35 +29,19 @@ pub fn run(host: &Host, task: &Task) -> Outcome {
 
 fn started(started: Started) -> Outcome {
     Outcome::Started(match started {
-        Started::Now {
-            xid,
-            unenforced,
-            warnings,
-        } => StartAnswer {
-            xid,
-            already_running: false,
-            unenforced,
-            warnings: fitting(warnings),
-        },
-        Started::AlreadyRunning { xid } => StartAnswer {
-            xid,
-            already_running: true,
-            unenforced: Vec::new(),
-            warnings: Vec::new(),
-        },
+        Started::Now { xid, unenforced, warnings } => {
+            StartAnswer { xid, already_running: false, unenforced, warnings: fitting(warnings) }
+        }
+        Started::AlreadyRunning { xid } => {
+            StartAnswer { xid, already_running: true, unenforced: Vec::new(), warnings: Vec::new() }
+        }
     })
 }
 
 fn stopped(stopped: Stopped) -> Outcome {
     Outcome::Stopped(match stopped {
-        Stopped::Now { report } => StopAnswer {
-            was_running: true,
-            report: fitting(report),
-        },
-        Stopped::WasNotRunning => StopAnswer {
-            was_running: false,
-            report: Vec::new(),
-        },
+        Stopped::Now { report } => StopAnswer { was_running: true, report: fitting(report) },
+        Stopped::WasNotRunning => StopAnswer { was_running: false, report: Vec::new() },
     })
 }
 

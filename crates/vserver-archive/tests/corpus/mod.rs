@@ -19,14 +19,7 @@ pub struct Head<'a> {
 
 impl<'a> Head<'a> {
     pub fn new(kind: u8, name: &'a str) -> Self {
-        Head {
-            name: name.as_bytes(),
-            kind,
-            mode: 0o644,
-            owner: 0,
-            link: b"",
-            device: (0, 0),
-        }
+        Head { name: name.as_bytes(), kind, mode: 0o644, owner: 0, link: b"", device: (0, 0) }
     }
 
     pub fn mode(self, mode: u64) -> Self {
@@ -38,17 +31,11 @@ impl<'a> Head<'a> {
     }
 
     pub fn link(self, link: &'a str) -> Self {
-        Head {
-            link: link.as_bytes(),
-            ..self
-        }
+        Head { link: link.as_bytes(), ..self }
     }
 
     pub fn device(self, major: u64, minor: u64) -> Self {
-        Head {
-            device: (major, minor),
-            ..self
-        }
+        Head { device: (major, minor), ..self }
     }
 }
 

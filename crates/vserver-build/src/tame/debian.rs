@@ -21,11 +21,7 @@ pub(crate) fn debian(root: &GuestRoot, guest: &NewGuest, suite: &str, mirror: &s
     write(root, "etc/hosts", &hosts(guest))?;
     write(root, "etc/fstab", FSTAB)?;
     let host = apt::host_sources(Path::new("/etc/apt"));
-    write(
-        root,
-        "etc/apt/sources.list",
-        &sources(suite, mirror, apt::security(&host, suite).as_deref()),
-    )?;
+    write(root, "etc/apt/sources.list", &sources(suite, mirror, apt::security(&host, suite).as_deref()))?;
     let proxy = Path::new("/etc/apt/apt.conf");
     if proxy.is_file() {
         tree::copy_from_host(root, proxy, "etc/apt/apt.conf")?;
@@ -46,10 +42,7 @@ fn sources(suite: &str, mirror: &str, security: Option<&str>) -> String {
     }
     text.push_str(&format!("deb {mirror} {suite}-updates main\n"));
     if let Some(security) = security {
-        text.push_str(&format!(
-            "deb {} {suite}-security main\n",
-            security.trim_end_matches('/')
-        ));
+        text.push_str(&format!("deb {} {suite}-security main\n", security.trim_end_matches('/')));
     }
     text
 }
@@ -70,11 +63,7 @@ fn no_getty(root: &GuestRoot) -> Result<(), Error> {
     let text = String::from_utf8_lossy(&root.read(path, MAX)?).into_owned();
     let quiet = |line: &str| {
         let active = !line.starts_with('#') && line.contains("getty");
-        if active {
-            format!("#{line}\n")
-        } else {
-            format!("{line}\n")
-        }
+        if active { format!("#{line}\n") } else { format!("{line}\n") }
     };
     write(root, path, &text.lines().map(quiet).collect::<String>())
 }
@@ -101,19 +90,13 @@ mod tests {
             let (unit, reason) = line.split_once('#').unwrap();
             assert!(!reason.trim().is_empty(), "{line}");
             let kind = unit.trim().rsplit_once('.').unwrap().1;
-            assert!(
-                ["service", "socket", "mount", "automount", "timer"].contains(&kind),
-                "{line}"
-            );
+            assert!(["service", "socket", "mount", "automount", "timer"].contains(&kind), "{line}");
         }
     }
 
     #[test]
     fn sources_follow_the_suite() {
-        assert_eq!(
-            sources("sid", "http://m/debian/", Some("http://m/sec")),
-            "deb http://m/debian sid main\n"
-        );
+        assert_eq!(sources("sid", "http://m/debian/", Some("http://m/sec")), "deb http://m/debian sid main\n");
         assert_eq!(
             sources("bookworm", "http://m/debian", Some("http://m/debian-security/")),
             "deb http://m/debian bookworm main\ndeb http://m/debian bookworm-updates main\n\
@@ -131,11 +114,7 @@ mod tests {
         std::fs::write(at("lib/systemd/systemd"), "").unwrap();
         std::fs::write(at("etc/machine-id"), "0123").unwrap();
         std::fs::write(at("var/lib/dbus/machine-id"), "0123").unwrap();
-        std::fs::write(
-            at("etc/inittab"),
-            "id:2:initdefault:\n1:2345:respawn:/sbin/getty 38400 tty1\n",
-        )
-        .unwrap();
+        std::fs::write(at("etc/inittab"), "id:2:initdefault:\n1:2345:respawn:/sbin/getty 38400 tty1\n").unwrap();
         let root = GuestRoot::open(dir.path()).unwrap();
         let mut guest = NewGuest::new("web1".parse().unwrap());
         guest.hostname = Some("web1.example.org".to_owned());

@@ -16,10 +16,7 @@ pub struct Bench {
 impl Bench {
     pub fn new() -> Self {
         let owner = tempfile::Builder::new().prefix("build-test-").tempdir().unwrap();
-        let bench = Self {
-            dir: owner.path().to_owned(),
-            _owner: Some(owner),
-        };
+        let bench = Self { dir: owner.path().to_owned(), _owner: Some(owner) };
         std::fs::create_dir_all(bench.confdir().join(".defaults")).unwrap();
         for base in ["trees", "caches"] {
             std::fs::create_dir(bench.dir.join(base)).unwrap();
@@ -31,10 +28,7 @@ impl Bench {
 
     /// The bench of the process that started this one.
     pub fn inherited(dir: &str) -> Self {
-        Self {
-            dir: PathBuf::from(dir),
-            _owner: None,
-        }
+        Self { dir: PathBuf::from(dir), _owner: None }
     }
 
     pub fn confdir(&self) -> PathBuf {
@@ -60,10 +54,7 @@ impl Bench {
     }
 
     pub fn template(&self, name: &str, tarball: impl Into<PathBuf>) -> BuildRequest {
-        let template = Template {
-            tarballs: vec![tarball.into()],
-            keep_dev: false,
-        };
+        let template = Template { tarballs: vec![tarball.into()], keep_dev: false };
         self.request(name, Method::Template(template))
     }
 
@@ -115,9 +106,7 @@ impl Bench {
 /// This test program again, running the one test that looks for `variable`.
 pub fn again(test: &str, variable: &str, bench: &Bench) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command
-        .args(["--exact", test, "--test-threads=1"])
-        .env(variable, &bench.dir);
+    command.args(["--exact", test, "--test-threads=1"]).env(variable, &bench.dir);
     command
 }
 
@@ -125,15 +114,7 @@ pub fn again(test: &str, variable: &str, bench: &Bench) -> Command {
 pub fn again_with_mount(test: &str, variable: &str, bench: &Bench, mount: &str) -> Command {
     let mut command = Command::new("unshare");
     command
-        .args([
-            "--mount",
-            "--propagation",
-            "private",
-            "sh",
-            "-ec",
-            &format!("{mount}; exec \"$@\""),
-            "sh",
-        ])
+        .args(["--mount", "--propagation", "private", "sh", "-ec", &format!("{mount}; exec \"$@\""), "sh"])
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", test, "--test-threads=1"])
         .env("B", &bench.dir)

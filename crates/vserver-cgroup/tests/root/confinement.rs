@@ -15,17 +15,10 @@ pub fn e12_delegated_directory() {
     let mount = guest.layout.v2_mount().unwrap();
     let top = mount.join("vserver").join(&guest.name);
     let owner = |path: std::path::PathBuf| fs::metadata(path).unwrap().uid();
-    for theirs in [
-        "guest",
-        "guest/cgroup.procs",
-        "guest/cgroup.threads",
-        "guest/cgroup.subtree_control",
-    ] {
+    for theirs in ["guest", "guest/cgroup.procs", "guest/cgroup.threads", "guest/cgroup.subtree_control"] {
         assert_eq!(owner(top.join(theirs)), 1_131_072, "{theirs}");
     }
-    let inner = fs::read_dir(top.join("guest"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
+    let inner = fs::read_dir(top.join("guest")).unwrap().map(|entry| entry.unwrap().path());
     let ours = inner.filter(|path| owner(path.clone()) == 0).count();
     assert!(ours > 5, "every other file stays the host's");
     assert_eq!(owner(top.join("cgroup.procs")), 0);
@@ -56,9 +49,7 @@ pub fn e13_devices_v1() {
 pub fn policy_replaced() {
     let guest = Guest::new();
     guest.cgroup.device_policy(&DevicePolicy { allow: Vec::new() }).unwrap();
-    let policy = DevicePolicy {
-        allow: vec![null(Access::READ | Access::MAKE)],
-    };
+    let policy = DevicePolicy { allow: vec![null(Access::READ | Access::MAKE)] };
     guest.cgroup.device_policy(&policy).unwrap();
     let mut player = guest.run(&["devices"]);
     let lines: Vec<String> = (0..6).map(|_| player.line()).collect();
@@ -68,13 +59,7 @@ pub fn policy_replaced() {
 }
 
 fn null(access: Access) -> DeviceRule {
-    DeviceRule {
-        kind: DeviceKind::Char,
-        major: Some(1),
-        minor: Some(3),
-        access,
-        reason: "test",
-    }
+    DeviceRule { kind: DeviceKind::Char, major: Some(1), minor: Some(3), access, reason: "test" }
 }
 
 fn minimum_only(player: &mut Player) {
@@ -83,10 +68,7 @@ fn minimum_only(player: &mut Player) {
     assert_eq!(player.line(), format!("/dev/kmsg {EPERM}"));
     // A host may be without it.
     let memory = player.line();
-    assert!(
-        memory == format!("/dev/mem {EPERM}") || memory == "/dev/mem 2",
-        "{memory}"
-    );
+    assert!(memory == format!("/dev/mem {EPERM}") || memory == "/dev/mem 2", "{memory}");
     assert_eq!(player.line(), "write ok");
     assert_eq!(player.line(), "mknod refused");
 }

@@ -10,26 +10,14 @@ use crate::support::{Guest, v1_only};
 
 pub fn kill_ends_a_fork_storm() {
     let guest = Guest::new();
-    guest
-        .cgroup
-        .apply(&Limits {
-            pids: Some(60),
-            ..Limits::default()
-        })
-        .unwrap();
+    guest.cgroup.apply(&Limits { pids: Some(60), ..Limits::default() }).unwrap();
     let _player = guest.run(&["storm"]);
     storm_ends(&guest);
 }
 
 pub fn kill_without_v2() {
     let guest = Guest::on_v1(v1_only());
-    guest
-        .cgroup
-        .apply(&Limits {
-            pids: Some(60),
-            ..Limits::default()
-        })
-        .unwrap();
+    guest.cgroup.apply(&Limits { pids: Some(60), ..Limits::default() }).unwrap();
     let _player = guest.run(&["storm"]);
     storm_ends(&guest);
 }
@@ -38,12 +26,7 @@ fn storm_ends(guest: &Guest) {
     std::thread::sleep(Duration::from_millis(600));
     assert!(guest.cgroup.populated().unwrap());
     assert!(guest.cgroup.processes().unwrap().len() > 5);
-    assert!(
-        list(&guest.layout)
-            .unwrap()
-            .iter()
-            .any(|name| name.as_str() == guest.name)
-    );
+    assert!(list(&guest.layout).unwrap().iter().any(|name| name.as_str() == guest.name));
     let begin = Instant::now();
     guest.cgroup.kill().unwrap();
     assert!(begin.elapsed() < Duration::from_secs(5));
@@ -89,10 +72,7 @@ pub fn f22_foreign_process() {
     let lives = foreign.try_wait().unwrap().is_none();
     foreign.kill().unwrap();
     foreign.wait().unwrap();
-    assert!(
-        matches!(&outcome, Err(Error::Busy { pids, .. }) if *pids == [pid]),
-        "{outcome:?}"
-    );
+    assert!(matches!(&outcome, Err(Error::Busy { pids, .. }) if *pids == [pid]), "{outcome:?}");
     assert!(lives, "it must not be killed");
     guest.cgroup.remove().unwrap();
     guest.assert_gone();
@@ -100,13 +80,7 @@ pub fn f22_foreign_process() {
 
 pub fn remove_takes_nested() {
     let guest = Guest::new();
-    let inner = guest
-        .layout
-        .v2_mount()
-        .unwrap()
-        .join("vserver")
-        .join(&guest.name)
-        .join("guest");
+    let inner = guest.layout.v2_mount().unwrap().join("vserver").join(&guest.name).join("guest");
     fs::create_dir_all(inner.join("system.slice/ssh.service")).unwrap();
     fs::create_dir_all(inner.join("a/b/c/d")).unwrap();
     let too_deep = inner.join("1/2/3/4/5/6/7/8/9/10/11/12");
@@ -115,21 +89,12 @@ pub fn remove_takes_nested() {
     guest.assert_gone();
     guest.cgroup.remove().unwrap();
     assert!(GuestCgroup::open(&guest.layout, guest.cgroup.name()).is_none());
-    assert!(matches!(
-        guest.cgroup.apply(&Limits::default()),
-        Err(Error::Gone { .. })
-    ));
+    assert!(matches!(guest.cgroup.apply(&Limits::default()), Err(Error::Gone { .. })));
 }
 
 pub fn leftovers() {
     let guest = Guest::new();
-    guest
-        .cgroup
-        .apply(&Limits {
-            pids: Some(7),
-            ..Limits::default()
-        })
-        .unwrap();
+    guest.cgroup.apply(&Limits { pids: Some(7), ..Limits::default() }).unwrap();
     let again = GuestCgroup::create(&guest.layout, guest.cgroup.name()).unwrap();
     assert_eq!(again.limits().unwrap().pids, None, "an old limit does not stay");
     let player = guest.run(&["idle"]);
@@ -144,10 +109,7 @@ pub fn supervisors() {
     let guest = Guest::new();
     let player = guest.run(&["supervise"]);
     let text = fs::read_to_string(format!("/proc/{}/cgroup", player.pid())).unwrap();
-    assert!(
-        text.lines().any(|line| line.ends_with("/vserver/.supervisors")),
-        "{text}"
-    );
+    assert!(text.lines().any(|line| line.ends_with("/vserver/.supervisors")), "{text}");
     assert!(!text.contains(&guest.name));
     let mut sleeper = std::process::Command::new("sleep").arg("60").spawn().unwrap();
     GuestCgroup::join_supervisor(&guest.layout, i32::try_from(sleeper.id()).unwrap()).unwrap();
@@ -155,25 +117,14 @@ pub fn supervisors() {
     sleeper.kill().unwrap();
     sleeper.wait().unwrap();
     assert!(moved.contains("/vserver/.supervisors"), "{moved}");
-    assert!(
-        list(&guest.layout)
-            .unwrap()
-            .iter()
-            .all(|name| !name.as_str().starts_with('.'))
-    );
+    assert!(list(&guest.layout).unwrap().iter().all(|name| !name.as_str().starts_with('.')));
 }
 
 pub fn beside_init() {
     const EBUSY: i32 = 16;
     let guest = Guest::new();
     let init = guest.run(&["idle"]);
-    let inner = guest
-        .layout
-        .v2_mount()
-        .unwrap()
-        .join("vserver")
-        .join(&guest.name)
-        .join("guest");
+    let inner = guest.layout.v2_mount().unwrap().join("vserver").join(&guest.name).join("guest");
     // As systemd does: its own cgroup first, then controllers for the services.
     fs::create_dir(inner.join("init.scope")).unwrap();
     fs::write(inner.join("init.scope/cgroup.procs"), init.pid().to_string()).unwrap();

@@ -13,11 +13,7 @@ pub fn written_lifted_and_read_back() {
         memory: Some(Bytes::mib(64)),
         swap: Some(Bytes::mib(16)),
         pids: Some(100),
-        cpu: Some(CpuBucket {
-            quota: ms(50),
-            period: ms(100),
-            burst: ms(20),
-        }),
+        cpu: Some(CpuBucket { quota: ms(50), period: ms(100), burst: ms(20) }),
         cpu_weight: Some(33),
         ..Limits::default()
     };
@@ -26,17 +22,10 @@ pub fn written_lifted_and_read_back() {
         memory: Some(Bytes::mib(256)),
         swap: Some(Bytes(0)),
         pids: Some(10),
-        cpu: Some(CpuBucket {
-            quota: ms(10),
-            period: ms(50),
-            burst: ms(10),
-        }),
+        cpu: Some(CpuBucket { quota: ms(10), period: ms(50), burst: ms(10) }),
         ..Limits::default()
     };
-    let third = Limits {
-        memory: Some(Bytes::mib(32)),
-        ..Limits::default()
-    };
+    let third = Limits { memory: Some(Bytes::mib(32)), ..Limits::default() };
     for limits in [&first, &second, &first, &third, &Limits::default(), &first] {
         assert_eq!(guest.cgroup.apply(limits).unwrap(), [], "{limits:?}");
         assert_eq!(guest.cgroup.limits().unwrap(), *limits);
@@ -47,21 +36,9 @@ pub fn written_lifted_and_read_back() {
 
 pub fn quarter_of_a_cpu() {
     let guest = Guest::new();
-    let cpu = CpuBucket {
-        quota: Duration::from_millis(25),
-        period: Duration::from_millis(100),
-        burst: Duration::ZERO,
-    };
-    assert_eq!(
-        guest
-            .cgroup
-            .apply(&Limits {
-                cpu: Some(cpu),
-                ..Limits::default()
-            })
-            .unwrap(),
-        []
-    );
+    let cpu =
+        CpuBucket { quota: Duration::from_millis(25), period: Duration::from_millis(100), burst: Duration::ZERO };
+    assert_eq!(guest.cgroup.apply(&Limits { cpu: Some(cpu), ..Limits::default() }).unwrap(), []);
     let _busy = [guest.run(&["busy"]), guest.run(&["busy"])];
     let used = || guest.cgroup.stats().unwrap().cpu_usage.unwrap();
     let (begin, before) = (Instant::now(), used());
@@ -77,11 +54,7 @@ pub fn quarter_of_a_cpu() {
 
 pub fn memory_over_the_limit() {
     let guest = Guest::new();
-    let limits = Limits {
-        memory: Some(Bytes::mib(32)),
-        swap: Some(Bytes(0)),
-        ..Limits::default()
-    };
+    let limits = Limits { memory: Some(Bytes::mib(32)), swap: Some(Bytes(0)), ..Limits::default() };
     assert_eq!(guest.cgroup.apply(&limits).unwrap(), []);
     let mut idle = guest.run(&["idle"]);
     let mut eater = guest.run(&["eat", "96"]);
@@ -92,29 +65,14 @@ pub fn memory_over_the_limit() {
     assert_eq!(stats.oom_kills, Some(1));
     assert!(stats.memory_peak.unwrap() <= Bytes::mib(33), "{stats:?}");
     // Raised, the same need is met.
-    guest
-        .cgroup
-        .apply(&Limits {
-            memory: Some(Bytes::mib(160)),
-            ..limits
-        })
-        .unwrap();
+    guest.cgroup.apply(&Limits { memory: Some(Bytes::mib(160)), ..limits }).unwrap();
     assert_eq!(guest.run(&["eat", "96"]).line(), "ate 96");
 }
 
 pub fn process_limit() {
     const EAGAIN: i32 = 11;
     let guest = Guest::new();
-    assert_eq!(
-        guest
-            .cgroup
-            .apply(&Limits {
-                pids: Some(10),
-                ..Limits::default()
-            })
-            .unwrap(),
-        []
-    );
+    assert_eq!(guest.cgroup.apply(&Limits { pids: Some(10), ..Limits::default() }).unwrap(), []);
     // The forking process is one of the ten.
     assert_eq!(guest.run(&["fork", "40"]).line(), format!("9 {EAGAIN}"));
 }
@@ -124,41 +82,16 @@ pub fn cpuset_of_a_running_guest() {
     let player = guest.run(&["idle"]);
     let allowed = || {
         let status = std::fs::read_to_string(format!("/proc/{}/status", player.pid())).unwrap();
-        status
-            .lines()
-            .find_map(|line| line.strip_prefix("Cpus_allowed_list:\t").map(str::to_owned))
-            .unwrap()
+        status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:\t").map(str::to_owned)).unwrap()
     };
     let all = allowed();
     for cpus in ["0", "1", "0-1"] {
-        let set = CpuSet {
-            cpus: Some(cpus.into()),
-            ..CpuSet::default()
-        };
-        assert_eq!(
-            guest
-                .cgroup
-                .apply(&Limits {
-                    cpuset: Some(set),
-                    ..Limits::default()
-                })
-                .unwrap(),
-            [],
-            "{cpus}"
-        );
+        let set = CpuSet { cpus: Some(cpus.into()), ..CpuSet::default() };
+        assert_eq!(guest.cgroup.apply(&Limits { cpuset: Some(set), ..Limits::default() }).unwrap(), [], "{cpus}");
         assert_eq!(allowed(), cpus);
     }
-    let nowhere = CpuSet {
-        cpus: Some("4000".into()),
-        ..CpuSet::default()
-    };
-    let report = guest
-        .cgroup
-        .apply(&Limits {
-            cpuset: Some(nowhere),
-            ..Limits::default()
-        })
-        .unwrap();
+    let nowhere = CpuSet { cpus: Some("4000".into()), ..CpuSet::default() };
+    let report = guest.cgroup.apply(&Limits { cpuset: Some(nowhere), ..Limits::default() }).unwrap();
     assert_eq!(report.len(), 1, "{report:?}");
     assert_eq!(guest.cgroup.apply(&Limits::default()).unwrap(), []);
     assert_eq!(allowed(), all);

@@ -70,20 +70,13 @@ impl Guest {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("cgtest-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let cgroup = GuestCgroup::create(&layout, &name.parse().unwrap()).unwrap();
-        Self {
-            cgroup,
-            layout,
-            name,
-            v1,
-        }
+        Self { cgroup, layout, name, v1 }
     }
 
     /// This program in the guest's cgroup, past its "ready".
     pub fn run(&self, role: &[&str]) -> Player {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command
-            .args(["role", if self.v1 { "v1" } else { "all" }, &self.name])
-            .args(role);
+        command.args(["role", if self.v1 { "v1" } else { "all" }, &self.name]).args(role);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
@@ -94,11 +87,7 @@ impl Guest {
 
     /// No directory of it is left in any hierarchy.
     pub fn assert_gone(&self) {
-        for mount in fs::read_to_string("/proc/self/mountinfo")
-            .unwrap()
-            .lines()
-            .filter(|l| l.contains(" - cgroup"))
-        {
+        for mount in fs::read_to_string("/proc/self/mountinfo").unwrap().lines().filter(|l| l.contains(" - cgroup")) {
             let path = format!("{}/vserver/{}", mount.split(' ').nth(4).unwrap(), self.name);
             assert!(!fs::exists(&path).unwrap(), "{path} is left");
         }
@@ -145,11 +134,7 @@ pub fn play(arguments: &[String]) -> ExitCode {
     let [layout, name, role, rest @ ..] = arguments else {
         return ExitCode::from(2);
     };
-    let layout = if layout == "v1" {
-        v1_only()
-    } else {
-        Layout::detect().unwrap()
-    };
+    let layout = if layout == "v1" { v1_only() } else { Layout::detect().unwrap() };
     let guest = || GuestCgroup::open(&layout, &name.parse().unwrap()).unwrap();
     let entry = match role.as_str() {
         "supervise" => Entry::supervisors(&layout),
@@ -166,10 +151,7 @@ pub fn play(arguments: &[String]) -> ExitCode {
         "fork" => fork(rest[0].parse().unwrap()),
         "storm" => loop {
             // Each child is this program again, which starts children of its own.
-            let _ = Command::new(std::env::current_exe().unwrap())
-                .args(["role"])
-                .args(arguments)
-                .spawn();
+            let _ = Command::new(std::env::current_exe().unwrap()).args(["role"]).args(arguments).spawn();
             std::thread::sleep(Duration::from_millis(20));
         },
         "tick" => loop {
@@ -218,17 +200,10 @@ fn devices() {
     for path in ["/dev/null", "/dev/urandom", "/dev/kmsg", "/dev/mem"] {
         say(&format!("{path} {}", outcome(File::open(path).map(drop))));
     }
-    say(&format!(
-        "write {}",
-        outcome(OpenOptions::new().write(true).open("/dev/null").map(drop))
-    ));
+    say(&format!("write {}", outcome(OpenOptions::new().write(true).open("/dev/null").map(drop))));
     let node = format!("/tmp/cgroup-node-{}", std::process::id());
     // Not with /dev/null for its errors: the policy may forbid writing there.
-    let made = Command::new("mknod")
-        .args([&node, "c", "1", "3"])
-        .output()
-        .unwrap()
-        .status;
+    let made = Command::new("mknod").args([&node, "c", "1", "3"]).output().unwrap().status;
     say(&format!("mknod {}", if made.success() { "ok" } else { "refused" }));
     let _ = fs::remove_file(node);
 }

@@ -51,12 +51,7 @@ pub(super) fn personality(reader: &mut Reader, dir: &Path) -> Option<u32> {
     let bare = bare.strip_prefix("PER_").unwrap_or(&bare);
     let Some((_, value)) = PERSONALITIES.iter().find(|(name, _)| *name == bare) else {
         let message = format!("bad personality type '{}'", kind.escape_debug());
-        reader.error(
-            &path,
-            Some(1),
-            message,
-            "LINUX and LINUX32 are the ones that mean something today",
-        );
+        reader.error(&path, Some(1), message, "LINUX and LINUX32 are the ones that mean something today");
         return None;
     };
     let mut flags = FlagEdit::default();

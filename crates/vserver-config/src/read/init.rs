@@ -22,10 +22,7 @@ pub(super) fn read(reader: &mut Reader, dir: &Path, defaults: &Path, fakeinit: b
     let effective = style.unwrap_or(Style::Sysv);
     let mut level = |names: &[&str], default: Option<&str>| {
         let files: Vec<_> = names.iter().map(|name| init.join(name)).collect();
-        reader
-            .first_scalar(&files)
-            .filter(|level| !level.is_empty())
-            .or(default.map(str::to_owned))
+        reader.first_scalar(&files).filter(|level| !level.is_empty()).or(default.map(str::to_owned))
     };
     let runlevel_start = level(&["runlevel.start", "runlevel"], effective.start_level());
     let runlevel_stop = level(&["runlevel.stop"], effective.stop_level());
@@ -42,16 +39,8 @@ pub(super) fn read(reader: &mut Reader, dir: &Path, defaults: &Path, fakeinit: b
         cmd_stop_sync: command("cmd.stop-sync"),
         killseq: killseq(reader, &init.join("killseq")),
         environment: environment(reader, &init, defaults),
-        mark: reader
-            .list(&init.join("mark"))
-            .into_iter()
-            .map(|line| line.text)
-            .collect(),
-        depends: reader
-            .list(&init.join("depends"))
-            .into_iter()
-            .map(|line| line.text)
-            .collect(),
+        mark: reader.list(&init.join("mark")).into_iter().map(|line| line.text).collect(),
+        depends: reader.list(&init.join("depends")).into_iter().map(|line| line.text).collect(),
         sync: Reader::exists(&init.join("sync")),
         sync_timeout: sync_timeout(reader, dir, defaults),
     }
@@ -62,24 +51,13 @@ fn style(reader: &mut Reader, path: &Path) -> Option<Style> {
     match text.parse() {
         Ok(style) => Some(style),
         Err(error) => {
-            let near = nearest(
-                &text,
-                Style::NAMES
-                    .into_iter()
-                    .map(|(name, _)| name)
-                    .filter(|name| !name.is_empty()),
-            );
+            let near = nearest(&text, Style::NAMES.into_iter().map(|(name, _)| name).filter(|name| !name.is_empty()));
             let hint = match (near, text.as_str()) {
                 (Some(near), _) => format!("did you mean '{near}'?"),
                 (None, "upstart" | "initng") => "such guests run with 'plain'".to_owned(),
                 (None, _) => error.reason.to_owned(),
             };
-            reader.error(
-                path,
-                Some(1),
-                format!("Unknown init-style '{}'", text.escape_debug()),
-                &hint,
-            );
+            reader.error(path, Some(1), format!("Unknown init-style '{}'", text.escape_debug()), &hint);
             None
         }
     }
@@ -94,24 +72,14 @@ fn killseq(reader: &mut Reader, path: &Path) -> Vec<KillStep> {
     for pair in tokens.chunks(2) {
         let Some(signal) = signal(pair[0].text.trim()) else {
             let message = format!("'{}' is not a signal", pair[0].text.escape_debug());
-            reader.error(
-                path,
-                Some(pair[0].number),
-                message,
-                "one signal or number of seconds per line, in turn",
-            );
+            reader.error(path, Some(pair[0].number), message, "one signal or number of seconds per line, in turn");
             continue;
         };
         let wait = pair.get(1).and_then(|token| {
             let seconds = token.text.trim().parse::<u32>().ok();
             if seconds.is_none() {
                 let message = format!("'{}' is not a number of seconds", token.text.escape_debug());
-                reader.error(
-                    path,
-                    Some(token.number),
-                    message,
-                    "one signal or number of seconds per line, in turn",
-                );
+                reader.error(path, Some(token.number), message, "one signal or number of seconds per line, in turn");
             }
             seconds.map(|seconds| Duration::from_secs(seconds.into()))
         });
@@ -128,14 +96,8 @@ fn signal(text: &str) -> Option<i32> {
     let upper = text.to_ascii_uppercase();
     let bare = upper.strip_prefix("SIG").unwrap_or(&upper);
     if let Some(offset) = bare.strip_prefix("RTMIN") {
-        let offset = if offset.is_empty() {
-            Some(0)
-        } else {
-            offset.strip_prefix('+')?.parse().ok()
-        };
-        return offset
-            .filter(|n| (0..=SIGRTMAX - SIGRTMIN).contains(n))
-            .map(|n: i32| SIGRTMIN + n);
+        let offset = if offset.is_empty() { Some(0) } else { offset.strip_prefix('+')?.parse().ok() };
+        return offset.filter(|n| (0..=SIGRTMAX - SIGRTMIN).contains(n)).map(|n: i32| SIGRTMIN + n);
     }
     Signal::from_str(&format!("SIG{bare}")).ok().map(|signal| signal as i32)
 }
@@ -150,12 +112,7 @@ fn environment(reader: &mut Reader, init: &Path, defaults: &Path) -> Vec<String>
                 Some((name, _)) if !name.is_empty() => all.push(line.text),
                 _ => {
                     let message = format!("'{}' sets no variable", line.text.escape_debug());
-                    reader.error(
-                        &path,
-                        Some(line.number),
-                        message,
-                        "write NAME=VALUE; there are no comments here",
-                    );
+                    reader.error(&path, Some(line.number), message, "write NAME=VALUE; there are no comments here");
                 }
             }
         }
@@ -181,14 +138,7 @@ mod tests {
 
     #[test]
     fn signals_have_names_and_numbers() {
-        for (text, number) in [
-            ("15", 15),
-            ("TERM", 15),
-            ("sigterm", 15),
-            ("KILL", 9),
-            ("RTMIN+3", 37),
-            ("64", 64),
-        ] {
+        for (text, number) in [("15", 15), ("TERM", 15), ("sigterm", 15), ("KILL", 9), ("RTMIN+3", 37), ("64", 64)] {
             assert_eq!(signal(text), Some(number), "{text}");
         }
         for bad in ["0", "65", "-9", "15 5 9", "NONSENSE", "", "RTMIN+31", "RTMIN-1"] {

@@ -22,21 +22,11 @@ pub(super) fn read(reader: &mut Reader, dir: &Path, defaults: &Path) -> Vec<Inte
         if !own.is_dir() || Reader::exists(&own.join("disabled")) {
             continue;
         }
-        let Some(interface) = Files {
-            own: &own,
-            all: &dir,
-            defaults,
-        }
-        .read(reader, name) else {
+        let Some(interface) = Files { own: &own, all: &dir, defaults }.read(reader, name) else {
             continue;
         };
         if found.iter().any(|other| other.address.ip == interface.address.ip) {
-            reader.warn(
-                &own,
-                None,
-                format!("{} is in another interface too", interface.address.ip),
-                "remove one",
-            );
+            reader.warn(&own, None, format!("{} is in another interface too", interface.address.ip), "remove one");
         }
         found.push(interface);
     }
@@ -46,17 +36,10 @@ pub(super) fn read(reader: &mut Reader, dir: &Path, defaults: &Path) -> Vec<Inte
 /// `interfaces/lback` or `interfaces/bcast`: an address of the network context itself.
 pub(super) fn own_address(reader: &mut Reader, dir: &Path, name: &str) -> Option<Ipv4Addr> {
     let path = dir.join("interfaces").join(name);
-    let text = reader
-        .scalar(&path)
-        .filter(|text| !text.is_empty() && (name != "bcast" || text != "+"))?;
+    let text = reader.scalar(&path).filter(|text| !text.is_empty() && (name != "bcast" || text != "+"))?;
     let address = text.parse().ok();
     if address.is_none() {
-        reader.error(
-            &path,
-            Some(1),
-            format!("'{}' is not an IPv4 address", text.escape_debug()),
-            "",
-        );
+        reader.error(&path, Some(1), format!("'{}' is not an IPv4 address", text.escape_debug()), "");
     }
     address
 }
@@ -73,12 +56,7 @@ impl Files<'_> {
         let flag = |name: &str| Reader::exists(&self.own.join(name));
         let only_ip = flag("only_ip");
         if only_ip {
-            reader.warn(
-                &self.own.join("only_ip"),
-                None,
-                "it is an obsolete name of nodev",
-                "rename it",
-            );
+            reader.warn(&self.own.join("only_ip"), None, "it is an obsolete name of nodev", "rename it");
         }
         let nodev = only_ip || flag("nodev");
         let dev = self.device(reader);
@@ -89,37 +67,19 @@ impl Files<'_> {
         let address = self.address(reader)?;
         let name = reader.scalar(&self.own.join("name")).filter(|name| !name.is_empty());
         let label = name.and_then(|name| dev.as_ref().map(|dev| format!("{dev}:{name}")));
-        let vlan = if nodev {
-            None
-        } else {
-            dev.as_deref().and_then(|dev| self.vlan(reader, dev))
-        };
+        let vlan = if nodev { None } else { dev.as_deref().and_then(|dev| self.vlan(reader, dev)) };
         let broadcast = self.broadcast(reader, address);
         let peer = reader.scalar(&self.own.join("peer")).filter(|peer| !peer.is_empty());
         let scope = self.inherited(reader, "scope").map(|(_, scope)| scope);
-        Some(Interface {
-            dir,
-            address,
-            dev,
-            nodev,
-            label,
-            broadcast,
-            peer,
-            scope,
-            up: !flag("down"),
-            vlan,
-        })
+        Some(Interface { dir, address, dev, nodev, label, broadcast, peer, scope, up: !flag("down"), vlan })
     }
 
     /// Own value, else the one above; an own empty line hides the one above.
     fn inherited(&self, reader: &mut Reader, name: &str) -> Option<(PathBuf, String)> {
-        [self.own, self.all]
-            .into_iter()
-            .map(|dir| dir.join(name))
-            .find_map(|path| {
-                let text = reader.scalar(&path)?;
-                Some((path, text))
-            })
+        [self.own, self.all].into_iter().map(|dir| dir.join(name)).find_map(|path| {
+            let text = reader.scalar(&path)?;
+            Some((path, text))
+        })
     }
 
     fn device(&self, reader: &mut Reader) -> Option<String> {
@@ -174,33 +134,18 @@ impl Files<'_> {
         if let Some((path, text)) = self.inherited(reader, "prefix").filter(|(_, text)| !text.is_empty()) {
             let prefix = text.parse().ok();
             if prefix.is_none() {
-                reader.error(
-                    &path,
-                    Some(1),
-                    format!("'{}' is not a prefix length", text.escape_debug()),
-                    "",
-                );
+                reader.error(&path, Some(1), format!("'{}' is not a prefix length", text.escape_debug()), "");
             }
             return prefix.map(|prefix| (path, prefix));
         }
         let (path, text) = self.inherited(reader, "mask").filter(|(_, text)| !text.is_empty())?;
         let Ok(mask) = Ipv4Addr::from_str(&text) else {
-            reader.error(
-                &path,
-                Some(1),
-                format!("'{}' is not a network mask", text.escape_debug()),
-                "",
-            );
+            reader.error(&path, Some(1), format!("'{}' is not a network mask", text.escape_debug()), "");
             return None;
         };
         let length = prefix_of(mask);
         if mask.to_bits().leading_ones() != u32::from(length) || mask.to_bits().count_ones() != u32::from(length) {
-            reader.warn(
-                &path,
-                Some(1),
-                format!("{mask} is no mask; it is taken as /{length}"),
-                "",
-            );
+            reader.warn(&path, Some(1), format!("{mask} is no mask; it is taken as /{length}"), "");
         }
         Some((path, length))
     }
@@ -215,12 +160,7 @@ impl Files<'_> {
             Some((path, text)) if !text.is_empty() && text != "+" => {
                 let given = text.parse().ok();
                 if given.is_none() {
-                    reader.error(
-                        &path,
-                        Some(1),
-                        format!("'{}' is not an IPv4 address", text.escape_debug()),
-                        "",
-                    );
+                    reader.error(&path, Some(1), format!("'{}' is not an IPv4 address", text.escape_debug()), "");
                 }
                 given
             }
@@ -241,10 +181,7 @@ impl Files<'_> {
         }
         let (parent, id) = (dev.split('.').next()?, dev.rsplit_once('.')?.1);
         match id.parse() {
-            Ok(id @ 0..=4094) => Some(Vlan {
-                parent: parent.to_owned(),
-                id,
-            }),
+            Ok(id @ 0..=4094) => Some(Vlan { parent: parent.to_owned(), id }),
             _ => {
                 reader.error(
                     self.own,
@@ -260,8 +197,5 @@ impl Files<'_> {
 
 /// Leading one bits of each octet, added up, as the original does it.
 pub(crate) fn prefix_of(mask: Ipv4Addr) -> u8 {
-    mask.octets()
-        .iter()
-        .map(|octet| u8::try_from(octet.leading_ones()).unwrap_or(8))
-        .sum()
+    mask.octets().iter().map(|octet| u8::try_from(octet.leading_ones()).unwrap_or(8)).sum()
 }

@@ -78,26 +78,8 @@ const INIT: [&str; 15] = [
     "environment",
     "mtab",
 ];
-const UTS: [&str; 7] = [
-    "sysname",
-    "nodename",
-    "release",
-    "version",
-    "machine",
-    "domainname",
-    "context",
-];
-const INTERFACES: [&str; 9] = [
-    "bcast",
-    "lback",
-    "dev",
-    "prefix",
-    "mask",
-    "scope",
-    "extip",
-    "vlandev",
-    "novlandev",
-];
+const UTS: [&str; 7] = ["sysname", "nodename", "release", "version", "machine", "domainname", "context"];
+const INTERFACES: [&str; 9] = ["bcast", "lback", "dev", "prefix", "mask", "scope", "extip", "vlandev", "novlandev"];
 const INTERFACE: [&str; 24] = [
     "ip",
     "dev",
@@ -135,27 +117,15 @@ const CPUSET: [&str; 9] = [
     "virtualized",
     "nocreate",
 ];
-const SCRIPTS: [&str; 7] = [
-    "initialize",
-    "prepre-start",
-    "pre-start",
-    "post-start",
-    "pre-stop",
-    "post-stop",
-    "postpost-stop",
-];
+const SCRIPTS: [&str; 7] =
+    ["initialize", "prepre-start", "pre-start", "post-start", "pre-stop", "post-stop", "postpost-stop"];
 
 /// Warns of every name that nothing reads, with the nearest one that is read.
 pub(super) fn check(reader: &mut Reader, dir: &Path) {
     let guest: Vec<&str> = GUEST.into_iter().chain(GUEST_TOO).collect();
     level(reader, dir, &guest, false);
     level(reader, &dir.join("apps"), &APPS, false);
-    level(
-        reader,
-        &dir.join("apps/init"),
-        &INIT.into_iter().chain(["tty"]).collect::<Vec<_>>(),
-        false,
-    );
+    level(reader, &dir.join("apps/init"), &INIT.into_iter().chain(["tty"]).collect::<Vec<_>>(), false);
     level(reader, &dir.join("uts"), &UTS, false);
     level(reader, &dir.join("cpuset"), &CPUSET, false);
     level(reader, &dir.join("ionice"), &["class", "priority"], false);
@@ -165,33 +135,15 @@ pub(super) fn check(reader: &mut Reader, dir: &Path) {
     below(reader, &dir.join("interfaces"), &INTERFACE);
     below(reader, &dir.join("sched"), &sched::FILES);
     let owned = with_suffixes(Resource::ALL.map(Resource::name), &["", ".min", ".soft", ".hard"]);
-    level(
-        reader,
-        &dir.join("rlimits"),
-        &owned.iter().map(String::as_str).collect::<Vec<_>>(),
-        false,
-    );
+    level(reader, &dir.join("rlimits"), &owned.iter().map(String::as_str).collect::<Vec<_>>(), false);
     let owned = with_suffixes(ULIMITS.map(Resource::name), &["", ".soft", ".hard"]);
-    level(
-        reader,
-        &dir.join("ulimits"),
-        &owned.iter().map(String::as_str).collect::<Vec<_>>(),
-        false,
-    );
+    level(reader, &dir.join("ulimits"), &owned.iter().map(String::as_str).collect::<Vec<_>>(), false);
     let owned = with_suffixes(SCRIPTS, &["", ".d"]);
-    level(
-        reader,
-        &dir.join("scripts"),
-        &owned.iter().map(String::as_str).collect::<Vec<_>>(),
-        false,
-    );
+    level(reader, &dir.join("scripts"), &owned.iter().map(String::as_str).collect::<Vec<_>>(), false);
 }
 
 fn with_suffixes(names: impl IntoIterator<Item = &'static str>, suffixes: &[&str]) -> Vec<String> {
-    names
-        .into_iter()
-        .flat_map(|name| suffixes.iter().map(move |suffix| format!("{name}{suffix}")))
-        .collect()
+    names.into_iter().flat_map(|name| suffixes.iter().map(move |suffix| format!("{name}{suffix}"))).collect()
 }
 
 fn below(reader: &mut Reader, dir: &Path, known: &[&str]) {

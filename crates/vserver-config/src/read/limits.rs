@@ -19,11 +19,8 @@ pub(super) fn rlimits(reader: &mut Reader, dir: &Path) -> BTreeMap<Resource, Res
     for resource in Resource::ALL {
         let mut file = |suffix: &str| limit(reader, &dir.join(format!("{resource}{suffix}")));
         let all = file("");
-        let found = ResourceLimit {
-            min: file(".min").or(all),
-            soft: file(".soft").or(all),
-            hard: file(".hard").or(all),
-        };
+        let found =
+            ResourceLimit { min: file(".min").or(all), soft: file(".soft").or(all), hard: file(".hard").or(all) };
         if found != ResourceLimit::default() {
             limits.insert(resource, found);
         }
@@ -41,11 +38,7 @@ pub(super) fn ulimits(reader: &mut Reader, dir: &Path) -> Vec<Ulimit> {
         let (hard, soft) = (file(".hard").or(both), file(".soft").or(both));
         if hard.is_some() || soft.is_some() {
             let hard = hard.unwrap_or(Rlimit::Infinity);
-            limits.push(Ulimit {
-                resource,
-                soft: soft.map(|soft| soft.min(hard)),
-                hard,
-            });
+            limits.push(Ulimit { resource, soft: soft.map(|soft| soft.min(hard)), hard });
         }
     }
     limits
@@ -77,10 +70,7 @@ fn parse_limit(text: &str) -> Option<Option<Rlimit>> {
     match c_integer(number)? {
         -1 => Some(Some(Rlimit::Infinity)),
         -2 => Some(None),
-        n => u64::try_from(n)
-            .ok()?
-            .checked_mul(factor)
-            .map(|n| Some(Rlimit::Value(n))),
+        n => u64::try_from(n).ok()?.checked_mul(factor).map(|n| Some(Rlimit::Value(n))),
     }
 }
 
@@ -101,24 +91,14 @@ pub(super) fn cpuset(reader: &mut Reader, dir: &Path) -> Option<CpuSet> {
     let mut exclusive = |name: &str, alias: &str| {
         let (real, other) = (reader.scalar(&dir.join(name)), reader.scalar(&dir.join(alias)));
         if real.is_some() && other.is_some() && real != other {
-            reader.warn(
-                &dir.join(alias),
-                None,
-                format!("it differs from {name}, which counts"),
-                "remove it",
-            );
+            reader.warn(&dir.join(alias), None, format!("it differs from {name}, which counts"), "remove it");
         }
         real.or(other).is_some_and(|text| text == "1")
     };
     let cpu_exclusive = exclusive("cpu_exclusive", "cpus_exclusive");
     let mem_exclusive = exclusive("mem_exclusive", "mems_exclusive");
     let any = cpus.is_some() || mems.is_some();
-    any.then_some(CpuSet {
-        cpus,
-        mems,
-        cpu_exclusive,
-        mem_exclusive,
-    })
+    any.then_some(CpuSet { cpus, mems, cpu_exclusive, mem_exclusive })
 }
 
 /// Control files of the guest's `cgroup/`, which replaces `.defaults/cgroup/` as a whole and wins over `nocgroup`.
@@ -164,10 +144,7 @@ pub(super) fn ionice(reader: &mut Reader, dir: &Path) -> Option<IoNice> {
         Some(value)
     };
     let (class, priority) = (number("class", 1, 3), number("priority", 0, 7));
-    (class.is_some() || priority.is_some()).then(|| IoNice {
-        class: class.unwrap_or(2),
-        priority,
-    })
+    (class.is_some() || priority.is_some()).then(|| IoNice { class: class.unwrap_or(2), priority })
 }
 
 #[cfg(test)]

@@ -32,10 +32,7 @@ pub fn read(confdir: &Path, name: &GuestName) -> Result<(GuestConfig, Vec<Diagno
     let confdir = std::path::absolute(confdir).map_err(Error::io("find", confdir))?;
     let dir = confdir.join(name.as_str());
     if !dir.is_dir() {
-        return Err(Error::NoSuchGuest {
-            nearest: nearest_guest(&confdir, name),
-            dir,
-        });
+        return Err(Error::NoSuchGuest { nearest: nearest_guest(&confdir, name), dir });
     }
     read_dir(&confdir, &dir, name)
 }
@@ -67,10 +64,7 @@ pub(crate) fn claims(confdir: &Path, name: &GuestName) -> (Option<Xid>, Vec<std:
     let (dir, mut reader) = (confdir.join(name.as_str()), Reader::default());
     let interfaces = interfaces::read(&mut reader, &dir, &confdir.join(".defaults"));
     let context = context(&mut reader, &dir);
-    (
-        context,
-        interfaces.into_iter().map(|interface| interface.address.ip).collect(),
-    )
+    (context, interfaces.into_iter().map(|interface| interface.address.ip).collect())
 }
 
 fn guest(reader: &mut Reader, confdir: &Path, dir: &Path, name: &GuestName) -> GuestConfig {
@@ -78,12 +72,7 @@ fn guest(reader: &mut Reader, confdir: &Path, dir: &Path, name: &GuestName) -> G
     let flag = |file: &str| Reader::exists(&dir.join(file));
     if flag("legacy") {
         let hint = "move its settings to the files of a 2.6 guest and remove 'legacy'";
-        reader.error(
-            &dir.join("legacy"),
-            None,
-            "guests of the 2.4 kind are not supported",
-            hint,
-        );
+        reader.error(&dir.join("legacy"), None, "guests of the 2.4 kind are not supported", hint);
     }
     let interfaces = interfaces::read(reader, dir, &defaults);
     let flags = flags::read(reader, dir, &interfaces);
@@ -145,12 +134,7 @@ fn vdir(reader: &mut Reader, dir: &Path) -> PathBuf {
     match link(dir, "vdir") {
         Some(target) if target != path || path.is_dir() => target,
         Some(_) => {
-            reader.error(
-                &path,
-                None,
-                "it is neither a link nor a directory",
-                "make it a link to the guest's root",
-            );
+            reader.error(&path, None, "it is neither a link nor a directory", "make it a link to the guest's root");
             path
         }
         None => {
@@ -176,10 +160,8 @@ fn number<T: std::str::FromStr<Err = vserver_types::ParseError>>(reader: &mut Re
     let text = reader.scalar(path)?;
     let parsed = if text.len() > 50 { None } else { text.parse().ok() };
     if parsed.is_none() {
-        let message = format!(
-            "'{}' is not a context number",
-            text.chars().take(50).collect::<String>().escape_debug()
-        );
+        let message =
+            format!("'{}' is not a context number", text.chars().take(50).collect::<String>().escape_debug());
         reader.error(path, Some(1), message, "a decimal number from 2 to 49151");
     }
     parsed
@@ -191,12 +173,7 @@ fn userns(reader: &mut Reader, dir: &Path) -> Userns {
         None | Some("auto") => Userns::Auto,
         Some("off") => Userns::Off,
         Some(other) => {
-            reader.error(
-                &path,
-                Some(1),
-                format!("'{}' is not 'auto' or 'off'", other.escape_debug()),
-                "",
-            );
+            reader.error(&path, Some(1), format!("'{}' is not 'auto' or 'off'", other.escape_debug()), "");
             Userns::Auto
         }
     }

@@ -6,10 +6,7 @@ fn with<T>(content: &[u8], read: impl FnOnce(&mut Reader, &Path) -> T) -> (T, Ve
     fs::write(&path, content).unwrap();
     let mut reader = Reader::default();
     let value = read(&mut reader, &path);
-    (
-        value,
-        reader.findings.iter().map(|finding| finding.message.clone()).collect(),
-    )
+    (value, reader.findings.iter().map(|finding| finding.message.clone()).collect())
 }
 
 #[test]
@@ -19,10 +16,7 @@ fn r1_takes_the_first_line_trimmed_and_unescaped() {
     assert_eq!(scalar(b"a\\\nb\\\\c\\ \n"), (Some("ab\\c ".into()), vec![]));
     assert_eq!(scalar(b"\n"), (Some(String::new()), vec![]));
     assert_eq!(scalar(b"x"), (Some("x".into()), vec!["does not end on newline".into()]));
-    assert_eq!(
-        scalar(b""),
-        (Some(String::new()), vec!["does not end on newline".into()])
-    );
+    assert_eq!(scalar(b""), (Some(String::new()), vec!["does not end on newline".into()]));
     assert_eq!(scalar(b"a\0b\n").0, None);
     assert_eq!(scalar(b"\xff\n"), (None, vec!["it is not UTF-8 text".into()]));
 }
@@ -33,10 +27,7 @@ fn r1_takes_only_the_first_existing_candidate() {
     let (first, second) = (dir.path().join("1"), dir.path().join("2"));
     fs::write(&second, "two\n").unwrap();
     let mut reader = Reader::default();
-    assert_eq!(
-        reader.first_scalar(&[first.clone(), second.clone()]),
-        Some("two".into())
-    );
+    assert_eq!(reader.first_scalar(&[first.clone(), second.clone()]), Some("two".into()));
     fs::write(&first, "\n").unwrap();
     assert_eq!(reader.first_scalar(&[first, second]), Some(String::new()));
 }

@@ -24,14 +24,8 @@ pub fn next_context(confdir: &Path, live: &[Xid]) -> Result<Xid, Error> {
     let start = start(&path)?;
     let taken = contexts(confdir)?;
     let free = |xid: &Xid| !taken.contains(xid) && !live.contains(xid);
-    let next = (start..)
-        .map(Xid)
-        .take_while(|xid| xid.kind() == XidKind::Static)
-        .find(free);
-    let next = next.ok_or_else(|| Error::NoContextLeft {
-        start,
-        path: path.clone(),
-    })?;
+    let next = (start..).map(Xid).take_while(|xid| xid.kind() == XidKind::Static).find(free);
+    let next = next.ok_or_else(|| Error::NoContextLeft { start, path: path.clone() })?;
     let draft = dir.join(".context.next");
     let write = || {
         let mut file = File::create(&draft)?;
@@ -49,22 +43,12 @@ fn start(path: &Path) -> Result<u32, Error> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(FIRST_CONTEXT),
         Err(error) => return Err(Error::io("read", path)(error)),
     };
-    text.trim()
-        .parse::<u32>()
-        .ok()
-        .filter(|next| *next >= 2)
-        .ok_or_else(|| {
-            let message = format!("'{}' is not the number of a next context", text.trim().escape_debug());
-            let hint = Some("write a number from 2 to 49151".to_owned());
-            let path = path.to_owned();
-            Error::Invalid {
-                diagnostics: vec![Diagnostic {
-                    path,
-                    line: Some(1),
-                    severity: Severity::Error,
-                    message,
-                    hint,
-                }],
-            }
-        })
+    text.trim().parse::<u32>().ok().filter(|next| *next >= 2).ok_or_else(|| {
+        let message = format!("'{}' is not the number of a next context", text.trim().escape_debug());
+        let hint = Some("write a number from 2 to 49151".to_owned());
+        let path = path.to_owned();
+        Error::Invalid {
+            diagnostics: vec![Diagnostic { path, line: Some(1), severity: Severity::Error, message, hint }],
+        }
+    })
 }

@@ -124,23 +124,12 @@ fn check(confdir: &Path, draft: &Path, dir: &Path, guest: &NewGuest) -> Result<(
 }
 
 fn make_dir(path: &Path) -> Result<(), Error> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o755)
-        .create(path)
-        .map_err(Error::io("create", path))
+    DirBuilder::new().recursive(true).mode(0o755).create(path).map_err(Error::io("create", path))
 }
 
 /// A file of an explicit name replaces the one that was derived from an option.
 fn write_file(path: &Path, content: &[u8]) -> Result<(), Error> {
-    let open = || {
-        OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o644)
-            .open(path)
-    };
+    let open = || OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(path);
     let write = |mut file: File| file.write_all(content).and_then(|()| file.sync_all());
     open().and_then(write).map_err(Error::io("write", path))
 }

@@ -29,9 +29,7 @@ impl FromStr for NewInterface {
     /// front, unless everything after the name is an address by itself.
     fn from_str(text: &str) -> Result<Self, ParseError> {
         let bad = |reason| ParseError::new("interface", text, reason);
-        let (name, rest) = text
-            .split_once('=')
-            .map_or((None, text), |(name, rest)| (Some(name), rest));
+        let (name, rest) = text.split_once('=').map_or((None, text), |(name, rest)| (Some(name), rest));
         let whole = rest.contains("::").then(|| rest.parse::<GuestAddress>().ok()).flatten();
         let (dev, address) = match rest.split_once(':') {
             Some((dev, address)) if whole.is_none() => (Some(dev), address),
@@ -51,10 +49,7 @@ impl FromStr for NewInterface {
             return Err(bad("its mask has a gap"));
         }
         let parsed = match (address.split_once('/'), mask) {
-            (Some((ip, _)), Some(mask)) => GuestAddress {
-                prefix: Some(prefix_of(mask)),
-                ..ip.parse()?
-            },
+            (Some((ip, _)), Some(mask)) => GuestAddress { prefix: Some(prefix_of(mask)), ..ip.parse()? },
             _ => address.parse()?,
         };
         if mask.is_some() && parsed.ip.is_ipv6() {
@@ -62,13 +57,7 @@ impl FromStr for NewInterface {
         }
         let nodev = dev == Some("nodev");
         let dev = dev.filter(|_| !nodev).map(str::to_owned);
-        Ok(Self {
-            name: name.map(str::to_owned),
-            dev,
-            nodev,
-            address: parsed,
-            mask,
-        })
+        Ok(Self { name: name.map(str::to_owned), dev, nodev, address: parsed, mask })
     }
 }
 
@@ -85,16 +74,10 @@ mod tests {
     #[test]
     fn every_form_of_the_manual() {
         let full = parse("web=eth0:192.0.2.12/24");
-        assert_eq!(
-            (full.name.as_deref(), full.dev.as_deref(), full.nodev),
-            (Some("web"), Some("eth0"), false)
-        );
+        assert_eq!((full.name.as_deref(), full.dev.as_deref(), full.nodev), (Some("web"), Some("eth0"), false));
         assert_eq!((full.address.to_string().as_str(), full.mask), ("192.0.2.12/24", None));
         let masked = parse("eth0:10.0.0.1/255.255.0.0");
-        assert_eq!(
-            (masked.address.prefix, masked.mask),
-            (Some(16), Some(Ipv4Addr::new(255, 255, 0, 0)))
-        );
+        assert_eq!((masked.address.prefix, masked.mask), (Some(16), Some(Ipv4Addr::new(255, 255, 0, 0))));
         assert!(parse("nodev:127.0.0.5").nodev);
         assert_eq!(parse("127.0.0.5").dev, None);
         assert_eq!(parse("eth0:2001:db8::1/64").address.to_string(), "2001:db8::1/64");

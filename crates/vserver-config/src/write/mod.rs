@@ -39,12 +39,8 @@ pub fn remove(confdir: &Path, name: &GuestName) -> Result<(), Error> {
 pub fn set_aside(confdir: &Path, name: &GuestName) -> Result<PathBuf, Error> {
     let dir = existing(confdir, name)?;
     let _lock = lock(confdir)?;
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
-    let aside = (now..)
-        .map(|second| confdir.join(format!("{name}.~{second}~")))
-        .find(|path| !is_there(path));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let aside = (now..).map(|second| confdir.join(format!("{name}.~{second}~"))).find(|path| !is_there(path));
     let aside = aside.unwrap_or_else(|| confdir.join(format!("{name}.~0~")));
     fs::rename(&dir, &aside).map_err(Error::io("rename", &dir))?;
     Ok(aside)
@@ -54,10 +50,7 @@ fn existing(confdir: &Path, name: &GuestName) -> Result<PathBuf, Error> {
     let dir = confdir.join(name.as_str());
     match is_there(&dir) {
         true => Ok(dir),
-        false => Err(Error::NoSuchGuest {
-            dir,
-            nearest: nearest_guest(confdir, name),
-        }),
+        false => Err(Error::NoSuchGuest { dir, nearest: nearest_guest(confdir, name) }),
     }
 }
 
@@ -86,7 +79,5 @@ fn lock(dir: &Path) -> Result<Flock<File>, Error> {
 
 /// Makes a directory's entries durable.
 fn sync_dir(dir: &Path) -> Result<(), Error> {
-    File::open(dir)
-        .and_then(|file| file.sync_all())
-        .map_err(Error::io("sync", dir))
+    File::open(dir).and_then(|file| file.sync_all()).map_err(Error::io("sync", dir))
 }

@@ -95,34 +95,22 @@ impl NewGuest {
         line("context", self.context.map(|xid| xid.to_string()));
         line("uts/nodename", self.hostname.clone());
         line("apps/init/style", self.init_style.map(|style| style.to_string()));
-        let userns = self
-            .userns
-            .map(|userns| if userns == Userns::Off { "off" } else { "auto" });
+        let userns = self.userns.map(|userns| if userns == Userns::Off { "off" } else { "auto" });
         line("userns", userns.map(str::to_owned));
         line("interfaces/dev", self.netdev.clone());
         line("interfaces/mask", self.netmask.map(|mask| mask.to_string()));
         line("interfaces/prefix", self.netprefix.map(|prefix| prefix.to_string()));
         line("interfaces/bcast", self.netbcast.map(|bcast| bcast.to_string()));
-        let flags: Vec<&str> = self
-            .flags
-            .iter()
-            .flat_map(|flags| flags.split(','))
-            .filter(|f| !f.is_empty())
-            .collect();
+        let flags: Vec<&str> =
+            self.flags.iter().flat_map(|flags| flags.split(',')).filter(|f| !f.is_empty()).collect();
         line("cflags", Some(flags.join("\n")).filter(|flags| !flags.is_empty()));
         if let Some(set) = &self.cpuset {
             let digit = |flag: Option<bool>| flag.map(|flag| u8::from(flag).to_string());
             line("cpuset/name", Some(set.name.clone()));
             line("cpuset/cpus", set.cpus.as_ref().map(|(list, _)| list.clone()));
-            line(
-                "cpuset/cpus_exclusive",
-                set.cpus.as_ref().and_then(|(_, flag)| digit(*flag)),
-            );
+            line("cpuset/cpus_exclusive", set.cpus.as_ref().and_then(|(_, flag)| digit(*flag)));
             line("cpuset/mems", set.mems.as_ref().map(|(list, _)| list.clone()));
-            line(
-                "cpuset/mem_exclusive",
-                set.mems.as_ref().and_then(|(_, flag)| digit(*flag)),
-            );
+            line("cpuset/mem_exclusive", set.mems.as_ref().and_then(|(_, flag)| digit(*flag)));
             line("cpuset/virtualized", set.virtualized.then(|| "1".to_owned()));
         }
         let mut notes = Vec::new();

@@ -172,13 +172,7 @@ fn step(dir: &OwnedFd, part: &OsStr, mode: u32) -> nix::Result<OwnedFd> {
 fn chown_fd(object: impl AsFd, owner: Option<Owner>) -> std::io::Result<()> {
     let Some(Owner { uid, gid }) = owner else { return Ok(()) };
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
-    Ok(fchownat(
-        object,
-        "",
-        Some(uid),
-        Some(gid),
-        AtFlags::AT_EMPTY_PATH | AtFlags::AT_SYMLINK_NOFOLLOW,
-    )?)
+    Ok(fchownat(object, "", Some(uid), Some(gid), AtFlags::AT_EMPTY_PATH | AtFlags::AT_SYMLINK_NOFOLLOW)?)
 }
 
 /// chmod(2) of an `O_PATH` descriptor: fchmod(2) refuses those, and fchmodat2(2) came with Linux 6.6.
@@ -206,14 +200,10 @@ mod tests {
         let canary = base.path().join("canary/hosts");
         std::fs::write(&canary, "host").unwrap();
         symlink(&canary, base.path().join("root/etc/hosts")).unwrap();
-        root.write_atomic("/etc/hosts", b"guest", 0o640, Some(Owner { uid: 7, gid: 8 }))
-            .unwrap();
+        root.write_atomic("/etc/hosts", b"guest", 0o640, Some(Owner { uid: 7, gid: 8 })).unwrap();
         assert_eq!(std::fs::read(&canary).unwrap(), b"host");
         let made = std::fs::symlink_metadata(base.path().join("root/etc/hosts")).unwrap();
-        assert_eq!(
-            (made.mode() & 0o7777, made.uid(), made.gid(), made.is_file()),
-            (0o640, 7, 8, true)
-        );
+        assert_eq!((made.mode() & 0o7777, made.uid(), made.gid(), made.is_file()), (0o640, 7, 8, true));
         assert_eq!(root.list("etc").unwrap(), ["hosts"]);
     }
 
@@ -221,10 +211,7 @@ mod tests {
     fn a_linked_directory_on_the_way_is_refused_by_every_change() {
         let (base, root) = tree();
         symlink(base.path().join("canary"), base.path().join("root/d")).unwrap();
-        assert!(matches!(
-            root.write_atomic("d/x", b"", 0o644, None).unwrap_err(),
-            Error::Symlink { .. }
-        ));
+        assert!(matches!(root.write_atomic("d/x", b"", 0o644, None).unwrap_err(), Error::Symlink { .. }));
         assert!(root.create_dir_all("d/e", 0o755).is_err());
         assert!(root.symlink("t", "d/x").is_err());
         assert!(root.create_file("d/x", 0o644).is_err());
@@ -233,10 +220,7 @@ mod tests {
         root.chown("d", Owner { uid: 5, gid: 5 }).unwrap();
         assert_eq!(std::fs::read_dir(base.path().join("canary")).unwrap().count(), 0);
         assert_eq!(std::fs::metadata(base.path().join("canary")).unwrap().uid(), 0);
-        assert!(matches!(
-            root.create_dir_all("../x", 0o755).unwrap_err(),
-            Error::BadName { .. }
-        ));
+        assert!(matches!(root.create_dir_all("../x", 0o755).unwrap_err(), Error::BadName { .. }));
     }
 
     #[test]
@@ -244,8 +228,7 @@ mod tests {
         let (base, root) = tree();
         root.create_dir_all("a/b", 0o1777).unwrap();
         root.create_dir_all("a/b/c", 0o700).unwrap();
-        root.mknod("a/null", SFlag::S_IFCHR, 0o666, nix::sys::stat::makedev(1, 3))
-            .unwrap();
+        root.mknod("a/null", SFlag::S_IFCHR, 0o666, nix::sys::stat::makedev(1, 3)).unwrap();
         let mode = |name: &str| std::fs::metadata(base.path().join("root").join(name)).unwrap().mode() & 0o7777;
         assert_eq!((mode("a/b"), mode("a/b/c"), mode("a/null")), (0o1777, 0o700, 0o666));
     }

@@ -34,10 +34,7 @@ impl GuestRoot {
         let rel = rel.as_ref();
         let found = self.find(rel)?;
         if self.stat_of(&found, rel)?.1 != Kind::File {
-            return Err(Error::WrongKind {
-                object: self.name(rel),
-                wanted: "regular file",
-            });
+            return Err(Error::WrongKind { object: self.name(rel), wanted: "regular file" });
         }
         let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
         OpenOptions::new()
@@ -52,14 +49,9 @@ impl GuestRoot {
         let rel = rel.as_ref();
         let mut bytes = Vec::new();
         let file = self.open_file(rel)?;
-        file.take(max + 1)
-            .read_to_end(&mut bytes)
-            .map_err(|e| Error::call("read", self.name(rel), e))?;
+        file.take(max + 1).read_to_end(&mut bytes).map_err(|e| Error::call("read", self.name(rel), e))?;
         if bytes.len() as u64 > max {
-            return Err(Error::TooLarge {
-                object: self.name(rel),
-                max,
-            });
+            return Err(Error::TooLarge { object: self.name(rel), max });
         }
         Ok(bytes)
     }
@@ -100,9 +92,7 @@ impl GuestRoot {
     pub fn readlink(&self, rel: impl AsRef<Path>) -> Result<PathBuf, Error> {
         let rel = rel.as_ref();
         let link = self.find_itself(rel)?;
-        readlinkat(link, "")
-            .map(PathBuf::from)
-            .map_err(|e| Error::call("read the link", self.name(rel), e))
+        readlinkat(link, "").map(PathBuf::from).map_err(|e| Error::call("read the link", self.name(rel), e))
     }
 
     /// The names in a directory, sorted, without `.` and `..`.
@@ -179,9 +169,6 @@ mod tests {
         let (_base, root) = tree();
         assert!(matches!(root.read("fifo", 10).unwrap_err(), Error::WrongKind { .. }));
         assert!(matches!(root.read("usr", 10).unwrap_err(), Error::WrongKind { .. }));
-        assert!(matches!(
-            root.read("usr/bin/init", 1).unwrap_err(),
-            Error::TooLarge { max: 1, .. }
-        ));
+        assert!(matches!(root.read("usr/bin/init", 1).unwrap_err(), Error::TooLarge { max: 1, .. }));
     }
 }

@@ -89,10 +89,7 @@ pub fn add_address(plan: &AddressPlan) -> Result<Added, Error> {
 /// [`Error::Netlink`].
 pub fn remove_address(dev: &str, address: GuestAddress) -> Result<(), Error> {
     let Ok(index) = index_of(dev) else { return Ok(()) };
-    let failed = |source| Error::Netlink {
-        request: format!("removing the address {address} from {dev}"),
-        source,
-    };
+    let failed = |source| Error::Netlink { request: format!("removing the address {address} from {dev}"), source };
     let before = messages(Some(index)).map_err(failed)?;
     let network = address.network();
     let Some(target) = before.iter().find(|message| network_of(message) == Some(network)) else {
@@ -104,10 +101,7 @@ pub fn remove_address(dev: &str, address: GuestAddress) -> Result<(), Error> {
         Err(source) => return Err(failed(source)),
     }
     let after = messages(Some(index)).map_err(failed)?;
-    for lost in before
-        .iter()
-        .filter(|message| *message != target && !contains(&after, message))
-    {
+    for lost in before.iter().filter(|message| *message != target && !contains(&after, message)) {
         netlink::change(RouteNetlinkMessage::NewAddress(lost.clone()), NLM_F_CREATE).map_err(failed)?;
     }
     Ok(())
@@ -118,10 +112,7 @@ pub fn remove_address(dev: &str, address: GuestAddress) -> Result<(), Error> {
 /// # Errors
 /// [`Error::Netlink`].
 pub fn addresses_on_host() -> Result<Vec<(String, IpNetwork)>, Error> {
-    let failed = |source| Error::Netlink {
-        request: "listing the addresses of the host".to_owned(),
-        source,
-    };
+    let failed = |source| Error::Netlink { request: "listing the addresses of the host".to_owned(), source };
     let mut found = Vec::new();
     for message in messages(None).map_err(failed)? {
         // A device that went away in between has no name, and no address either.
@@ -147,31 +138,19 @@ fn message_for(plan: &AddressPlan, index: u32) -> AddressMessage {
     let mut message = AddressMessage::default();
     message.header.index = index;
     message.header.prefix_len = network.prefix();
-    message.header.family = if ip.is_ipv4() {
-        AddressFamily::Inet
-    } else {
-        AddressFamily::Inet6
-    };
+    message.header.family = if ip.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     message.attributes.push(AddressAttribute::Local(ip));
-    message
-        .attributes
-        .push(AddressAttribute::Address(plan.peer.unwrap_or(ip)));
+    message.attributes.push(AddressAttribute::Address(plan.peer.unwrap_or(ip)));
     match network {
         IpNetwork::V4(network) => {
-            message.header.scope = if ip.is_loopback() {
-                AddressScope::Host
-            } else {
-                AddressScope::Universe
-            };
+            message.header.scope = if ip.is_loopback() { AddressScope::Host } else { AddressScope::Universe };
             let broadcast = match plan.broadcast {
                 Broadcast::Is(address) => Some(address),
                 Broadcast::Computed if network.prefix() <= 30 && plan.peer.is_none() => Some(network.broadcast()),
                 Broadcast::Computed | Broadcast::No => None,
             };
             message.attributes.extend(broadcast.map(AddressAttribute::Broadcast));
-            message
-                .attributes
-                .extend(plan.label.clone().map(AddressAttribute::Label));
+            message.attributes.extend(plan.label.clone().map(AddressAttribute::Label));
         }
         IpNetwork::V6(_) => {
             message.header.flags = AddressHeaderFlags::Nodad;
@@ -186,10 +165,8 @@ fn set_up(dev: &str, index: u32) -> Result<(), Error> {
     message.header.index = index;
     message.header.flags = LinkFlags::Up;
     message.header.change_mask = LinkFlags::Up;
-    netlink::change(RouteNetlinkMessage::SetLink(message), 0).map_err(|source| Error::Netlink {
-        request: format!("setting {dev} up"),
-        source,
-    })
+    netlink::change(RouteNetlinkMessage::SetLink(message), 0)
+        .map_err(|source| Error::Netlink { request: format!("setting {dev} up"), source })
 }
 
 /// All addresses, or those of one device.
@@ -238,13 +215,10 @@ mod tests {
     }
 
     fn broadcast_of(plan: &AddressPlan) -> Option<Ipv4Addr> {
-        message_for(plan, 2)
-            .attributes
-            .iter()
-            .find_map(|attribute| match attribute {
-                AddressAttribute::Broadcast(address) => Some(*address),
-                _ => None,
-            })
+        message_for(plan, 2).attributes.iter().find_map(|attribute| match attribute {
+            AddressAttribute::Broadcast(address) => Some(*address),
+            _ => None,
+        })
     }
 
     #[test]
@@ -253,10 +227,7 @@ mod tests {
         assert_eq!(broadcast_of(&plan("192.0.2.7/31")), None);
         assert_eq!(broadcast_of(&plan("192.0.2.7")), None);
         assert_eq!(broadcast_of(&plan("2001:db8::7/64")), None);
-        let given = AddressPlan {
-            broadcast: Broadcast::Is(Ipv4Addr::BROADCAST),
-            ..plan("192.0.2.7/24")
-        };
+        let given = AddressPlan { broadcast: Broadcast::Is(Ipv4Addr::BROADCAST), ..plan("192.0.2.7/24") };
         assert_eq!(broadcast_of(&given), Some(Ipv4Addr::BROADCAST));
     }
 
@@ -264,34 +235,19 @@ mod tests {
     fn a_loopback_address_stays_on_the_host_and_ipv6_is_usable_at_once() {
         assert_eq!(message_for(&plan("127.0.5.1/32"), 1).header.scope, AddressScope::Host);
         let message = message_for(&plan("2001:db8::7/64"), 2);
-        assert!(
-            message
-                .attributes
-                .contains(&AddressAttribute::Flags(AddressFlags::Nodad))
-        );
-        assert!(
-            !message
-                .attributes
-                .contains(&AddressAttribute::Label("eth0:web".to_owned()))
-        );
+        assert!(message.attributes.contains(&AddressAttribute::Flags(AddressFlags::Nodad)));
+        assert!(!message.attributes.contains(&AddressAttribute::Label("eth0:web".to_owned())));
     }
 
     #[test]
     fn the_loopback_device_lists_its_address() {
         let found = addresses_on_host().unwrap();
-        assert!(
-            found.contains(&("lo".to_owned(), "127.0.0.1/8".parse().unwrap())),
-            "{found:?}"
-        );
+        assert!(found.contains(&("lo".to_owned(), "127.0.0.1/8".parse().unwrap())), "{found:?}");
     }
 
     #[test]
     fn a_device_that_is_not_there_is_named() {
-        let error = add_address(&AddressPlan {
-            dev: "nosuch0".to_owned(),
-            ..plan("192.0.2.7/24")
-        })
-        .unwrap_err();
+        let error = add_address(&AddressPlan { dev: "nosuch0".to_owned(), ..plan("192.0.2.7/24") }).unwrap_err();
         assert_eq!(error.to_string(), "no network device \"nosuch0\"");
         remove_address("nosuch0", "192.0.2.7/24".parse().unwrap()).unwrap();
     }

@@ -19,8 +19,7 @@ const IPV6ONLY_BIT: i32 = if cfg!(target_endian = "little") { 1 << 5 } else { 1 
 pub fn bind4(table: &Table, features: Features) -> Result<Vec<Insn>, AssembleError> {
     let mut asm = Assembler::new();
     let (allow, deny) = (asm.label(), asm.label());
-    asm.push(Insn::mov64(Reg::R6, Reg::R1))
-        .push(load(Reg::R7, Reg::R6, sock_addr::USER_IP4));
+    asm.push(Insn::mov64(Reg::R6, Reg::R1)).push(load(Reg::R7, Reg::R6, sock_addr::USER_IP4));
     own_or_replaced(&mut asm, table, sock_addr::USER_IP4, allow, deny);
     verdicts(asm, table, features, allow, deny)
 }
@@ -89,8 +88,7 @@ fn own_or_replaced(asm: &mut Assembler, table: &Table, offset: i16, allow: Label
     set(asm, offset, table.first4());
     asm.jump(allow);
 
-    asm.place(not_any)
-        .jump_if32(Cond::NotEqual, Reg::R7, LOCALHOST, not_localhost);
+    asm.place(not_any).jump_if32(Cond::NotEqual, Reg::R7, LOCALHOST, not_localhost);
     set(asm, offset, table.loopback);
     asm.jump(allow);
 
@@ -110,8 +108,7 @@ fn wildcard_only6(asm: &mut Assembler, table: &Table, allow: Label) {
     asm.place(udp).push(Insn::call(Helper::SkcToUdp6Sock));
     asm.place(have).jump_if64(Cond::Equal, Reg::R0, 0, dual);
     asm.push(Insn::load(Size::Byte, Reg::R2, Reg::R0, IPV6ONLY_BYTE));
-    asm.push(Insn::alu64_imm(Alu::And, Reg::R2, IPV6ONLY_BIT))
-        .jump_if64(Cond::Equal, Reg::R2, 0, dual);
+    asm.push(Insn::alu64_imm(Alu::And, Reg::R2, IPV6ONLY_BIT)).jump_if64(Cond::Equal, Reg::R2, 0, dual);
     if let Some(&first6) = table.own6.first() {
         set6(asm, sock_addr::USER_IP6, first6);
     } else {
@@ -133,7 +130,6 @@ fn verdicts(
     asm.place(deny);
     refuse(&mut asm, features, Errno::EADDRNOTAVAIL);
     // Bit 0 allows, bit 1 skips the question for CAP_NET_BIND_SERVICE.
-    asm.place(allow)
-        .exit_with(if table.low_ports && features.low_ports { 3 } else { 1 });
+    asm.place(allow).exit_with(if table.low_ports && features.low_ports { 3 } else { 1 });
     asm.finish()
 }

@@ -19,8 +19,7 @@ const TUPLE: i16 = -48;
 /// `connect` of an IPv4 socket, and of an IPv6 datagram socket that is given an IPv4 address.
 pub fn connect4(table: &Table, features: Features) -> Result<Vec<Insn>, AssembleError> {
     let mut asm = Assembler::new();
-    asm.push(Insn::mov64(Reg::R6, Reg::R1))
-        .push(load(Reg::R7, Reg::R6, sock_addr::USER_IP4));
+    asm.push(Insn::mov64(Reg::R6, Reg::R1)).push(load(Reg::R7, Reg::R6, sock_addr::USER_IP4));
     to_ipv4(&mut asm, table, features, sock_addr::USER_IP4);
     asm.finish()
 }
@@ -84,10 +83,8 @@ pub(super) fn redirect(asm: &mut Assembler, table: &Table, offset: i16, bound: (
 /// and clients are rarely bound to an address that [`if_somebody_at`] would find.
 fn if_answering(asm: &mut Assembler, table: &Table, bound: (Reg, i16), here: Label) {
     let other = asm.label();
-    asm.push(load(Reg::R2, Reg::R6, sock_addr::PROTOCOL))
-        .jump_if32(Cond::NotEqual, Reg::R2, UDP, other);
-    asm.push(load(Reg::R2, bound.0, bound.1))
-        .jump_if32(Cond::Equal, Reg::R2, table.loopback, here);
+    asm.push(load(Reg::R2, Reg::R6, sock_addr::PROTOCOL)).jump_if32(Cond::NotEqual, Reg::R2, UDP, other);
+    asm.push(load(Reg::R2, bound.0, bound.1)).jump_if32(Cond::Equal, Reg::R2, table.loopback, here);
     asm.place(other);
 }
 
@@ -95,29 +92,24 @@ fn if_answering(asm: &mut Assembler, table: &Table, bound: (Reg, i16), here: Lab
 fn if_somebody_at(asm: &mut Assembler, address: u32, found: Label) {
     let (tcp, answer, nobody) = (asm.label(), asm.label(), asm.label());
     for at in [TUPLE, TUPLE + 4] {
-        asm.push(Insn::mov32_imm(Reg::R2, address))
-            .push(Insn::store(Size::Word, Reg::R10, at, Reg::R2));
+        asm.push(Insn::mov32_imm(Reg::R2, address)).push(Insn::store(Size::Word, Reg::R10, at, Reg::R2));
     }
     asm.push(load(Reg::R2, Reg::R6, sock_addr::USER_PORT));
     asm.push(Insn::store_imm(Size::Half, Reg::R10, TUPLE + 8, 0));
     asm.push(Insn::store(Size::Half, Reg::R10, TUPLE + 10, Reg::R2));
 
     asm.push(load(Reg::R7, Reg::R6, sock_addr::PROTOCOL));
-    asm.push(Insn::mov64(Reg::R1, Reg::R6))
-        .push(Insn::mov64(Reg::R2, Reg::R10));
+    asm.push(Insn::mov64(Reg::R1, Reg::R6)).push(Insn::mov64(Reg::R2, Reg::R10));
     asm.push(Insn::alu64_imm(Alu::Add, Reg::R2, i32::from(TUPLE)));
     // Twelve bytes make it a question about IPv4; the name space is that of the socket (-1).
-    asm.push(Insn::mov64_imm(Reg::R3, 12))
-        .push(Insn::mov64_imm(Reg::R4, -1))
-        .push(Insn::mov64_imm(Reg::R5, 0));
+    asm.push(Insn::mov64_imm(Reg::R3, 12)).push(Insn::mov64_imm(Reg::R4, -1)).push(Insn::mov64_imm(Reg::R5, 0));
     asm.jump_if32(Cond::NotEqual, Reg::R7, UDP, tcp);
     asm.push(Insn::call(Helper::SkLookupUdp)).jump(answer);
     asm.place(tcp).push(Insn::call(Helper::SkLookupTcp));
 
     asm.place(answer).jump_if64(Cond::Equal, Reg::R0, 0, nobody);
     asm.push(load(Reg::R7, Reg::R0, sock::SRC_IP4));
-    asm.push(Insn::mov64(Reg::R1, Reg::R0))
-        .push(Insn::call(Helper::SkRelease));
+    asm.push(Insn::mov64(Reg::R1, Reg::R0)).push(Insn::call(Helper::SkRelease));
     asm.jump_if32(Cond::Equal, Reg::R7, address, found);
     asm.place(nobody);
 }
@@ -129,25 +121,18 @@ fn to_ipv4(asm: &mut Assembler, table: &Table, features: Features, offset: i16) 
     redirect(asm, table, offset, (Reg::R8, sock::SRC_IP4), refused);
 
     // Bound already? The loopback is a source for the loopback only: elsewhere it would make the guest look local.
-    asm.push(load(Reg::R1, Reg::R8, sock::SRC_IP4))
-        .jump_if32(Cond::Equal, Reg::R1, 0, choose);
+    asm.push(load(Reg::R1, Reg::R8, sock::SRC_IP4)).jump_if32(Cond::Equal, Reg::R1, 0, choose);
     asm.jump_if32(Cond::NotEqual, Reg::R1, table.loopback, allow);
     asm.jump_if32(Cond::Equal, Reg::R9, table.loopback, allow);
 
     asm.place(choose);
-    let length = if offset == sock_addr::USER_IP4 {
-        sockaddr_in(asm)
-    } else {
-        sockaddr_in6_mapped(asm)
-    };
+    let length = if offset == sock_addr::USER_IP4 { sockaddr_in(asm) } else { sockaddr_in6_mapped(asm) };
     call_bind(asm, length);
     asm.jump_if64(Cond::Equal, Reg::R0, 0, allow);
-    asm.push(load(Reg::R1, Reg::R8, sock::SRC_IP4))
-        .jump_if32(Cond::Equal, Reg::R1, table.loopback, refused);
+    asm.push(load(Reg::R1, Reg::R8, sock::SRC_IP4)).jump_if32(Cond::Equal, Reg::R1, table.loopback, refused);
     // A datagram socket that has sent before has a port and no address, and cannot be bound any more. The kernel
     // chooses then, and the packet filter judges the choice.
-    asm.push(load(Reg::R1, Reg::R8, sock::SRC_PORT))
-        .jump_if32(Cond::NotEqual, Reg::R1, 0, allow);
+    asm.push(load(Reg::R1, Reg::R8, sock::SRC_PORT)).jump_if32(Cond::NotEqual, Reg::R1, 0, allow);
     refuse(asm, features, Errno::EADDRNOTAVAIL);
     asm.place(refused);
     refuse(asm, features, Errno::ECONNREFUSED);
@@ -161,18 +146,15 @@ fn to_ipv6(asm: &mut Assembler, features: Features, first6: [u32; 4]) {
     if_one_of6(asm, Reg::R6, sock_addr::USER_IP6, &[[0, 0, 0, ONE]], refused);
     asm.push(Insn::load(Size::Double, Reg::R8, Reg::R6, sock_addr::SK));
     for word in 0..4 {
-        asm.push(load(Reg::R1, Reg::R8, sock::SRC_IP6 + 4 * word))
-            .jump_if32(Cond::NotEqual, Reg::R1, 0, allow);
+        asm.push(load(Reg::R1, Reg::R8, sock::SRC_IP6 + 4 * word)).jump_if32(Cond::NotEqual, Reg::R1, 0, allow);
     }
     sockaddr_in6(asm);
     for (value, at) in first6.into_iter().zip((SOCKADDR + 8..).step_by(4)) {
-        asm.push(Insn::mov32_imm(Reg::R2, value))
-            .push(Insn::store(Size::Word, Reg::R10, at, Reg::R2));
+        asm.push(Insn::mov32_imm(Reg::R2, value)).push(Insn::store(Size::Word, Reg::R10, at, Reg::R2));
     }
     call_bind(asm, 28);
     asm.jump_if64(Cond::Equal, Reg::R0, 0, allow);
-    asm.push(load(Reg::R1, Reg::R8, sock::SRC_PORT))
-        .jump_if32(Cond::NotEqual, Reg::R1, 0, allow);
+    asm.push(load(Reg::R1, Reg::R8, sock::SRC_PORT)).jump_if32(Cond::NotEqual, Reg::R1, 0, allow);
     refuse(asm, features, Errno::EADDRNOTAVAIL);
     asm.place(refused);
     refuse(asm, features, Errno::ECONNREFUSED);
@@ -191,8 +173,7 @@ fn sockaddr_in(asm: &mut Assembler) -> i32 {
 /// `struct sockaddr_in6` with `::ffff:` and the address in `R9`; returns its length.
 fn sockaddr_in6_mapped(asm: &mut Assembler) -> i32 {
     sockaddr_in6(asm);
-    asm.push(Insn::mov32_imm(Reg::R2, MAPPED))
-        .push(Insn::store(Size::Word, Reg::R10, SOCKADDR + 16, Reg::R2));
+    asm.push(Insn::mov32_imm(Reg::R2, MAPPED)).push(Insn::store(Size::Word, Reg::R10, SOCKADDR + 16, Reg::R2));
     asm.push(Insn::store(Size::Word, Reg::R10, SOCKADDR + 20, Reg::R9));
     28
 }
@@ -206,9 +187,7 @@ fn sockaddr_in6(asm: &mut Assembler) {
 
 /// `R0 = bpf_bind(ctx, sockaddr, length)`; with port 0 it takes no port yet.
 fn call_bind(asm: &mut Assembler, length: i32) {
-    asm.push(Insn::mov64(Reg::R1, Reg::R6))
-        .push(Insn::mov64(Reg::R2, Reg::R10));
+    asm.push(Insn::mov64(Reg::R1, Reg::R6)).push(Insn::mov64(Reg::R2, Reg::R10));
     asm.push(Insn::alu64_imm(Alu::Add, Reg::R2, i32::from(SOCKADDR)));
-    asm.push(Insn::mov64_imm(Reg::R3, length))
-        .push(Insn::call(Helper::Bind));
+    asm.push(Insn::mov64_imm(Reg::R3, length)).push(Insn::call(Helper::Bind));
 }

@@ -16,8 +16,7 @@ const GIVEN: i16 = -8;
 pub fn sendmsg4(table: &Table, features: Features) -> Result<Vec<Insn>, AssembleError> {
     let mut asm = Assembler::new();
     let (allow, refused, given) = (asm.label(), asm.label(), asm.label());
-    asm.push(Insn::mov64(Reg::R6, Reg::R1))
-        .push(load(Reg::R7, Reg::R6, sock_addr::USER_IP4));
+    asm.push(Insn::mov64(Reg::R6, Reg::R1)).push(load(Reg::R7, Reg::R6, sock_addr::USER_IP4));
     asm.push(load(Reg::R8, Reg::R6, sock_addr::MSG_SRC_IP4));
     asm.jump_if32(Cond::NotEqual, Reg::R8, LOCALHOST, given);
     asm.push(Insn::mov32_imm(Reg::R8, table.loopback));
@@ -44,13 +43,7 @@ pub fn sendmsg6(table: &Table, features: Features) -> Result<Vec<Insn>, Assemble
     };
     let (allow, refused) = (asm.label(), asm.label());
     asm.push(Insn::mov64(Reg::R6, Reg::R1));
-    if_one_of6(
-        &mut asm,
-        Reg::R6,
-        sock_addr::USER_IP6,
-        &[[0, 0, 0, ONE], [0; 4]],
-        refused,
-    );
+    if_one_of6(&mut asm, Reg::R6, sock_addr::USER_IP6, &[[0, 0, 0, ONE], [0; 4]], refused);
     if_one_of6(&mut asm, Reg::R6, sock_addr::MSG_SRC_IP6, &table.own6, allow);
     set6(&mut asm, sock_addr::MSG_SRC_IP6, first6);
     asm.jump(allow);

@@ -40,36 +40,12 @@ pub(crate) struct Features {
 impl Features {
     /// From the newest kernel to the oldest: the first set that loads is used.
     pub const LADDER: [Self; 6] = [
-        Self {
-            errno: true,
-            low_ports: true,
-            v6only: true,
-        },
-        Self {
-            errno: true,
-            low_ports: true,
-            v6only: false,
-        },
-        Self {
-            errno: false,
-            low_ports: true,
-            v6only: true,
-        },
-        Self {
-            errno: false,
-            low_ports: true,
-            v6only: false,
-        },
-        Self {
-            errno: false,
-            low_ports: false,
-            v6only: true,
-        },
-        Self {
-            errno: false,
-            low_ports: false,
-            v6only: false,
-        },
+        Self { errno: true, low_ports: true, v6only: true },
+        Self { errno: true, low_ports: true, v6only: false },
+        Self { errno: false, low_ports: true, v6only: true },
+        Self { errno: false, low_ports: true, v6only: false },
+        Self { errno: false, low_ports: false, v6only: true },
+        Self { errno: false, low_ports: false, v6only: false },
     ];
 }
 
@@ -107,21 +83,11 @@ pub(crate) const HOOKS: [Hook; 17] = [
 ];
 
 const fn must(place: AttachType, name: &'static str, generate: Generator) -> Hook {
-    Hook {
-        place,
-        name,
-        generate,
-        without: None,
-    }
+    Hook { place, name, generate, without: None }
 }
 
 const fn may(place: AttachType, name: &'static str, generate: Generator) -> Hook {
-    Hook {
-        place,
-        name,
-        generate,
-        without: Some("the guest sees its private loopback address instead of 127.0.0.1"),
-    }
+    Hook { place, name, generate, without: Some("the guest sees its private loopback address instead of 127.0.0.1") }
 }
 
 #[cfg(test)]

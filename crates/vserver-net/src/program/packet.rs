@@ -76,10 +76,8 @@ pub fn ingress(table: &Table, _: Features) -> Result<Vec<Insn>, AssembleError> {
 /// of a raw packet writes.
 fn head(asm: &mut Assembler) -> (Label, Label, Label) {
     let (ip6, pass, drop) = (asm.label(), asm.label(), asm.label());
-    asm.push(Insn::mov64(Reg::R6, Reg::R1))
-        .push(load(Reg::R2, Reg::R6, skb::PROTOCOL));
-    asm.jump_if32(Cond::Equal, Reg::R2, ETH_P_IPV6, ip6)
-        .jump_if32(Cond::NotEqual, Reg::R2, ETH_P_IP, drop);
+    asm.push(Insn::mov64(Reg::R6, Reg::R1)).push(load(Reg::R2, Reg::R6, skb::PROTOCOL));
+    asm.jump_if32(Cond::Equal, Reg::R2, ETH_P_IPV6, ip6).jump_if32(Cond::NotEqual, Reg::R2, ETH_P_IP, drop);
     (ip6, pass, drop)
 }
 
@@ -87,23 +85,18 @@ fn head(asm: &mut Assembler) -> (Label, Label, Label) {
 fn header(asm: &mut Assembler, length: i32, drop: Label) {
     asm.push(Insn::load(Size::Word, Reg::R8, Reg::R6, skb::DATA));
     asm.push(Insn::load(Size::Word, Reg::R3, Reg::R6, skb::DATA_END));
-    asm.push(Insn::mov64(Reg::R2, Reg::R8))
-        .push(Insn::alu64_imm(Alu::Add, Reg::R2, length));
+    asm.push(Insn::mov64(Reg::R2, Reg::R8)).push(Insn::alu64_imm(Alu::Add, Reg::R2, length));
     asm.jump_if_reg(Cond::Greater, Reg::R2, Reg::R3, drop);
 }
 
 /// Goes to `drop` unless the IPv4 packet at `R8` belongs to a TCP connection that the other side began. `R3` is the end
 /// of the packet; clobbers `R2` and `R8`.
 fn if_not_tcp_answer(asm: &mut Assembler, drop: Label) {
-    asm.push(Insn::load(Size::Byte, Reg::R2, Reg::R8, IP4_PROTOCOL))
-        .jump_if32(Cond::NotEqual, Reg::R2, TCP, drop);
+    asm.push(Insn::load(Size::Byte, Reg::R2, Reg::R8, IP4_PROTOCOL)).jump_if32(Cond::NotEqual, Reg::R2, TCP, drop);
     // The low half of the first byte is the length of the header in words.
-    asm.push(Insn::load(Size::Byte, Reg::R2, Reg::R8, 0))
-        .push(Insn::alu64_imm(Alu::And, Reg::R2, 0x0f));
-    asm.push(Insn::alu64_imm(Alu::ShiftLeft, Reg::R2, 2))
-        .push(Insn::alu64(Alu::Add, Reg::R8, Reg::R2));
-    asm.push(Insn::mov64(Reg::R2, Reg::R8))
-        .push(Insn::alu64_imm(Alu::Add, Reg::R2, i32::from(TCP_FLAGS) + 1));
+    asm.push(Insn::load(Size::Byte, Reg::R2, Reg::R8, 0)).push(Insn::alu64_imm(Alu::And, Reg::R2, 0x0f));
+    asm.push(Insn::alu64_imm(Alu::ShiftLeft, Reg::R2, 2)).push(Insn::alu64(Alu::Add, Reg::R8, Reg::R2));
+    asm.push(Insn::mov64(Reg::R2, Reg::R8)).push(Insn::alu64_imm(Alu::Add, Reg::R2, i32::from(TCP_FLAGS) + 1));
     asm.jump_if_reg(Cond::Greater, Reg::R2, Reg::R3, drop);
     asm.push(Insn::load(Size::Byte, Reg::R2, Reg::R8, TCP_FLAGS));
     asm.push(Insn::alu64_imm(Alu::And, Reg::R2, TCP_SYN | TCP_ACK));

@@ -57,8 +57,7 @@ pub const fn load(reg: Reg, base: Reg, offset: i16) -> Insn {
 
 /// `*(u32 *)(R6 + offset) = value`, through a register as contexts want it. Clobbers `R2`.
 pub fn set(asm: &mut Assembler, offset: i16, value: u32) {
-    asm.push(Insn::mov32_imm(Reg::R2, value))
-        .push(Insn::store(Size::Word, Reg::R6, offset, Reg::R2));
+    asm.push(Insn::mov32_imm(Reg::R2, value)).push(Insn::store(Size::Word, Reg::R6, offset, Reg::R2));
 }
 
 /// Writes a whole IPv6 address into the context. Clobbers `R2`.
@@ -71,8 +70,7 @@ pub fn set6(asm: &mut Assembler, offset: i16, address: [u32; 4]) {
 /// Ends the program with a refusal that the caller sees as `errno`, or as EPERM where the kernel cannot say it.
 pub fn refuse(asm: &mut Assembler, features: Features, errno: Errno) {
     if features.errno {
-        asm.push(Insn::mov64_imm(Reg::R1, -(errno as i32)))
-            .push(Insn::call(Helper::SetRetval));
+        asm.push(Insn::mov64_imm(Reg::R1, -(errno as i32))).push(Insn::call(Helper::SetRetval));
     }
     asm.exit_with(0);
 }
@@ -101,8 +99,7 @@ pub fn if_one_of6(asm: &mut Assembler, base: Reg, offset: i16, addresses: &[[u32
 
 /// Jumps to `found` if `R7` lies in 127.0.0.0/8. Clobbers `R2`.
 pub fn if_loopback_net(asm: &mut Assembler, found: Label) {
-    asm.push(Insn::mov64(Reg::R2, Reg::R7))
-        .push(Insn::alu32_imm(Alu::And, Reg::R2, LOOPBACK_MASK));
+    asm.push(Insn::mov64(Reg::R2, Reg::R7)).push(Insn::alu32_imm(Alu::And, Reg::R2, LOOPBACK_MASK));
     asm.jump_if32(Cond::Equal, Reg::R2, LOOPBACK_NET, found);
 }
 
@@ -118,18 +115,11 @@ pub struct Sorted6 {
 
 /// Looks at the IPv6 address in the context and jumps. Leaves its last word in `R7`; clobbers `R2`.
 pub fn sort6(asm: &mut Assembler, offset: i16) -> Sorted6 {
-    let to = Sorted6 {
-        mapped: asm.label(),
-        any: asm.label(),
-        native: asm.label(),
-    };
+    let to = Sorted6 { mapped: asm.label(), any: asm.label(), native: asm.label() };
     asm.push(load(Reg::R7, Reg::R6, offset + 12));
-    asm.push(load(Reg::R2, Reg::R6, offset))
-        .jump_if32(Cond::NotEqual, Reg::R2, 0, to.native);
-    asm.push(load(Reg::R2, Reg::R6, offset + 4))
-        .jump_if32(Cond::NotEqual, Reg::R2, 0, to.native);
-    asm.push(load(Reg::R2, Reg::R6, offset + 8))
-        .jump_if32(Cond::Equal, Reg::R2, MAPPED, to.mapped);
+    asm.push(load(Reg::R2, Reg::R6, offset)).jump_if32(Cond::NotEqual, Reg::R2, 0, to.native);
+    asm.push(load(Reg::R2, Reg::R6, offset + 4)).jump_if32(Cond::NotEqual, Reg::R2, 0, to.native);
+    asm.push(load(Reg::R2, Reg::R6, offset + 8)).jump_if32(Cond::Equal, Reg::R2, MAPPED, to.mapped);
     asm.jump_if32(Cond::NotEqual, Reg::R2, 0, to.native);
     asm.jump_if32(Cond::NotEqual, Reg::R7, 0, to.native);
     asm.jump(to.any);

@@ -25,19 +25,14 @@ const MPTCP: u32 = 262;
 pub fn create(table: &Table, features: Features) -> Result<Vec<Insn>, AssembleError> {
     let mut asm = Assembler::new();
     let (allow, raw, dgram, protocol) = (asm.label(), asm.label(), asm.label(), asm.label());
-    asm.push(load(Reg::R2, Reg::R1, sock::TYPE))
-        .push(load(Reg::R3, Reg::R1, sock::PROTOCOL));
+    asm.push(load(Reg::R2, Reg::R1, sock::TYPE)).push(load(Reg::R3, Reg::R1, sock::PROTOCOL));
     asm.push(load(Reg::R4, Reg::R1, sock::FAMILY));
-    asm.jump_if32(Cond::Equal, Reg::R2, RAW, raw)
-        .jump_if32(Cond::Equal, Reg::R2, DGRAM, dgram);
+    asm.jump_if32(Cond::Equal, Reg::R2, RAW, raw).jump_if32(Cond::Equal, Reg::R2, DGRAM, dgram);
     asm.jump_if32(Cond::NotEqual, Reg::R2, STREAM, protocol);
-    asm.jump_if32(Cond::Equal, Reg::R3, TCP, allow)
-        .jump_if32(Cond::Equal, Reg::R3, MPTCP, allow);
+    asm.jump_if32(Cond::Equal, Reg::R3, TCP, allow).jump_if32(Cond::Equal, Reg::R3, MPTCP, allow);
     asm.jump(protocol);
 
-    asm.place(dgram)
-        .jump_if32(Cond::Equal, Reg::R3, UDP, allow)
-        .jump_if32(Cond::Equal, Reg::R3, UDPLITE, allow);
+    asm.place(dgram).jump_if32(Cond::Equal, Reg::R3, UDP, allow).jump_if32(Cond::Equal, Reg::R3, UDPLITE, allow);
     if_icmp(&mut asm, table, allow);
     asm.place(protocol);
     refuse(&mut asm, features, Errno::EPROTONOSUPPORT);

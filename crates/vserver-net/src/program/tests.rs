@@ -12,11 +12,7 @@ use super::*;
 use crate::policy::{word, words};
 use crate::{AddressPolicy, private_loopback};
 
-const FULL: Features = Features {
-    errno: true,
-    low_ports: true,
-    v6only: true,
-};
+const FULL: Features = Features { errno: true, low_ports: true, v6only: true };
 const FIRST: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const SECOND: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 const OTHER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 9);
@@ -83,14 +79,8 @@ struct Outcome {
     errno: Errno,
 }
 
-const ALLOWED: Outcome = Outcome {
-    verdict: 1,
-    errno: Errno::UnknownErrno,
-};
-const ALLOWED_LOW: Outcome = Outcome {
-    verdict: 3,
-    errno: Errno::UnknownErrno,
-};
+const ALLOWED: Outcome = Outcome { verdict: 1, errno: Errno::UnknownErrno };
+const ALLOWED_LOW: Outcome = Outcome { verdict: 3, errno: Errno::UnknownErrno };
 
 fn refused(errno: Errno) -> Outcome {
     Outcome { verdict: 0, errno }
@@ -98,12 +88,7 @@ fn refused(errno: Errno) -> Outcome {
 
 impl Context {
     fn new() -> Self {
-        Self {
-            bytes: [0; 72],
-            socket: [0; 80],
-            listener: None,
-            full: [0; 32],
-        }
+        Self { bytes: [0; 72], socket: [0; 80], listener: None, full: [0; 32] }
     }
 
     fn put(mut self, offset: i16, value: u32) -> Self {
@@ -117,10 +102,7 @@ impl Context {
 
     fn put6(self, offset: i16, address: &str) -> Self {
         let words = words(address.parse().unwrap());
-        words
-            .into_iter()
-            .zip((offset..).step_by(4))
-            .fold(self, |context, (value, at)| context.put(at, value))
+        words.into_iter().zip((offset..).step_by(4)).fold(self, |context, (value, at)| context.put(at, value))
     }
 
     fn bound_to(mut self, address: Ipv4Addr, port: u32) -> Self {
@@ -149,18 +131,9 @@ impl Context {
     }
 
     fn run_with(&mut self, program: Generator, table: &Table, features: Features) -> Outcome {
-        let code: Vec<u8> = program(table, features)
-            .unwrap()
-            .into_iter()
-            .flat_map(Insn::to_bytes)
-            .collect();
+        let code: Vec<u8> = program(table, features).unwrap().into_iter().flat_map(Insn::to_bytes).collect();
         let mut vm = EbpfVmRaw::new(Some(&code)).unwrap();
-        for (number, helper) in [
-            (187, set_retval as rbpf::ebpf::Helper),
-            (84, lookup),
-            (85, lookup),
-            (86, release),
-        ] {
+        for (number, helper) in [(187, set_retval as rbpf::ebpf::Helper), (84, lookup), (85, lookup), (86, release)] {
             vm.register_helper(number, helper).unwrap();
         }
         for (number, helper) in [(64, bind as rbpf::ebpf::Helper), (136, full_socket), (140, full_socket)] {
@@ -200,22 +173,10 @@ fn bind4_replaces_wildcard_and_loopback_and_refuses_the_foreign() {
         (FIRST, ALLOWED_LOW, FIRST),
         (SECOND, ALLOWED_LOW, SECOND),
         (LOOPBACK, ALLOWED_LOW, LOOPBACK),
-        (
-            Ipv4Addr::new(192, 0, 2, 255),
-            ALLOWED_LOW,
-            Ipv4Addr::new(192, 0, 2, 255),
-        ),
+        (Ipv4Addr::new(192, 0, 2, 255), ALLOWED_LOW, Ipv4Addr::new(192, 0, 2, 255)),
         (OTHER, refused(Errno::EADDRNOTAVAIL), OTHER),
-        (
-            Ipv4Addr::new(127, 0, 0, 2),
-            refused(Errno::EADDRNOTAVAIL),
-            Ipv4Addr::new(127, 0, 0, 2),
-        ),
-        (
-            Ipv4Addr::new(224, 0, 0, 1),
-            refused(Errno::EADDRNOTAVAIL),
-            Ipv4Addr::new(224, 0, 0, 1),
-        ),
+        (Ipv4Addr::new(127, 0, 0, 2), refused(Errno::EADDRNOTAVAIL), Ipv4Addr::new(127, 0, 0, 2)),
+        (Ipv4Addr::new(224, 0, 0, 1), refused(Errno::EADDRNOTAVAIL), Ipv4Addr::new(224, 0, 0, 1)),
     ];
     for (asked, outcome, becomes) in cases {
         let mut context = Context::new().put4(IP4, asked);
@@ -235,42 +196,21 @@ fn a_guest_without_addresses_has_its_loopback() {
 
 #[test]
 fn low_ports_and_errno_are_left_out_where_the_kernel_lacks_them_or_nobody_asked() {
-    let plain = Features {
-        errno: false,
-        low_ports: false,
-        v6only: false,
-    };
+    let plain = Features { errno: false, low_ports: false, v6only: false };
     assert_eq!(Context::new().run_with(bind::bind4, &two(), plain), ALLOWED);
     let foreign = Context::new().put4(IP4, OTHER).run_with(bind::bind4, &two(), plain);
-    assert_eq!(
-        foreign,
-        Outcome {
-            verdict: 0,
-            errno: Errno::UnknownErrno
-        }
-    );
-    let table = Table {
-        low_ports: false,
-        ..two()
-    };
+    assert_eq!(foreign, Outcome { verdict: 0, errno: Errno::UnknownErrno });
+    let table = Table { low_ports: false, ..two() };
     assert_eq!(Context::new().run(bind::bind4, &table), ALLOWED);
 }
 
 #[test]
 fn sixty_four_addresses_and_far_more_fit() {
-    let many: Vec<String> = (0..2000_u32)
-        .map(|n| Ipv4Addr::from(0x0a00_0001 + n).to_string())
-        .collect();
+    let many: Vec<String> = (0..2000_u32).map(|n| Ipv4Addr::from(0x0a00_0001 + n).to_string()).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     let table = policy(&many);
     for (address, outcome) in [("10.0.0.64", ALLOWED_LOW), ("10.0.9.9", refused(Errno::EADDRNOTAVAIL))] {
-        assert_eq!(
-            Context::new()
-                .put4(IP4, address.parse().unwrap())
-                .run(bind::bind4, &table),
-            outcome,
-            "{address}"
-        );
+        assert_eq!(Context::new().put4(IP4, address.parse().unwrap()).run(bind::bind4, &table), outcome, "{address}");
     }
     for hook in HOOKS {
         (hook.generate)(&table, FULL).unwrap();
@@ -320,16 +260,8 @@ fn the_ipv6_wildcard_depends_on_v6only() {
 #[test]
 fn after_a_bind_only_own_addresses_remain() {
     // `struct bpf_sock`: src_ip4 at 24, src_ip6 at 28.
-    for (address, outcome) in [
-        (FIRST, ALLOWED),
-        (LOOPBACK, ALLOWED),
-        (ANY, refused(Errno::EADDRNOTAVAIL)),
-    ] {
-        assert_eq!(
-            Context::new().put4(24, address).run(bind::post_bind4, &two()),
-            outcome,
-            "{address}"
-        );
+    for (address, outcome) in [(FIRST, ALLOWED), (LOOPBACK, ALLOWED), (ANY, refused(Errno::EADDRNOTAVAIL))] {
+        assert_eq!(Context::new().put4(24, address).run(bind::post_bind4, &two()), outcome, "{address}");
     }
     let both = policy(&["192.0.2.1", "2001:db8::1"]);
     for (address, table, allowed) in [
@@ -359,10 +291,7 @@ fn localhost_is_where_the_guest_itself_listens() {
     for table in [two(), policy(&[])] {
         let mut context = Context::new().put4(IP4, LOCALHOST).put(PROTOCOL, 6);
         assert_eq!(context.run(connect::connect4, &table), refused(Errno::ECONNREFUSED));
-        assert_eq!(
-            context.listener_on(ANY).run(connect::connect4, &table),
-            refused(Errno::ECONNREFUSED)
-        );
+        assert_eq!(context.listener_on(ANY).run(connect::connect4, &table), refused(Errno::ECONNREFUSED));
     }
 }
 
@@ -396,10 +325,7 @@ fn connect_without_a_source_is_refused_unless_the_packet_filter_can_judge() {
         (ANY, 4000, ALLOWED),
         (LOOPBACK, 4000, refused(Errno::ECONNREFUSED)),
     ] {
-        let mut context = Context::new()
-            .put4(IP4, elsewhere)
-            .put(PROTOCOL, 17)
-            .bound_to(bound, port);
+        let mut context = Context::new().put4(IP4, elsewhere).put(PROTOCOL, 17).bound_to(bound, port);
         assert_eq!(context.run(connect::connect4, &two()), outcome, "{bound}:{port}");
     }
     BIND_RESULT.set(0);
@@ -412,12 +338,7 @@ fn connect6_handles_mapped_and_native() {
     for (asked, table, outcome, becomes) in [
         ("::ffff:127.0.0.1", &two(), ALLOWED, "::ffff:127.0.5.1"),
         ("::", &two(), ALLOWED, "::ffff:127.0.5.1"),
-        (
-            "::ffff:127.0.0.9",
-            &two(),
-            refused(Errno::ECONNREFUSED),
-            "::ffff:127.0.0.9",
-        ),
+        ("::ffff:127.0.0.9", &two(), refused(Errno::ECONNREFUSED), "::ffff:127.0.0.9"),
         ("2001:db8::9", &two(), unreachable(), "2001:db8::9"),
         ("::1", &two(), unreachable(), "::1"),
         ("::1", &both, refused(Errno::ECONNREFUSED), "::1"),
@@ -425,11 +346,7 @@ fn connect6_handles_mapped_and_native() {
     ] {
         let mut context = Context::new().put6(IP6, asked).put(PROTOCOL, 6).listener_on(LOOPBACK);
         assert_eq!(context.run(connect::connect6, table), outcome, "{asked}");
-        assert_eq!(
-            context.bytes[8..24],
-            Context::new().put6(IP6, becomes).bytes[8..24],
-            "{asked}"
-        );
+        assert_eq!(context.bytes[8..24], Context::new().put6(IP6, becomes).bytes[8..24], "{asked}");
     }
 }
 
@@ -447,16 +364,9 @@ fn datagrams_leave_with_an_own_source() {
     ] {
         let mut context = Context::new().put4(IP4, asked).put4(SOURCE, given).put(PROTOCOL, 17);
         assert_eq!(context.run(datagram::sendmsg4, &two()), ALLOWED, "{given} to {asked}");
-        assert_eq!(
-            (context.get4(SOURCE), context.get4(IP4)),
-            (source, destination),
-            "{given} to {asked}"
-        );
+        assert_eq!((context.get4(SOURCE), context.get4(IP4)), (source, destination), "{given} to {asked}");
     }
-    let mut context = Context::new()
-        .put4(IP4, LOCALHOST)
-        .put(PROTOCOL, 17)
-        .listener_on(LOOPBACK);
+    let mut context = Context::new().put4(IP4, LOCALHOST).put(PROTOCOL, 17).listener_on(LOOPBACK);
     assert_eq!(context.run(datagram::sendmsg4, &two()), ALLOWED);
     assert_eq!((context.get4(SOURCE), context.get4(IP4)), (LOOPBACK, LOOPBACK));
     let mut context = Context::new().put4(IP4, Ipv4Addr::new(127, 0, 6, 1)).put(PROTOCOL, 17);
@@ -488,21 +398,14 @@ fn the_private_loopback_is_never_shown() {
     for (real, seen) in [("::ffff:127.0.5.1", "::ffff:127.0.0.1"), ("2001:db8::1", "2001:db8::1")] {
         let mut context = Context::new().put6(IP6, real);
         assert_eq!(context.run(shown::shown6, &two()), ALLOWED);
-        assert_eq!(
-            context.bytes[8..24],
-            Context::new().put6(IP6, seen).bytes[8..24],
-            "{real}"
-        );
+        assert_eq!(context.bytes[8..24], Context::new().put6(IP6, seen).bytes[8..24], "{real}");
     }
 }
 
 #[test]
 fn only_protocols_with_checked_addresses_get_sockets() {
     let no_protocol = || refused(Errno::EPROTONOSUPPORT);
-    let icmp = Table {
-        raw_icmp: true,
-        ..two()
-    };
+    let icmp = Table { raw_icmp: true, ..two() };
     for (table, family, kind, protocol, outcome) in [
         (&two(), 2, 1, 6, ALLOWED),
         (&two(), 10, 1, 6, ALLOWED),
@@ -521,11 +424,7 @@ fn only_protocols_with_checked_addresses_get_sockets() {
         (&icmp, 10, 3, 1, refused(Errno::EPERM)),
     ] {
         // `struct bpf_sock`: family, type, protocol.
-        let outcome_is = Context::new()
-            .put(4, family)
-            .put(8, kind)
-            .put(12, protocol)
-            .run(socket::create, table);
+        let outcome_is = Context::new().put(4, family).put(8, kind).put(12, protocol).run(socket::create, table);
         assert_eq!(outcome_is, outcome, "{family} {kind} {protocol}");
     }
 }
@@ -535,18 +434,13 @@ fn only_protocols_with_checked_addresses_get_sockets() {
 #[test]
 fn every_rung_of_the_ladder_passes_the_verifier() {
     let both = policy(&["192.0.2.1", "192.0.2.2", "2001:db8::1"]);
-    for (hook, features) in HOOKS
-        .iter()
-        .flat_map(|hook| Features::LADDER.map(|features| (hook, features)))
-    {
+    for (hook, features) in HOOKS.iter().flat_map(|hook| Features::LADDER.map(|features| (hook, features))) {
         for table in [&both, &two(), &policy(&[]), &policy(&["2001:db8::1"])] {
             let program = (hook.generate)(table, features).unwrap();
             let loaded = vserver_sys::bpf::prog_load(hook.place.prog_type(), hook.place, &program, hook.name);
             let refusal = loaded.err().map(|error| (error.kind(), error.to_string()));
             assert!(
-                refusal
-                    .as_ref()
-                    .is_none_or(|(kind, _)| *kind == std::io::ErrorKind::PermissionDenied),
+                refusal.as_ref().is_none_or(|(kind, _)| *kind == std::io::ErrorKind::PermissionDenied),
                 "{refusal:?}"
             );
         }

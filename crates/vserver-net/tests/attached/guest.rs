@@ -54,10 +54,7 @@ fn errno(error: std::io::Error) -> Errno {
 
 /// Who the service at `address` says that we are.
 fn caller(address: &str) -> std::io::Result<String> {
-    said(TcpStream::connect_timeout(
-        &address.parse().unwrap(),
-        Duration::from_millis(500),
-    )?)
+    said(TcpStream::connect_timeout(&address.parse().unwrap(), Duration::from_millis(500))?)
 }
 
 fn said(mut stream: TcpStream) -> std::io::Result<String> {
@@ -103,52 +100,27 @@ fn binds() {
         assert_eq!(TcpListener::bind(asked).unwrap().local_addr().unwrap().ip(), shown);
         assert_eq!(UdpSocket::bind(asked).unwrap().local_addr().unwrap().ip(), shown);
     }
-    for foreign in [
-        "10.99.0.9",
-        "10.99.0.3",
-        "127.0.0.2",
-        "127.0.52.1",
-        "192.0.2.77",
-        "224.0.0.5",
-    ] {
-        assert_eq!(
-            bind_errno(&format!("{foreign}:0")),
-            Some(Errno::EADDRNOTAVAIL),
-            "{foreign}"
-        );
-        assert_eq!(
-            bind_errno(&format!("{foreign}:8085")),
-            Some(Errno::EADDRNOTAVAIL),
-            "{foreign}"
-        );
+    for foreign in ["10.99.0.9", "10.99.0.3", "127.0.0.2", "127.0.52.1", "192.0.2.77", "224.0.0.5"] {
+        assert_eq!(bind_errno(&format!("{foreign}:0")), Some(Errno::EADDRNOTAVAIL), "{foreign}");
+        assert_eq!(bind_errno(&format!("{foreign}:8085")), Some(Errno::EADDRNOTAVAIL), "{foreign}");
     }
     let freebind = socket(AddressFamily::Inet, SockType::Stream, SockFlag::empty(), None).unwrap();
     setsockopt(&freebind, sockopt::IpFreebind, &true).unwrap();
     let foreign = SockaddrIn::new(10, 99, 0, 9, 8085);
     assert_eq!(bind(freebind.as_raw_fd(), &foreign), Err(Errno::EADDRNOTAVAIL));
     // A port of the host's wildcard is taken for everybody.
-    assert_eq!(
-        TcpListener::bind("0.0.0.0:7002").unwrap_err().kind(),
-        ErrorKind::AddrInUse
-    );
+    assert_eq!(TcpListener::bind("0.0.0.0:7002").unwrap_err().kind(), ErrorKind::AddrInUse);
 }
 
 fn mapped_binds() {
     let listener = TcpListener::bind("[::]:8082").unwrap();
-    assert_eq!(
-        listener.local_addr().unwrap(),
-        "[::ffff:10.99.0.1]:8082".parse().unwrap()
-    );
+    assert_eq!(listener.local_addr().unwrap(), "[::ffff:10.99.0.1]:8082".parse().unwrap());
     let stream = TcpStream::connect("10.99.0.1:8082").unwrap();
     assert_eq!(stream.peer_addr().unwrap(), "10.99.0.1:8082".parse().unwrap());
     let udp = UdpSocket::bind("[::]:8082").unwrap();
     assert_eq!(udp.local_addr().unwrap(), "[::ffff:10.99.0.1]:8082".parse().unwrap());
     for (foreign, mapped_loopback) in [("10.99.0.9", false), ("127.0.0.2", false), ("127.0.0.1", true)] {
-        let expected = if mapped_loopback {
-            None
-        } else {
-            Some(Errno::EADDRNOTAVAIL)
-        };
+        let expected = if mapped_loopback { None } else { Some(Errno::EADDRNOTAVAIL) };
         assert_eq!(bind_errno(&format!("[::ffff:{foreign}]:8083")), expected, "{foreign}");
     }
     assert_eq!(bind_errno("[::1]:0"), Some(Errno::EADDRNOTAVAIL));
@@ -163,21 +135,12 @@ fn mapped_binds() {
 
     // Clients with IPv6 sockets.
     let loopback = TcpListener::bind("[::ffff:127.0.0.1]:8086").unwrap();
-    assert_eq!(
-        loopback.local_addr().unwrap(),
-        "[::ffff:127.0.0.1]:8086".parse().unwrap()
-    );
+    assert_eq!(loopback.local_addr().unwrap(), "[::ffff:127.0.0.1]:8086".parse().unwrap());
     let client = TcpStream::connect("[::ffff:127.0.0.1]:8086").unwrap();
     assert_eq!(client.peer_addr().unwrap(), "[::ffff:127.0.0.1]:8086".parse().unwrap());
-    assert_eq!(
-        client.local_addr().unwrap().ip(),
-        "::ffff:127.0.0.1".parse::<IpAddr>().unwrap()
-    );
+    assert_eq!(client.local_addr().unwrap().ip(), "::ffff:127.0.0.1".parse::<IpAddr>().unwrap());
     assert_eq!(caller("[::ffff:10.99.0.9]:7003").unwrap(), "10.99.0.1");
-    assert_eq!(
-        errno(caller("[::ffff:127.0.0.1]:7001").unwrap_err()),
-        Errno::ECONNREFUSED
-    );
+    assert_eq!(errno(caller("[::ffff:127.0.0.1]:7001").unwrap_err()), Errno::ECONNREFUSED);
     assert_eq!(errno(caller("[fd00:99::9]:7007").unwrap_err()), Errno::ENETUNREACH);
     assert_eq!(errno(caller("[::1]:7004").unwrap_err()), Errno::ENETUNREACH);
 }
@@ -204,10 +167,7 @@ fn udp_source() {
 
     let unconnected = plain();
     unconnected.send_to(b"?", service).unwrap();
-    assert_eq!(
-        answer(&unconnected).unwrap(),
-        ("10.99.0.1".to_owned(), service.parse().unwrap())
-    );
+    assert_eq!(answer(&unconnected).unwrap(), ("10.99.0.1".to_owned(), service.parse().unwrap()));
     // It has a port now, but no address: the kernel chooses, and what it chooses is not ours.
     unconnected.connect(service).unwrap();
     assert!(unconnected.send(b"?").is_err() || answer(&unconnected).is_ok_and(|(who, _)| who == "10.99.0.1"));
@@ -222,11 +182,9 @@ fn udp_source() {
     assert_eq!(answer(&second).unwrap().0, "10.99.0.2");
 
     let forger = plain();
-    for (source, becomes) in [
-        ([10, 99, 0, 9], "10.99.0.1"),
-        ([127, 0, 0, 1], "10.99.0.1"),
-        ([10, 99, 0, 2], "10.99.0.2"),
-    ] {
+    for (source, becomes) in
+        [([10, 99, 0, 9], "10.99.0.1"), ([127, 0, 0, 1], "10.99.0.1"), ([10, 99, 0, 2], "10.99.0.2")]
+    {
         forge(&forger, Ipv4Addr::from(source));
         assert_eq!(answer(&forger).unwrap().0, becomes);
     }
@@ -236,45 +194,22 @@ fn udp_source() {
 fn forge(socket: &UdpSocket, source: Ipv4Addr) {
     let info = libc::in_pktinfo {
         ipi_ifindex: 0,
-        ipi_spec_dst: libc::in_addr {
-            s_addr: u32::from_ne_bytes(source.octets()),
-        },
+        ipi_spec_dst: libc::in_addr { s_addr: u32::from_ne_bytes(source.octets()) },
         ipi_addr: libc::in_addr { s_addr: 0 },
     };
     let to = SockaddrIn::new(10, 99, 0, 9, 7005);
     let control = [ControlMessage::Ipv4PacketInfo(&info)];
-    sendmsg(
-        socket.as_raw_fd(),
-        &[IoSlice::new(b"?")],
-        &control,
-        MsgFlags::empty(),
-        Some(&to),
-    )
-    .unwrap();
+    sendmsg(socket.as_raw_fd(), &[IoSlice::new(b"?")], &control, MsgFlags::empty(), Some(&to)).unwrap();
 }
 
 fn host_loopback() {
-    for address in [
-        "127.0.0.1:7001",
-        "127.0.0.1:7002",
-        "0.0.0.0:7002",
-        "127.0.0.2:7002",
-        "127.0.52.1:7002",
-    ] {
+    for address in ["127.0.0.1:7001", "127.0.0.1:7002", "0.0.0.0:7002", "127.0.0.2:7002", "127.0.52.1:7002"] {
         assert_eq!(errno(caller(address).unwrap_err()), Errno::ECONNREFUSED, "{address}");
     }
     let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
     for address in ["127.0.0.1:7006", "127.0.0.1:7008", "127.0.0.2:7008"] {
-        assert_eq!(
-            errno(socket.send_to(b"?", address).unwrap_err()),
-            Errno::ECONNREFUSED,
-            "{address}"
-        );
-        assert_eq!(
-            errno(socket.connect(address).unwrap_err()),
-            Errno::ECONNREFUSED,
-            "{address}"
-        );
+        assert_eq!(errno(socket.send_to(b"?", address).unwrap_err()), Errno::ECONNREFUSED, "{address}");
+        assert_eq!(errno(socket.connect(address).unwrap_err()), Errno::ECONNREFUSED, "{address}");
     }
     // The host's real addresses are there for everybody.
     assert_eq!(caller("10.99.0.9:7002").unwrap(), "10.99.0.1");
@@ -301,37 +236,23 @@ fn own_loopback() {
     let (_, client) = answer(&server).unwrap();
     assert_eq!(client.ip(), Ipv4Addr::LOCALHOST);
     server.send_to(b"!", client).unwrap();
-    assert_eq!(
-        answer(&unbound).unwrap(),
-        ("!".to_owned(), "127.0.0.1:8089".parse().unwrap())
-    );
+    assert_eq!(answer(&unbound).unwrap(), ("!".to_owned(), "127.0.0.1:8089".parse().unwrap()));
     // The same from an IPv6 socket.
     let six = UdpSocket::from(socket(AddressFamily::Inet6, SockType::Datagram, SockFlag::empty(), None).unwrap());
     six.send_to(b"?", "[::ffff:127.0.0.1]:8089").unwrap();
     let (_, client) = answer(&server).unwrap();
     server.send_to(b"!", client).unwrap();
-    assert_eq!(
-        answer(&six).unwrap(),
-        ("!".to_owned(), "[::ffff:127.0.0.1]:8089".parse().unwrap())
-    );
+    assert_eq!(answer(&six).unwrap(), ("!".to_owned(), "[::ffff:127.0.0.1]:8089".parse().unwrap()));
 }
 
 fn localhost_wildcard() {
     let listener = TcpListener::bind("0.0.0.0:8090").unwrap();
-    for address in [
-        "127.0.0.1:8090",
-        "0.0.0.0:8090",
-        "[::ffff:127.0.0.1]:8090",
-        "10.99.0.1:8090",
-    ] {
+    for address in ["127.0.0.1:8090", "0.0.0.0:8090", "[::ffff:127.0.0.1]:8090", "10.99.0.1:8090"] {
         let client = TcpStream::connect(address).unwrap();
         let (_, peer) = listener.accept().unwrap();
         assert_eq!(
             peer,
-            client
-                .local_addr()
-                .map(|local| SocketAddr::new(local.ip().to_canonical(), local.port()))
-                .unwrap()
+            client.local_addr().map(|local| SocketAddr::new(local.ip().to_canonical(), local.port())).unwrap()
         );
         assert_eq!(peer.ip(), Ipv4Addr::new(10, 99, 0, 1));
     }
@@ -344,15 +265,9 @@ fn localhost_wildcard() {
 fn sockets() {
     let make = |family, kind, protocol: Option<SockProtocol>| socket(family, kind, SockFlag::empty(), protocol).err();
     for protocol in [SockProtocol::Icmp, SockProtocol::Raw, SockProtocol::Tcp] {
-        assert_eq!(
-            make(AddressFamily::Inet, SockType::Raw, Some(protocol)),
-            Some(Errno::EPERM)
-        );
+        assert_eq!(make(AddressFamily::Inet, SockType::Raw, Some(protocol)), Some(Errno::EPERM));
     }
-    assert_eq!(
-        make(AddressFamily::Inet6, SockType::Raw, Some(SockProtocol::IcmpV6)),
-        Some(Errno::EPERM)
-    );
+    assert_eq!(make(AddressFamily::Inet6, SockType::Raw, Some(SockProtocol::IcmpV6)), Some(Errno::EPERM));
     assert!(make(AddressFamily::Inet, SockType::Datagram, Some(SockProtocol::Icmp)).is_some());
     assert!(make(AddressFamily::Inet, SockType::SeqPacket, None).is_some());
     assert_eq!(make(AddressFamily::Inet, SockType::Stream, None), None);
@@ -370,12 +285,7 @@ fn low_port() -> Option<Errno> {
     assert_eq!(mapped, plain);
     // The rest holds there as well.
     assert_eq!(bind_errno("10.99.0.9:80"), Some(Errno::EADDRNOTAVAIL));
-    let raw = socket(
-        AddressFamily::Inet,
-        SockType::Raw,
-        SockFlag::empty(),
-        SockProtocol::Icmp,
-    );
+    let raw = socket(AddressFamily::Inet, SockType::Raw, SockFlag::empty(), SockProtocol::Icmp);
     assert_eq!(raw.err(), Some(Errno::EPERM));
     plain
 }
@@ -399,22 +309,10 @@ fn six() {
     udp.send_to(b"?", "[fd00:99::9]:7009").unwrap();
     assert_eq!(answer(&udp).unwrap().0, "fd00:99::5");
     let foreign: Ipv6Addr = "fd00:99::9".parse().unwrap();
-    let info = libc::in6_pktinfo {
-        ipi6_addr: libc::in6_addr {
-            s6_addr: foreign.octets(),
-        },
-        ipi6_ifindex: 0,
-    };
+    let info = libc::in6_pktinfo { ipi6_addr: libc::in6_addr { s6_addr: foreign.octets() }, ipi6_ifindex: 0 };
     let control = [ControlMessage::Ipv6PacketInfo(&info)];
     let to = at6("[fd00:99::9]:7009");
-    sendmsg(
-        udp.as_raw_fd(),
-        &[IoSlice::new(b"?")],
-        &control,
-        MsgFlags::empty(),
-        Some(&to),
-    )
-    .unwrap();
+    sendmsg(udp.as_raw_fd(), &[IoSlice::new(b"?")], &control, MsgFlags::empty(), Some(&to)).unwrap();
     assert_eq!(answer(&udp).unwrap().0, "fd00:99::5");
 }
 
@@ -424,14 +322,8 @@ fn demo() {
     assert_eq!(wildcard.local_addr().unwrap().ip(), own);
     let loopback = TcpListener::bind("127.0.0.1:80").unwrap();
     assert_eq!(loopback.local_addr().unwrap().ip(), Ipv4Addr::LOCALHOST);
-    assert_eq!(
-        TcpStream::connect("127.0.6.1:80").unwrap().local_addr().unwrap().ip(),
-        own
-    );
-    assert_eq!(
-        TcpStream::connect("127.0.0.1:80").unwrap().local_addr().unwrap().ip(),
-        Ipv4Addr::LOCALHOST
-    );
+    assert_eq!(TcpStream::connect("127.0.6.1:80").unwrap().local_addr().unwrap().ip(), own);
+    assert_eq!(TcpStream::connect("127.0.0.1:80").unwrap().local_addr().unwrap().ip(), Ipv4Addr::LOCALHOST);
     assert_eq!(bind_errno("127.0.51.1:0"), Some(Errno::EADDRNOTAVAIL));
     for host in ["127.0.0.1:7001", "127.0.0.1:7002", "127.0.0.2:7002"] {
         assert_eq!(errno(caller(host).unwrap_err()), Errno::ECONNREFUSED, "{host}");
@@ -468,11 +360,7 @@ fn answer_all(listener: TcpListener, text: String) {
 fn serve_unbound() {
     let fd = tcp6(false);
     listen(&fd, Backlog::new(5).unwrap()).unwrap();
-    let port = getsockname::<SockaddrStorage>(fd.as_raw_fd())
-        .unwrap()
-        .as_sockaddr_in6()
-        .unwrap()
-        .port();
+    let port = getsockname::<SockaddrStorage>(fd.as_raw_fd()).unwrap().as_sockaddr_in6().unwrap().port();
     answer_all(TcpListener::from(fd), "unbound".to_owned());
     println!("{port}");
     stdin().read_to_end(&mut Vec::new()).unwrap();
@@ -496,9 +384,6 @@ fn others_loopback() {
 }
 
 fn is_now_4() {
-    assert_eq!(
-        UdpSocket::bind("0.0.0.0:0").unwrap().local_addr().unwrap().ip(),
-        Ipv4Addr::new(10, 99, 0, 4)
-    );
+    assert_eq!(UdpSocket::bind("0.0.0.0:0").unwrap().local_addr().unwrap().ip(), Ipv4Addr::new(10, 99, 0, 4));
     assert_eq!(bind_errno("10.99.0.3:0"), Some(Errno::EADDRNOTAVAIL));
 }

@@ -14,37 +14,17 @@ use crate::{Cgroup, Guests, LOOPBACKS, policy};
 type Case = fn(&Guests);
 
 pub const CASES: &[(&str, Case)] = &[
-    ("a guest binds its own addresses and no others", |guests| {
-        run(&guests.web, "binds")
-    }),
-    ("the same behind mapped IPv6 addresses", |guests| {
-        run(&guests.web, "mapped_binds")
-    }),
+    ("a guest binds its own addresses and no others", |guests| run(&guests.web, "binds")),
+    ("the same behind mapped IPv6 addresses", |guests| run(&guests.web, "mapped_binds")),
     ("TCP has a source of the guest", |guests| run(&guests.web, "tcp_source")),
-    ("UDP has a source of the guest, also when forged", |guests| {
-        run(&guests.web, "udp_source")
-    }),
-    ("the host's loopback is out of reach", |guests| {
-        run(&guests.web, "host_loopback")
-    }),
-    ("the guest's loopback looks like 127.0.0.1", |guests| {
-        run(&guests.web, "own_loopback")
-    }),
-    ("the loopback of a guest without addresses", |guests| {
-        run(&guests.none, "own_loopback")
-    }),
-    ("localhost finds a wildcard listener", |guests| {
-        run(&guests.web, "localhost_wildcard")
-    }),
-    ("raw and other sockets are refused", |guests| {
-        run(&guests.web, "sockets")
-    }),
-    ("low ports in a user name space", |guests| {
-        run(&guests.web, "low_port_allowed")
-    }),
-    ("no low ports without the policy", |guests| {
-        run(&guests.old, "low_port_refused")
-    }),
+    ("UDP has a source of the guest, also when forged", |guests| run(&guests.web, "udp_source")),
+    ("the host's loopback is out of reach", |guests| run(&guests.web, "host_loopback")),
+    ("the guest's loopback looks like 127.0.0.1", |guests| run(&guests.web, "own_loopback")),
+    ("the loopback of a guest without addresses", |guests| run(&guests.none, "own_loopback")),
+    ("localhost finds a wildcard listener", |guests| run(&guests.web, "localhost_wildcard")),
+    ("raw and other sockets are refused", |guests| run(&guests.web, "sockets")),
+    ("low ports in a user name space", |guests| run(&guests.web, "low_port_allowed")),
+    ("no low ports without the policy", |guests| run(&guests.old, "low_port_refused")),
     ("IPv6 with an address", |guests| run(&guests.six, "six")),
     ("a guest in 127.0.0.0/8", |guests| run(&guests.demo, "demo")),
     ("the host reaches a guest in 127.0.0.0/8", host_to_demo),
@@ -59,13 +39,7 @@ pub const CASES: &[(&str, Case)] = &[
 
 /// Starts what guests connect to. Every TCP service says who called, every UDP service answers with it.
 pub fn services() {
-    for address in [
-        "127.0.0.1:7001",
-        "0.0.0.0:7002",
-        "10.99.0.9:7003",
-        "[::1]:7004",
-        "[fd00:99::9]:7007",
-    ] {
+    for address in ["127.0.0.1:7001", "0.0.0.0:7002", "10.99.0.9:7003", "[::1]:7004", "[fd00:99::9]:7007"] {
         let listener = TcpListener::bind(address).unwrap();
         std::thread::spawn(move || {
             for stream in listener.incoming() {

@@ -45,11 +45,7 @@ impl Cgroup {
             .spawn()
             .unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
-        Running {
-            case: case.to_owned(),
-            child,
-            output,
-        }
+        Running { case: case.to_owned(), child, output }
     }
 }
 
@@ -136,13 +132,7 @@ fn guests(hierarchy: &Path) -> Guests {
     let policies = [
         ("web", policy(&["10.99.0.1", "10.99.0.2"], LOOPBACKS[0])),
         ("mail", policy(&["10.99.0.3"], LOOPBACKS[1])),
-        (
-            "old",
-            AddressPolicy {
-                low_ports: false,
-                ..policy(&["10.99.0.4"], LOOPBACKS[2])
-            },
-        ),
+        ("old", AddressPolicy { low_ports: false, ..policy(&["10.99.0.4"], LOOPBACKS[2]) }),
         ("six", policy(&["10.99.0.5", "fd00:99::5"], LOOPBACKS[3])),
         ("demo", policy(&["127.0.6.1"], LOOPBACKS[4])),
         ("none", policy(&[], LOOPBACKS[5])),
@@ -156,15 +146,7 @@ fn guests(hierarchy: &Path) -> Guests {
         }
         cgroup
     });
-    Guests {
-        web,
-        mail,
-        old,
-        six,
-        demo,
-        none,
-        many,
-    }
+    Guests { web, mail, old, six, demo, none, many }
 }
 
 fn addresses() {
@@ -225,11 +207,7 @@ fn main() -> ExitCode {
     }
     if !geteuid().is_root() {
         eprintln!("attached: needs root to load programs and to make a network name space: nothing was tested");
-        return if std::env::var_os("CI").is_some() {
-            ExitCode::FAILURE
-        } else {
-            ExitCode::SUCCESS
-        };
+        return if std::env::var_os("CI").is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
     }
     unshare(CloneFlags::CLONE_NEWNET).expect("a network name space of our own");
     addresses();
@@ -244,9 +222,5 @@ fn main() -> ExitCode {
         failed += u32::from(result.is_err());
     }
     println!("attached: {} cases, {failed} failed", host::CASES.len());
-    if failed == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -11,10 +11,7 @@ const NEVER: &[(Cap, &str)] = &[
 
 /// Capabilities that are refused when the guest's root is the host's uid 0.
 const NOT_CLASSIC: &[(Cap, &str)] = &[
-    (
-        Cap::SYS_ADMIN,
-        "without a user namespace it is as good as the host's root: set `userns` to `auto`",
-    ),
+    (Cap::SYS_ADMIN, "without a user namespace it is as good as the host's root: set `userns` to `auto`"),
     (Cap::SYS_TIME, "the clock is the host's: let the host keep the time"),
 ];
 
@@ -25,10 +22,7 @@ const POWERLESS: &[(Cap, &str)] = &[
     (Cap::SYS_TIME, "the clock is the host's"),
     (Cap::SYSLOG, "the kernel's log is the host's"),
     (Cap::MKNOD, "the kernel makes no device nodes in a user namespace"),
-    (
-        Cap::LINUX_IMMUTABLE,
-        "the kernel asks for it outside the user namespace",
-    ),
+    (Cap::LINUX_IMMUTABLE, "the kernel asks for it outside the user namespace"),
     (Cap::SYS_NICE, "the kernel asks for it outside the user namespace"),
     (Cap::SYS_RESOURCE, "the kernel asks for it outside the user namespace"),
     (Cap::IPC_LOCK, "the kernel asks for it outside the user namespace"),
@@ -62,20 +56,14 @@ pub fn bounding_set(userns: bool, nesting: bool, edit: (u64, u64)) -> (CapSet, V
     let classic = if userns { &[] } else { NOT_CLASSIC };
     for (cap, reason) in NEVER.iter().chain(classic) {
         if set.contains(*cap) {
-            refused.push(Unenforced::none(
-                setting(*cap),
-                format!("{reason}; the guest does not get it"),
-            ));
+            refused.push(Unenforced::none(setting(*cap), format!("{reason}; the guest does not get it")));
             set = set.without(*cap);
         }
     }
     if userns {
         let powerless = POWERLESS.iter().filter(|(cap, _)| set.contains(*cap));
         refused.extend(powerless.map(|(cap, reason)| {
-            Unenforced::partial(
-                setting(*cap),
-                format!("{reason}: it has no effect in the guest's user namespace"),
-            )
+            Unenforced::partial(setting(*cap), format!("{reason}: it has no effect in the guest's user namespace"))
         }));
     }
     (set, refused)
@@ -110,10 +98,7 @@ mod tests {
         let (nesting, refused) = bounding_set(true, true, NO_EDIT);
         assert!(refused.is_empty());
         assert_eq!(nesting, user.with(Cap::SYS_ADMIN));
-        assert!(
-            !bounding_set(false, true, NO_EDIT).0.contains(Cap::SYS_ADMIN),
-            "classic guests never nest"
-        );
+        assert!(!bounding_set(false, true, NO_EDIT).0.contains(Cap::SYS_ADMIN), "classic guests never nest");
     }
 
     #[test]

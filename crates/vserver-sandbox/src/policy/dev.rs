@@ -20,13 +20,7 @@ pub struct Node {
 }
 
 const fn node(name: &'static str, major: u32, minor: u32, reason: &'static str) -> Node {
-    Node {
-        name,
-        major,
-        minor,
-        mode: 0o666,
-        reason,
-    }
+    Node { name, major, minor, mode: 0o666, reason }
 }
 
 /// The nodes that a guest finds, all open to everybody.
@@ -62,11 +56,7 @@ mod tests {
     fn no_block_device_memory_or_disk() {
         // Major 1 minors 1, 2, 4 and 11 are mem, kmem, port and kmsg.
         for node in NODES {
-            assert!(
-                matches!((node.major, node.minor), (1, 3 | 5 | 7 | 8 | 9) | (5, 0)),
-                "{}",
-                node.name
-            );
+            assert!(matches!((node.major, node.minor), (1, 3 | 5 | 7 | 8 | 9) | (5, 0)), "{}", node.name);
             assert!(!node.reason.is_empty());
         }
     }

@@ -40,10 +40,7 @@ pub const VISIBLE: &[Visible] = &[
     visible("loadavg", "uptime, w, batch daemons; tells the host's load"),
     visible("meminfo", "free, malloc tuning; tells the host's memory"),
     visible("misc", "minor numbers of misc devices; fuse"),
-    visible(
-        "stat",
-        "ps, top, processor count; the boot time follows the guest's time namespace",
-    ),
+    visible("stat", "ps, top, processor count; the boot time follows the guest's time namespace"),
     visible("sys", "kernel parameters to read; read-only but for those below"),
     visible("sysvipc", "ipcs; of the guest's own IPC namespace"),
     visible("tty", "drivers and line disciplines; ps names terminals with it"),
@@ -186,15 +183,8 @@ mod tests {
     #[test]
     fn k07_the_escape_classics_are_not_writable() {
         for path in writable(true) {
-            for classic in [
-                "core_pattern",
-                "modprobe",
-                "uevent_helper",
-                "hotplug",
-                "poweroff_cmd",
-                "sysrq",
-                "binfmt",
-            ] {
+            for classic in ["core_pattern", "modprobe", "uevent_helper", "hotplug", "poweroff_cmd", "sysrq", "binfmt"]
+            {
                 assert!(!path.contains(classic), "{path}");
             }
         }

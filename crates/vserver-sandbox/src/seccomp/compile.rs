@@ -25,28 +25,19 @@ type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 pub(super) fn stack(policy: &Resolved) -> Result<Vec<Program>, Error> {
     let mut stack = vec![allow_list(policy)?];
     for errno in refused_with(policy) {
-        stack.push(filter(
-            refusals(policy, errno)?,
-            SeccompAction::Allow,
-            SeccompAction::Errno(errno),
-        )?);
+        stack.push(filter(refusals(policy, errno)?, SeccompAction::Allow, SeccompAction::Errno(errno))?);
     }
     Ok(stack)
 }
 
 /// Lets every call pass that is not ENOSYS as a whole; the filters above judge the refused ones.
 fn allow_list(policy: &Resolved) -> Result<Program, Error> {
-    let known = policy
-        .verdicts
-        .iter()
-        .filter(|(_, verdict)| **verdict != Verdict::Refuse(UNKNOWN));
+    let known = policy.verdicts.iter().filter(|(_, verdict)| **verdict != Verdict::Refuse(UNKNOWN));
     let numbers = known.filter_map(|(number, _)| u32::try_from(*number).ok());
     // Without a rule the compiler makes the check of the architecture and one answer: ours takes that one's place.
     let mut program = filter(Rules::new(), SeccompAction::Errno(UNKNOWN), SeccompAction::Allow)?;
     program.instructions.truncate(ARCHITECTURE_CHECK);
-    program
-        .instructions
-        .extend(ranges::only(numbers, libc::SECCOMP_RET_ERRNO | UNKNOWN));
+    program.instructions.extend(ranges::only(numbers, libc::SECCOMP_RET_ERRNO | UNKNOWN));
     Ok(program)
 }
 
@@ -56,9 +47,7 @@ fn refused_with(policy: &Resolved) -> BTreeSet<u32> {
         Verdict::Refuse(errno) if *errno != UNKNOWN => Some(*errno),
         _ => None,
     });
-    whole
-        .chain(policy.refusals.iter().map(|refusal| refusal.errno))
-        .collect()
+    whole.chain(policy.refusals.iter().map(|refusal| refusal.errno)).collect()
 }
 
 fn refusals(policy: &Resolved, errno: u32) -> Result<Rules, Error> {
@@ -66,10 +55,7 @@ fn refusals(policy: &Resolved, errno: u32) -> Result<Rules, Error> {
     for refusal in policy.refusals.iter().filter(|refusal| refusal.errno == errno) {
         rules.entry(refusal.number).or_default().push(rule(refusal)?);
     }
-    let whole = policy
-        .verdicts
-        .iter()
-        .filter(|(_, verdict)| **verdict == Verdict::Refuse(errno));
+    let whole = policy.verdicts.iter().filter(|(_, verdict)| **verdict == Verdict::Refuse(errno));
     rules.extend(whole.map(|(number, _)| (*number, Vec::new())));
     Ok(rules)
 }
@@ -90,9 +76,7 @@ fn condition(arg: &LinuxSeccompArg) -> Result<SeccompCondition, Error> {
         Operator::ScmpCmpGt => (SeccompCmpOp::Gt, arg.value()),
         Operator::ScmpCmpMaskedEq => (SeccompCmpOp::MaskedEq(arg.value()), arg.value_two().unwrap_or_default()),
     };
-    let too_large = || Error::Policy {
-        fault: format!("argument {} is compared with {value:#x}", arg.index()),
-    };
+    let too_large = || Error::Policy { fault: format!("argument {} is compared with {value:#x}", arg.index()) };
     let index = u8::try_from(arg.index()).map_err(|_| too_large())?;
     if value > u64::from(u32::MAX) || arg.value() > u64::from(u32::MAX) {
         return Err(too_large());
@@ -104,18 +88,8 @@ fn filter(rules: Rules, otherwise: SeccompAction, matched: SeccompAction) -> Res
     let architecture = std::env::consts::ARCH;
     let target = TargetArch::try_from(architecture).map_err(|_| Error::Architecture { architecture })?;
     let filter = SeccompFilter::new(rules, otherwise, matched, target);
-    let compiled: BpfProgram = filter
-        .and_then(TryInto::try_into)
-        .map_err(|source| Error::Compile { source })?;
-    let instructions = compiled
-        .iter()
-        .map(|i| SockFilter {
-            code: i.code,
-            jt: i.jt,
-            jf: i.jf,
-            k: i.k,
-        })
-        .collect();
+    let compiled: BpfProgram = filter.and_then(TryInto::try_into).map_err(|source| Error::Compile { source })?;
+    let instructions = compiled.iter().map(|i| SockFilter { code: i.code, jt: i.jt, jf: i.jf, k: i.k }).collect();
     soften(Program { instructions })
 }
 
@@ -129,9 +103,7 @@ fn soften(mut program: Program) -> Result<Program, Error> {
             instruction.k = libc::SECCOMP_RET_ERRNO | UNKNOWN;
             Ok(program)
         }
-        _ => Err(Error::Policy {
-            fault: "the compiled filter does not begin with the architecture".to_owned(),
-        }),
+        _ => Err(Error::Policy { fault: "the compiled filter does not begin with the architecture".to_owned() }),
     }
 }
 

@@ -18,26 +18,10 @@ const ENOSYS: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
 const NO_FAMILY: u32 = libc::SECCOMP_RET_ERRNO | libc::EAFNOSUPPORT as u32;
 const NO_PROTOCOL: u32 = libc::SECCOMP_RET_ERRNO | libc::EPROTONOSUPPORT as u32;
 
-const CLASSIC: SeccompMode = SeccompMode {
-    userns: false,
-    nesting: false,
-    netns: false,
-};
-const USER: SeccompMode = SeccompMode {
-    userns: true,
-    nesting: false,
-    netns: false,
-};
-const NESTING: SeccompMode = SeccompMode {
-    userns: true,
-    nesting: true,
-    netns: false,
-};
-const OWN_NET: SeccompMode = SeccompMode {
-    userns: true,
-    nesting: false,
-    netns: true,
-};
+const CLASSIC: SeccompMode = SeccompMode { userns: false, nesting: false, netns: false };
+const USER: SeccompMode = SeccompMode { userns: true, nesting: false, netns: false };
+const NESTING: SeccompMode = SeccompMode { userns: true, nesting: true, netns: false };
+const OWN_NET: SeccompMode = SeccompMode { userns: true, nesting: false, netns: true };
 
 /// `struct seccomp_data` as words: number, architecture, instruction pointer, six arguments.
 fn data(number: u32, arch: u32, args: &[u64]) -> [u32; 16] {
@@ -74,18 +58,13 @@ fn run(program: &Program, data: &[u32; 16]) -> u32 {
 fn judge(stack: &[Program], data: &[u32; 16]) -> u32 {
     let severity = |answer: u32| (answer & libc::SECCOMP_RET_ACTION_FULL) as i32;
     let newest_first = stack.iter().rev().map(|program| run(program, data));
-    newest_first
-        .reduce(|best, next| if severity(next) < severity(best) { next } else { best })
-        .unwrap()
+    newest_first.reduce(|best, next| if severity(next) < severity(best) { next } else { best }).unwrap()
 }
 
 /// The stack of one of the modes above, compiled once.
 fn stack_of(mode: SeccompMode) -> &'static [Program] {
-    static STACKS: LazyLock<Vec<(SeccompMode, Vec<Program>)>> = LazyLock::new(|| {
-        [CLASSIC, USER, NESTING, OWN_NET]
-            .map(|mode| (mode, programs(mode).unwrap()))
-            .into()
-    });
+    static STACKS: LazyLock<Vec<(SeccompMode, Vec<Program>)>> =
+        LazyLock::new(|| [CLASSIC, USER, NESTING, OWN_NET].map(|mode| (mode, programs(mode).unwrap())).into());
     &STACKS.iter().find(|(known, _)| *known == mode).unwrap().1
 }
 
@@ -99,21 +78,14 @@ fn every_number_gets_the_policys_answer_in_every_mode() {
     for mode in [CLASSIC, USER, NESTING, OWN_NET] {
         let (stack, policy) = (programs(mode).unwrap(), Resolved::new(mode).unwrap());
         for number in 0..600_u32 {
-            let by_argument = policy
-                .refusals
-                .iter()
-                .any(|refusal| refusal.number == i64::from(number));
+            let by_argument = policy.refusals.iter().any(|refusal| refusal.number == i64::from(number));
             let expected = match policy.verdicts.get(&i64::from(number)) {
                 None => ENOSYS,
                 Some(Verdict::Allow) if by_argument => continue,
                 Some(Verdict::Allow) => ALLOW,
                 Some(Verdict::Refuse(errno)) => libc::SECCOMP_RET_ERRNO | errno,
             };
-            assert_eq!(
-                judge(&stack, &data(number, OURS, &[])),
-                expected,
-                "call {number} in {mode:?}"
-            );
+            assert_eq!(judge(&stack, &data(number, OURS, &[])), expected, "call {number} in {mode:?}");
         }
     }
 }
@@ -124,17 +96,9 @@ fn k27_no_call_by_another_door() {
         let stack = programs(mode).unwrap();
         for number in 0..600 {
             for arch in [I386, ARM, if OURS == X86_64 { AARCH64 } else { X86_64 }] {
-                assert_eq!(
-                    judge(&stack, &data(number, arch, &[])),
-                    ENOSYS,
-                    "call {number} of {arch:#x}"
-                );
+                assert_eq!(judge(&stack, &data(number, arch, &[])), ENOSYS, "call {number} of {arch:#x}");
             }
-            assert_eq!(
-                judge(&stack, &data(number | X32, OURS, &[])),
-                ENOSYS,
-                "x32 call {number}"
-            );
+            assert_eq!(judge(&stack, &data(number | X32, OURS, &[])), ENOSYS, "x32 call {number}");
         }
         assert_eq!(judge(&stack, &data(u32::MAX, OURS, &[])), ENOSYS);
     }
@@ -174,16 +138,7 @@ fn never_means_in_no_mode() {
 
 #[test]
 fn e11_k24_k32_namespaces_and_mounts_need_nesting() {
-    for flag in [
-        0x80,
-        0x2_0000,
-        0x200_0000,
-        0x400_0000,
-        0x800_0000,
-        0x1000_0000,
-        0x2000_0000,
-        0x4000_0000_u64,
-    ] {
+    for flag in [0x80, 0x2_0000, 0x200_0000, 0x400_0000, 0x800_0000, 0x1000_0000, 0x2000_0000, 0x4000_0000_u64] {
         for mode in [CLASSIC, USER] {
             assert_eq!(ask(mode, "unshare", &[flag | 0x400]), EPERM, "{flag:#x}");
             let expected = if flag == 0x80 { ALLOW } else { EPERM };
@@ -196,24 +151,13 @@ fn e11_k24_k32_namespaces_and_mounts_need_nesting() {
     assert_eq!(ask(CLASSIC, "clone", &[0x003d_0f00]), ALLOW);
     assert_eq!(ask(CLASSIC, "clone", &[0x4111]), ALLOW);
     assert_eq!(ask(CLASSIC, "unshare", &[0x400]), ALLOW);
-    for (call, answer) in [
-        ("setns", EPERM),
-        ("mount", EPERM),
-        ("umount2", EPERM),
-        ("pivot_root", EPERM),
-        ("clone3", ENOSYS),
-    ] {
+    for (call, answer) in
+        [("setns", EPERM), ("mount", EPERM), ("umount2", EPERM), ("pivot_root", EPERM), ("clone3", ENOSYS)]
+    {
         assert_eq!(ask(USER, call, &[]), answer, "{call}");
         assert_eq!(ask(NESTING, call, &[]), ALLOW, "{call}");
     }
-    for call in [
-        "fsopen",
-        "fsmount",
-        "open_tree",
-        "move_mount",
-        "mount_setattr",
-        "open_tree_attr",
-    ] {
+    for call in ["fsopen", "fsmount", "open_tree", "move_mount", "mount_setattr", "open_tree_attr"] {
         assert_eq!(ask(USER, call, &[]), ENOSYS, "{call}");
         assert_eq!(ask(NESTING, call, &[]), ALLOW, "{call}");
     }
@@ -238,16 +182,8 @@ fn k15_keyrings_only_in_a_user_namespace() {
 fn k19_to_k23_families() {
     for mode in [CLASSIC, USER, NESTING, OWN_NET] {
         for family in 0..64 {
-            let expected = if [1, 2, 10, 16].contains(&family) {
-                ALLOW
-            } else {
-                NO_FAMILY
-            };
-            assert_eq!(
-                ask(mode, "socket", &[family, 3, 0]),
-                expected,
-                "family {family} in {mode:?}"
-            );
+            let expected = if [1, 2, 10, 16].contains(&family) { ALLOW } else { NO_FAMILY };
+            assert_eq!(ask(mode, "socket", &[family, 3, 0]), expected, "family {family} in {mode:?}");
             let expected = if family == 1 { ALLOW } else { NO_FAMILY };
             assert_eq!(ask(mode, "socketpair", &[family, 1, 0]), expected);
         }
@@ -255,29 +191,16 @@ fn k19_to_k23_families() {
         assert_eq!(ask(mode, "socket", &[1 << 32 | 40, 1, 0]), NO_FAMILY);
         assert_eq!(ask(mode, "socket", &[1 << 32 | 2, 1, 0]), ALLOW);
         assert_eq!(ask(mode, "socket", &[2, 10, 768]), NO_FAMILY, "SOCK_PACKET");
-        assert_eq!(
-            ask(mode, "socket", &[2, 0o2_000_000 | 10, 768]),
-            NO_FAMILY,
-            "SOCK_PACKET with SOCK_CLOEXEC"
-        );
+        assert_eq!(ask(mode, "socket", &[2, 0o2_000_000 | 10, 768]), NO_FAMILY, "SOCK_PACKET with SOCK_CLOEXEC");
     }
 }
 
 #[test]
 fn k28_k30_netlink() {
     for protocol in 0..32 {
-        for (mode, allowed) in [
-            (CLASSIC, &[0][..]),
-            (USER, &[0]),
-            (NESTING, &[0, 15]),
-            (OWN_NET, &[0, 4, 15, 16]),
-        ] {
+        for (mode, allowed) in [(CLASSIC, &[0][..]), (USER, &[0]), (NESTING, &[0, 15]), (OWN_NET, &[0, 4, 15, 16])] {
             let expected = if allowed.contains(&protocol) { ALLOW } else { NO_FAMILY };
-            assert_eq!(
-                ask(mode, "socket", &[16, 3, protocol]),
-                expected,
-                "netlink {protocol} in {mode:?}"
-            );
+            assert_eq!(ask(mode, "socket", &[16, 3, protocol]), expected, "netlink {protocol} in {mode:?}");
         }
     }
 }
@@ -290,11 +213,7 @@ fn n19_transports() {
         let ping = if family == 2 { 1 } else { 58 };
         for (kind, protocols) in [(1, &[0, TCP][..]), (2, &[0, UDP, ping])] {
             for protocol in 0..300 {
-                let expected = if protocols.contains(&protocol) {
-                    ALLOW
-                } else {
-                    NO_PROTOCOL
-                };
+                let expected = if protocols.contains(&protocol) { ALLOW } else { NO_PROTOCOL };
                 for flags in [0, 0o4000, 0o2_000_000] {
                     let answer = ask(CLASSIC, "socket", &[family, kind | flags, protocol]);
                     assert_eq!(answer, expected, "{family} {kind} {protocol}");
@@ -304,11 +223,7 @@ fn n19_transports() {
         for kind in [4, 5, 6] {
             assert_eq!(ask(CLASSIC, "socket", &[family, kind, 0]), NO_PROTOCOL);
         }
-        assert_eq!(
-            ask(CLASSIC, "socket", &[family, 3, 1]),
-            ALLOW,
-            "raw sockets are for CAP_NET_RAW to judge"
-        );
+        assert_eq!(ask(CLASSIC, "socket", &[family, 3, 1]), ALLOW, "raw sockets are for CAP_NET_RAW to judge");
     }
 }
 

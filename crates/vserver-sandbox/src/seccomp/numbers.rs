@@ -161,10 +161,7 @@ mod tests {
     #[cfg(target_arch = "x86_64")]
     #[test]
     fn the_table_holds_every_call_of_the_kernel_headers() {
-        let paths = [
-            "/usr/include/x86_64-linux-gnu/asm/unistd_64.h",
-            "/usr/include/asm/unistd_64.h",
-        ];
+        let paths = ["/usr/include/x86_64-linux-gnu/asm/unistd_64.h", "/usr/include/asm/unistd_64.h"];
         let header = paths.iter().find_map(|path| std::fs::read_to_string(path).ok());
         let header = header.expect("asm/unistd_64.h of the kernel headers (Debian: linux-libc-dev) is needed");
         let lines = header.lines().filter_map(|line| line.strip_prefix("#define __NR_"));

@@ -8,11 +8,8 @@ use serde::Deserialize;
 use super::{Error, SeccompMode, numbers};
 
 /// The policy: calls as a whole that are allowed, that are refused, and that are refused by argument.
-const FILES: [&str; 3] = [
-    include_str!("policy/allowed.json"),
-    include_str!("policy/refused.json"),
-    include_str!("policy/arguments.json"),
-];
+const FILES: [&str; 3] =
+    [include_str!("policy/allowed.json"), include_str!("policy/refused.json"), include_str!("policy/arguments.json")];
 
 /// What a guest's configuration can switch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -81,11 +78,7 @@ impl Resolved {
                 resolved.add(entry, mode)?;
             }
         }
-        match resolved
-            .refusals
-            .iter()
-            .find(|r| resolved.verdicts.get(&r.number) != Some(&Verdict::Allow))
-        {
+        match resolved.refusals.iter().find(|r| resolved.verdicts.get(&r.number) != Some(&Verdict::Allow)) {
             Some(r) => fault(format!("call {} is refused by argument but not allowed", r.number)),
             None => Ok(resolved),
         }
@@ -106,11 +99,7 @@ impl Resolved {
                 (None, verdict) => self.decide(number, name, verdict)?,
                 (Some(_), _) if lifted || !counts => {}
                 (Some(args), Verdict::Refuse(errno)) => {
-                    self.refusals.push(Refusal {
-                        number,
-                        errno,
-                        conditions: args.clone(),
-                    });
+                    self.refusals.push(Refusal { number, errno, conditions: args.clone() });
                 }
                 (Some(_), Verdict::Allow) => return fault(format!("{name} is allowed by argument")),
             }
@@ -144,11 +133,7 @@ mod tests {
 
     /// Every combination of switches.
     fn modes() -> impl Iterator<Item = SeccompMode> {
-        (0..8).map(|n| SeccompMode {
-            userns: n & 1 > 0,
-            nesting: n & 2 > 0,
-            netns: n & 4 > 0,
-        })
+        (0..8).map(|n| SeccompMode { userns: n & 1 > 0, nesting: n & 2 > 0, netns: n & 4 > 0 })
     }
 
     #[test]
@@ -156,10 +141,7 @@ mod tests {
         for mode in modes() {
             let resolved = Resolved::new(mode).unwrap();
             for (name, number) in numbers::all() {
-                assert!(
-                    resolved.verdicts.contains_key(&number),
-                    "{name} is not in the policy ({mode:?})"
-                );
+                assert!(resolved.verdicts.contains_key(&number), "{name} is not in the policy ({mode:?})");
             }
         }
     }
@@ -185,17 +167,8 @@ mod tests {
 
     #[test]
     fn nesting_needs_a_user_namespace() {
-        let (plain, nesting) = (
-            SeccompMode::default(),
-            SeccompMode {
-                nesting: true,
-                ..SeccompMode::default()
-            },
-        );
-        assert_eq!(
-            Resolved::new(plain).unwrap().verdicts,
-            Resolved::new(nesting).unwrap().verdicts
-        );
+        let (plain, nesting) = (SeccompMode::default(), SeccompMode { nesting: true, ..SeccompMode::default() });
+        assert_eq!(Resolved::new(plain).unwrap().verdicts, Resolved::new(nesting).unwrap().verdicts);
         assert_eq!(nesting.unenforced().len(), 1);
         assert!(plain.unenforced().is_empty());
     }

@@ -15,17 +15,13 @@ pub struct Program {
 impl Program {
     /// Eight bytes per instruction, big-endian.
     pub fn to_bytes(&self) -> Vec<u8> {
-        self.instructions
-            .iter()
-            .flat_map(|instruction| pack(instruction).to_be_bytes())
-            .collect()
+        self.instructions.iter().flat_map(|instruction| pack(instruction).to_be_bytes()).collect()
     }
 
     /// The inverse; `None` if `bytes` are not whole instructions.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (words, rest) = bytes.as_chunks::<8>();
-        rest.is_empty()
-            .then(|| Self::from(words.iter().map(|word| u64::from_be_bytes(*word)).collect::<Vec<_>>()))
+        rest.is_empty().then(|| Self::from(words.iter().map(|word| u64::from_be_bytes(*word)).collect::<Vec<_>>()))
     }
 }
 
@@ -37,9 +33,7 @@ impl From<Program> for Vec<u64> {
 
 impl From<Vec<u64>> for Program {
     fn from(words: Vec<u64>) -> Self {
-        Self {
-            instructions: words.into_iter().map(unpack).collect(),
-        }
+        Self { instructions: words.into_iter().map(unpack).collect() }
     }
 }
 
@@ -50,12 +44,7 @@ fn pack(instruction: &SockFilter) -> u64 {
 
 fn unpack(word: u64) -> SockFilter {
     let [c1, c0, jt, jf, k3, k2, k1, k0] = word.to_be_bytes();
-    SockFilter {
-        code: u16::from_be_bytes([c1, c0]),
-        jt,
-        jf,
-        k: u32::from_be_bytes([k3, k2, k1, k0]),
-    }
+    SockFilter { code: u16::from_be_bytes([c1, c0]), jt, jf, k: u32::from_be_bytes([k3, k2, k1, k0]) }
 }
 
 #[cfg(test)]
@@ -66,18 +55,8 @@ mod tests {
     fn survives_the_journey() {
         let program = Program {
             instructions: vec![
-                SockFilter {
-                    code: 0x1234,
-                    jt: 0x56,
-                    jf: 0x78,
-                    k: 0x9abc_def0,
-                },
-                SockFilter {
-                    code: 6,
-                    jt: 0,
-                    jf: 255,
-                    k: u32::MAX,
-                },
+                SockFilter { code: 0x1234, jt: 0x56, jf: 0x78, k: 0x9abc_def0 },
+                SockFilter { code: 6, jt: 0, jf: 255, k: u32::MAX },
             ],
         };
         assert_eq!(program.to_bytes().len(), 16);

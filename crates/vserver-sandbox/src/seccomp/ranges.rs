@@ -17,48 +17,18 @@ const NUMBER: u32 = 0;
 
 /// Instructions that let the calls of `numbers` (ascending) pass and answer `refusal` to all others.
 pub(super) fn only(numbers: impl Iterator<Item = u32>, refusal: u32) -> Vec<SockFilter> {
-    let mut instructions = vec![SockFilter {
-        code: LOAD,
-        jt: 0,
-        jf: 0,
-        k: NUMBER,
-    }];
+    let mut instructions = vec![SockFilter { code: LOAD, jt: 0, jf: 0, k: NUMBER }];
     for range in ranges(numbers) {
         instructions.extend([
             // Above this range: on to the next one, three instructions ahead.
-            SockFilter {
-                code: IF_ABOVE,
-                jt: 3,
-                jf: 0,
-                k: *range.end(),
-            },
+            SockFilter { code: IF_ABOVE, jt: 3, jf: 0, k: *range.end() },
             // Not above, and below: between two ranges.
-            SockFilter {
-                code: IF_AT_LEAST,
-                jt: 0,
-                jf: 1,
-                k: *range.start(),
-            },
-            SockFilter {
-                code: RETURN,
-                jt: 0,
-                jf: 0,
-                k: libc::SECCOMP_RET_ALLOW,
-            },
-            SockFilter {
-                code: RETURN,
-                jt: 0,
-                jf: 0,
-                k: refusal,
-            },
+            SockFilter { code: IF_AT_LEAST, jt: 0, jf: 1, k: *range.start() },
+            SockFilter { code: RETURN, jt: 0, jf: 0, k: libc::SECCOMP_RET_ALLOW },
+            SockFilter { code: RETURN, jt: 0, jf: 0, k: refusal },
         ]);
     }
-    instructions.push(SockFilter {
-        code: RETURN,
-        jt: 0,
-        jf: 0,
-        k: refusal,
-    });
+    instructions.push(SockFilter { code: RETURN, jt: 0, jf: 0, k: refusal });
     instructions
 }
 

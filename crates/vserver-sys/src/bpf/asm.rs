@@ -87,12 +87,7 @@ impl Assembler {
     /// See [`AssembleError`].
     pub fn finish(mut self) -> Result<Vec<Insn>, AssembleError> {
         for &(at, label) in &self.jumps {
-            let target = self
-                .labels
-                .get(label.0)
-                .copied()
-                .flatten()
-                .ok_or(AssembleError::LabelNowhere(label))?;
+            let target = self.labels.get(label.0).copied().flatten().ok_or(AssembleError::LabelNowhere(label))?;
             // Distances count from the instruction after the jump.
             let distance = target as i64 - (at as i64 + 1);
             let distance = i16::try_from(distance).map_err(|_| AssembleError::JumpTooLong { at })?;
@@ -126,12 +121,7 @@ mod tests {
     fn distances_count_from_the_next_instruction() {
         let mut asm = Assembler::new();
         let (end, next) = (asm.label(), asm.label());
-        asm.jump_if32(Cond::Equal, Reg::R1, 1, end)
-            .jump(next)
-            .place(next)
-            .exit_with(0)
-            .place(end)
-            .exit_with(1);
+        asm.jump_if32(Cond::Equal, Reg::R1, 1, end).jump(next).place(next).exit_with(0).place(end).exit_with(1);
         let insns = asm.finish().unwrap();
         assert_eq!(insns[0], Insn::jump32_imm(Cond::Equal, Reg::R1, 1, 3));
         assert_eq!(insns[1], Insn::jump_always(0));

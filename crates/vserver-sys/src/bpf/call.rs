@@ -119,15 +119,7 @@ pub fn prog_load(kind: ProgType, place: AttachType, insns: &[Insn], name: &str) 
     }
     let length = log.iter().position(|&byte| byte == 0).unwrap_or(log.len());
     let log = String::from_utf8_lossy(&log[..length]).into_owned();
-    Err(io::Error::new(
-        source.kind(),
-        LoadError {
-            name: name.to_owned(),
-            place,
-            source,
-            log,
-        },
-    ))
+    Err(io::Error::new(source.kind(), LoadError { name: name.to_owned(), place, source, log }))
 }
 
 /// Attaches a loaded program to the cgroup directory `cgroup` of the v2 hierarchy (`BPF_PROG_ATTACH`, 4.10), after those
@@ -141,10 +133,7 @@ pub fn prog_attach(
     place: AttachType,
     flags: AttachFlags,
 ) -> io::Result<()> {
-    let mut attr = AttachAttr {
-        attach_flags: flags.bits(),
-        ..AttachAttr::of(cgroup, program, place)
-    };
+    let mut attr = AttachAttr { attach_flags: flags.bits(), ..AttachAttr::of(cgroup, program, place) };
     // SAFETY: the attribute of BPF_PROG_ATTACH holds numbers only, and outlives the call.
     unsafe { command(BPF_PROG_ATTACH, &mut attr) }.map(drop)
 }
@@ -203,10 +192,7 @@ pub fn prog_query(cgroup: BorrowedFd<'_>, place: AttachType) -> io::Result<Vec<u
 /// # Errors
 /// `ENOENT` if there is none.
 pub fn prog_by_id(id: u32) -> io::Result<OwnedFd> {
-    let mut attr = IdAttr {
-        prog_id: id,
-        ..IdAttr::default()
-    };
+    let mut attr = IdAttr { prog_id: id, ..IdAttr::default() };
     // SAFETY: the attribute holds numbers only and outlives the call; a success is a new descriptor that nobody owns.
     unsafe { command(BPF_PROG_GET_FD_BY_ID, &mut attr).map(|fd| OwnedFd::from_raw_fd(fd)) }
 }
@@ -242,14 +228,7 @@ fn load(kind: ProgType, place: AttachType, insns: &[Insn], name: &str, log: &mut
 unsafe fn command<T>(number: c_int, attr: &mut T) -> io::Result<c_int> {
     // SAFETY: `attr` is exclusively borrowed, all of its bytes are initialised, and the kernel reads and writes at most
     // the size given; what the addresses in it point to is the caller's promise.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            number,
-            std::ptr::from_mut(attr),
-            size_of::<T>() as c_uint,
-        )
-    };
+    let result = unsafe { libc::syscall(libc::SYS_bpf, number, std::ptr::from_mut(attr), size_of::<T>() as c_uint) };
     crate::check(result).map(|fd| fd as c_int)
 }
 
@@ -257,11 +236,7 @@ unsafe fn command<T>(number: c_int, attr: &mut T) -> io::Result<c_int> {
 fn object_name(name: &str) -> [u8; NAME_LENGTH] {
     let mut field = [0; NAME_LENGTH];
     for (to, from) in field[..NAME_LENGTH - 1].iter_mut().zip(name.bytes()) {
-        *to = if from.is_ascii_alphanumeric() || from == b'.' {
-            from
-        } else {
-            b'_'
-        };
+        *to = if from.is_ascii_alphanumeric() || from == b'.' { from } else { b'_' };
     }
     field
 }
@@ -294,13 +269,7 @@ impl AttachAttr {
 
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "bpf(BPF_PROG_LOAD, {}, {}): {}",
-            self.name,
-            self.place.name(),
-            self.source
-        )?;
+        write!(f, "bpf(BPF_PROG_LOAD, {}, {}): {}", self.name, self.place.name(), self.source)?;
         // The last lines of the log are the complaint; what comes before is the trace that led there.
         let lines: Vec<&str> = self.log.lines().collect();
         for line in &lines[lines.len().saturating_sub(6)..] {
@@ -330,14 +299,8 @@ mod tests {
     fn a_refusal_carries_the_verifiers_words() {
         // `exit` with R0 never set: refused by every verifier. Without privilege the refusal has no log.
         let error = prog_load(ProgType::CgroupSkb, AttachType::InetEgress, &[Insn::exit()], "bad").unwrap_err();
-        let inner = error
-            .get_ref()
-            .and_then(|inner| inner.downcast_ref::<LoadError>())
-            .unwrap();
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<LoadError>()).unwrap();
         assert_eq!(inner.place, AttachType::InetEgress);
-        assert!(
-            inner.log.contains("R0") || inner.source.raw_os_error() == Some(libc::EPERM),
-            "{inner}"
-        );
+        assert!(inner.log.contains("R0") || inner.source.raw_os_error() == Some(libc::EPERM), "{inner}");
     }
 }

@@ -186,17 +186,9 @@ impl Insn {
 
     const fn new(code: u8, dst: Reg, src: Reg, offset: i16, immediate: i32) -> Self {
         // `dst_reg:4, src_reg:4` is a C bit field, whose order follows the byte order of the machine.
-        let registers = if cfg!(target_endian = "little") {
-            src as u8 * 16 + dst as u8
-        } else {
-            dst as u8 * 16 + src as u8
-        };
-        Self {
-            code,
-            registers,
-            offset,
-            immediate,
-        }
+        let registers =
+            if cfg!(target_endian = "little") { src as u8 * 16 + dst as u8 } else { dst as u8 * 16 + src as u8 };
+        Self { code, registers, offset, immediate }
     }
 }
 
@@ -209,26 +201,11 @@ mod tests {
     fn encodings_are_those_of_the_kernel_documentation() {
         assert_eq!(Insn::mov64_imm(Reg::R0, 1).to_bytes(), [0xb7, 0, 0, 0, 1, 0, 0, 0]);
         assert_eq!(Insn::mov64(Reg::R6, Reg::R1).to_bytes(), [0xbf, 0x16, 0, 0, 0, 0, 0, 0]);
-        assert_eq!(
-            Insn::mov32_imm(Reg::R2, 0xffff_ffff).to_bytes(),
-            [0xb4, 2, 0, 0, 0xff, 0xff, 0xff, 0xff]
-        );
-        assert_eq!(
-            Insn::load(Size::Word, Reg::R3, Reg::R1, 4).to_bytes(),
-            [0x61, 0x13, 4, 0, 0, 0, 0, 0]
-        );
-        assert_eq!(
-            Insn::store(Size::Double, Reg::R10, -8, Reg::R4).to_bytes(),
-            [0x7b, 0x4a, 0xf8, 0xff, 0, 0, 0, 0]
-        );
+        assert_eq!(Insn::mov32_imm(Reg::R2, 0xffff_ffff).to_bytes(), [0xb4, 2, 0, 0, 0xff, 0xff, 0xff, 0xff]);
+        assert_eq!(Insn::load(Size::Word, Reg::R3, Reg::R1, 4).to_bytes(), [0x61, 0x13, 4, 0, 0, 0, 0, 0]);
+        assert_eq!(Insn::store(Size::Double, Reg::R10, -8, Reg::R4).to_bytes(), [0x7b, 0x4a, 0xf8, 0xff, 0, 0, 0, 0]);
         assert_eq!(Insn::exit().to_bytes(), [0x95, 0, 0, 0, 0, 0, 0, 0]);
-        assert_eq!(
-            Insn::call(super::super::Helper::Bind).to_bytes(),
-            [0x85, 0, 0, 0, 64, 0, 0, 0]
-        );
-        assert_eq!(
-            Insn::jump32_imm(Cond::Equal, Reg::R2, 7, 3).to_bytes(),
-            [0x16, 2, 3, 0, 7, 0, 0, 0]
-        );
+        assert_eq!(Insn::call(super::super::Helper::Bind).to_bytes(), [0x85, 0, 0, 0, 64, 0, 0, 0]);
+        assert_eq!(Insn::jump32_imm(Cond::Equal, Reg::R2, 7, 3).to_bytes(), [0x16, 2, 3, 0, 7, 0, 0, 0]);
     }
 }

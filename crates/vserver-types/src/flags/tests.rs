@@ -23,24 +23,8 @@ fn on(kind: FlagKind, base: u64, list: &str) -> u64 {
 
 #[test]
 fn names_take_any_case_and_an_optional_prefix() {
-    for text in [
-        "CAP_SYS_ADMIN",
-        "sys_admin",
-        "Cap_Sys_Admin",
-        "^21",
-        "^0x15",
-        "0x200000",
-        "2097152",
-        "010000000",
-    ] {
-        assert_eq!(
-            edit(FlagKind::Bcap, text),
-            Ok(FlagEdit {
-                value: 1 << 21,
-                mask: 1 << 21
-            }),
-            "{text}"
-        );
+    for text in ["CAP_SYS_ADMIN", "sys_admin", "Cap_Sys_Admin", "^21", "^0x15", "0x200000", "2097152", "010000000"] {
+        assert_eq!(edit(FlagKind::Bcap, text), Ok(FlagEdit { value: 1 << 21, mask: 1 << 21 }), "{text}");
     }
     assert_eq!(on(FlagKind::Nflag, 0, "NXF_HIDE_NETIF"), 0x200_0000);
     assert_eq!(on(FlagKind::Bcap, 0, "perfmon"), 1 << 38);
@@ -70,9 +54,7 @@ fn a_bad_item_is_named_with_its_kind() {
     assert_eq!(message(FlagKind::Bcap, "FOO # bar"), "Unknown bcap 'FOO # bar'");
     assert_eq!(message(FlagKind::Nflag, "x,lock"), "Unknown flag 'x'");
     assert_eq!(message(FlagKind::Space, "newnet,,fs"), "Unknown namespace ''");
-    for text in [
-        ",", ",lock", "lock,,", " lock", "^64", "^-1", "08", "0x", "+-1", "~", "^^1",
-    ] {
+    for text in [",", ",lock", "lock,,", " lock", "^64", "^-1", "08", "0x", "+-1", "~", "^^1"] {
         assert!(edit(FlagKind::Cflag, text).is_err(), "{text}");
     }
     assert!(edit(FlagKind::Cflag, "lock,").is_ok());
@@ -84,16 +66,9 @@ fn a_bad_item_is_named_with_its_kind() {
 fn printing_has_the_quirks_of_the_original() {
     assert_eq!(FlagKind::Cflag.print((1 << 36) | 0x2_0000), "default");
     assert_eq!(FlagKind::Cflag.print((1 << 36) | 0x2_0010), "fakeinit,default");
-    assert_eq!(
-        ContextFlags(ContextFlags::START).to_string(),
-        "fakeinit,virt_uptime,hide_netif,sc_helper"
-    );
+    assert_eq!(ContextFlags(ContextFlags::START).to_string(), "fakeinit,virt_uptime,hide_netif,sc_helper");
     assert_eq!(FlagKind::Ncap.print(0x1100), "raw_icmp,^12");
-    assert_eq!(
-        FlagKind::Cflag.print(0x2 | 0x10),
-        "^1,^4",
-        "the first bit without a name ends the naming"
-    );
+    assert_eq!(FlagKind::Cflag.print(0x2 | 0x10), "^1,^4", "the first bit without a name ends the naming");
     assert_eq!(FlagKind::Bcap.print(3), "CHOWN,DAC_OVERRIDE");
     assert_eq!(FlagKind::Ccap.print(0), "");
 }

@@ -15,21 +15,14 @@ pub fn tests() -> Vec<Trial> {
         Trial::new("address::two_guests_on_one_port", two_guests_on_one_port),
         Trial::new("address::foreign_address_is_refused", foreign_address_is_refused),
         Trial::new("address::loopback_is_private", loopback_is_private),
-        Trial::new(
-            "address::added_at_start_and_removed_at_stop",
-            added_at_start_and_removed_at_stop,
-        )
-        .smoke(),
+        Trial::new("address::added_at_start_and_removed_at_stop", added_at_start_and_removed_at_stop).smoke(),
         Trial::new("address::one_that_was_there_stays", one_that_was_there_stays),
     ]
 }
 
 /// A web server of busybox inside, on an address and port; the page names its guest.
 fn serve(guest: &Guest<'_>, at: &str) -> Ran {
-    let page = format!(
-        "mkdir -p /www && echo page of {} >/www/index.html && httpd -p {at} -h /www",
-        guest.name
-    );
+    let page = format!("mkdir -p /www && echo page of {} >/www/index.html && httpd -p {at} -h /www", guest.name);
     guest.sh(&page)
 }
 
@@ -83,9 +76,7 @@ fn loopback_is_private() {
     one.address(0, "127.9.5.1", 8).carry_self().start();
     two.address(0, "127.9.5.2", 8).carry_self().start();
     serve(&one, "127.0.0.1:8081").ok();
-    one.sh("/self --get 127.0.0.1:8081")
-        .ok()
-        .says(&format!("page of {}", one.name));
+    one.sh("/self --get 127.0.0.1:8081").ok().says(&format!("page of {}", one.name));
     assert_ne!(two.sh("/self --get 127.0.0.1:8081").code, 0);
     assert!(fetch("127.0.0.1:8081").is_err());
 }
@@ -98,14 +89,8 @@ fn has(address: &str) -> bool {
 fn added_at_start_and_removed_at_stop() {
     let host = Fixture::new();
     let guest = host.guest();
-    guest
-        .set("interfaces/0/ip", "10.99.7.1\n")
-        .set("interfaces/0/prefix", "32\n")
-        .set("interfaces/0/dev", "lo\n");
-    guest
-        .set("interfaces/1/ip", "fd99::7\n")
-        .set("interfaces/1/prefix", "128\n")
-        .set("interfaces/1/dev", "lo\n");
+    guest.set("interfaces/0/ip", "10.99.7.1\n").set("interfaces/0/prefix", "32\n").set("interfaces/0/dev", "lo\n");
+    guest.set("interfaces/1/ip", "fd99::7\n").set("interfaces/1/prefix", "128\n").set("interfaces/1/dev", "lo\n");
     assert!(!has("10.99.7.1/32"));
     guest.start();
     assert!(has("10.99.7.1/32") && has("fd99::7/128"));
@@ -119,17 +104,9 @@ fn added_at_start_and_removed_at_stop() {
 fn one_that_was_there_stays() {
     let host = Fixture::new();
     let guest = host.guest();
-    let ip = |verb: &str| {
-        Command::new("ip")
-            .args(["addr", verb, "10.99.8.1/32", "dev", "lo"])
-            .status()
-            .unwrap()
-    };
+    let ip = |verb: &str| Command::new("ip").args(["addr", verb, "10.99.8.1/32", "dev", "lo"]).status().unwrap();
     assert!(ip("add").success());
-    guest
-        .set("interfaces/0/ip", "10.99.8.1\n")
-        .set("interfaces/0/prefix", "32\n")
-        .set("interfaces/0/dev", "lo\n");
+    guest.set("interfaces/0/ip", "10.99.8.1\n").set("interfaces/0/prefix", "32\n").set("interfaces/0/dev", "lo\n");
     guest.start();
     guest.stop();
     let stayed = has("10.99.8.1/32");

@@ -17,10 +17,7 @@ pub fn tests() -> Vec<Trial> {
         Trial::new("bad_input::address_of_another_guest", address_of_another_guest),
         Trial::new("bad_input::context_in_use", context_in_use),
         Trial::new("bad_input::missing_init", missing_init),
-        Trial::new(
-            "bad_input::all_faults_of_a_configuration_at_once",
-            all_faults_of_a_configuration_at_once,
-        ),
+        Trial::new("bad_input::all_faults_of_a_configuration_at_once", all_faults_of_a_configuration_at_once),
         Trial::new("bad_input::full_disk_during_build", full_disk_during_build).needs(Need::Tool("tar")),
         Trial::new("bad_input::tree_without_idmapped_mounts", tree_without_idmapped_mounts),
         Trial::new("bad_input::build_over_something", build_over_something),
@@ -44,33 +41,20 @@ fn clear(ran: &Ran, code: i32, words: &[&str]) {
 fn no_such_guest() {
     let host = Fixture::new();
     for verb in ["start", "stop", "status", "running", "enter", "delete"] {
-        clear(
-            &host.v(&["nobody", verb]),
-            5,
-            &["Can not find a vserver-setup at", "nobody"],
-        );
+        clear(&host.v(&["nobody", verb]), 5, &["Can not find a vserver-setup at", "nobody"]);
     }
-    clear(
-        &host.v(&["nobody", "exec", "true"]),
-        5,
-        &["Can not find a vserver-setup at"],
-    );
+    clear(&host.v(&["nobody", "exec", "true"]), 5, &["Can not find a vserver-setup at"]);
 }
 
 fn bad_name() {
     let host = Fixture::new();
     for name in ["a b", "-x", "..", "a/../b", "ü", &"x".repeat(51)] {
         let ran = host.v(&["--", name, "build", "-m", "skeleton"]);
-        assert!(
-            ran.code != 0 && !ran.err.is_empty() && !ran.err.contains("panicked"),
-            "{name}: {ran:?}"
-        );
+        assert!(ran.code != 0 && !ran.err.is_empty() && !ran.err.contains("panicked"), "{name}: {ran:?}");
     }
     assert_eq!(fs::read_dir(host.trees()).unwrap().count(), 0);
-    let visible = fs::read_dir(host.confdir())
-        .unwrap()
-        .flatten()
-        .filter(|e| !e.file_name().to_string_lossy().starts_with('.'));
+    let visible =
+        fs::read_dir(host.confdir()).unwrap().flatten().filter(|e| !e.file_name().to_string_lossy().starts_with('.'));
     assert_eq!(visible.count(), 0);
 }
 
@@ -85,32 +69,13 @@ fn bad_address() {
     let host = Fixture::new();
     let (name, xid) = host.fresh();
     let xid = xid.to_string();
-    for address in [
-        "nodev:300.1.2.3/8",
-        "nodev:127.0.0.1/99",
-        "nodev:",
-        "nodev:127.0.0.1/255.0.255.0",
-    ] {
-        let ran = host.v(&[
-            &name,
-            "build",
-            "-m",
-            "skeleton",
-            "--context",
-            &xid,
-            "--interface",
-            address,
-        ]);
+    for address in ["nodev:300.1.2.3/8", "nodev:127.0.0.1/99", "nodev:", "nodev:127.0.0.1/255.0.255.0"] {
+        let ran = host.v(&[&name, "build", "-m", "skeleton", "--context", &xid, "--interface", address]);
         assert!(ran.code != 0 && !ran.err.contains("panicked"), "{address}: {ran:?}");
-        assert!(
-            !host.confdir().join(&name).exists() && !host.trees().join(&name).exists(),
-            "{address}"
-        );
+        assert!(!host.confdir().join(&name).exists() && !host.trees().join(&name).exists(), "{address}");
     }
     let guest = host.guest();
-    guest
-        .set("interfaces/0/ip", "127.0.0.300\n")
-        .set("interfaces/0/nodev", "");
+    guest.set("interfaces/0/ip", "127.0.0.300\n").set("interfaces/0/nodev", "");
     clear(&guest.v(&["start"]), 1, &["interfaces/0/ip", "127.0.0.300"]);
 }
 
@@ -132,13 +97,7 @@ fn context_in_use() {
     clear(&two.v(&["start"]), 1, &[&xid]);
     let (name, _) = host.fresh();
     let built = host.v(&[name.as_str(), "build", "-m", "skeleton", "--context", &xid]);
-    clear(
-        &built,
-        1,
-        &[&format!(
-            "Context '{xid}' is already in use. Please select another one."
-        )],
-    );
+    clear(&built, 1, &[&format!("Context '{xid}' is already in use. Please select another one.")]);
     assert!(!host.confdir().join(&name).exists());
     assert!(one.is_running());
 }
@@ -155,56 +114,26 @@ fn missing_init() {
 fn all_faults_of_a_configuration_at_once() {
     let host = Fixture::new();
     let guest = host.guest();
-    guest
-        .set("context", "many\n")
-        .set("rlimits/rss", "lots\n")
-        .set("sched/fill-rate", "-\n");
-    guest
-        .set("bcapabilities", "CHOWN\nNO_SUCH_CAPABILITY\n")
-        .set("cflags", "sched_hard\n");
+    guest.set("context", "many\n").set("rlimits/rss", "lots\n").set("sched/fill-rate", "-\n");
+    guest.set("bcapabilities", "CHOWN\nNO_SUCH_CAPABILITY\n").set("cflags", "sched_hard\n");
     let ran = guest.v(&["start"]);
-    clear(
-        &ran,
-        1,
-        &["context", "rlimits/rss", "sched/fill-rate", "bcapabilities:2"],
-    );
+    clear(&ran, 1, &["context", "rlimits/rss", "sched/fill-rate", "bcapabilities:2"]);
     assert!(!guest.is_running());
 }
 
 fn full_disk_during_build() {
     let host = Fixture::new();
     let trees = host.trees();
-    let small = Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=1m", "none"])
-        .arg(&trees)
-        .status()
-        .unwrap();
+    let small = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "none"]).arg(&trees).status().unwrap();
     assert!(small.success());
     let source = host.scratch("root");
     crate::tree::busybox(&source.join("tree"));
     let file = source.join("t.tar");
-    let tar = Command::new("tar")
-        .arg("-cf")
-        .arg(&file)
-        .arg("-C")
-        .arg(source.join("tree"))
-        .arg(".")
-        .status()
-        .unwrap();
+    let tar = Command::new("tar").arg("-cf").arg(&file).arg("-C").arg(source.join("tree")).arg(".").status().unwrap();
     assert!(tar.success());
     let (name, xid) = host.fresh();
     let xid = xid.to_string();
-    let ran = host.v(&[
-        &name,
-        "build",
-        "-m",
-        "template",
-        "--context",
-        &xid,
-        "--",
-        "-t",
-        file.to_str().unwrap(),
-    ]);
+    let ran = host.v(&[&name, "build", "-m", "template", "--context", &xid, "--", "-t", file.to_str().unwrap()]);
     let empty = fs::read_dir(&trees).unwrap().count() == 0;
     let configured = host.confdir().join(&name).exists();
     nix::mount::umount(&trees).unwrap();
@@ -219,23 +148,8 @@ fn tree_without_idmapped_mounts() {
     let away = guest.root.with_extension("away");
     fs::rename(&guest.root, &away).unwrap();
     fs::create_dir(&guest.root).unwrap();
-    assert!(
-        Command::new("mount")
-            .args(["-t", "ramfs", "none"])
-            .arg(&guest.root)
-            .status()
-            .unwrap()
-            .success()
-    );
-    assert!(
-        Command::new("cp")
-            .arg("-a")
-            .arg(away.join("."))
-            .arg(&guest.root)
-            .status()
-            .unwrap()
-            .success()
-    );
+    assert!(Command::new("mount").args(["-t", "ramfs", "none"]).arg(&guest.root).status().unwrap().success());
+    assert!(Command::new("cp").arg("-a").arg(away.join(".")).arg(&guest.root).status().unwrap().success());
     let ran = guest.v(&["start"]);
     let running = guest.is_running();
     if running {
@@ -256,11 +170,7 @@ fn build_over_something() {
     assert_eq!(fs::read_to_string(guest.root.join("etc/inittab")).unwrap(), before);
     let none = host.v(&[guest.name.as_str(), "build"]);
     clear(&none, 1, &["No build-method specified"]);
-    clear(
-        &host.v(&[guest.name.as_str(), "build", "-m", "magic"]),
-        1,
-        &["Unknown build-method 'magic'"],
-    );
+    clear(&host.v(&[guest.name.as_str(), "build", "-m", "magic"]), 1, &["Unknown build-method 'magic'"]);
 }
 
 fn missing_tree() {

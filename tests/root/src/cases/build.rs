@@ -12,10 +12,7 @@ use crate::trial::Trial;
 /// All of them.
 pub fn tests() -> Vec<Trial> {
     vec![
-        Trial::new(
-            "build::skeleton_writes_the_configuration",
-            skeleton_writes_the_configuration,
-        ),
+        Trial::new("build::skeleton_writes_the_configuration", skeleton_writes_the_configuration),
         Trial::new("build::template_of_every_compression", template_of_every_compression)
             .needs(Need::Tool("xz"))
             .needs(Need::Tool("zstd"))
@@ -32,30 +29,11 @@ fn skeleton_writes_the_configuration() {
     let host = Fixture::new();
     let (name, xid) = host.fresh();
     let context = xid.to_string();
-    let options = [
-        "--hostname",
-        "one.example",
-        "--interface",
-        "nodev:127.0.9.1/8",
-        "--interface",
-        "a=lo:10.9.8.7/255.255.0.0",
-    ];
-    let more = [
-        "--flags",
-        "sched_hard,virt_mem",
-        "--initstyle",
-        "sysv",
-        "--cpuset",
-        "one",
-        "--cpusetcpus",
-        "0:1",
-    ];
-    let words = [
-        &[name.as_str(), "build", "-m", "skeleton", "--context", &context],
-        &options[..],
-        &more[..],
-    ]
-    .concat();
+    let options =
+        ["--hostname", "one.example", "--interface", "nodev:127.0.9.1/8", "--interface", "a=lo:10.9.8.7/255.255.0.0"];
+    let more = ["--flags", "sched_hard,virt_mem", "--initstyle", "sysv", "--cpuset", "one", "--cpusetcpus", "0:1"];
+    let words =
+        [&[name.as_str(), "build", "-m", "skeleton", "--context", &context], &options[..], &more[..]].concat();
     host.v(&words).ok();
     let cfg = host.confdir().join(&name);
     let expected = [
@@ -71,17 +49,10 @@ fn skeleton_writes_the_configuration() {
         ("cpuset/cpus", "0\n".into()),
     ];
     for (file, content) in expected {
-        assert_eq!(
-            fs::read_to_string(cfg.join(file)).unwrap_or_default(),
-            content,
-            "{file}"
-        );
+        assert_eq!(fs::read_to_string(cfg.join(file)).unwrap_or_default(), content, "{file}");
     }
     assert!(cfg.join("interfaces/0/nodev").exists() && !cfg.join("apps/init/mark").exists());
-    assert_eq!(
-        fs::read_link(cfg.join("run")).unwrap(),
-        PathBuf::from(format!("/var/run/vservers/{name}"))
-    );
+    assert_eq!(fs::read_link(cfg.join("run")).unwrap(), PathBuf::from(format!("/var/run/vservers/{name}")));
     let root = cfg.join("vdir").canonicalize().unwrap();
     assert!(root.join("dev/null").exists() && root.join("proc").is_dir() && root.join("etc").is_dir());
     host.v(&["--silent", &name, "delete"]).ok();
@@ -97,14 +68,7 @@ fn tarball(host: &Fixture, suffix: &str) -> PathBuf {
         fs::hard_link(root.join("etc/passwd"), root.join("etc/passwd-")).unwrap();
     }
     let file = dir.join(format!("busybox.tar{suffix}"));
-    let packed = Command::new("tar")
-        .arg("-caf")
-        .arg(&file)
-        .arg("-C")
-        .arg(&root)
-        .arg(".")
-        .status()
-        .unwrap();
+    let packed = Command::new("tar").arg("-caf").arg(&file).arg("-C").arg(&root).arg(".").status().unwrap();
     assert!(packed.success());
     file
 }
@@ -114,25 +78,10 @@ fn template_of_every_compression() {
     for suffix in ["", ".gz", ".xz", ".bz2", ".zst"] {
         let (name, xid) = host.fresh();
         let (file, context) = (tarball(&host, suffix), xid.to_string());
-        let words = [
-            &name,
-            "build",
-            "-m",
-            "template",
-            "--context",
-            &context,
-            "--initstyle",
-            "plain",
-            "--",
-            "-t",
-        ];
+        let words = [&name, "build", "-m", "template", "--context", &context, "--initstyle", "plain", "--", "-t"];
         host.v(&[&words[..], &[file.to_str().unwrap()]].concat()).ok();
         let root = host.trees().join(&name);
-        assert_eq!(
-            fs::read_link(root.join("bin/ls")).unwrap(),
-            PathBuf::from("busybox"),
-            "{suffix}"
-        );
+        assert_eq!(fs::read_link(root.join("bin/ls")).unwrap(), PathBuf::from("busybox"), "{suffix}");
         let links = std::os::unix::fs::MetadataExt::nlink(&fs::metadata(root.join("etc/passwd")).unwrap());
         assert_eq!(links, 2, "{suffix}: hard links stay hard links");
         host.v(&[&name, "start"]).ok();
@@ -145,17 +94,7 @@ fn template_from_standard_input() {
     let host = Fixture::new();
     let (name, xid) = host.fresh();
     let (file, context) = (tarball(&host, ".gz"), xid.to_string());
-    let words = [
-        name.as_str(),
-        "build",
-        "-m",
-        "template",
-        "--context",
-        &context,
-        "--",
-        "-t",
-        "-",
-    ];
+    let words = [name.as_str(), "build", "-m", "template", "--context", &context, "--", "-t", "-"];
     host.tool_with_input("vserver", &words, &fs::read(file).unwrap()).ok();
     assert!(host.trees().join(&name).join("bin/busybox").exists());
 }
@@ -167,16 +106,7 @@ fn broken_template_leaves_nothing() {
     fs::write(&broken, &whole[..whole.len() / 2]).unwrap();
     let (name, xid) = host.fresh();
     let context = xid.to_string();
-    let words = [
-        name.as_str(),
-        "build",
-        "-m",
-        "template",
-        "--context",
-        &context,
-        "--",
-        "-t",
-    ];
+    let words = [name.as_str(), "build", "-m", "template", "--context", &context, "--", "-t"];
     let ran = host.v(&[&words[..], &[broken.to_str().unwrap()]].concat());
     ran.exits(1).says("half.tar.gz");
     assert!(!host.confdir().join(&name).exists() && !host.trees().join(&name).exists());
@@ -189,24 +119,11 @@ fn broken_template_leaves_nothing() {
 fn force_keeps_what_was_there() {
     let host = Fixture::new();
     let guest = host.guest();
-    host.v(&[
-        guest.name.as_str(),
-        "build",
-        "-m",
-        "skeleton",
-        "--force",
-        "--context",
-        &guest.xid.to_string(),
-    ])
-    .ok();
+    host.v(&[guest.name.as_str(), "build", "-m", "skeleton", "--force", "--context", &guest.xid.to_string()]).ok();
     let kept = |dir: PathBuf| {
-        let names = fs::read_dir(dir)
-            .unwrap()
-            .flatten()
-            .map(|entry| entry.file_name().to_string_lossy().into_owned());
-        names
-            .filter(|name| name.starts_with(&format!("{}.~", guest.name)) && name.ends_with('~'))
-            .count()
+        let names =
+            fs::read_dir(dir).unwrap().flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+        names.filter(|name| name.starts_with(&format!("{}.~", guest.name)) && name.ends_with('~')).count()
     };
     assert_eq!((kept(host.trees()), kept(host.confdir())), (1, 1));
 }

@@ -16,14 +16,8 @@ pub fn tests() -> Vec<Trial> {
 /// Time that the kernel granted beyond the quota.
 fn granted(guest: &Guest<'_>) -> Duration {
     let text = fs::read_to_string(guest.cgroup("cpu").join("cpu.stat")).unwrap();
-    let v1 = text
-        .lines()
-        .find_map(|line| line.strip_prefix("burst_time "))
-        .map(|n| n.parse::<u64>().unwrap() / 1000);
-    let v2 = text
-        .lines()
-        .find_map(|line| line.strip_prefix("burst_usec "))
-        .map(|n| n.parse::<u64>().unwrap());
+    let v1 = text.lines().find_map(|line| line.strip_prefix("burst_time ")).map(|n| n.parse::<u64>().unwrap() / 1000);
+    let v2 = text.lines().find_map(|line| line.strip_prefix("burst_usec ")).map(|n| n.parse::<u64>().unwrap());
     Duration::from_micros(v1.or(v2).expect("this kernel has no burst (5.14)"))
 }
 
@@ -39,8 +33,5 @@ fn idling_fills_the_bucket() {
     let burst = granted(&guest).saturating_sub(before);
     let used = cpu_used(&guest) - used;
     rest(&guest, child);
-    assert!(
-        !burst.is_zero(),
-        "nothing beyond the quota was granted; it used {used:?} in 1.5 s"
-    );
+    assert!(!burst.is_zero(), "nothing beyond the quota was granted; it used {used:?} in 1.5 s");
 }

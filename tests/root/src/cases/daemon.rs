@@ -22,23 +22,11 @@ pub fn tests() -> Vec<Trial> {
     vec![
         Trial::new("daemon::lists_starts_watches_and_stops", lists_starts_watches_and_stops).smoke(),
         Trial::new("daemon::killed_it_touches_no_guest", killed_it_touches_no_guest).smoke(),
-        Trial::new(
-            "daemon::killed_in_the_middle_of_a_start",
-            killed_in_the_middle_of_a_start,
-        ),
-        Trial::new(
-            "daemon::a_mark_starts_dependencies_first",
-            a_mark_starts_dependencies_first,
-        ),
+        Trial::new("daemon::killed_in_the_middle_of_a_start", killed_in_the_middle_of_a_start),
+        Trial::new("daemon::a_mark_starts_dependencies_first", a_mark_starts_dependencies_first),
         Trial::new("daemon::a01_other_users_are_refused", a01_other_users_are_refused),
-        Trial::new(
-            "daemon::a02_a_guest_is_refused_even_as_root",
-            a02_a_guest_is_refused_even_as_root,
-        ),
-        Trial::new(
-            "daemon::systemd_hands_over_a_socket_and_is_told",
-            systemd_hands_over_a_socket_and_is_told,
-        ),
+        Trial::new("daemon::a02_a_guest_is_refused_even_as_root", a02_a_guest_is_refused_even_as_root),
+        Trial::new("daemon::systemd_hands_over_a_socket_and_is_told", systemd_hands_over_a_socket_and_is_told),
         Trial::new("daemon::bad_input", bad_input),
     ]
 }
@@ -66,11 +54,7 @@ fn serve(host: &Fixture, options: &[&str]) -> (Command, PathBuf, PathBuf) {
 impl Daemon {
     fn serve(host: &Fixture, options: &[&str]) -> Self {
         let (mut command, socket, log) = serve(host, options);
-        let daemon = Self {
-            process: command.spawn().unwrap(),
-            socket,
-            log,
-        };
+        let daemon = Self { process: command.spawn().unwrap(), socket, log };
         eventually("the daemon answers", SOON, || daemon.client().list().is_ok());
         daemon
     }
@@ -124,14 +108,8 @@ fn lists_starts_watches_and_stops() {
 
     let listed = client.list().unwrap();
     assert_eq!(listed.len(), 1);
-    assert_eq!(
-        (listed[0].name.as_str(), listed[0].state),
-        (&*guest.name, GuestState::Stopped)
-    );
-    assert_eq!(
-        (listed[0].xid.map(|xid| xid.0), &listed[0].fault),
-        (Some(guest.xid), &None)
-    );
+    assert_eq!((listed[0].name.as_str(), listed[0].state), (&*guest.name, GuestState::Stopped));
+    assert_eq!((listed[0].xid.map(|xid| xid.0), &listed[0].fault), (Some(guest.xid), &None));
     assert_eq!(listed[0].addresses, ["127.9.20.1/8"]);
 
     let started = client.start(&name, &StartRequest { strict: false }).unwrap();
@@ -144,10 +122,7 @@ fn lists_starts_watches_and_stops() {
     assert_eq!(status.unenforced, started.unenforced);
     let rows = client.stat().unwrap();
     assert_eq!(rows[0].xid.0, 0, "the host comes first");
-    let row = rows
-        .iter()
-        .find(|row| row.xid.0 == guest.xid)
-        .expect("a row of the guest");
+    let row = rows.iter().find(|row| row.xid.0 == guest.xid).expect("a row of the guest");
     assert!(row.processes >= 2 && row.rss > 0 && row.name == guest.name, "{row:?}");
 
     assert!(client.stop(&name, &StopRequest { kill: false }).unwrap().was_running);
@@ -173,37 +148,18 @@ fn killed_it_touches_no_guest() {
     let before = (guest.init(), guest.supervisor());
     let (second, _, _) = serve(&host, &[]);
     let second = Ran::from({ second }.stderr(Stdio::piped()).output().unwrap());
-    second
-        .exits(1)
-        .says("another vserverd answers at")
-        .says(&format!("pid {}", daemon.process.id()));
+    second.exits(1).says("another vserverd answers at").says(&format!("pid {}", daemon.process.id()));
 
     daemon.kill();
-    assert!(
-        daemon.socket.symlink_metadata().unwrap().file_type().is_socket(),
-        "a killed one leaves its socket"
-    );
+    assert!(daemon.socket.symlink_metadata().unwrap().file_type().is_socket(), "a killed one leaves its socket");
     assert!(guest.is_running());
     guest.sh("true").ok();
 
     let daemon = Daemon::serve(&host, &["--no-autostart"]);
-    assert!(
-        daemon.log().contains(&format!("adopted guest '{}'", guest.name)),
-        "{}",
-        daemon.log()
-    );
+    assert!(daemon.log().contains(&format!("adopted guest '{}'", guest.name)), "{}", daemon.log());
     assert_eq!((guest.init(), guest.supervisor()), before);
-    assert_eq!(
-        daemon.client().status(&name(&guest)).unwrap().state,
-        GuestState::Running
-    );
-    assert!(
-        daemon
-            .client()
-            .stop(&name(&guest), &StopRequest::default())
-            .unwrap()
-            .was_running
-    );
+    assert_eq!(daemon.client().status(&name(&guest)).unwrap().state, GuestState::Running);
+    assert!(daemon.client().stop(&name(&guest), &StopRequest::default()).unwrap().was_running);
 }
 
 /// Whoever did it goes on or has not begun; either way the guest is whole.
@@ -228,14 +184,11 @@ fn a_mark_starts_dependencies_first() {
     let host = Fixture::new();
     let (web, database, unmarked) = (host.guest(), host.guest(), host.guest());
     let (broken, needs_broken) = (host.guest(), host.guest());
-    web.set("apps/init/mark", "default\n")
-        .set("apps/init/depends", &format!("{}\n", database.name));
+    web.set("apps/init/mark", "default\n").set("apps/init/depends", &format!("{}\n", database.name));
     // A circle, of which one edge is dropped.
     database.set("apps/init/depends", &format!("# the other way round\n{}\n", web.name));
     unmarked.set("apps/init/mark", "other\n");
-    needs_broken
-        .set("apps/init/mark", "default\n")
-        .set("apps/init/depends", &format!("{}\n", broken.name));
+    needs_broken.set("apps/init/mark", "default\n").set("apps/init/depends", &format!("{}\n", broken.name));
     fs::remove_file(broken.root.join("sbin/init")).unwrap();
 
     let daemon = Daemon::serve(&host, &[]);
@@ -243,21 +196,14 @@ fn a_mark_starts_dependencies_first() {
         let log = daemon.log();
         log.contains(&format!("guest '{}' started", web.name)) && log.contains("which could not be started")
     };
-    eventually(
-        "the marked guest runs and the other one has been given up",
-        SOON,
-        settled,
-    );
+    eventually("the marked guest runs and the other one has been given up", SOON, settled);
     assert!(web.is_running() && database.is_running());
     assert!(!unmarked.is_running() && !broken.is_running() && !needs_broken.is_running());
     let log = daemon.log();
     let at = |guest: &Guest<'_>| log.find(&format!("guest '{}' started", guest.name)).unwrap();
     assert!(at(&database) < at(&web), "{log}");
     assert!(log.contains("in a circle"), "{log}");
-    assert!(
-        log.contains(&format!("guest '{}' is not started", needs_broken.name)),
-        "{log}"
-    );
+    assert!(log.contains(&format!("guest '{}' is not started", needs_broken.name)), "{log}");
     drop(daemon);
     web.stop();
     database.stop();
@@ -295,9 +241,7 @@ fn a02_a_guest_is_refused_even_as_root() {
     let guest = host.guest();
     let daemon = Daemon::serve(&host, &["--no-autostart"]);
     let shared = daemon.socket.parent().unwrap().display().to_string();
-    guest
-        .set("userns", "off\n")
-        .set("fstab", &format!("{shared} /mnt none bind 0 0\n"));
+    guest.set("userns", "off\n").set("fstab", &format!("{shared} /mnt none bind 0 0\n"));
     fs::create_dir(guest.root.join("mnt")).unwrap();
     guest.carry_self().start();
     let ran = guest.exec(&["/self", inside::ASK, "/mnt/api.sock"]);
@@ -350,12 +294,7 @@ fn bad_input() {
     host.tool("vserverd", &["--help"]).ok().says("serve");
     // A user namespace without a map: no longer uid 0.
     let binary = host.command("vserverd").get_program().to_owned();
-    let nobody = Command::new("unshare")
-        .arg("--user")
-        .arg(binary)
-        .arg("serve")
-        .output()
-        .unwrap();
+    let nobody = Command::new("unshare").arg("--user").arg(binary).arg("serve").output().unwrap();
     let nobody = Ran::from(nobody);
     assert_eq!(nobody.exits(1).err, "vserverd: must be run as root: it starts guests\n");
 
@@ -372,22 +311,11 @@ fn bad_input() {
     two.set("context", &format!("{}\n", one.xid));
     let words = refused(client.start(&name(&two), &StartRequest::default()), 409, Code::Taken);
     assert!(words.contains(&one.name), "{words}");
-    two.set("interfaces/0/ip", "127.0.0.300\n")
-        .set("interfaces/0/nodev", "");
-    let words = refused(
-        client.start(&name(&two), &StartRequest::default()),
-        409,
-        Code::InvalidConfiguration,
-    );
+    two.set("interfaces/0/ip", "127.0.0.300\n").set("interfaces/0/nodev", "");
+    let words = refused(client.start(&name(&two), &StartRequest::default()), 409, Code::InvalidConfiguration);
     assert!(words.contains("127.0.0.300"), "{words}");
     let listed = client.list().unwrap();
-    let fault = listed
-        .iter()
-        .find(|guest| guest.name == name(&two))
-        .and_then(|guest| guest.fault.clone());
-    assert!(
-        fault.is_some_and(|fault| fault.contains("127.0.0.300")),
-        "the list says it, too"
-    );
+    let fault = listed.iter().find(|guest| guest.name == name(&two)).and_then(|guest| guest.fault.clone());
+    assert!(fault.is_some_and(|fault| fault.contains("127.0.0.300")), "the list says it, too");
     one.stop();
 }

@@ -9,20 +9,14 @@ use crate::trial::Trial;
 /// All of them.
 pub fn tests() -> Vec<Trial> {
     vec![
-        Trial::new(
-            "debian::boots_to_running_and_stops_cleanly",
-            boots_to_running_and_stops_cleanly,
-        )
-        .needs(Need::Tool("debootstrap"))
-        .on_host_network()
-        .within(400),
-        Trial::new(
-            "debian::debootstrap_of_an_unknown_suite_leaves_nothing",
-            unknown_suite_leaves_nothing,
-        )
-        .needs(Need::Tool("debootstrap"))
-        .on_host_network()
-        .within(200),
+        Trial::new("debian::boots_to_running_and_stops_cleanly", boots_to_running_and_stops_cleanly)
+            .needs(Need::Tool("debootstrap"))
+            .on_host_network()
+            .within(400),
+        Trial::new("debian::debootstrap_of_an_unknown_suite_leaves_nothing", unknown_suite_leaves_nothing)
+            .needs(Need::Tool("debootstrap"))
+            .on_host_network()
+            .within(200),
     ]
 }
 
@@ -30,21 +24,11 @@ fn boots_to_running_and_stops_cleanly() {
     let host = Fixture::new();
     let (name, xid) = host.fresh();
     let context = xid.to_string();
-    let before = [
-        "build",
-        "-m",
-        "debootstrap",
-        "--context",
-        &context,
-        "--hostname",
-        "deb.test",
-        "--initstyle",
-        "plain",
-    ];
+    let before =
+        ["build", "-m", "debootstrap", "--context", &context, "--hostname", "deb.test", "--initstyle", "plain"];
     let after = ["--interface", "nodev:127.77.1.1/8", "--", "-d", "bookworm", "--"];
     let options = ["--variant=minbase", "--include=systemd-sysv,dbus"];
-    host.v(&[&[name.as_str()], &before[..], &after[..], &options[..]].concat())
-        .ok();
+    host.v(&[&[name.as_str()], &before[..], &after[..], &options[..]].concat()).ok();
     host.v(&[&name, "start"]).ok();
     let state = || host.v(&[&name, "exec", "systemctl", "is-system-running"]).out;
     let mut last = String::new();
@@ -60,18 +44,10 @@ fn boots_to_running_and_stops_cleanly() {
     host.v(&[&name, "exec", "systemd-detect-virt", "--container"]).ok();
     host.v(&[&name, "exec", "systemctl", "reboot"]);
     let again = || state().trim() == "running";
-    eventually(
-        "it boots again after a reboot from inside",
-        Duration::from_secs(60),
-        again,
-    );
+    eventually("it boots again after a reboot from inside", Duration::from_secs(60), again);
     let begun = std::time::Instant::now();
     host.v(&[&name, "stop"]).ok();
-    assert!(
-        begun.elapsed() < Duration::from_secs(15),
-        "a clean stop took {:?}",
-        begun.elapsed()
-    );
+    assert!(begun.elapsed() < Duration::from_secs(15), "a clean stop took {:?}", begun.elapsed());
     host.v(&["--silent", &name, "delete"]).ok();
 }
 
@@ -79,20 +55,7 @@ fn unknown_suite_leaves_nothing() {
     let host = Fixture::new();
     let (name, xid) = host.fresh();
     let context = xid.to_string();
-    let ran = host.v(&[
-        &name,
-        "build",
-        "-m",
-        "debootstrap",
-        "--context",
-        &context,
-        "--",
-        "-d",
-        "no-such-suite",
-    ]);
-    assert!(
-        ran.code == 1 && ran.err.contains("no-such-suite") && !ran.err.contains("panicked"),
-        "{ran:?}"
-    );
+    let ran = host.v(&[&name, "build", "-m", "debootstrap", "--context", &context, "--", "-d", "no-such-suite"]);
+    assert!(ran.code == 1 && ran.err.contains("no-such-suite") && !ran.err.contains("panicked"), "{ran:?}");
     assert!(!host.confdir().join(&name).exists() && !host.trees().join(&name).exists());
 }

@@ -7,9 +7,7 @@ use crate::trial::Trial;
 /// All of them.
 pub fn tests() -> Vec<Trial> {
     vec![
-        Trial::new("enter::pty_of_the_guest", pty_of_the_guest)
-            .needs(Need::Tool("script"))
-            .smoke(),
+        Trial::new("enter::pty_of_the_guest", pty_of_the_guest).needs(Need::Tool("script")).smoke(),
         Trial::new("enter::status_of_the_shell", status_of_the_shell).needs(Need::Tool("script")),
         Trial::new("enter::window_size_and_job_control", window_size_and_job_control).needs(Need::Tool("script")),
         Trial::new("enter::without_a_terminal", without_a_terminal),
@@ -25,10 +23,7 @@ fn session(host: &Fixture, guest: &Guest<'_>, before: &str, input: &str) -> crat
     let input = format!("sleep 0.5; printf '{input}'; sleep 1");
     let whole = format!("({input}) | script -qec '{line}' /dev/null");
     let mut command = std::process::Command::new("sh");
-    command
-        .args(["-c", &whole])
-        .env("VSERVER_CONFDIR", host.confdir())
-        .stdin(std::process::Stdio::null());
+    command.args(["-c", &whole]).env("VSERVER_CONFDIR", host.confdir()).stdin(std::process::Stdio::null());
     crate::fixture::Ran::from(command.output().unwrap())
 }
 
@@ -38,11 +33,7 @@ fn pty_of_the_guest() {
     guest.start();
     let ran = session(&host, &guest, "", "echo on $(tty) at $(hostname)\\nexit\\n");
     ran.ok().says(&format!("at {}.test", guest.name));
-    assert!(
-        ran.out.contains("on /dev/pts/") || ran.out.contains("on /dev/console"),
-        "{}",
-        ran.out
-    );
+    assert!(ran.out.contains("on /dev/pts/") || ran.out.contains("on /dev/console"), "{}", ran.out);
 }
 
 fn status_of_the_shell() {
@@ -68,10 +59,6 @@ fn without_a_terminal() {
     let host = Fixture::new();
     let guest = host.guest();
     guest.start();
-    let ran = host.tool_with_input(
-        "vserver",
-        &[guest.name.as_str(), "enter"],
-        b"echo I am $(hostname)\nexit 4\n",
-    );
+    let ran = host.tool_with_input("vserver", &[guest.name.as_str(), "enter"], b"echo I am $(hostname)\nexit 4\n");
     ran.exits(4).says(&format!("I am {}.test", guest.name));
 }

@@ -59,9 +59,7 @@ fn signals_are_passed() {
     guest.start();
     let script = "trap 'echo got TERM; exit 9' TERM; echo ready; while :; do sleep 0.1; done";
     let mut command = host.command("vserver");
-    command
-        .args([guest.name.as_str(), "exec", "sh", "-c", script])
-        .stdout(Stdio::piped());
+    command.args([guest.name.as_str(), "exec", "sh", "-c", script]).stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut out = std::io::BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
@@ -77,14 +75,8 @@ fn signals_are_passed() {
 fn needs_a_running_guest() {
     let host = Fixture::new();
     let guest = host.guest();
-    guest
-        .exec(&["true"])
-        .exits(1)
-        .says("is supported for running vservers only");
-    guest
-        .v(&["suexec", "1000", "true"])
-        .exits(1)
-        .says("is supported for running vservers only");
+    guest.exec(&["true"]).exits(1).says("is supported for running vservers only");
+    guest.v(&["suexec", "1000", "true"]).exits(1).says("is supported for running vservers only");
 }
 
 fn suexec_takes_number_and_name() {
@@ -103,9 +95,7 @@ fn environment_and_directory() {
     let guest = host.guest();
     guest.start();
     let mut command = host.command("vserver");
-    command
-        .args([&guest.name, "exec", "sh", "-c", "pwd; ls /proc/self/fd | wc -l"])
-        .current_dir("/usr");
+    command.args([&guest.name, "exec", "sh", "-c", "pwd; ls /proc/self/fd | wc -l"]).current_dir("/usr");
     let ran = crate::fixture::Ran::from(command.output().unwrap());
     assert_eq!(ran.ok().out.lines().next(), Some("/"));
 }
@@ -131,9 +121,7 @@ fn killed_caller_leaves_nothing() {
     let guest = host.guest();
     guest.start();
     let mut command = host.command("vserver");
-    command
-        .args([&guest.name, "exec", "sh", "-c", "cat >/dev/null; sleep 77"])
-        .stdin(Stdio::piped());
+    command.args([&guest.name, "exec", "sh", "-c", "cat >/dev/null; sleep 77"]).stdin(Stdio::piped());
     let mut child = command.spawn().unwrap();
     child.stdin.as_mut().unwrap().write_all(b"x").unwrap();
     std::thread::sleep(Duration::from_millis(300));

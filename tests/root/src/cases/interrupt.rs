@@ -28,12 +28,7 @@ const MOMENTS: u32 = 20;
 
 /// Interrupts a command after some time, as a terminal does: the whole process group. Whether it was still running.
 fn interrupt(mut command: Command, after: Duration) -> bool {
-    let mut child = command
-        .process_group(0)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut child = command.process_group(0).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     sleep(after);
     let running = child.try_wait().unwrap().is_none();
     if running {
@@ -105,17 +100,7 @@ fn build() {
     let whole = |name: &str, xid: u32| {
         let mut command = host.command("vserver");
         let xid = xid.to_string();
-        command.args([
-            name,
-            "build",
-            "-m",
-            "template",
-            "--context",
-            &xid,
-            "--initstyle",
-            "plain",
-            "--",
-        ]);
+        command.args([name, "build", "-m", "template", "--context", &xid, "--initstyle", "plain", "--"]);
         command.args(["-t", tarball.to_str().unwrap(), "--nodevsanity"]);
         command
     };
@@ -134,11 +119,7 @@ fn build() {
             !cfg.exists() && !root.exists(),
             "interrupted after {moment:?} ({interrupted}): the build left a part"
         );
-        let debris: Vec<_> = fs::read_dir(host.trees())
-            .unwrap()
-            .flatten()
-            .map(|entry| entry.path())
-            .collect();
+        let debris: Vec<_> = fs::read_dir(host.trees()).unwrap().flatten().map(|entry| entry.path()).collect();
         assert!(debris.is_empty(), "after {moment:?}: {debris:?}");
         assert!(leak::cgroups().is_empty());
     }
@@ -153,14 +134,7 @@ fn tarball(host: &Fixture) -> std::path::PathBuf {
         tree::write(&root, &format!("usr/share/many/{n}"), &"text ".repeat(4000), 0o644);
     }
     let file = dir.join("template.tar");
-    let packed = Command::new("tar")
-        .arg("-cf")
-        .arg(&file)
-        .arg("-C")
-        .arg(&root)
-        .arg(".")
-        .status()
-        .unwrap();
+    let packed = Command::new("tar").arg("-cf").arg(&file).arg("-C").arg(&root).arg(".").status().unwrap();
     assert!(packed.success());
     file
 }

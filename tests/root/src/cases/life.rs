@@ -11,35 +11,16 @@ use crate::trial::Trial;
 pub fn tests() -> Vec<Trial> {
     vec![
         Trial::new("life::start_status_stop", start_status_stop).smoke(),
-        Trial::new(
-            "life::second_start_and_second_stop_warn",
-            second_start_and_second_stop_warn,
-        ),
+        Trial::new("life::second_start_and_second_stop_warn", second_start_and_second_stop_warn),
         Trial::new("life::restart_and_condrestart", restart_and_condrestart),
         Trial::new("life::sysv_runs_the_levels", sysv_runs_the_levels).smoke(),
-        Trial::new(
-            "life::sysv_failure_is_the_starts_failure",
-            sysv_failure_is_the_starts_failure,
-        ),
-        Trial::new(
-            "life::init_ignoring_its_signal_is_killed_in_time",
-            init_ignoring_its_signal_is_killed_in_time,
-        ),
+        Trial::new("life::sysv_failure_is_the_starts_failure", sysv_failure_is_the_starts_failure),
+        Trial::new("life::init_ignoring_its_signal_is_killed_in_time", init_ignoring_its_signal_is_killed_in_time),
         Trial::new("life::run_file_is_utilvservers", run_file_is_utilvservers),
-        Trial::new(
-            "life::two_starts_at_once_make_one_guest",
-            two_starts_at_once_make_one_guest,
-        ),
+        Trial::new("life::two_starts_at_once_make_one_guest", two_starts_at_once_make_one_guest),
         Trial::new("life::console_goes_to_a_log", console_goes_to_a_log),
-        Trial::new(
-            "life::killed_supervisor_takes_its_guest_along",
-            killed_supervisor_takes_its_guest_along,
-        ),
-        Trial::new(
-            "life::classic_mode_without_user_namespace",
-            classic_mode_without_user_namespace,
-        )
-        .smoke(),
+        Trial::new("life::killed_supervisor_takes_its_guest_along", killed_supervisor_takes_its_guest_along),
+        Trial::new("life::classic_mode_without_user_namespace", classic_mode_without_user_namespace).smoke(),
     ]
 }
 
@@ -47,25 +28,15 @@ fn start_status_stop() {
     let host = Fixture::new();
     let guest = host.guest();
     guest.v(&["running"]).exits(1);
-    guest
-        .v(&["status"])
-        .exits(3)
-        .says(&format!("Vserver '{}' is stopped", guest.name));
+    guest.v(&["status"]).exits(3).says(&format!("Vserver '{}' is stopped", guest.name));
     guest.start();
     guest.v(&["running"]).ok();
     let status = guest.v(&["status"]);
-    status.ok().says(&format!(
-        "Vserver '{}' is running at context '{}'",
-        guest.name, guest.xid
-    ));
+    status.ok().says(&format!("Vserver '{}' is running at context '{}'", guest.name, guest.xid));
     let lines: Vec<&str> = status.out.lines().collect();
     assert!(lines[1].starts_with("Number of processes:  "), "{lines:?}");
     assert!(lines[2].starts_with("Uptime:               "), "{lines:?}");
-    guest
-        .sh("hostname; echo $$ is not 1; cat /proc/1/comm")
-        .ok()
-        .says(&format!("{}.test", guest.name))
-        .says("init");
+    guest.sh("hostname; echo $$ is not 1; cat /proc/1/comm").ok().says(&format!("{}.test", guest.name)).says("init");
     guest.stop();
     guest.v(&["status"]).exits(3);
     let log = fs::read_to_string(guest.root.join("var/log/boot")).unwrap();
@@ -78,16 +49,10 @@ fn second_start_and_second_stop_warn() {
     let guest = host.guest();
     guest.start();
     let init = guest.init();
-    guest
-        .v(&["start"])
-        .ok()
-        .says(&format!("vserver '{}' already running", guest.name));
+    guest.v(&["start"]).ok().says(&format!("vserver '{}' already running", guest.name));
     assert_eq!(guest.init(), init, "the second start changed nothing");
     guest.stop();
-    guest
-        .v(&["stop"])
-        .ok()
-        .says(&format!("vserver '{}' is not running", guest.name));
+    guest.v(&["stop"]).ok().says(&format!("vserver '{}' is not running", guest.name));
 }
 
 fn restart_and_condrestart() {
@@ -134,9 +99,7 @@ fn init_ignoring_its_signal_is_killed_in_time() {
     let deaf = "#!/bin/sh\ntrap '' INT TERM PWR RTMIN+3\nwhile :; do sleep 1; done\n";
     fs::remove_file(guest.root.join("sbin/init")).unwrap();
     crate::tree::write(&guest.root, "sbin/init", deaf, 0o755);
-    guest
-        .set("apps/vshelper/sync-timeout", "2\n")
-        .set("apps/init/killseq", "15\n1\n9\n");
+    guest.set("apps/vshelper/sync-timeout", "2\n").set("apps/init/killseq", "15\n1\n9\n");
     guest.start();
     let begun = std::time::Instant::now();
     guest.stop();
@@ -158,9 +121,8 @@ fn run_file_is_utilvservers() {
 fn two_starts_at_once_make_one_guest() {
     let host = Fixture::new();
     let guest = host.guest();
-    let starts: Vec<_> = (0..4)
-        .map(|_| host.command("vserver").args([&guest.name, "start"]).spawn().unwrap())
-        .collect();
+    let starts: Vec<_> =
+        (0..4).map(|_| host.command("vserver").args([&guest.name, "start"]).spawn().unwrap()).collect();
     for mut start in starts {
         assert!(start.wait().unwrap().success());
     }
@@ -171,12 +133,7 @@ fn two_starts_at_once_make_one_guest() {
 fn console_goes_to_a_log() {
     let host = Fixture::new();
     let guest = host.guest();
-    crate::tree::write(
-        &guest.root,
-        "etc/rc.start",
-        "#!/bin/sh\necho hello from the console >/dev/console\n",
-        0o755,
-    );
+    crate::tree::write(&guest.root, "etc/rc.start", "#!/bin/sh\necho hello from the console >/dev/console\n", 0o755);
     guest.start();
     let log = format!("/var/log/vserver/{}.console", guest.name);
     let said = || fs::read_to_string(&log).is_ok_and(|text| text.contains("hello from the console"));
@@ -184,11 +141,8 @@ fn console_goes_to_a_log() {
     let flood = "head -c 40000000 /dev/zero | tr '\\0' 'y' >/dev/console";
     guest.sh(flood).ok();
     guest.stop();
-    let size: u64 = [log.clone(), format!("{log}.1")]
-        .iter()
-        .filter_map(|f| fs::metadata(f).ok())
-        .map(|m| m.len())
-        .sum();
+    let size: u64 =
+        [log.clone(), format!("{log}.1")].iter().filter_map(|f| fs::metadata(f).ok()).map(|m| m.len()).sum();
     assert!(size <= 33 << 20, "the console log has {size} bytes");
 }
 
@@ -212,25 +166,13 @@ fn classic_mode_without_user_namespace() {
     let host = Fixture::new();
     let guest = host.guest();
     guest.set("userns", "off\n").start();
-    let map = guest
-        .sh("cat /proc/self/uid_map")
-        .ok()
-        .out
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ");
+    let map = guest.sh("cat /proc/self/uid_map").ok().out.split_whitespace().collect::<Vec<_>>().join(" ");
     assert_eq!(map, "0 0 4294967295");
     let own = guest.sh("readlink /proc/self/ns/user").ok().out.trim().to_owned();
     assert_eq!(own, fs::read_link("/proc/self/ns/user").unwrap().to_string_lossy());
     guest.stop();
     let other = host.guest();
     other.start();
-    let map = other
-        .sh("cat /proc/self/uid_map")
-        .ok()
-        .out
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ");
+    let map = other.sh("cat /proc/self/uid_map").ok().out.split_whitespace().collect::<Vec<_>>().join(" ");
     assert_eq!(map, format!("0 {} 65536", 1_000_000 + 65_536 * other.xid));
 }

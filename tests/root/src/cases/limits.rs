@@ -12,10 +12,7 @@ use crate::trial::Trial;
 pub fn tests() -> Vec<Trial> {
     vec![
         Trial::new("limits::token_bucket_holds_a_quarter", token_bucket_holds_a_quarter).smoke(),
-        Trial::new(
-            "limits::without_sched_hard_there_is_no_cap",
-            without_sched_hard_there_is_no_cap,
-        ),
+        Trial::new("limits::without_sched_hard_there_is_no_cap", without_sched_hard_there_is_no_cap),
         Trial::new("limits::vsched_on_a_running_guest", vsched_on_a_running_guest),
         Trial::new("limits::processes", processes).smoke(),
         Trial::new("limits::cpuset", cpuset),
@@ -33,10 +30,7 @@ pub fn cpu_used(guest: &Guest<'_>) -> Duration {
 /// A process that never rests, inside.
 pub fn busy(host: &Fixture, guest: &Guest<'_>) -> Child {
     let mut command = host.command("vserver");
-    command
-        .args([guest.name.as_str(), "exec", "sh", "-c", "while :; do :; done"])
-        .spawn()
-        .unwrap()
+    command.args([guest.name.as_str(), "exec", "sh", "-c", "while :; do :; done"]).spawn().unwrap()
 }
 
 /// Ends the caller's process; the supervisor ends what it was relaying for.
@@ -54,14 +48,8 @@ fn share(guest: &Guest<'_>, time: Duration) -> f64 {
 
 /// The original's bucket is per CPU: on one CPU a quarter of the ticks is a quarter of it.
 pub fn quarter(guest: &Guest<'_>) {
-    guest
-        .set("cflags", "sched_hard\n")
-        .set("sched/fill-rate", "1\n")
-        .set("sched/interval", "4\n");
-    guest
-        .set("cpuset/name", &format!("{}\n", guest.name))
-        .set("cpuset/cpus", "0\n")
-        .set("cpuset/mems", "0\n");
+    guest.set("cflags", "sched_hard\n").set("sched/fill-rate", "1\n").set("sched/interval", "4\n");
+    guest.set("cpuset/name", &format!("{}\n", guest.name)).set("cpuset/cpus", "0\n").set("cpuset/mems", "0\n");
 }
 
 fn token_bucket_holds_a_quarter() {
@@ -95,8 +83,7 @@ fn vsched_on_a_running_guest() {
     guest.start();
     let child = busy(&host, &guest);
     let xid = guest.xid.to_string();
-    host.tool("vsched", &["--xid", &xid, "--fill-rate", "1", "--interval", "10"])
-        .ok();
+    host.tool("vsched", &["--xid", &xid, "--fill-rate", "1", "--interval", "10"]).ok();
     sleep(Duration::from_secs(1));
     let percent = share(&guest, Duration::from_secs(5));
     rest(&guest, child);
@@ -111,10 +98,7 @@ fn processes() {
     assert!(!ran.out.contains("all") && ran.err.contains("fork"), "{ran:?}");
     let xid = guest.xid.to_string();
     host.tool("vlimit", &["--xid", &xid, "--nproc", "200"]).ok();
-    guest
-        .sh("i=0; while [ $i -lt 60 ]; do sleep 1 & i=$((i+1)); done; echo all")
-        .ok()
-        .says("all");
+    guest.sh("i=0; while [ $i -lt 60 ]; do sleep 1 & i=$((i+1)); done; echo all").ok().says("all");
 }
 
 fn cpuset() {
@@ -130,18 +114,10 @@ fn cpuset() {
 fn ulimits_of_the_first_process() {
     let host = Fixture::new();
     let guest = host.guest();
-    guest
-        .set("ulimits/nofile.hard", "512\n")
-        .set("ulimits/nofile.soft", "128\n")
-        .set("ulimits/core", "0\n")
-        .start();
+    guest.set("ulimits/nofile.hard", "512\n").set("ulimits/nofile.soft", "128\n").set("ulimits/core", "0\n").start();
     for pid in ["1", "self"] {
         let limits = guest.sh(&format!("cat /proc/{pid}/limits")).ok().out.clone();
-        let files = limits
-            .lines()
-            .find(|line| line.starts_with("Max open files"))
-            .unwrap()
-            .to_owned();
+        let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap().to_owned();
         let numbers: Vec<&str> = files.split_whitespace().skip(3).take(2).collect();
         assert_eq!(numbers, ["128", "512"], "process {pid}");
     }

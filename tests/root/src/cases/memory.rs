@@ -8,19 +8,9 @@ use crate::trial::Trial;
 /// All of them.
 pub fn tests() -> Vec<Trial> {
     vec![
-        Trial::new(
-            "memory::over_the_limit_is_killed_inside",
-            over_the_limit_is_killed_inside,
-        )
-        .smoke(),
-        Trial::new(
-            "memory::address_space_fails_and_is_raised",
-            address_space_fails_and_is_raised,
-        ),
-        Trial::new(
-            "memory::exec_and_enter_work_under_pressure",
-            exec_and_enter_work_under_pressure,
-        ),
+        Trial::new("memory::over_the_limit_is_killed_inside", over_the_limit_is_killed_inside).smoke(),
+        Trial::new("memory::address_space_fails_and_is_raised", address_space_fails_and_is_raised),
+        Trial::new("memory::exec_and_enter_work_under_pressure", exec_and_enter_work_under_pressure),
         Trial::new("memory::rss_limit_of_a_running_guest", rss_limit_of_a_running_guest),
     ]
 }
@@ -35,11 +25,7 @@ fn over_the_limit_is_killed_inside() {
     let (init, supervisor) = (guest.init(), guest.supervisor());
     guest.exec(&["/self", "--allocate", "30000000"]).ok();
     guest.exec(&["/self", "--allocate", "200000000"]).exits(128 + 9);
-    assert_eq!(
-        (guest.init(), guest.supervisor()),
-        (init, supervisor),
-        "only the hog was killed"
-    );
+    assert_eq!((guest.init(), guest.supervisor()), (init, supervisor), "only the hog was killed");
     guest.exec(&["true"]).ok();
     // A bystander on the host was not chosen.
     assert!(std::process::Command::new("true").status().unwrap().success());
@@ -67,10 +53,7 @@ fn exec_and_enter_work_under_pressure() {
     guest.set("rlimits/rss.hard", PAGES_64M).carry_self().start();
     let hogs = "for i in 1 2 3; do (while :; do /self --allocate 60000000 >/dev/null 2>&1; done) & done; wait";
     let mut command = host.command("vserver");
-    let mut child = command
-        .args([guest.name.as_str(), "exec", "sh", "-c", hogs])
-        .spawn()
-        .unwrap();
+    let mut child = command.args([guest.name.as_str(), "exec", "sh", "-c", hogs]).spawn().unwrap();
     std::thread::sleep(Duration::from_secs(1));
     let begun = Instant::now();
     // One of them may be what the kernel kills; most must come through, and soon.
@@ -79,10 +62,7 @@ fn exec_and_enter_work_under_pressure() {
     let shell = host.tool_with_input("vserver", &[guest.name.as_str(), "enter"], b"exit 0\n");
     guest.stop();
     child.wait().unwrap();
-    assert!(
-        through >= 7 && took < Duration::from_secs(20),
-        "{through} of 10 in {took:?}; enter: {shell:?}"
-    );
+    assert!(through >= 7 && took < Duration::from_secs(20), "{through} of 10 in {took:?}; enter: {shell:?}");
 }
 
 fn rss_limit_of_a_running_guest() {
@@ -93,12 +73,6 @@ fn rss_limit_of_a_running_guest() {
     host.tool("vlimit", &["--xid", &xid, "--rss", "16384"]).ok();
     guest.exec(&["/self", "--allocate", "200000000"]).exits(128 + 9);
     let shown = host.tool("vlimit", &["--xid", &xid, "-a", "-d"]);
-    let line = shown
-        .ok()
-        .out
-        .lines()
-        .find(|line| line.starts_with("RSS "))
-        .unwrap_or_default()
-        .to_owned();
+    let line = shown.ok().out.lines().find(|line| line.starts_with("RSS ")).unwrap_or_default().to_owned();
     assert!(line.trim_end().ends_with("16384"), "{}", shown.out);
 }

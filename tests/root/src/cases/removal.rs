@@ -9,15 +9,9 @@ use crate::trial::Trial;
 /// All of them.
 pub fn tests() -> Vec<Trial> {
     vec![
-        Trial::new(
-            "removal::asks_and_takes_no_for_an_answer",
-            asks_and_takes_no_for_an_answer,
-        ),
+        Trial::new("removal::asks_and_takes_no_for_an_answer", asks_and_takes_no_for_an_answer),
         Trial::new("removal::stops_and_removes", stops_and_removes).smoke(),
-        Trial::new(
-            "removal::follows_no_link_out_of_the_tree",
-            follows_no_link_out_of_the_tree,
-        ),
+        Trial::new("removal::follows_no_link_out_of_the_tree", follows_no_link_out_of_the_tree),
     ]
 }
 
@@ -26,11 +20,9 @@ fn asks_and_takes_no_for_an_answer() {
     let host = Fixture::new();
     let guest = host.guest();
     guest.v(&["delete"]).exits(2);
-    host.tool_with_input("vserver", &[guest.name.as_str(), "delete"], b"n\n")
-        .exits(2);
+    host.tool_with_input("vserver", &[guest.name.as_str(), "delete"], b"n\n").exits(2);
     assert!(guest.cfg.exists() && guest.root.join("bin/busybox").exists());
-    host.tool_with_input("vserver", &[guest.name.as_str(), "delete"], b"y\n")
-        .ok();
+    host.tool_with_input("vserver", &[guest.name.as_str(), "delete"], b"y\n").ok();
     assert!(!guest.cfg.exists() && !guest.root.exists());
 }
 

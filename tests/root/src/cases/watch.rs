@@ -23,10 +23,7 @@ fn vserver_stat_columns() {
     let lines: Vec<&str> = stat.ok().out.lines().collect();
     assert_eq!(lines[0], "CTX   PROC    VSZ    RSS  userTIME   sysTIME    UPTIME NAME");
     let xid = guest.xid.to_string();
-    let row = lines
-        .iter()
-        .find(|line| line.starts_with(&format!("{xid} ")))
-        .expect("a row of the guest");
+    let row = lines.iter().find(|line| line.starts_with(&format!("{xid} "))).expect("a row of the guest");
     assert_eq!(&row[55..], &guest.name[..guest.name.len().min(20)]);
     let count: u32 = row[xid.len()..10].trim().parse().unwrap();
     assert!((2..10).contains(&count), "{row}");
@@ -44,13 +41,7 @@ fn vps_names_the_context() {
     let lines: Vec<&str> = vps.ok().out.lines().collect();
     assert!(lines[0].contains("PID CONTEXT             TTY"), "{}", lines[0]);
     let own = format!("{:>5} {}", guest.xid, guest.name);
-    assert!(
-        lines
-            .iter()
-            .any(|line| line.contains(&own) && line.contains("sleep 86400")),
-        "{}",
-        vps.out
-    );
+    assert!(lines.iter().any(|line| line.contains(&own) && line.contains("sleep 86400")), "{}", vps.out);
     assert!(lines.iter().any(|line| line.contains("    0 MAIN")), "{}", vps.out);
 }
 
@@ -66,8 +57,7 @@ fn vkill_kills_inside_only() {
         line.and_then(|line| line.split_whitespace().next().map(str::to_owned))
     };
     let pid = find().expect("the process is seen from the host");
-    host.tool("vkill", &["-s", "NOSUCH", "--xid", &xid, "--", &pid])
-        .exits(1);
+    host.tool("vkill", &["-s", "NOSUCH", "--xid", &xid, "--", &pid]).exits(1);
     let me = std::process::id().to_string();
     assert_ne!(
         host.tool("vkill", &["--xid", &xid, "--", &me]).code,
@@ -84,13 +74,10 @@ fn chcontext_joins_and_watches() {
     let guest = host.guest();
     guest.start();
     let xid = guest.xid.to_string();
-    host.tool("chcontext", &["--silent", "--xid", &xid, "--", "cat", "/etc/inittab"])
-        .ok()
-        .says("::sysinit:");
+    host.tool("chcontext", &["--silent", "--xid", &xid, "--", "cat", "/etc/inittab"]).ok().says("::sysinit:");
     let seen = host.tool("chcontext", &["--silent", "--xid", "1", "ps", "ax"]);
     seen.ok().says("sleep 86400");
-    host.tool("chcontext", &["--silent", "--xid", &xid, "--", "sh", "-c", "exit 5"])
-        .exits(5);
+    host.tool("chcontext", &["--silent", "--xid", &xid, "--", "sh", "-c", "exit 5"]).exits(5);
 }
 
 fn list_and_json() {
@@ -102,10 +89,7 @@ fn list_and_json() {
     let list = parse(&host.v(&["list", "--json"]));
     assert!(list.to_string().contains(&down.name), "{list}");
     let stat = parse(&host.tool("vserver-stat", &["--json"]));
-    assert!(
-        stat.to_string().contains(&up.name) && !stat.to_string().contains(&down.name),
-        "{stat}"
-    );
+    assert!(stat.to_string().contains(&up.name) && !stat.to_string().contains(&down.name), "{stat}");
     let status = parse(&up.v(&["status", "--json"]));
     assert!(status.to_string().contains(&up.xid.to_string()), "{status}");
 }

@@ -23,10 +23,7 @@ pub fn ensure_tree() -> Outcome {
     say("building a Debian 12 tree to measure with, once");
     let include = "--include=systemd-sysv,dbus,openssh-server,nginx-light";
     let mut debootstrap = Command::new("debootstrap");
-    debootstrap
-        .args(["--variant=minbase", include, "bookworm"])
-        .arg(&made)
-        .args(mirror());
+    debootstrap.args(["--variant=minbase", include, "bookworm"]).arg(&made).args(mirror());
     let built = run(&mut debootstrap).and_then(|()| fs::rename(&made, tree()).map_err(|error| error.to_string()));
     built.map_err(|why| {
         let _ = fs::remove_dir_all(&made);
@@ -36,10 +33,7 @@ pub fn ensure_tree() -> Outcome {
 
 /// The host's own mirror, as apt knows it.
 fn mirror() -> Option<String> {
-    let sites = capture(&mut command(
-        "apt-get",
-        &["indextargets", "--format", "$(REPO_URI)", "Codename: bookworm"],
-    ))
-    .ok()?;
+    let sites =
+        capture(&mut command("apt-get", &["indextargets", "--format", "$(REPO_URI)", "Codename: bookworm"])).ok()?;
     sites.lines().next().map(str::to_owned)
 }

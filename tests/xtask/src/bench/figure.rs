@@ -34,27 +34,14 @@ impl Figure {
         goal: Goal,
         samples: BTreeMap<&'static str, Vec<f64>>,
     ) -> Self {
-        let mut peers: BTreeMap<_, _> = samples
-            .into_iter()
-            .map(|(name, values)| (name, median(values)))
-            .collect();
+        let mut peers: BTreeMap<_, _> = samples.into_iter().map(|(name, values)| (name, median(values))).collect();
         let ours = peers.remove(super::ours::NAME).unwrap_or(f64::NAN);
-        Self {
-            work,
-            unit,
-            ours,
-            peers,
-            goal,
-        }
+        Self { work, unit, ours, peers, goal }
     }
 
     /// Ours over the best peer.
     fn ratio(&self) -> Option<f64> {
-        self.peers
-            .values()
-            .copied()
-            .reduce(f64::min)
-            .map(|best| self.ours / best)
+        self.peers.values().copied().reduce(f64::min).map(|best| self.ours / best)
     }
 
     /// Whether the goal is met; unknown when the peer that it names is not installed.
@@ -84,20 +71,11 @@ impl Figure {
 
     /// One line of the table.
     pub fn line(&self) -> String {
-        let peers: Vec<String> = self
-            .peers
-            .iter()
-            .map(|(name, value)| format!("{name} {value:.1}"))
-            .collect();
-        let verdict = self
-            .met()
-            .map_or("peer missing", |met| if met { "met" } else { "NOT MET" });
+        let peers: Vec<String> = self.peers.iter().map(|(name, value)| format!("{name} {value:.1}")).collect();
+        let verdict = self.met().map_or("peer missing", |met| if met { "met" } else { "NOT MET" });
         let ratio = self.ratio().map_or_else(|| "-".into(), |ratio| format!("{ratio:.2}"));
         let (work, ours, unit, goal) = (self.work, self.ours, self.unit, self.goal_text());
-        format!(
-            "{work:<42} {ours:>8.1} {unit:<3} | {:<46} | {ratio:>5} | {goal:<14} {verdict}",
-            peers.join(", ")
-        )
+        format!("{work:<42} {ours:>8.1} {unit:<3} | {:<46} | {ratio:>5} | {goal:<14} {verdict}", peers.join(", "))
     }
 }
 
@@ -122,16 +100,9 @@ mod tests {
 
     #[test]
     fn figures_know_their_ratio_and_goal() {
-        let samples = BTreeMap::from([
-            ("ours", vec![9.0, 1.0, 2.0]),
-            ("lxc", vec![4.0, 6.0]),
-            ("runc", vec![10.0]),
-        ]);
+        let samples = BTreeMap::from([("ours", vec![9.0, 1.0, 2.0]), ("lxc", vec![4.0, 6.0]), ("runc", vec![10.0])]);
         let figure = Figure::new("w", "ms", Goal::Of("lxc", 0.5), samples);
-        assert_eq!(
-            (figure.ours, figure.ratio(), figure.met()),
-            (2.0, Some(0.4), Some(true))
-        );
+        assert_eq!((figure.ours, figure.ratio(), figure.met()), (2.0, Some(0.4), Some(true)));
         let value: serde_json::Value = serde_json::from_str(&figure.json("life")).unwrap();
         assert_eq!(value["goal"], "<= 0.5 x lxc");
         assert_eq!(value["peers"]["runc"], 10.0);

@@ -24,17 +24,9 @@ pub fn measure(runtimes: &[Box<dyn Runtime>], tree: &Path) -> Result<Vec<Figure>
     }
     say("start and stop of a shell-only guest");
     let work = "start + stop, shell-only guest";
-    figures.push(Figure::new(
-        work,
-        "ms",
-        Goal::Of("lxc", 0.5),
-        rounds(runtimes, start_and_kill)?,
-    ));
-    let staying: Vec<&dyn Runtime> = runtimes
-        .iter()
-        .map(AsRef::as_ref)
-        .filter(|r| r.name() != "systemd-nspawn")
-        .collect();
+    figures.push(Figure::new(work, "ms", Goal::Of("lxc", 0.5), rounds(runtimes, start_and_kill)?));
+    let staying: Vec<&dyn Runtime> =
+        runtimes.iter().map(AsRef::as_ref).filter(|r| r.name() != "systemd-nspawn").collect();
     say("a command in a running guest");
     figures.push(in_a_running_guest(&staying)?);
     figures.push(resident(&staying)?);
@@ -86,12 +78,7 @@ fn in_a_running_guest(runtimes: &[&dyn Runtime]) -> Result<Figure, String> {
     for runtime in runtimes {
         runtime.kill()?;
     }
-    Ok(Figure::new(
-        "run `true` in a running guest",
-        "ms",
-        Goal::Of("lxc", 1.0),
-        samples,
-    ))
+    Ok(Figure::new("run `true` in a running guest", "ms", Goal::Of("lxc", 1.0), samples))
 }
 
 /// Proportional set size of what stays beside a guest.
@@ -108,12 +95,7 @@ fn resident(runtimes: &[&dyn Runtime]) -> Result<Figure, String> {
             runtime.kill()?;
         }
     }
-    Ok(Figure::new(
-        "resident per guest (PSS)",
-        "kB",
-        Goal::AtMost(1024.0),
-        samples,
-    ))
+    Ok(Figure::new("resident per guest (PSS)", "kB", Goal::AtMost(1024.0), samples))
 }
 
 fn pss(pid: i32) -> Option<f64> {
@@ -139,12 +121,7 @@ fn boots(runtimes: &[&dyn Runtime]) -> Result<Figure, String> {
             runtime.kill()?;
         }
     }
-    Ok(Figure::new(
-        "boot Debian 12 to `running`",
-        "ms",
-        Goal::Of("lxc", 1.05),
-        samples,
-    ))
+    Ok(Figure::new("boot Debian 12 to `running`", "ms", Goal::Of("lxc", 1.05), samples))
 }
 
 /// `--wait` blocks inside until the boot is over; before systemd listens it fails at once.
@@ -153,10 +130,7 @@ fn wait_until_running(runtime: &dyn Runtime, begun: Instant) -> Outcome {
         match runtime.exec(&["systemctl", "is-system-running", "--wait"]) {
             Ok(()) => return Ok(()),
             Err(error) if begun.elapsed() > Duration::from_secs(60) => {
-                return Err(format!(
-                    "Debian did not reach `running` under {}: {error}",
-                    runtime.name()
-                ));
+                return Err(format!("Debian did not reach `running` under {}: {error}", runtime.name()));
             }
             Err(_) => sleep(Duration::from_millis(5)),
         }

@@ -24,10 +24,7 @@ impl Lxc {
     fn tool(&self, name: &str) -> Command {
         let mut tool = command(name, &["-P"]);
         // The monitor keeps what it inherits: a pipe of ours would never end.
-        tool.arg(&self.path)
-            .args(["-n", GUEST])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
+        tool.arg(&self.path).args(["-n", GUEST]).stdout(Stdio::null()).stderr(Stdio::null());
         tool
     }
 }

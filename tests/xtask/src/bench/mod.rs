@@ -19,15 +19,8 @@ use crate::packages;
 use crate::shell::{need_root, say};
 
 /// The peers, as Debian packages, and what the guests are made of.
-const PACKAGES: &[&str] = &[
-    "lxc",
-    "runc",
-    "systemd-container",
-    "busybox-static",
-    "debootstrap",
-    "iproute2",
-    "util-linux",
-];
+const PACKAGES: &[&str] =
+    &["lxc", "runc", "systemd-container", "busybox-static", "debootstrap", "iproute2", "util-linux"];
 /// First word of the process that measures, in namespaces of its own.
 const INSIDE: &str = "--inside";
 
@@ -48,10 +41,7 @@ pub fn run(words: &[&str]) -> Outcome {
     }
     let bin = release(PROGRAMS)?;
     debian::ensure_tree()?;
-    let made: Vec<_> = stage::RUN_DIRECTORIES
-        .into_iter()
-        .filter(|dir| std::fs::create_dir(dir).is_ok())
-        .collect();
+    let made: Vec<_> = stage::RUN_DIRECTORIES.into_iter().filter(|dir| std::fs::create_dir(dir).is_ok()).collect();
     let outcome = measure(&bin, json);
     for dir in made {
         let _ = std::fs::remove_dir(dir);
@@ -63,15 +53,8 @@ fn measure(bin: &std::path::Path, json: bool) -> Outcome {
     // A network of its own: the same Debian guest listens on the same ports under every runtime. A mount namespace of
     // its own: nothing of the host's own guests is seen or touched.
     let mut inside = Command::new("unshare");
-    inside
-        .args(["--net", "--mount", "--propagation", "private"])
-        .arg("/proc/self/exe")
-        .args(["bench", INSIDE]);
+    inside.args(["--net", "--mount", "--propagation", "private"]).arg("/proc/self/exe").args(["bench", INSIDE]);
     let status = inside.arg(bin).arg(if json { "--json" } else { "--table" }).status();
     let status = status.map_err(|error| format!("could not run unshare: {error}"))?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err("the measurement failed".into())
-    }
+    if status.success() { Ok(()) } else { Err("the measurement failed".into()) }
 }

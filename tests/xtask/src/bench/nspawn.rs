@@ -16,9 +16,7 @@ pub struct Nspawn {
 impl Nspawn {
     /// Not yet configured.
     pub fn new(home: &Path) -> Self {
-        Self {
-            tree: RefCell::new(home.to_owned()),
-        }
+        Self { tree: RefCell::new(home.to_owned()) }
     }
 }
 
@@ -41,20 +39,9 @@ impl Runtime for Nspawn {
     }
 
     fn exec(&self, argv: &[&str]) -> Outcome {
-        let alone = [
-            "-q",
-            "--register=no",
-            "--keep-unit",
-            "--timezone=off",
-            "--resolv-conf=off",
-            "-D",
-        ];
+        let alone = ["-q", "--register=no", "--keep-unit", "--timezone=off", "--resolv-conf=off", "-D"];
         let mut nspawn = command("systemd-nspawn", &alone);
-        nspawn
-            .arg(self.tree.borrow().as_path())
-            .args(argv)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
+        nspawn.arg(self.tree.borrow().as_path()).args(argv).stdout(Stdio::null()).stderr(Stdio::null());
         run(&mut nspawn)
     }
 }

@@ -22,10 +22,7 @@ pub struct Ours {
 impl Ours {
     /// With the programs of a directory.
     pub fn new(bin: &Path, home: &Path) -> Self {
-        Self {
-            program: bin.join("vserver"),
-            confdir: home.join("etc"),
-        }
+        Self { program: bin.join("vserver"), confdir: home.join("etc") }
     }
 
     fn vserver(&self, words: &[&str]) -> Command {
@@ -41,16 +38,10 @@ impl Ours {
         fs::create_dir_all(cfg.join("interfaces/0"))?;
         symlink(tree, cfg.join("vdir"))?;
         symlink(format!("/var/run/vservers/{GUEST}"), cfg.join("run"))?;
-        let address = [
-            ("interfaces/0/ip", "127.77.0.1\n"),
-            ("interfaces/0/prefix", "8\n"),
-            ("interfaces/0/nodev", ""),
-        ];
+        let address =
+            [("interfaces/0/ip", "127.77.0.1\n"), ("interfaces/0/prefix", "8\n"), ("interfaces/0/nodev", "")];
         let own = [("context", "48999\n"), ("apps/init/style", "plain\n")];
-        address
-            .iter()
-            .chain(&own)
-            .try_for_each(|(file, content)| fs::write(cfg.join(file), content))
+        address.iter().chain(&own).try_for_each(|(file, content)| fs::write(cfg.join(file), content))
     }
 }
 
@@ -60,8 +51,7 @@ impl Runtime for Ours {
     }
 
     fn configure(&self, tree: &Path) -> Outcome {
-        self.write(tree)
-            .map_err(|error| format!("could not write below {}: {error}", self.confdir.display()))
+        self.write(tree).map_err(|error| format!("could not write below {}: {error}", self.confdir.display()))
     }
 
     fn start(&self) -> Outcome {

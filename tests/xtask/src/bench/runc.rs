@@ -21,18 +21,12 @@ pub struct Runc {
 impl Runc {
     /// Its bundle and state lie below a directory.
     pub fn new(home: &Path) -> Self {
-        Self {
-            bundle: home.join("runc"),
-            state: home.join("runc-state"),
-        }
+        Self { bundle: home.join("runc"), state: home.join("runc-state") }
     }
 
     fn runc(&self, words: &[&str]) -> Command {
         let mut runc = command("runc", &["--root"]);
-        runc.arg(&self.state)
-            .args(words)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
+        runc.arg(&self.state).args(words).stdout(Stdio::null()).stderr(Stdio::null());
         runc
     }
 }

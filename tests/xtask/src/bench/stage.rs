@@ -67,10 +67,7 @@ fn measure(bin: &Path, home: &Path, json: bool) -> Outcome {
     }
     let figures = life::measure(&here, &tree)?;
     if !json {
-        println!(
-            "{:<42} {:>12} | {:<46} | ratio | goal",
-            "work (medians)", "ours", "peers"
-        );
+        println!("{:<42} {:>12} | {:<46} | ratio | goal", "work (medians)", "ours", "peers");
     }
     for figure in &figures {
         println!("{}", if json { figure.json("life") } else { figure.line() });
@@ -106,9 +103,7 @@ fn plant(tree: &Path) -> Outcome {
 fn cgroups() -> BTreeSet<PathBuf> {
     let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
     let fields = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
-    let hierarchies = fields
-        .filter(|f| f.len() > 2 && f[2].starts_with("cgroup"))
-        .map(|f| PathBuf::from(f[1]));
+    let hierarchies = fields.filter(|f| f.len() > 2 && f[2].starts_with("cgroup")).map(|f| PathBuf::from(f[1]));
     let mut found = BTreeSet::new();
     for hierarchy in hierarchies {
         for dir in dirs_in(&hierarchy) {
@@ -120,10 +115,6 @@ fn cgroups() -> BTreeSet<PathBuf> {
 }
 
 fn dirs_in(dir: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(dir)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path());
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
     entries.filter(|path| path.is_dir()).collect()
 }

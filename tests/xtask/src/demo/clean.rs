@@ -41,10 +41,7 @@ fn remove_cgroups() {
     let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
     let hierarchies = mounts.lines().filter_map(|line| {
         let fields: Vec<&str> = line.split(' ').collect();
-        fields
-            .get(2)
-            .is_some_and(|kind| kind.starts_with("cgroup"))
-            .then(|| fields[1].to_owned())
+        fields.get(2).is_some_and(|kind| kind.starts_with("cgroup")).then(|| fields[1].to_owned())
     });
     for hierarchy in hierarchies {
         let ours = Path::new(&hierarchy).join("vserver");

@@ -116,23 +116,8 @@ impl Demo {
 
     fn build(&self, method: &str, method_words: &[&str]) -> Outcome {
         let interface = format!("nodev:{ADDRESS}/8");
-        let before = [
-            "build",
-            "-m",
-            method,
-            "--context",
-            XID,
-            "--hostname",
-            NAME,
-            "--interface",
-            &interface,
-        ];
-        let words = [
-            &before[..],
-            &["--flags", "sched_hard", "--initstyle", "plain", "--"],
-            method_words,
-        ]
-        .concat();
+        let before = ["build", "-m", method, "--context", XID, "--hostname", NAME, "--interface", &interface];
+        let words = [&before[..], &["--flags", "sched_hard", "--initstyle", "plain", "--"], method_words].concat();
         say(&format!("vserver demo {}", words.join(" ")));
         self.vserver(&words)?;
         for (file, content) in LIMITS {
@@ -153,14 +138,8 @@ impl Demo {
         }
         let begun = Instant::now();
         loop {
-            let mut ask = command(
-                self.bin.join("vserver"),
-                &[NAME, "exec", "systemctl", "is-system-running"],
-            );
-            let state = ask
-                .output()
-                .map(|output| crate::shell::text(&output.stdout))
-                .unwrap_or_default();
+            let mut ask = command(self.bin.join("vserver"), &[NAME, "exec", "systemctl", "is-system-running"]);
+            let state = ask.output().map(|output| crate::shell::text(&output.stdout)).unwrap_or_default();
             match state.trim() {
                 "running" => return Ok(()),
                 "degraded" => {

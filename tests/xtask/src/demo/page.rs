@@ -14,10 +14,7 @@ pub fn title(address: &str, patience: Duration) -> Result<String, String> {
         match get(address) {
             Ok(page) => return Ok(title_of(&page)),
             Err(error) if begun.elapsed() > patience => {
-                return Err(format!(
-                    "no web page from http://{address}/ within {} s: {error}",
-                    patience.as_secs()
-                ));
+                return Err(format!("no web page from http://{address}/ within {} s: {error}", patience.as_secs()));
             }
             Err(_) => sleep(Duration::from_millis(100)),
         }
@@ -45,13 +42,8 @@ fn connect(address: &str) -> std::io::Result<TcpStream> {
 }
 
 fn title_of(page: &str) -> String {
-    let inside = page
-        .split_once("<title>")
-        .and_then(|(_, rest)| rest.split_once("</title>"));
-    inside.map_or_else(
-        || page.lines().next().unwrap_or("(empty)").to_owned(),
-        |(title, _)| title.trim().to_owned(),
-    )
+    let inside = page.split_once("<title>").and_then(|(_, rest)| rest.split_once("</title>"));
+    inside.map_or_else(|| page.lines().next().unwrap_or("(empty)").to_owned(), |(title, _)| title.trim().to_owned())
 }
 
 /// Whether the mirror that the host's apt uses takes connections: told apart from a build that fails for another reason.
@@ -63,11 +55,7 @@ pub fn mirror_answers() -> bool {
         let (scheme, rest) = site.split_once("://")?;
         let host = rest.split('/').next()?;
         let port = if scheme == "https" { 443 } else { 80 };
-        Some(if host.contains(':') {
-            host.to_owned()
-        } else {
-            format!("{host}:{port}")
-        })
+        Some(if host.contains(':') { host.to_owned() } else { format!("{host}:{port}") })
     });
     hosts.take(3).any(|host| connect(&host).is_ok())
 }

@@ -8,14 +8,8 @@ use crate::Outcome;
 use crate::shell::KEEP;
 
 /// Directories that a first guest makes on a host.
-const COMMON: &[&str] = &[
-    "/vservers",
-    "/var/lib/vservers",
-    "/var/cache/vservers",
-    "/run/vserver",
-    "/run/vservers",
-    "/var/log/vserver",
-];
+const COMMON: &[&str] =
+    &["/vservers", "/var/lib/vservers", "/var/cache/vservers", "/run/vserver", "/run/vservers", "/var/log/vserver"];
 
 fn note() -> PathBuf {
     Path::new(KEEP).join("demo")
@@ -26,10 +20,7 @@ pub fn begin(kind: Kind) -> Outcome {
     let (word, _) = words(kind);
     let mut missing: Vec<String> = match fs::read_to_string(note()) {
         Ok(old) => old.lines().skip(1).map(str::to_owned).collect(),
-        Err(_) => candidates()
-            .filter(|dir| !dir.exists())
-            .map(|dir| dir.display().to_string())
-            .collect(),
+        Err(_) => candidates().filter(|dir| !dir.exists()).map(|dir| dir.display().to_string()).collect(),
     };
     missing.insert(0, word.to_owned());
     let written = fs::create_dir_all(KEEP).and_then(|()| fs::write(note(), missing.join("\n") + "\n"));
@@ -39,9 +30,7 @@ pub fn begin(kind: Kind) -> Outcome {
 /// What the demo on this host is made of, if there is one.
 pub fn kind() -> Option<Kind> {
     let text = fs::read_to_string(note()).ok()?;
-    [Kind::Debian, Kind::Busybox]
-        .into_iter()
-        .find(|kind| text.lines().next() == Some(words(*kind).0))
+    [Kind::Debian, Kind::Busybox].into_iter().find(|kind| text.lines().next() == Some(words(*kind).0))
 }
 
 /// Directories that were not there before.

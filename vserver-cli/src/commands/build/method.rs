@@ -10,9 +10,7 @@ use crate::error::CliError;
 use crate::printer::Printer;
 
 /// Methods of the original that there are not yet.
-const LATER: [&str; 9] = [
-    "rsync", "clone", "rpm", "yum", "apt-rpm", "urpmi", "fai", "legacy", "copy",
-];
+const LATER: [&str; 9] = ["rsync", "clone", "rpm", "yum", "apt-rpm", "urpmi", "fai", "legacy", "copy"];
 
 /// The method with its arguments, and the distribution that was named.
 pub fn choose(args: &BuildArgs, printer: &Printer) -> Result<(Method, Option<String>), CliError> {
@@ -28,19 +26,13 @@ pub fn choose(args: &BuildArgs, printer: &Printer) -> Result<(Method, Option<Str
         "debootstrap" => debootstrap(words, printer),
         "template" => {
             let own: TemplateArgs = args::parse(printer, words, Exit::Failure)?;
-            let template = Template {
-                tarballs: own.template,
-                keep_dev: own.nodevsanity,
-            };
+            let template = Template { tarballs: own.template, keep_dev: own.nodevsanity };
             Ok((Method::Template(template), own.dist))
         }
         later if LATER.contains(&later) => Err(CliError::Refused(format!(
             "build-method '{later}' is not there yet; use skeleton, debootstrap or template"
         ))),
-        unknown => Err(CliError::known(
-            format!("Unknown build-method '{unknown}'"),
-            Exit::Failure,
-        )),
+        unknown => Err(CliError::known(format!("Unknown build-method '{unknown}'"), Exit::Failure)),
     }
 }
 
@@ -72,26 +64,16 @@ mod tests {
     fn the_typical_script_line() {
         let line = "-m debootstrap --context 40012 -- -d bookworm -m URL -- --variant=minbase --include=a,b";
         let (method, distribution) = chosen(&line.split(' ').collect::<Vec<_>>()).unwrap();
-        let Method::Debootstrap(made) = method else {
-            panic!("{method:?}")
-        };
-        assert_eq!(
-            (distribution.as_deref(), made.suite.as_deref()),
-            (Some("bookworm"), Some("bookworm"))
-        );
+        let Method::Debootstrap(made) = method else { panic!("{method:?}") };
+        assert_eq!((distribution.as_deref(), made.suite.as_deref()), (Some("bookworm"), Some("bookworm")));
         assert_eq!((made.mirror.as_deref(), made.options.len()), (Some("URL"), 2));
     }
 
     #[test]
     fn tarballs_in_order() {
         let (method, _) = chosen(&["-m", "template", "--", "-t", "a.tar", "--template", "-"]).unwrap();
-        let Method::Template(made) = method else {
-            panic!("{method:?}")
-        };
-        assert_eq!(
-            made.tarballs,
-            [std::path::Path::new("a.tar"), std::path::Path::new("-")]
-        );
+        let Method::Template(made) = method else { panic!("{method:?}") };
+        assert_eq!(made.tarballs, [std::path::Path::new("a.tar"), std::path::Path::new("-")]);
         assert!(chosen(&["-m", "template"]).unwrap_err().contains("--template"));
     }
 

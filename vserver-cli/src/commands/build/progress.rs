@@ -28,13 +28,7 @@ impl<'a> Watch<'a> {
     pub fn new(printer: &'a Printer, all_lines: bool) -> Self {
         let visible = stderr().is_terminal() && !printer.is_quiet() && !all_lines;
         let bar = visible.then(ProgressBar::new_spinner);
-        Self {
-            printer,
-            bar,
-            all_lines,
-            stage: String::new(),
-            is_bar: false,
-        }
+        Self { printer, bar, all_lines, stage: String::new(), is_bar: false }
     }
 
     /// Takes the line off the terminal.

@@ -16,33 +16,17 @@ pub fn new_guest(args: &BuildArgs, name: &GuestName, host: &Host) -> Result<(New
     guest.lockfile.clone_from(&args.lockfile);
     guest.flags.clone_from(&args.flags);
     guest.netdev.clone_from(&args.netdev);
-    guest.interfaces = args
-        .interface
-        .iter()
-        .map(|text| text.parse())
-        .collect::<Result<_, _>>()
-        .map_err(bad)?;
+    guest.interfaces = args.interface.iter().map(|text| text.parse()).collect::<Result<_, _>>().map_err(bad)?;
     guest.netmask = word("--netmask", args.netmask.as_deref())?;
     guest.netprefix = word("--netprefix", args.netprefix.as_deref())?;
     guest.netbcast = word("--netbcast", args.netbcast.as_deref())?;
-    guest.init_style = args
-        .initstyle
-        .as_deref()
-        .map(str::parse::<Style>)
-        .transpose()
-        .map_err(bad)?;
+    guest.init_style = args.initstyle.as_deref().map(str::parse::<Style>).transpose().map_err(bad)?;
     guest.cpuset = cpuset(args)?;
-    guest.userns = args
-        .userns
-        .as_deref()
-        .map(|word| if word == "off" { Userns::Off } else { Userns::Auto });
+    guest.userns = args.userns.as_deref().map(|word| if word == "off" { Userns::Off } else { Userns::Auto });
     guest.vdir = args.rootdir.as_ref().map(|dir| root_below(dir, name)).transpose()?;
     let addresses: Vec<_> = guest.interfaces.iter().map(|interface| interface.address.ip).collect();
     let shared = vserver_config::claimed(&host.confdir, name, None, &addresses)?;
-    let notes = shared
-        .iter()
-        .map(|clash| format!("{clash}; the two cannot run at the same time"))
-        .collect();
+    let notes = shared.iter().map(|clash| format!("{clash}; the two cannot run at the same time")).collect();
     guest.context = context(args, name, host)?;
     Ok((guest, notes))
 }
@@ -70,36 +54,23 @@ fn bad(error: ParseError) -> CliError {
 }
 
 fn word<T: std::str::FromStr>(option: &str, text: Option<&str>) -> Result<Option<T>, CliError> {
-    let parse = |text: &str| {
-        text.parse()
-            .map_err(|_| CliError::Refused(format!("{option} '{text}' is not valid")))
-    };
+    let parse = |text: &str| text.parse().map_err(|_| CliError::Refused(format!("{option} '{text}' is not valid")));
     text.map(parse).transpose()
 }
 
 /// The number that was asked for if nobody has it, else the next free one; `None` if new guests get theirs at start.
 fn context(args: &BuildArgs, name: &GuestName, host: &Host) -> Result<Option<Xid>, CliError> {
-    let wanted = args
-        .context
-        .as_deref()
-        .map(str::parse::<Xid>)
-        .transpose()
-        .map_err(bad)?;
+    let wanted = args.context.as_deref().map(str::parse::<Xid>).transpose().map_err(bad)?;
     if let Some(xid) = wanted.filter(|xid| xid.kind() != XidKind::Static) {
         return Err(CliError::Refused(format!("--context {xid} is not between 2 and 49151")));
     }
-    let live: Vec<Xid> = vserver_runtime::running(host)?
-        .iter()
-        .map(|record| record.xid)
-        .collect();
+    let live: Vec<Xid> = vserver_runtime::running(host)?.iter().map(|record| record.xid).collect();
     if let Some(xid) = wanted.filter(|xid| live.contains(xid)) {
         let text = format!("Context '{xid}' is already in use. Please select another one.");
         return Err(CliError::known(text, Exit::Failure));
     }
     if let Some(clash) = vserver_config::claimed(&host.confdir, name, wanted, &[])?.first() {
-        return Err(CliError::Refused(format!(
-            "guest '{name}' cannot be built: {clash}; choose another --context"
-        )));
+        return Err(CliError::Refused(format!("guest '{name}' cannot be built: {clash}; choose another --context")));
     }
     // Where there is a configuration already the build will say so; no number is spent on it.
     let refused = !args.force && host.confdir.join(name.as_str()).exists();
@@ -112,22 +83,12 @@ fn context(args: &BuildArgs, name: &GuestName, host: &Host) -> Result<Option<Xid
 fn cpuset(args: &BuildArgs) -> Result<Option<NewCpuSet>, CliError> {
     let set = NewCpuSet {
         name: args.cpuset.clone().unwrap_or_default(),
-        cpus: args
-            .cpusetcpus
-            .as_deref()
-            .map(|text| list("--cpusetcpus", text))
-            .transpose()?,
-        mems: args
-            .cpusetmems
-            .as_deref()
-            .map(|text| list("--cpusetmems", text))
-            .transpose()?,
+        cpus: args.cpusetcpus.as_deref().map(|text| list("--cpusetcpus", text)).transpose()?,
+        mems: args.cpusetmems.as_deref().map(|text| list("--cpusetmems", text)).transpose()?,
         virtualized: args.cpusetvirt,
     };
     if args.cpuset.is_none() && (set.cpus.is_some() || set.mems.is_some() || set.virtualized) {
-        return Err(CliError::Refused(
-            "--cpusetcpus, --cpusetmems and --cpusetvirt need --cpuset NAME".to_owned(),
-        ));
+        return Err(CliError::Refused("--cpusetcpus, --cpusetmems and --cpusetvirt need --cpuset NAME".to_owned()));
     }
     Ok(args.cpuset.is_some().then_some(set))
 }
@@ -138,9 +99,9 @@ fn list(option: &str, text: &str) -> Result<(String, Option<bool>), CliError> {
         None => Ok((text.to_owned(), None)),
         Some((list, "0")) => Ok((list.to_owned(), Some(false))),
         Some((list, "1")) => Ok((list.to_owned(), Some(true))),
-        Some((_, flag)) => Err(CliError::Refused(format!(
-            "{option} '{text}': after ':' stands 0 or 1, not '{flag}'"
-        ))),
+        Some((_, flag)) => {
+            Err(CliError::Refused(format!("{option} '{text}': after ':' stands 0 or 1, not '{flag}'")))
+        }
     }
 }
 
@@ -154,15 +115,10 @@ mod tests {
 
     fn guest(words: &[&str]) -> Result<NewGuest, String> {
         let dir = std::env::temp_dir().join(format!("cli-wish-{}", std::process::id()));
-        let host = Host {
-            run_dir: dir.join("run"),
-            ..Host::new(Some(dir))
-        };
+        let host = Host { run_dir: dir.join("run"), ..Host::new(Some(dir)) };
         let words: Vec<OsString> = words.iter().map(OsString::from).collect();
         let args = args::parse(&Printer::new("vserver"), &words, Exit::Failure).map_err(|error| error.to_string())?;
-        new_guest(&args, &"web1".parse().unwrap(), &host)
-            .map(|(guest, _)| guest)
-            .map_err(|error| error.to_string())
+        new_guest(&args, &"web1".parse().unwrap(), &host).map(|(guest, _)| guest).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -197,10 +153,7 @@ mod tests {
         assert_eq!(made.init_style, Some(Style::Plain));
         assert_eq!(made.vdir.as_deref(), Some(Path::new("/srv/web1")));
         let set = made.cpuset.unwrap();
-        assert_eq!(
-            (set.cpus, set.virtualized),
-            (Some(("0-1".to_owned(), Some(true))), true)
-        );
+        assert_eq!((set.cpus, set.virtualized), (Some(("0-1".to_owned(), Some(true))), true));
         assert_eq!((made.netprefix, made.netmask), (Some(24), None));
     }
 
@@ -224,10 +177,7 @@ mod tests {
     #[test]
     fn the_guests_own_confdir_bears_its_name() {
         let name = "web1".parse().unwrap();
-        assert_eq!(
-            root_of(Path::new("/srv/etc/web1"), &name).unwrap(),
-            Path::new("/srv/etc")
-        );
+        assert_eq!(root_of(Path::new("/srv/etc/web1"), &name).unwrap(), Path::new("/srv/etc"));
         assert!(root_of(Path::new("/srv/etc/web2"), &name).is_err());
         assert!(root_of(Path::new("/"), &name).is_err());
     }

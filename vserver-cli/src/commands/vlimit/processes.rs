@@ -23,11 +23,7 @@ const WALKS: u32 = 8;
 pub fn limit_all(cgroup: &GuestCgroup, number: u8, value: u64, hard: bool) -> Result<Done, CliError> {
     let (mut seen, mut done) = (HashSet::new(), Done::default());
     for _ in 0..WALKS {
-        let fresh: Vec<i32> = cgroup
-            .processes()?
-            .into_iter()
-            .filter(|pid| seen.insert(*pid))
-            .collect();
+        let fresh: Vec<i32> = cgroup.processes()?.into_iter().filter(|pid| seen.insert(*pid)).collect();
         if fresh.is_empty() {
             break;
         }
@@ -36,9 +32,7 @@ pub fn limit_all(cgroup: &GuestCgroup, number: u8, value: u64, hard: bool) -> Re
                 Ok(capped) => done.capped += u64::from(capped),
                 Err(error) if error.raw_os_error() == Some(nix::libc::ESRCH) => {}
                 Err(error) => {
-                    return Err(CliError::io(format!("cannot set limit {number} of process {pid}"))(
-                        error,
-                    ));
+                    return Err(CliError::io(format!("cannot set limit {number} of process {pid}"))(error));
                 }
             }
         }
@@ -49,14 +43,7 @@ pub fn limit_all(cgroup: &GuestCgroup, number: u8, value: u64, hard: bool) -> Re
 /// Whether the process had to stay below `value`.
 fn limit_one(pid: i32, number: u8, value: u64, hard: bool) -> io::Result<bool> {
     let bound = if hard { value } else { prlimit::get(pid, number)?.hard };
-    prlimit::set(
-        pid,
-        number,
-        Limit {
-            soft: value.min(bound),
-            hard: bound,
-        },
-    )?;
+    prlimit::set(pid, number, Limit { soft: value.min(bound), hard: bound })?;
     Ok(bound < value)
 }
 
@@ -76,13 +63,7 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(!capped.unwrap());
-        assert_eq!(
-            lowered.unwrap(),
-            Limit {
-                soft: 1 << 30,
-                hard: bound
-            }
-        );
+        assert_eq!(lowered.unwrap(), Limit { soft: 1 << 30, hard: bound });
         assert_eq!(raised.unwrap().soft, (1 << 40).min(bound));
     }
 }

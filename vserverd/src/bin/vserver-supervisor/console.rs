@@ -27,14 +27,7 @@ impl Console {
         let slave = tty::open_slave(master.as_fd())?;
         let log = open(&path)?;
         let written = log.metadata()?.len();
-        Ok(Self {
-            master: File::from(master),
-            _slave: slave,
-            log,
-            path,
-            written,
-            limit,
-        })
+        Ok(Self { master: File::from(master), _slave: slave, log, path, written, limit })
     }
 
     /// For poll.
@@ -76,10 +69,5 @@ impl Console {
 
 fn open(path: &PathBuf) -> io::Result<File> {
     let flags = (OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC).bits();
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .custom_flags(flags)
-        .open(path)
+    OpenOptions::new().create(true).append(true).mode(0o600).custom_flags(flags).open(path)
 }

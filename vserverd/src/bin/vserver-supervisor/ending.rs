@@ -43,12 +43,7 @@ impl Ending {
     /// Begins at `now`; with `kill` there is no time left.
     pub fn begin(settings: &Settings, kill: bool, now: Instant) -> Self {
         let deadline = if kill { now } else { now + settings.stop_timeout };
-        Self {
-            phase: Phase::Ask,
-            plan: settings.stop.clone(),
-            killseq: settings.killseq.clone(),
-            deadline,
-        }
+        Self { phase: Phase::Ask, plan: settings.stop.clone(), killseq: settings.killseq.clone(), deadline }
     }
 
     /// No time is left from now on.
@@ -102,10 +97,7 @@ impl Ending {
     fn step(&mut self, step: usize, now: Instant) -> Act {
         match self.killseq.get(step).copied() {
             Some(KillStep { signal, wait }) => {
-                self.phase = Phase::Sequence {
-                    step: step + 1,
-                    next: now + wait,
-                };
+                self.phase = Phase::Sequence { step: step + 1, next: now + wait };
                 Act::SignalAll(signal)
             }
             None => {
@@ -121,17 +113,9 @@ mod tests {
     use super::*;
 
     fn ending(plan: StopPlan, now: Instant) -> Ending {
-        let step = |signal, wait| KillStep {
-            signal,
-            wait: Duration::from_secs(wait),
-        };
+        let step = |signal, wait| KillStep { signal, wait: Duration::from_secs(wait) };
         let killseq = vec![step(15, 5), step(9, 1)];
-        Ending {
-            phase: Phase::Ask,
-            plan,
-            killseq,
-            deadline: now + Duration::from_secs(30),
-        }
+        Ending { phase: Phase::Ask, plan, killseq, deadline: now + Duration::from_secs(30) }
     }
 
     #[test]

@@ -12,17 +12,9 @@ pub fn follow(init: i32, limits: &mut Vec<Ulimit>) {
             continue;
         };
         let bound = |value| {
-            if value == prlimit::INFINITY {
-                Rlimit::Infinity
-            } else {
-                Rlimit::Value(value)
-            }
+            if value == prlimit::INFINITY { Rlimit::Infinity } else { Rlimit::Value(value) }
         };
         limits.retain(|limit| limit.resource != resource);
-        limits.push(Ulimit {
-            resource,
-            soft: Some(bound(found.soft)),
-            hard: bound(found.hard),
-        });
+        limits.push(Ulimit { resource, soft: Some(bound(found.soft)), hard: bound(found.hard) });
     }
 }

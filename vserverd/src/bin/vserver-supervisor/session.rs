@@ -52,10 +52,7 @@ pub struct Session {
 impl Session {
     /// A connection that has just been accepted.
     pub fn new(socket: OwnedFd) -> Self {
-        Self {
-            socket,
-            state: State::New,
-        }
+        Self { socket, state: State::New }
     }
 
     /// Whether its caller is still there.
@@ -85,12 +82,7 @@ impl Session {
     /// Begins to wait for a command.
     pub fn enter(&mut self, report: OwnedFd, master: Option<OwnedFd>) {
         fcntl(&report, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).ok();
-        self.state = State::Entering {
-            report: File::from(report),
-            text: Vec::new(),
-            master,
-            abandoned: false,
-        };
+        self.state = State::Entering { report: File::from(report), text: Vec::new(), master, abandoned: false };
     }
 
     /// Reads what the child says. At the end of file it either runs or has said why not. Returns a pid that nobody else
@@ -113,21 +105,13 @@ impl Session {
 
     /// It runs, or it does not and has said why. Returns a pid that nobody else will wait for.
     fn begin(&mut self) -> Option<i32> {
-        let State::Entering {
-            text,
-            master,
-            abandoned,
-            ..
-        } = std::mem::replace(&mut self.state, State::Closed)
+        let State::Entering { text, master, abandoned, .. } = std::mem::replace(&mut self.state, State::Closed)
         else {
             return None;
         };
         let told = frames::understand(&text);
         let Some(pid) = told.pid.filter(|_| told.reason.is_none()) else {
-            self.refuse(
-                told.reason
-                    .unwrap_or_else(|| "the command could not be put into the guest".to_owned()),
-            );
+            self.refuse(told.reason.unwrap_or_else(|| "the command could not be put into the guest".to_owned()));
             return told.pid;
         };
         // It is our child and has not been waited for: the number is its own, even if it has ended.
@@ -138,11 +122,7 @@ impl Session {
         let mut fds = vec![pidfd.as_fd()];
         fds.extend(master.as_ref().map(AsFd::as_fd));
         self.reply(&Reply::Started { pid }, &fds);
-        self.state = State::Running {
-            pid,
-            pidfd,
-            terminal: master.is_some(),
-        };
+        self.state = State::Running { pid, pidfd, terminal: master.is_some() };
         if abandoned { self.abandoned() } else { None }
     }
 

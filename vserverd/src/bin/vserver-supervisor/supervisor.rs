@@ -78,13 +78,7 @@ pub struct Supervisor {
 impl Supervisor {
     /// Ready to run.
     pub fn new(token: SingleThreaded, settings: Settings, handles: Handles) -> io::Result<Self> {
-        let Handles {
-            control,
-            init,
-            console,
-            pts,
-            doors,
-        } = handles;
+        let Handles { control, init, console, pts, doors } = handles;
         fd::cloexec_from(3)?;
         let console = Console::new(console, settings.log.clone(), settings.log_limit)?;
         Ok(Self {
@@ -136,9 +130,8 @@ impl Supervisor {
             watched.extend(session.report_fd().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
             watched.extend(session.command_fd().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
         }
-        let timeout = timeout.map_or(PollTimeout::NONE, |time| {
-            PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX)
-        });
+        let timeout =
+            timeout.map_or(PollTimeout::NONE, |time| PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX));
         match poll(&mut watched, timeout) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno.into()),
@@ -189,10 +182,7 @@ impl Supervisor {
             }
         }
         self.strays.retain(|pid| {
-            matches!(
-                waitpid(Pid::from_raw(*pid), Some(WaitPidFlag::WNOHANG)),
-                Ok(WaitStatus::StillAlive)
-            )
+            matches!(waitpid(Pid::from_raw(*pid), Some(WaitPidFlag::WNOHANG)), Ok(WaitStatus::StillAlive))
         });
     }
 
@@ -214,37 +204,19 @@ impl Supervisor {
             Request::Hello => session.reply(&Reply::Accepted, &[]),
             Request::Stop { kill } => {
                 let now = Instant::now();
-                let ending = self
-                    .ending
-                    .get_or_insert_with(|| Ending::begin(&self.settings, kill, now));
+                let ending = self.ending.get_or_insert_with(|| Ending::begin(&self.settings, kill, now));
                 if kill {
                     ending.hurry(now);
                 }
                 session.reply(&Reply::Accepted, &[]);
                 session.state = State::AwaitsEnd;
             }
-            Request::Exec {
-                argv,
-                env,
-                user,
-                passed,
-                birthplace,
-                tasks,
-                terminal,
-            } => {
+            Request::Exec { argv, env, user, passed, birthplace, tasks, terminal } => {
                 let mut fds = fds.into_iter();
                 let stdio = passed.map(|passed| passed.then(|| fds.next()).flatten());
-                let doors = Doors {
-                    birthplace: birthplace.then(|| fds.next()).flatten(),
-                    tasks: fds.take(tasks).collect(),
-                };
-                let job = Job {
-                    argv,
-                    env,
-                    user,
-                    stdio,
-                    terminal: None,
-                };
+                let doors =
+                    Doors { birthplace: birthplace.then(|| fds.next()).flatten(), tasks: fds.take(tasks).collect() };
+                let job = Job { argv, env, user, stdio, terminal: None };
                 if let Err(reason) = self.enter(session, job, terminal, &doors) {
                     session.refuse(reason);
                 }
@@ -305,28 +277,17 @@ impl Supervisor {
 
     fn run_stop_command(&mut self, argv: Vec<String>) {
         let env = self.settings.stop_env.clone();
-        let job = Job {
-            argv,
-            env,
-            user: None,
-            stdio: [None, None, None],
-            terminal: None,
-        };
+        let job = Job { argv, env, user: None, stdio: [None, None, None], terminal: None };
         let doors = std::mem::take(&mut self.doors);
-        let started = self
-            .init
-            .try_clone()
-            .map_err(|error| error.to_string())
-            .and_then(|socket| {
-                let mut session = Session::new(socket);
-                self.enter(&mut session, job, false, &doors).map(|()| session)
-            });
+        let started = self.init.try_clone().map_err(|error| error.to_string()).and_then(|socket| {
+            let mut session = Session::new(socket);
+            self.enter(&mut session, job, false, &doors).map(|()| session)
+        });
         self.doors = doors;
         match started {
             Ok(session) => self.command = Some(session),
             Err(reason) => {
-                self.console
-                    .note(&format!("the stop command could not be executed: {reason}"));
+                self.console.note(&format!("the stop command could not be executed: {reason}"));
                 if let Some(ending) = &mut self.ending {
                     ending.command_ended(Instant::now());
                 }
@@ -349,11 +310,7 @@ impl Supervisor {
     /// sees it end when the clean-up has ended.
     fn clean_up(mut self, reboot: bool) -> io::Result<Infallible> {
         self.console.pump();
-        self.console.note(if reboot {
-            "the guest reboots"
-        } else {
-            "the guest has ended"
-        });
+        self.console.note(if reboot { "the guest reboots" } else { "the guest has ended" });
         let killed = self.ending.as_ref().is_some_and(Ending::killed);
         for session in &self.sessions {
             if matches!(session.state, State::AwaitsEnd) {
@@ -364,21 +321,13 @@ impl Supervisor {
         let program = text(&self.settings.vserver);
         let name = CString::new(self.settings.name.as_str()).unwrap_or_default();
         let how = if reboot { c"reboot" } else { c"halt" };
-        let argv = [
-            program.as_c_str(),
-            c"--confdir",
-            &text(&self.settings.confdir),
-            &name,
-            c"after-exit",
-            how,
-        ];
+        let argv = [program.as_c_str(), c"--confdir", &text(&self.settings.confdir), &name, c"after-exit", how];
         let environment = [c"PATH=/usr/sbin:/usr/bin:/sbin:/bin"];
         let errno = match execve(&program, &argv, &environment) {
             Ok(never) => match never {},
             Err(errno) => errno,
         };
-        self.console
-            .note(&format!("cannot execute {}: {errno}", self.settings.vserver.display()));
+        self.console.note(&format!("cannot execute {}: {errno}", self.settings.vserver.display()));
         Err(errno.into())
     }
 }
