@@ -1,6 +1,6 @@
 //! New guests: a tree and a configuration, both or neither; and their end.
 //!
-//! [`build`] works in a hidden directory beside the guest's root-to-be, `.<name>.build-<pid>`:
+//! [`build()`] works in a hidden directory beside the guest's root-to-be, `.<name>.build-<pid>`:
 //!
 //! ```text
 //!  check ─► stage ─► skeleton ─► method ─► tame ─► commit: tree renamed into place, then the configuration written

@@ -1,6 +1,6 @@
 //! Who uses what: samples `/proc` into one row per context, and prints rows as `vserver-stat` does.
 //!
-//! A process belongs to the guest whose cgroup holds it ([`owner`]), never to what it says of itself. Process numbers are
+//! A process belongs to the guest whose cgroup holds it ([`owner()`]), never to what it says of itself. Process numbers are
 //! the host's. Nothing here changes anything.
 
 mod error;
