@@ -33,7 +33,7 @@ pub(crate) fn write(path: &Path, value: &str) -> io::Result<()> {
     file.write(value.as_bytes()).map(drop)
 }
 
-/// As [`write`], for what must succeed.
+/// As [`write()`], for what must succeed.
 pub(crate) fn must_write(path: &Path, value: &str) -> Result<(), Error> {
     write(path, value).map_err(|source| Error::Write { path: path.to_owned(), value: value.to_owned(), source })
 }

@@ -14,7 +14,7 @@ pub fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
     replace(path, bytes, mode, true)
 }
 
-/// As [`write`], for facts about this boot (below `/run`): after a power cut they mean nothing, so nothing waits for a
+/// As [`write()`], for facts about this boot (below `/run`): after a power cut they mean nothing, so nothing waits for a
 /// disk. Two syncs cost 1–3 ms where `/run` is not a tmpfs.
 pub fn write_volatile(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
     replace(path, bytes, mode, false)

@@ -1,7 +1,7 @@
 //! Addresses of guests: who may use which, and which device carries them.
 //!
 //! A guest shares the host's network stack, so it pays for no virtual link, no bridge and no translation. What makes
-//! the stack look like its own are programs that the kernel runs for the sockets of its cgroup ([`confine`]):
+//! the stack look like its own are programs that the kernel runs for the sockets of its cgroup ([`confine()`]):
 //!
 //! | a guest does | it gets |
 //! |---|---|

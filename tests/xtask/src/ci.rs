@@ -51,7 +51,7 @@ fn step_components() -> Outcome {
 fn documentation() -> Outcome {
     let mut doc = cargo();
     doc.args(["doc", "--locked", "--workspace", "--no-deps", "--document-private-items"]);
-    shell::run(doc.env("RUSTDOCFLAGS", "-D warnings"))
+    shell::run(doc.env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private-intra-doc-links"))
 }
 
 /// Licences, sources and bans of `deny.toml`. The advisories' database is not asked for: it changes without us, and a
