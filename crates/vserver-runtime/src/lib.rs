@@ -28,6 +28,7 @@ mod start;
 mod stop;
 mod teardown;
 mod terminal;
+mod unapplied;
 
 pub use error::{Error, Result};
 pub use exec::{Command, User, enter, exec};

@@ -14,8 +14,8 @@ use vserver_types::{GuestAddress, GuestName, Limits, Nid, Resource, Rlimit, Ulim
 
 use crate::error::{Error, Result};
 use crate::init_style::{self, First, InitPlan};
-use crate::mounts;
 use crate::settings::KillStep;
+use crate::{mounts, unapplied};
 
 /// An address to put on a device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,6 +108,7 @@ impl Plan {
         let id_base = id_base(config, xid)?;
         let nid = config.ncontext.unwrap_or(Nid(xid.0));
         let mut unenforced = config.unapplied.clone();
+        unenforced.extend(unapplied::found(config));
         let (limits, found) = config.limits(cpus, config.hz);
         unenforced.extend(found);
         let (mounts, found) = mounts::plan(config);
