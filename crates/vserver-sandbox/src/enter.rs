@@ -1,13 +1,14 @@
 //! Putting a command into a running guest.
 //!
 //! The supervisor forks an intermediate process that is never visible in the guest: it joins the cgroups and all
-//! namespaces and gives up every privilege that the guest's first process does not have. Only then does it fork the
-//! process that enters the PID namespace, where the guest could attack it. Both have the supervisor as their parent.
-//! Threat model: X01–X04.
+//! namespaces, gives up every privilege that the command will not have, and closes every descriptor but the command's
+//! own and the report pipe. Only then does it fork the process that enters the PID namespace: a guest with
+//! `CAP_SYS_PTRACE` can seize that one at its birth and become it, so it must hold nothing that a guest may not have.
+//! Both have the supervisor as their parent. Threat model: X01–X04.
 
 use std::ffi::CString;
 use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
@@ -59,7 +60,7 @@ pub fn enter(token: SingleThreaded, target: &Target<'_>, job: &Job, report: Owne
         Forked::Parent(pid) => Ok(pid),
         Forked::Child => {
             let mut report = File::from(report);
-            let result = intermediate(token, target, &mut report).and_then(|()| command(target, job));
+            let result = intermediate(token, target, Some(job), &mut report).and_then(|()| command(job));
             if let Err(error) = result {
                 let _ = frames::tell_reason(&report, &error.line());
             }
@@ -78,7 +79,7 @@ pub fn signal_all(token: SingleThreaded, target: &Target<'_>, signal: i32, repor
         Forked::Child => {
             let everybody = -1;
             let mut report = File::from(report);
-            let entered = intermediate(token, target, &mut report);
+            let entered = intermediate(token, target, None, &mut report);
             let done = entered.is_ok() && process::kill(everybody, signal).is_ok();
             process::exit_now(i32::from(!done))
         }
@@ -86,11 +87,19 @@ pub fn signal_all(token: SingleThreaded, target: &Target<'_>, signal: i32, repor
 }
 
 /// Returns in the process that the guest can see.
-fn intermediate(token: SingleThreaded, target: &Target<'_>, report: &mut File) -> Result<()> {
+fn intermediate(token: SingleThreaded, target: &Target<'_>, job: Option<&Job>, report: &mut File) -> Result<()> {
     enter_v1(target.doors)?;
     setns(target.init, namespaces(target)).step(|| "join the guest's namespaces".to_owned())?;
     chdir("/").step(|| "enter the guest's root directory".to_owned())?;
     confine(target.confinement)?;
+    if let Some(job) = job {
+        place_stdio(job)?;
+    }
+    let user = job.and_then(|job| job.user.as_deref());
+    let identity = user.map_or(Ok(Identity::Root), passwd::look_up)?;
+    become_user(target.confinement, &identity)?;
+    process::default_signals().step(|| "reset the signals".to_owned())?;
+    close_all_but(report)?;
     match process::fork(token, process::PARENT).step(|| "fork into the guest".to_owned())? {
         Forked::Child => Ok(()),
         Forked::Parent(pid) => {
@@ -98,6 +107,16 @@ fn intermediate(token: SingleThreaded, target: &Target<'_>, report: &mut File) -
             process::exit_now(i32::from(told.is_err()))
         }
     }
+}
+
+/// Closes everything above standard error but `kept`. A directory of the host, as the guest's cgroup's is, would lead up
+/// to the host's root; no owner of what is closed is used or dropped afterwards.
+fn close_all_but(kept: &File) -> Result<()> {
+    let number = kept.as_raw_fd();
+    if number > 3 {
+        fd::close_range(3, number - 1).step(|| "close what is the supervisor's".to_owned())?;
+    }
+    fd::close_range(number + 1, i32::MAX).step(|| "close what is the supervisor's".to_owned())
 }
 
 fn namespaces(target: &Target<'_>) -> CloneFlags {
@@ -111,12 +130,11 @@ fn namespaces(target: &Target<'_>) -> CloneFlags {
     CloneFlags::from_bits_retain(flags as i32)
 }
 
-fn command(target: &Target<'_>, job: &Job) -> Result<()> {
+fn command(job: &Job) -> Result<()> {
     setsid().step(|| "begin a session".to_owned())?;
-    place_stdio(job)?;
-    let identity = job.user.as_deref().map_or(Ok(Identity::Root), passwd::look_up)?;
-    become_user(target.confinement, &identity)?;
-    process::default_signals().step(|| "reset the signals".to_owned())?;
+    if job.terminal.is_some() {
+        tty::make_controlling(std::io::stdin().as_fd()).step(|| "take the terminal".to_owned())?;
+    }
     fd::cloexec_from(3).step(|| "close what is inherited".to_owned())?;
     execute(job)
 }
@@ -126,9 +144,6 @@ fn place_stdio(job: &Job) -> Result<()> {
         let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
         open("/dev/null", flags, Mode::empty()).step(|| "open the guest's /dev/null".to_owned())
     };
-    if let Some(terminal) = &job.terminal {
-        tty::make_controlling(terminal.as_fd()).step(|| "take the terminal".to_owned())?;
-    }
     let pick = |index: usize| match (&job.terminal, &job.stdio[index]) {
         (Some(terminal), _) => terminal.try_clone().step(|| "copy a descriptor".to_owned()),
         (None, Some(fd)) => fd.try_clone().step(|| "copy a descriptor".to_owned()),

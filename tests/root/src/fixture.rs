@@ -179,6 +179,13 @@ impl Guest<'_> {
         self.fixture.v(&[&[self.name.as_str()], arguments].concat())
     }
 
+    /// `vserver NAME …`, to be started by the caller.
+    pub fn host_command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.fixture.command("vserver");
+        command.arg(&self.name).args(arguments);
+        command
+    }
+
     /// Runs a command inside.
     pub fn exec(&self, argv: &[&str]) -> Ran {
         self.v(&[&["exec"], argv].concat())
@@ -196,19 +203,24 @@ impl Guest<'_> {
 
     /// The host's number of its init.
     pub fn init(&self) -> i32 {
-        self.record("init")
+        self.record("init").expect("its state file")
+    }
+
+    /// Whether it runs, under another init than that, and takes commands: between two lives it has no state file.
+    pub fn lives_again(&self, than: i32) -> bool {
+        self.record("init").is_some_and(|init| init != than) && self.exec(&["true"]).code == 0
     }
 
     /// The host's number of its supervisor.
     pub fn supervisor(&self) -> i32 {
-        self.record("supervisor")
+        self.record("supervisor").expect("its state file")
     }
 
     /// A number out of its state file.
-    fn record(&self, field: &str) -> i32 {
-        let text = fs::read_to_string(format!("/run/vserver/{}/state.json", self.name)).unwrap();
+    fn record(&self, field: &str) -> Option<i32> {
+        let text = fs::read_to_string(format!("/run/vserver/{}/state.json", self.name)).ok()?;
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
-        i32::try_from(json[field].as_i64().unwrap()).unwrap()
+        i32::try_from(json[field].as_i64()?).ok()
     }
 
     /// Its directory in the v1 hierarchy that has a controller, else in the v2 one.

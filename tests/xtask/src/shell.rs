@@ -7,9 +7,9 @@ use std::process::{Command, Output, Stdio};
 
 use crate::Outcome;
 
-/// Announces what comes.
+/// Announces what comes; standard output is for results.
 pub fn say(text: &str) {
-    println!("== {text}");
+    eprintln!("== {text}");
 }
 
 /// A command line; standard input is empty so that nothing waits for an answer.

@@ -82,8 +82,9 @@ fn boot(kernel: &Path, venv: &Path, work: &Path, smoke: &str, filter: &str) {
         format!("{}:{}:/usr/sbin:/sbin", venv.join("bin").display(), std::env::var("PATH").unwrap_or_default());
     let mut vng = command(venv.join("bin/vng"), &["--run"]);
     vng.arg(kernel).args(["--disable-kvm", "--cpus", "2", "-m", "3G", "--user", "root", "--rw", "--exec", &inside]);
-    // Its status is that of the console, which it does not always find: the log has the verdict.
-    let _ = vng.env("PATH", path).current_dir(work).status();
+    // Its status is that of the console, which it does not always find: the log has the verdict. And it opens its
+    // output by name, which would empty a file: it gets a pipe.
+    let _ = vng.env("PATH", path).current_dir(work).output();
 }
 
 fn lay_out(bin: &Path, work: &Path) -> std::io::Result<()> {

@@ -21,7 +21,7 @@ fn from_inside_restarts() {
     guest.start();
     let before = guest.init();
     guest.sh("reboot").ok();
-    let again = || guest.is_running() && guest.init() != before && guest.exec(&["true"]).code == 0;
+    let again = || guest.lives_again(before);
     eventually("it runs again with another init", Duration::from_secs(20), again);
     guest.stop();
     let log = std::fs::read_to_string(guest.root.join("var/log/boot")).unwrap();
@@ -45,7 +45,7 @@ fn forced_reboot_restarts() {
     let before = guest.init();
     // The caller dies with its guest: any status will do.
     guest.sh("reboot -f");
-    let again = || guest.is_running() && guest.init() != before && guest.exec(&["true"]).code == 0;
+    let again = || guest.lives_again(before);
     eventually("it runs again with another init", Duration::from_secs(20), again);
 }
 

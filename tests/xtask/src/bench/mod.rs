@@ -50,10 +50,11 @@ pub fn run(words: &[&str]) -> Outcome {
 }
 
 fn measure(bin: &std::path::Path, json: bool) -> Outcome {
+    let me = std::env::current_exe().map_err(|error| format!("could not find this program: {error}"))?;
     // A network of its own: the same Debian guest listens on the same ports under every runtime. A mount namespace of
     // its own: nothing of the host's own guests is seen or touched.
     let mut inside = Command::new("unshare");
-    inside.args(["--net", "--mount", "--propagation", "private"]).arg("/proc/self/exe").args(["bench", INSIDE]);
+    inside.args(["--net", "--mount", "--propagation", "private"]).arg(me).args(["bench", INSIDE]);
     let status = inside.arg(bin).arg(if json { "--json" } else { "--table" }).status();
     let status = status.map_err(|error| format!("could not run unshare: {error}"))?;
     if status.success() { Ok(()) } else { Err("the measurement failed".into()) }

@@ -27,6 +27,7 @@ pub fn run(demo: &Demo) -> Outcome {
     for log in [format!("{NAME}.console"), format!("{NAME}.console.1")] {
         let _ = fs::remove_file(Path::new("/var/log/vserver").join(log));
     }
+    let _ = fs::remove_file(Path::new("/run/vserver/lock").join(NAME));
     remove_cgroups();
     for dir in traces::made() {
         remove_unused(&dir);
@@ -53,10 +54,10 @@ fn remove_cgroups() {
 
 /// A directory that the demo brought: kept if another guest uses it by now, which shows as an entry without a dot.
 fn remove_unused(dir: &Path) {
+    // Lock files and fetched packages belong to no guest.
     let is_used = |entry: fs::DirEntry| {
-        let name = entry.file_name();
-        let is_lock_dir = name == "lock";
-        !name.to_string_lossy().starts_with('.') && !is_lock_dir
+        let name = entry.file_name().to_string_lossy().into_owned();
+        !name.starts_with('.') && name != "lock" && name != "debootstrap"
     };
     let used = fs::read_dir(dir).into_iter().flatten().flatten().any(is_used);
     if used {

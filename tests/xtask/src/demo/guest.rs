@@ -20,12 +20,12 @@ pub enum Kind {
     Busybox,
 }
 
-/// Its limits, as util-vserver's configuration files: 512 MiB in pages of 4 KiB, and one CPU token every second tick,
-/// saved up to half a second's worth.
+/// Its limits, as util-vserver's configuration files: 512 MiB in pages of 4 KiB, and half of each CPU, of which
+/// half a second may be saved up. A long interval, since the kernel saves no more than it gives in one.
 const LIMITS: &[(&str, &str)] = &[
     ("rlimits/rss.hard", "131072\n"),
-    ("sched/fill-rate", "1\n"),
-    ("sched/interval", "2\n"),
+    ("sched/fill-rate", "125\n"),
+    ("sched/interval", "250\n"),
     ("sched/tokens-max", "125\n"),
 ];
 

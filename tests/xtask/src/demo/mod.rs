@@ -61,20 +61,18 @@ fn make(demo: &Demo) -> Result<Kind, String> {
         let why = "there is a guest called `demo` on this host that this command did not make";
         return Err(format!("{why}: remove it with `vserver demo delete` first"));
     }
-    let why = match packages::ensure(&["debootstrap"]) {
-        Ok(()) => {
-            traces::begin(Kind::Debian)?;
-            match demo.build_debian() {
-                Ok(()) => return Ok(Kind::Debian),
-                // A mirror that answers is not the reason: then the failure is one to be shown.
-                Err(error) if page::mirror_answers() => return Err(error),
-                Err(error) => error,
-            }
+    if let Err(why) = packages::ensure(&["debootstrap"]) {
+        say(&why);
+    } else {
+        traces::begin(Kind::Debian)?;
+        match demo.build_debian() {
+            Ok(()) => return Ok(Kind::Debian),
+            // A mirror that answers is not the reason: then the failure is one to be shown.
+            Err(error) if page::mirror_answers() => return Err(error),
+            Err(_) => {}
         }
-        Err(error) => error,
-    };
+    }
     say("Debian could not be fetched, so this is a smaller guest, from the host's busybox");
-    println!("   ({})", why.lines().last().unwrap_or_default());
     traces::begin(Kind::Busybox)?;
     demo.build_busybox()?;
     Ok(Kind::Busybox)

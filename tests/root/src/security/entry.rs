@@ -1,0 +1,194 @@
+//! X01–X05 and X08: what entering a guest gives away.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::time::{Duration, Instant};
+
+use super::bench::{BOTH, Mode, guest};
+use crate::fixture::{Fixture, Guest, program};
+use crate::trial::Trial;
+
+/// Every row.
+pub fn tests() -> Vec<Trial> {
+    vec![
+        Trial::new("security::x01_our_programs_cannot_be_overwritten", overwriting).within(120),
+        Trial::new("security::x02_the_joiner_gives_nothing", joiner).within(120),
+        Trial::new("security::x03_exec_is_as_confined_as_init", as_confined).smoke(),
+        Trial::new("security::x04_no_inheritable_capabilities", inheritable),
+        Trial::new("security::x05_users_of_a_hostile_passwd", hostile_passwd),
+        Trial::new("security::x08_typing_into_the_terminal", typing),
+    ]
+}
+
+/// Entries while an attacker inside loops over every process.
+fn entries_under_attack(guest: &Guest<'_>, attack: &str) -> String {
+    let mut attacker = guest.host_command(&["exec", "/probe", attack, "6"]);
+    let child = attacker.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let end = Instant::now() + Duration::from_secs(5);
+    let mut rounds = 0;
+    while Instant::now() < end && rounds < 400 {
+        guest.exec(&["true"]).ok();
+        rounds += 1;
+    }
+    assert!(rounds > 100, "only {rounds} entries: this proves nothing");
+    String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
+}
+
+fn overwriting() {
+    let sums = || ["vserver", "vserver-supervisor"].map(|name| fs::read(program(name)).unwrap());
+    let before = sums();
+    let host = Fixture::new();
+    for mode in BOTH {
+        let guest = guest(&host, mode);
+        guest.start();
+        let answer = entries_under_attack(&guest, "exe_write_loop");
+        assert!(answer.contains("ETXTBSY=") && answer.trim().ends_with("opened="), "{mode:?} {answer}");
+    }
+    assert!(before == sums(), "a program of ours was changed");
+    // PID 1, where it is ours, is a sealed memfd.
+    let reaped = host.guest_of_style("sysv");
+    crate::tree::write(&reaped.root, "etc/init.d/rc", "#!/bin/sh\nsleep 600 &\n", 0o755);
+    reaped.start();
+    let image = fs::read_link(format!("/proc/{}/exe", reaped.init())).unwrap();
+    assert!(image.to_string_lossy().contains("memfd:"), "{}", image.display());
+}
+
+fn joiner() {
+    let host = Fixture::new();
+    for mode in BOTH {
+        let guest = guest(&host, mode);
+        guest.start();
+        let allowed = capability(guest.init(), "CapBnd");
+        let answer = entries_under_attack(&guest, "ptrace_all_loop");
+        for field in answer.split_whitespace() {
+            let Some(set) = field.strip_prefix("CapPrm=").or_else(|| field.strip_prefix("CapEff=")) else {
+                continue;
+            };
+            let set = u64::from_str_radix(set.trim_start_matches("0x"), 16).unwrap();
+            assert_eq!(set & !allowed, 0, "{mode:?} a seized process had more than the guest: {answer}");
+        }
+        assert!(!answer.is_empty());
+    }
+}
+
+fn capability(pid: i32, name: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(&format!("{name}:"))).unwrap();
+    u64::from_str_radix(line.trim(), 16).unwrap()
+}
+
+/// What the kernel says of a process: everything that confines it.
+fn confinement(pid: i32) -> BTreeMap<String, String> {
+    const LINES: [&str; 9] =
+        ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp", "Seccomp_filters", "Umask"];
+    let mut all = BTreeMap::new();
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    for (name, value) in status.lines().filter_map(|line| line.split_once(':')) {
+        if LINES.contains(&name) {
+            all.insert(name.to_owned(), value.trim().to_owned());
+        }
+    }
+    for space in ["mnt", "pid", "net", "uts", "ipc", "user", "cgroup", "time"] {
+        let link = fs::read_link(format!("/proc/{pid}/ns/{space}")).unwrap();
+        all.insert(format!("namespace {space}"), link.to_string_lossy().into_owned());
+    }
+    for file in ["limits", "cgroup", "oom_score_adj", "personality"] {
+        all.insert(file.to_owned(), fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap());
+    }
+    all
+}
+
+fn as_confined() {
+    let host = Fixture::new();
+    for mode in BOTH {
+        let guest = guest(&host, mode);
+        guest.start();
+        let mut child = guest.host_command(&["exec", "sleep", "30"]).spawn().unwrap();
+        let own = || fs::read_to_string(guest.cgroup("").join("guest/cgroup.procs")).unwrap_or_default();
+        let mut entered = None;
+        crate::fixture::eventually("the command runs", Duration::from_secs(5), || {
+            let pids: Vec<i32> = own().lines().filter_map(|pid| pid.parse().ok()).collect();
+            entered = pids.into_iter().find(|pid| {
+                fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(b"sleep\x0030"))
+            });
+            entered.is_some()
+        });
+        let (first, second) = (confinement(guest.init()), confinement(entered.unwrap()));
+        let _ = child.kill();
+        let _ = child.wait();
+        assert_eq!(first, second, "{mode:?}");
+    }
+}
+
+fn inheritable() {
+    let host = Fixture::new();
+    for mode in BOTH {
+        let guest = guest(&host, mode);
+        guest.start();
+        let root = guest.exec(&["/probe", "caps"]).out;
+        assert!(root.contains("CapInh=0") || root.contains("CapInh:0") || zero(&root, "CapInh"), "{mode:?} {root}");
+        assert!(zero(&root, "CapAmb"), "{mode:?} {root}");
+        let user = guest.v(&["suexec", "1000", "/probe", "caps"]).out;
+        for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+            assert!(zero(&user, set), "{mode:?} {user}");
+        }
+    }
+}
+
+/// Whether the named set is printed as nothing but zeros.
+fn zero(text: &str, name: &str) -> bool {
+    let Some(at) = text.find(name) else {
+        return false;
+    };
+    let digits: String = text[at + name.len()..]
+        .chars()
+        .skip_while(|c| !c.is_ascii_alphanumeric())
+        .take_while(|c| c.is_ascii_alphanumeric())
+        .collect();
+    !digits.is_empty() && digits.trim_start_matches("0x").chars().all(|c| c == '0')
+}
+
+/// Whatever stands there, nobody becomes root, nothing blocks, and nothing is read without bound.
+fn hostile_passwd() {
+    let host = Fixture::new();
+    let guest = guest(&host, Mode::User);
+    guest.start();
+    let passwd = guest.root.join("etc/passwd");
+    let attempt = |name: &str| {
+        let begun = Instant::now();
+        let ran = guest.v(&["suexec", name, "id", "-u"]);
+        assert!(begun.elapsed() < Duration::from_secs(2), "it took too long");
+        assert!(ran.code != 0 || ran.out.trim() != "0", "{name} became root: {ran:?}");
+        ran
+    };
+    let lines =
+        ["evil:x:0x:0::/:/bin/sh", "evil:x:4294967296:0::/:", "evil:x:-1:0::/:", "evil:x::0::/:", "evil:x: 0:0::/:"];
+    for line in lines {
+        fs::write(&passwd, format!("{line}\n")).unwrap();
+        assert_ne!(attempt("evil").code, 0, "{line}");
+    }
+    fs::write(&passwd, "0:x:1000:1000::/:\n").unwrap();
+    attempt("nobody-here");
+    fs::remove_file(&passwd).unwrap();
+    nix::unistd::mkfifo(&passwd, nix::sys::stat::Mode::from_bits_truncate(0o666)).unwrap();
+    assert_ne!(attempt("evil").code, 0, "a FIFO");
+    fs::remove_file(&passwd).unwrap();
+    fs::File::create(&passwd).unwrap().set_len(10 << 30).unwrap();
+    assert_ne!(attempt("evil").code, 0, "ten gigabytes");
+    fs::remove_file(&passwd).unwrap();
+    symlink("/etc/shadow", &passwd).unwrap();
+    assert_ne!(attempt("evil").code, 0, "a link");
+}
+
+/// On a terminal of its own; both forms of the ioctl are refused all the same.
+fn typing() {
+    let host = Fixture::new();
+    for mode in BOTH {
+        let guest = guest(&host, mode);
+        guest.start();
+        for check in ["tiocsti", "tiocsti_bit32", "tioclinux"] {
+            assert_eq!(guest.exec(&["/probe", check]).out.trim(), "EPERM", "{mode:?} {check}");
+        }
+    }
+}
