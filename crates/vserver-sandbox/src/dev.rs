@@ -27,8 +27,8 @@ pub struct Dev {
     pub pts: OwnedFd,
     /// Shared memory, `/dev/shm`.
     pub shm: OwnedFd,
-    /// The console's slave, to be attached at `/dev/console`.
-    pub console: OwnedFd,
+    /// The console's number in that instance.
+    pub console: u32,
     /// The console's other end, for the supervisor.
     pub master: OwnedFd,
 }
@@ -40,9 +40,7 @@ pub fn build(base: u32) -> Result<Dev> {
     let shm = tmpfs(&[(c"mode", "1777"), (c"nr_inodes", "65536")], base, NOSUID | NODEV)?;
     let pts = devpts(base)?;
     let (master, number) = new_terminal(pts.as_fd(), base)?;
-    let name = CString::new(number.to_string()).unwrap_or_default();
-    let console = mount::clone_tree(pts.as_fd(), &name, false).step(|| "take the console's terminal".to_owned())?;
-    Ok(Dev { dev, pts, shm, console, master })
+    Ok(Dev { dev, pts, shm, console: number, master })
 }
 
 /// A new pseudo terminal of a guest's devpts instance, its slave owned by the guest's root: the master and the number.

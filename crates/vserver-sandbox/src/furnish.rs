@@ -30,7 +30,11 @@ pub fn furnish(dev: &Dev, prepared: &[Prepared], base: u32) -> Result<()> {
     attach(&root, "dev", dev.dev.as_fd())?;
     attach(&root, "dev/pts", dev.pts.as_fd())?;
     attach(&root, "dev/shm", dev.shm.as_fd())?;
-    attach(&root, "dev/console", dev.console.as_fd())?;
+    // A part of a mount can be copied only once the mount is attached (before Linux 6.15).
+    let number = CString::new(dev.console.to_string()).unwrap_or_default();
+    let console =
+        mount::clone_tree(dev.pts.as_fd(), &number, false).step(|| "take the console's terminal".to_owned())?;
+    attach(&root, "dev/console", console.as_fd())?;
     attach(&root, "sys", empty_sys(base)?.as_fd())?;
     for mount in prepared {
         attach(&root, &mount.target, mount.mount.as_fd())?;

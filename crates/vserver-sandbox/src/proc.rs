@@ -20,8 +20,11 @@ use crate::policy::proc::{self, Treatment};
 pub fn mount(classic: bool) -> Result<()> {
     let root = beneath::own_root()?;
     let procfs = dev::filesystem(c"proc", &[], NOSUID | NODEV | NOEXEC)?;
-    mount::attach(procfs.as_fd(), beneath::target(&root, "proc")?.as_fd()).step(|| "mount /proc".to_owned())?;
+    // The blanks lie under /proc: a part of a mount can be copied only once the mount is attached (before Linux 6.15).
     let blank = Blank::make()?;
+    mount::attach(blank.store.as_fd(), beneath::target(&root, "proc")?.as_fd())
+        .step(|| "mount the blanks".to_owned())?;
+    mount::attach(procfs.as_fd(), beneath::target(&root, "proc")?.as_fd()).step(|| "mount /proc".to_owned())?;
     let root = procfs.as_fd();
     for name in global_entries(root)? {
         match proc::treatment(&name, classic) {
