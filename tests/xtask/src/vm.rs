@@ -54,7 +54,7 @@ pub fn run(words: &[&str]) -> Outcome {
     let kernel = kernel(&home)?;
     let venv = virtme(&home)?;
     let bin = release(&[PROGRAMS, &["vserver-probe", "vserver-root-tests"]].concat())?;
-    let work = home.join("run");
+    let work = home.join(format!("run-{}", std::process::id()));
     lay_out(&bin, &work).map_err(|error| format!("could not fill {}: {error}", work.display()))?;
     let begun = Instant::now();
     say(&format!("booting {}", kernel.display()));
