@@ -31,7 +31,7 @@ pub fn become_supervisor(host: &Host, plan: &Plan, spawned: Spawned, kit: Kit) -
     // First all out of the way of the numbers that they are going to have.
     let above = |fd: BorrowedFd<'_>| fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(200)).map_err(failed(plan));
     let moved = wanted.iter().map(|fd| above(fd.as_fd())).collect::<Result<Vec<_>>>()?;
-    let image = above(kit.image.as_fd())?;
+    let image = above(kit.image.fd.as_fd())?;
     let null = open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()).map_err(failed(plan))?;
     dup2_stdin(&null).and_then(|()| dup2_stdout(&null)).and_then(|()| dup2_stderr(&null)).map_err(failed(plan))?;
     for (number, source) in (fds::SETTINGS..).zip(&moved) {

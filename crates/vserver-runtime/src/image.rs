@@ -2,12 +2,13 @@
 //! host, through `/proc/PID/exe`, and the image cannot be written to. Threat model: X01.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{Read, Seek};
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::sendfile::sendfile;
 
 use crate::error::{Error, Result};
 use crate::record::RunRecord;
@@ -16,19 +17,59 @@ use crate::record::RunRecord;
 const SEALS: SealFlag =
     SealFlag::F_SEAL_SEAL.union(SealFlag::F_SEAL_SHRINK).union(SealFlag::F_SEAL_GROW).union(SealFlag::F_SEAL_WRITE);
 
-/// A sealed copy of the program at `path`: the one that a supervisor of `running` executes, if it is the same program,
-/// so that any number of guests cost one image; else a new one.
-pub fn seal(path: &Path, running: &[RunRecord]) -> Result<OwnedFd> {
-    let program = std::fs::read(path).map_err(Error::io("read the program", path))?;
-    if let Some(image) = running.iter().find_map(|record| shared(record, &program)) {
-        return Ok(image.into());
+/// The image of a supervisor that is being started.
+#[derive(Debug)]
+pub struct Image {
+    /// What it executes.
+    pub fd: OwnedFd,
+    /// The program that is still to be copied into it; nothing if it is another supervisor's.
+    program: Option<File>,
+    path: PathBuf,
+}
+
+/// The image that a supervisor of `running` executes, if it is the program at `path`, so that any number of guests cost
+/// one; else a new one, empty until it is [filled](Image::fill).
+pub fn reserve(path: &Path, running: &[RunRecord]) -> Result<Image> {
+    let program = File::open(path).map_err(Error::io("read the program", path))?;
+    let path = path.to_owned();
+    if let Some(image) = share(&program, running).map_err(Error::io("read the program", &path))? {
+        return Ok(Image { fd: image.into(), program: None, path });
     }
     let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
-    let memory = memfd_create(c"vserver-supervisor", flags).map_err(Error::io("make a memfd for", path))?;
-    let mut memory = File::from(memory);
-    memory.write_all(&program).map_err(Error::io("copy the program", path))?;
-    fcntl(&memory, FcntlArg::F_ADD_SEALS(SEALS)).map_err(Error::io("seal the copy of", path))?;
-    Ok(memory.into())
+    let fd = memfd_create(c"vserver-supervisor", flags).map_err(Error::io("make a memfd for", &path))?;
+    Ok(Image { fd, program: Some(program), path })
+}
+
+impl Image {
+    /// Copies the program and makes the copy immutable. Whoever shares the descriptor may execute it from then on.
+    pub fn fill(&mut self) -> Result<()> {
+        let Some(program) = self.program.take() else {
+            return Ok(());
+        };
+        let whole = program.metadata().map_err(Error::io("read the program", &self.path))?.len();
+        let mut left = usize::try_from(whole).unwrap_or(usize::MAX);
+        // In the kernel, from one page cache to another, and not through our memory.
+        while left > 0 {
+            match sendfile(&self.fd, &program, None, left).map_err(Error::io("copy the program", &self.path))? {
+                0 => return Err(Error::io("copy the program", &self.path)(std::io::ErrorKind::UnexpectedEof)),
+                copied => left = left.saturating_sub(copied),
+            }
+        }
+        fcntl(&self.fd, FcntlArg::F_ADD_SEALS(SEALS)).map_err(Error::io("seal the copy of", &self.path))?;
+        Ok(())
+    }
+}
+
+/// The image of one of `running`, if it holds what `program` does.
+fn share(program: &File, running: &[RunRecord]) -> std::io::Result<Option<File>> {
+    if running.is_empty() {
+        return Ok(None);
+    }
+    let mut content = Vec::new();
+    let mut program = program;
+    program.read_to_end(&mut content)?;
+    program.rewind()?;
+    Ok(running.iter().find_map(|record| shared(record, &content)))
 }
 
 /// The image of a running supervisor, if it is sealed and holds `program`.

@@ -3,60 +3,88 @@
 //! The launcher forks once. The copy leaves the caller's session, goes to the supervisors' cgroup, enters the guest's
 //! Landlock domain (so that all that it ever forks shares one), raises the guest and executes the supervisor's image
 //! from a sealed memfd. It speaks once: a sentence that says why not, or nothing and end of file.
+//!
+//! Meanwhile the launcher loads the programs that hold the guest to its devices and addresses and seals the image, and
+//! gives its word, once: what could not be enforced. Without that word the builder ends, and nothing of the guest has
+//! been executed.
 
 use std::fs::File;
-use std::io::{Read, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::fcntl::OFlag;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, bind, listen, socket};
-use nix::sys::wait::waitpid;
-use nix::unistd::{Pid, chdir, pipe2, setsid};
+use nix::unistd::{chdir, pipe2, setsid};
 use vserver_cgroup::Entry;
 use vserver_sandbox::blueprint::{Blueprint, Doors, Entry as FirstProgram};
 use vserver_sandbox::spawn::spawn;
 use vserver_sys::landlock;
 use vserver_sys::process::{self, Forked, SingleThreaded};
+use vserver_types::Unenforced;
 
+use crate::builder::Builder;
 use crate::error::{Error, Result};
 use crate::host::{self, Host};
+use crate::image::Image;
 use crate::init_style::First;
 use crate::interrupt::Interrupts;
 use crate::prepare::Prepared;
 use crate::record::{RunRecord, start_time};
-use crate::{become_supervisor, control, image, list};
+use crate::{become_supervisor, control, hold, image, list};
 
 /// Linux 6.12: the first Landlock that knows scopes.
 pub const LANDLOCK_SCOPES: i64 = 6;
 
 /// What the builder needs beside the blueprint, all opened while a failure is still cheap.
 pub(crate) struct Kit {
-    pub image: OwnedFd,
+    pub image: Image,
     pub listener: OwnedFd,
     pub doors: Doors,
     pub scope: bool,
 }
 
-/// Raises the guest. Returns the end of a pipe on which our reaper tells how the start command ended, if there is one.
-pub fn launch(host: &Host, prepared: &Prepared, scope: bool, interrupts: &Interrupts) -> Result<Option<OwnedFd>> {
+/// A guest that was raised.
+#[derive(Debug)]
+pub struct Launched {
+    /// End of a pipe on which our reaper tells how the start command ended, if there is one.
+    pub start_command: Option<OwnedFd>,
+    /// What this kernel does not enforce.
+    pub unenforced: Vec<Unenforced>,
+}
+
+/// Wishes of a start that matter here.
+#[derive(Clone, Copy, Debug)]
+pub struct Wishes {
+    /// Put the guest into a Landlock domain.
+    pub scope: bool,
+    /// Raise nothing that cannot be held to everything.
+    pub strict: bool,
+}
+
+/// Raises the guest.
+pub fn launch(host: &Host, prepared: &Prepared, wishes: Wishes, interrupts: &Interrupts) -> Result<Launched> {
     let name = &prepared.plan.name;
     let token = SingleThreaded::prove().map_err(Error::layer("fork", name))?;
-    let kit = kit(host, prepared, scope)?;
+    let mut kit = kit(host, prepared, wishes.scope)?;
     let make_pipe = || pipe2(OFlag::O_CLOEXEC).map_err(Error::layer("make a pipe", name));
-    let ((report, tell), (ended, end)) = (make_pipe()?, make_pipe()?);
+    let ((report, tell), (ended, end), (word, give)) = (make_pipe()?, make_pipe()?, make_pipe()?);
     let reaped = matches!(prepared.plan.init.first, First::Reaper(_));
     let blueprint = blueprint(prepared, &kit, reaped.then_some(end))?;
     let place = Entry::supervisors(&prepared.layout).map_err(Error::layer("make the supervisors' cgroup", name))?;
     match process::fork_into(token, place.v2_dir()).map_err(Error::layer("fork", name))? {
         Forked::Parent(pid) => {
-            drop((tell, blueprint));
-            wait(prepared, report, pid, interrupts)?;
-            Ok(reaped.then_some(ended))
+            drop((tell, blueprint, word));
+            let builder = Builder { name, pid, report };
+            let unenforced = match hold(prepared, &mut kit, wishes.strict, give) {
+                Ok(unenforced) => unenforced,
+                Err(error) => return Err(builder.dismiss(error)),
+            };
+            builder.wait(interrupts)?;
+            Ok(Launched { start_command: reaped.then_some(ended), unenforced })
         }
         Forked::Child => {
-            drop((report, ended));
-            let error = match build(host, prepared, token, kit, &blueprint, &place) {
+            drop((report, ended, give));
+            let error = match build(host, prepared, token, kit, &blueprint, &place, word) {
                 Ok(never) => match never {},
                 Err(error) => error,
             };
@@ -66,9 +94,28 @@ pub fn launch(host: &Host, prepared: &Prepared, scope: bool, interrupts: &Interr
     }
 }
 
+/// The launcher's part, while the builder builds; then its word.
+fn hold(prepared: &Prepared, kit: &mut Kit, strict: bool, give: OwnedFd) -> Result<Vec<Unenforced>> {
+    let name = &prepared.plan.name;
+    let mut unenforced = prepared.record.unenforced.clone();
+    unenforced.extend(hold::hold(prepared)?);
+    if strict && !unenforced.is_empty() {
+        return Err(Error::Strict { name: name.clone(), unenforced });
+    }
+    kit.image.fill()?;
+    let word = serde_json::to_vec(&unenforced).map_err(Error::layer("tell what is not enforced", name))?;
+    // A builder that has failed reads no more; its own sentence says why.
+    match File::from(give).write_all(&word) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Error::layer("tell what is not enforced", name)(error))
+        }
+        _ => Ok(unenforced),
+    }
+}
+
 fn kit(host: &Host, prepared: &Prepared, scope: bool) -> Result<Kit> {
     let name = &prepared.plan.name;
-    let image = image::seal(&host.supervisor, &list::running(host)?)?;
+    let image = image::reserve(&host.supervisor, &list::running(host)?)?;
     host::make_private(&host.log_dir)?;
     let path = host.control(name);
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
@@ -94,13 +141,16 @@ fn blueprint(prepared: &Prepared, kit: &Kit, report: Option<OwnedFd>) -> Result<
         First::Init(argv) => (argv.clone(), None),
         First::Reaper(command) => {
             let name = std::iter::once("vserver-init".to_owned());
-            (name.chain(command.iter().cloned()).collect(), Some(copy(&kit.image)?))
+            (name.chain(command.iter().cloned()).collect(), Some(copy(&kit.image.fd)?))
         }
     };
     Ok(Blueprint {
         tree: copy(&prepared.tree)?,
         base: plan.id_base,
-        doors: doors(prepared)?,
+        doors: Doors {
+            birthplace: kit.doors.birthplace.as_ref().map(&copy).transpose()?,
+            tasks: kit.doors.tasks.iter().map(&copy).collect::<Result<_>>()?,
+        },
         hostname: plan.hostname.clone(),
         domainname: plan.domainname.clone(),
         virt_uptime: plan.virt_uptime,
@@ -119,6 +169,7 @@ fn build(
     kit: Kit,
     blueprint: &Blueprint,
     place: &Entry,
+    word: OwnedFd,
 ) -> Result<std::convert::Infallible> {
     let name = &prepared.plan.name;
     setsid().map_err(Error::layer("begin a session", name))?;
@@ -128,17 +179,20 @@ fn build(
         landlock::scope_self().map_err(Error::layer("enter a Landlock domain", name))?;
     }
     let announce = |pid| {
-        announce(host, &prepared.record, pid).map_err(|error| vserver_sandbox::Error::Child { report: error.chain() })
+        announce(host, prepared.record.clone(), pid, word)
+            .map_err(|error| vserver_sandbox::Error::Child { report: error.chain() })
     };
     let spawned = spawn(token, blueprint, announce)
         .map_err(|error| Error::Start { name: name.clone(), report: error.line() })?;
     become_supervisor::become_supervisor(host, &prepared.plan, spawned, kit)
 }
 
-/// Writes down who is who, before the guest executes anything.
-fn announce(host: &Host, record: &RunRecord, init: i32) -> Result<()> {
+/// Waits for the launcher's word and writes down who is who, before the guest executes anything.
+fn announce(host: &Host, mut record: RunRecord, init: i32, word: OwnedFd) -> Result<()> {
+    let mut text = Vec::new();
+    File::from(word).read_to_end(&mut text).map_err(Error::layer("hear the launcher", &record.name))?;
+    record.unenforced = serde_json::from_slice(&text).map_err(Error::layer("hear the launcher", &record.name))?;
     let own = std::process::id() as i32;
-    let mut record = record.clone();
     (record.supervisor, record.supervisor_started) = (own, start_time(own).unwrap_or_default());
     (record.init, record.init_started) = (init, start_time(init).unwrap_or_default());
     record.save(host)?;
@@ -148,32 +202,4 @@ fn announce(host: &Host, record: &RunRecord, init: i32) -> Result<()> {
     let text = format!("{}\n", record.xid);
     vserver_fs::atomic::write_volatile(&record.run_file, text.as_bytes(), 0o644)
         .map_err(Error::layer("write the run file", &record.name))
-}
-
-/// Silence is success. A signal to the launcher ends the builder, and with it the guest.
-fn wait(prepared: &Prepared, report: OwnedFd, builder: i32, interrupts: &Interrupts) -> Result<()> {
-    let name = &prepared.plan.name;
-    loop {
-        let mut watched =
-            [PollFd::new(report.as_fd(), PollFlags::POLLIN), PollFd::new(interrupts.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut watched, PollTimeout::NONE) {
-            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
-            Err(errno) => return Err(Error::layer("wait for the builder", name)(errno)),
-        }
-        if interrupts.came() {
-            process::kill(builder, 9).ok();
-            waitpid(Pid::from_raw(builder), None).ok();
-            return Err(Error::Interrupted { name: name.clone() });
-        }
-        if watched[0].any().unwrap_or(false) {
-            break;
-        }
-    }
-    let mut text = String::new();
-    File::from(report).read_to_string(&mut text).map_err(Error::layer("read the builder's report", name))?;
-    if text.is_empty() {
-        return Ok(());
-    }
-    waitpid(Pid::from_raw(builder), None).ok();
-    Err(Error::Start { name: name.clone(), report: text })
 }

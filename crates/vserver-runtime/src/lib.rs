@@ -12,8 +12,10 @@ pub mod plan;
 pub mod settings;
 
 mod become_supervisor;
+mod builder;
 mod error;
 mod exec;
+mod hold;
 mod host;
 mod image;
 mod init_style;

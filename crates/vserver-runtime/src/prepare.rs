@@ -1,13 +1,13 @@
-//! The host's side of a start: everything that the guest will find when it begins to live. Each thing is written into
+//! The host's side of a start: everything that the guest will find when it begins to live, but for what is loaded while
+//! it is being built ([`crate::hold`]). Each thing is written into
 //! the record before it is made, so that [`crate::teardown`] can take it away after any accident.
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use vserver_cgroup::{DevicePolicy, GuestCgroup, Layout};
+use vserver_cgroup::{GuestCgroup, Layout};
 use vserver_fs::{GuestRoot, Kind};
-use vserver_net::{Added, AddressPolicy, Broadcast};
+use vserver_net::{Added, Broadcast};
 use vserver_sandbox::blueprint::MountKind;
-use vserver_types::Unenforced;
 
 use crate::error::{Error, Result};
 use crate::host::Host;
@@ -37,7 +37,6 @@ pub fn prepare(host: &Host, plan: Plan, mut record: RunRecord) -> Result<Prepare
     let tree = mount_points(&plan)?;
     let layout = Layout::detect().map_err(Error::layer("find the cgroup hierarchies", &name))?;
     let cgroup = cgroup(&layout, &plan, &mut record)?;
-    confine(&cgroup, &plan, &mut record)?;
     add_addresses(host, &plan, &mut record)?;
     record.save(host)?;
     Ok(Prepared { plan, record, layout, cgroup, tree })
@@ -48,40 +47,10 @@ fn cgroup(layout: &Layout, plan: &Plan, record: &mut RunRecord) -> Result<GuestC
     let cgroup = GuestCgroup::create(layout, name).map_err(Error::layer("make the cgroups", name))?;
     let limits = cgroup.apply(&plan.limits).map_err(Error::layer("set the limits", name))?;
     record.unenforced.extend(limits);
-    let (devices, refused) = DevicePolicy::default().with_raw(&plan.limits.raw);
-    record.unenforced.extend(refused);
-    cgroup.device_policy(&devices).map_err(Error::layer("restrict the devices", name))?;
     if let Some(base) = plan.id_base {
         cgroup.delegate(base).map_err(Error::layer("hand over its cgroup", name))?;
     }
     Ok(cgroup)
-}
-
-/// Fails closed: without the programs a guest would have the host's addresses.
-fn confine(cgroup: &GuestCgroup, plan: &Plan, record: &mut RunRecord) -> Result<()> {
-    let Some(network) = &plan.network else {
-        record
-            .unenforced
-            .push(Unenforced::none("addresses", "the file 'noncontext' leaves all of the host's to the guest"));
-        return Ok(());
-    };
-    let policy = AddressPolicy {
-        addresses: network.addresses.clone(),
-        loopback: network.loopback,
-        broadcast: network.broadcast,
-        low_ports: plan.id_base.is_some(),
-        raw_icmp: network.raw_icmp,
-    };
-    let no_v2 = || Error::Taken {
-        name: plan.name.clone(),
-        what: "there is no cgroup v2 hierarchy to hold it to its addresses; mount one, or make the file 'noncontext'"
-            .to_owned(),
-    };
-    let directory = cgroup.v2_dir().ok_or_else(no_v2)?;
-    let found = vserver_net::confine(directory.as_fd(), &policy)
-        .map_err(Error::layer("hold the guest to its addresses", &plan.name))?;
-    record.unenforced.extend(found);
-    Ok(())
 }
 
 fn add_addresses(host: &Host, plan: &Plan, record: &mut RunRecord) -> Result<()> {

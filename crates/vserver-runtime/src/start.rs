@@ -13,7 +13,7 @@ use vserver_types::{GuestName, GuestState, Unenforced, Xid};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::interrupt::Interrupts;
-use crate::launch::{self, LANDLOCK_SCOPES};
+use crate::launch::{self, LANDLOCK_SCOPES, Launched, Wishes};
 use crate::plan::Plan;
 use crate::record::RunRecord;
 use crate::{list, prepare, teardown};
@@ -59,9 +59,9 @@ pub fn start(host: &Host, name: &GuestName, options: &StartOptions) -> Result<St
     let xid = choose_xid(host, &config)?;
     let plan = Plan::from_config(&config, xid, cpus())?;
     let interrupts = Interrupts::collect().map_err(Error::layer("watch for signals", name))?;
-    let (ended, unenforced) = raise(host, plan, options, &interrupts)?;
+    let Launched { start_command, unenforced } = raise(host, plan, options, &interrupts)?;
     drop((lock, interrupts));
-    if let Some(ended) = ended {
+    if let Some(ended) = start_command {
         await_start_command(host, name, xid, ended)?;
     }
     let warnings = diagnostics.iter().filter(|found| found.severity == Severity::Warning);
@@ -76,12 +76,7 @@ pub fn plan(host: &Host, name: &GuestName) -> Result<Plan> {
     Plan::from_config(&config, xid, cpus())
 }
 
-fn raise(
-    host: &Host,
-    plan: Plan,
-    options: &StartOptions,
-    interrupts: &Interrupts,
-) -> Result<(Option<OwnedFd>, Vec<Unenforced>)> {
+fn raise(host: &Host, plan: Plan, options: &StartOptions, interrupts: &Interrupts) -> Result<Launched> {
     let name = plan.name.clone();
     let mut record = RunRecord::new(name.clone(), plan.xid, plan.nid, host.confdir.clone(), plan.run_file.clone());
     record.id_base = plan.id_base;
@@ -89,15 +84,11 @@ fn raise(
     let result = prepare::prepare(host, plan, record).and_then(|mut prepared| {
         let scope = landlock::abi() >= LANDLOCK_SCOPES;
         prepared.record.unenforced.extend((!scope).then(no_landlock));
-        let unenforced = prepared.record.unenforced.clone();
-        if options.strict && !unenforced.is_empty() {
-            return Err(Error::Strict { name: name.clone(), unenforced });
-        }
         if interrupts.came() {
             return Err(Error::Interrupted { name: name.clone() });
         }
-        let ended = launch::launch(host, &prepared, scope && !options.in_domain, interrupts)?;
-        Ok((ended, unenforced))
+        let wishes = Wishes { scope: scope && !options.in_domain, strict: options.strict };
+        launch::launch(host, &prepared, wishes, interrupts)
     });
     if result.is_err()
         && let Some(record) = RunRecord::load(host, &name)?
