@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::build::{cargo, target_dir};
 use crate::shell::{self, command, need_root, say, succeeds};
-use crate::{Outcome, layers, test};
+use crate::{Outcome, layers, test, vm};
 
 /// Everything that needs no guest.
 fn checks() -> Outcome {
@@ -19,12 +19,13 @@ fn checks() -> Outcome {
     step("dependencies", dependencies)
 }
 
-/// Checks, then tests. The pure cgroup v2 kernel is a verb of its own, `cargo xtask vm`.
+/// Checks, then tests, the smoke subset on a pure cgroup v2 kernel too; all of them there: `cargo xtask vm`.
 pub fn run() -> Outcome {
     need_root("ci")?;
     step_components()?;
     checks()?;
-    let tally = test::tests(true, true, None)?;
+    let mut tally = test::tests(true, true, None)?;
+    tally += vm::tests(true, "")?;
     test::verdict(tally)
 }
 

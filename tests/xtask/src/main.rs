@@ -6,6 +6,7 @@ mod bench;
 mod build;
 mod busybox;
 mod ci;
+mod debian;
 mod demo;
 mod install;
 mod layers;

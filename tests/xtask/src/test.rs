@@ -98,7 +98,7 @@ fn count(mut command: Command) -> Result<Tally, String> {
 }
 
 /// `test result: ok. 3 passed; 0 failed; …`
-fn verdicts(line: &str) -> Tally {
+pub fn verdicts(line: &str) -> Tally {
     let Some(result) = line.strip_prefix("test result: ") else {
         return Tally::default();
     };

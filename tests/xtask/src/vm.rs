@@ -7,13 +7,15 @@ use std::time::Instant;
 
 use crate::build::{PROGRAMS, release};
 use crate::shell::{KEEP, capture, command, need_root, run as show, say};
-use crate::{Outcome, packages};
+use crate::test::{self, Tally};
+use crate::{Outcome, debian, packages};
 
 /// The VM needs these on the host; the kernel itself is not installed here, only unpacked.
 const PACKAGES: &[&str] = &[
     "qemu-system-x86",
     "kmod",
     "e2fsprogs",
+    "debootstrap",
     "python3-venv",
     "busybox-static",
     "strace",
@@ -32,9 +34,9 @@ modprobe loop; modprobe ext4; modprobe overlay; modprobe veth
 mount -t tmpfs -o size=1500m none /mnt && truncate -s 1400m /mnt/image && mkfs.ext4 -q /mnt/image && mkdir /mnt/trees &&
     mount -o loop /mnt/image /mnt/trees || exit 1
 cd /
-dir=$1; smoke=$2; shift 2
+dir=$1; smoke=$2; export VSERVER_TEST_DEBIAN="$3"; shift 3
 export VSERVER_TEST_TREES=/mnt/trees
-if [ -n "$smoke" ]; then export VSERVER_TEST_SMOKE=1; fi
+if [ "$smoke" = 1 ]; then export VSERVER_TEST_SMOKE=1; fi
 "$dir/bin/vserver-root-tests" "$@"
 echo "vm: the tests ended with $?"
 sync
@@ -43,41 +45,47 @@ sync
 /// Runs the verb.
 pub fn run(words: &[&str]) -> Outcome {
     need_root("vm")?;
-    let (smoke, filter) = match words {
-        [] => (false, None),
-        ["--smoke"] => (true, None),
-        [filter] => (false, Some(*filter)),
-        _ => return Err(format!("`cargo xtask vm` knows no '{}'", words.join(" "))),
-    };
+    match words {
+        [] => test::verdict(tests(false, "")?),
+        ["--smoke"] => test::verdict(tests(true, "")?),
+        [filter] if !filter.starts_with('-') => test::verdict(tests(false, filter)?),
+        _ => Err(format!("`cargo xtask vm` knows no '{}'", words.join(" "))),
+    }
+}
+
+/// Runs the root tests whose names contain `filter`, or the smoke subset, inside.
+pub fn tests(smoke: bool, filter: &str) -> Result<Tally, String> {
     let home = Path::new(KEEP).join("vm");
     ensure_qemu()?;
     let kernel = kernel(&home)?;
     let venv = virtme(&home)?;
+    let debian = if smoke { String::new() } else { debian::ensure_tarball()?.display().to_string() };
     let bin = release(&[PROGRAMS, &["vserver-probe", "vserver-root-tests"]].concat())?;
     let work = home.join(format!("run-{}", std::process::id()));
     lay_out(&bin, &work).map_err(|error| format!("could not fill {}: {error}", work.display()))?;
     let begun = Instant::now();
     say(&format!("booting {}", kernel.display()));
-    boot(&kernel, &venv, &work, if smoke { "1" } else { "" }, filter.unwrap_or_default());
+    let arguments = format!("'{}' '{debian}' --test-threads 2 {}", u8::from(smoke), filter);
+    boot(&kernel, &venv, &work, &arguments);
     let log = fs::read_to_string(work.join("log")).unwrap_or_default();
     println!("{log}");
     let _ = fs::remove_dir_all(&work);
     say(&format!("the VM took {:.0} s", begun.elapsed().as_secs_f32()));
-    verdict(&log)
+    Ok(verdict(&log))
 }
 
-/// qemu's own exit status says nothing about what ran inside.
-fn verdict(log: &str) -> Outcome {
-    if log.lines().any(|line| line == "vm: the tests ended with 0") {
-        return Ok(());
-    }
-    let ended = log.lines().any(|line| line.starts_with("vm: the tests ended"));
-    Err(if ended { "tests failed inside the VM" } else { "the VM ended before its tests did" }.into())
+/// qemu's own exit status says nothing about what ran inside. A VM that ended before its tests did is a failure.
+fn verdict(log: &str) -> Tally {
+    let mut tally = Tally::default();
+    log.lines().for_each(|line| tally += test::verdicts(line));
+    let ended_well = log.lines().any(|line| line == "vm: the tests ended with 0");
+    tally.failed = tally.failed.max(u64::from(!ended_well));
+    tally
 }
 
-fn boot(kernel: &Path, venv: &Path, work: &Path, smoke: &str, filter: &str) {
+fn boot(kernel: &Path, venv: &Path, work: &Path, arguments: &str) {
     // A test's name is a plain word, so it needs no quoting here.
-    let inside = format!("sh {0}/inside {0} '{smoke}' --test-threads 2 {filter}", work.display());
+    let inside = format!("sh {0}/inside {0} {arguments}", work.display());
     let path =
         format!("{}:{}:/usr/sbin:/sbin", venv.join("bin").display(), std::env::var("PATH").unwrap_or_default());
     let mut vng = command(venv.join("bin/vng"), &["--run"]);

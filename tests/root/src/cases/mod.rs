@@ -14,6 +14,7 @@ mod limits;
 mod memory;
 mod reboot;
 mod removal;
+mod strict;
 mod watch;
 
 use crate::trial::Trial;
@@ -35,6 +36,7 @@ pub fn tests() -> Vec<Trial> {
         build::tests(),
         debian::tests(),
         address::tests(),
+        strict::tests(),
         daemon::tests(),
     ]
     .into_iter()

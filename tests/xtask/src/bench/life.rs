@@ -5,11 +5,10 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::debian;
 use super::figure::{Figure, Goal};
 use super::stage::Runtime;
-use crate::Outcome;
 use crate::shell::say;
+use crate::{Outcome, debian};
 
 /// Samples of each figure.
 const ROUNDS: u32 = 21;

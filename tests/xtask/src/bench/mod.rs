@@ -2,7 +2,6 @@
 //!
 //! Absolute times move with the machine; only figures of one run may be compared.
 
-mod debian;
 mod figure;
 mod life;
 mod lxc;
@@ -15,8 +14,8 @@ use std::process::Command;
 
 use crate::Outcome;
 use crate::build::{PROGRAMS, release};
-use crate::packages;
 use crate::shell::{need_root, say};
+use crate::{debian, packages};
 
 /// The peers, as Debian packages, and what the guests are made of.
 const PACKAGES: &[&str] =

@@ -1,4 +1,4 @@
-//! The Debian tree that every runtime boots: built once and kept.
+//! The Debian tree that every runtime boots, also in the VM, which has no network: built once and kept.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ pub fn ensure_tree() -> Outcome {
     let made = tree().with_extension("new");
     let _ = fs::remove_dir_all(&made);
     fs::create_dir_all(&made).map_err(|error| format!("could not make {}: {error}", made.display()))?;
-    say("building a Debian 12 tree to measure with, once");
+    say("building a Debian 12 tree to boot, once");
     let include = "--include=systemd-sysv,dbus,openssh-server,nginx-light";
     let mut debootstrap = Command::new("debootstrap");
     debootstrap.args(["--variant=minbase", include, "bookworm"]).arg(&made).args(mirror());
@@ -29,6 +29,19 @@ pub fn ensure_tree() -> Outcome {
         let _ = fs::remove_dir_all(&made);
         format!("{why}; without this tree there is nothing to boot (no network?)")
     })
+}
+
+/// The same as a tarball.
+pub fn ensure_tarball() -> Result<PathBuf, String> {
+    ensure_tree()?;
+    let tarball = tree().with_extension("tar.zst");
+    if !tarball.exists() {
+        let new = tree().with_extension("tar.new");
+        say("packing the Debian tree, once");
+        run(Command::new("tar").args(["--zstd", "--numeric-owner", "-cf"]).arg(&new).arg("-C").arg(tree()).arg("."))?;
+        fs::rename(&new, &tarball).map_err(|error| format!("could not make {}: {error}", tarball.display()))?;
+    }
+    Ok(tarball)
 }
 
 /// The host's own mirror, as apt knows it.
