@@ -16,11 +16,12 @@ mod policy;
 mod program;
 mod ranges;
 
+use vserver_sys::process;
 use vserver_types::Unenforced;
 
 pub use program::Program;
 
-/// What of the policy is lifted for one guest.
+/// What of the policy is lifted, or answered in another way, for one guest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SeccompMode {
     /// The guest has a user namespace of its own.
@@ -29,7 +30,32 @@ pub struct SeccompMode {
     pub nesting: bool,
     /// The guest has a network namespace of its own.
     pub netns: bool,
+    /// `secure_mount`: mount and unmount. Has no effect without `userns`.
+    pub mounts: bool,
+    /// `secure_remount`: change mounts that are there. Has no effect without `userns`.
+    pub remounts: bool,
+    /// `CLONE_NEW*` bits of the namespaces that the guest may make (`umask`, ccapability `namespace`). Has no effect
+    /// without `userns`.
+    pub spaces: u64,
+    /// `syslog`: the real kernel log, as far as the kernel itself shows it. Otherwise it is empty.
+    pub syslog: bool,
+    /// `tiocsti`: typing into an own terminal.
+    pub tiocsti: bool,
+    /// `igneg_nice`: a wish for a negative nice level succeeds without effect.
+    pub igneg_nice: bool,
+    /// `igneg_ionice`: a wish for the real-time I/O class succeeds without effect.
+    pub igneg_ionice: bool,
 }
+
+/// All namespaces that [`SeccompMode::spaces`] speaks of.
+pub const ALL_SPACES: u64 = process::NEWNS
+    | process::NEWUTS
+    | process::NEWIPC
+    | process::NEWUSER
+    | process::NEWPID
+    | process::NEWNET
+    | process::NEWCGROUP
+    | process::NEWTIME;
 
 impl SeccompMode {
     /// Mounts and namespaces are the guest's own business only if its root is not the host's.
@@ -37,13 +63,38 @@ impl SeccompMode {
         self.userns && self.nesting
     }
 
+    fn may_mount(self) -> bool {
+        self.nests() || self.userns && self.mounts
+    }
+
+    fn may_remount(self) -> bool {
+        self.nests() || self.userns && self.remounts
+    }
+
+    fn allowed_spaces(self) -> u64 {
+        match (self.userns, self.nesting) {
+            (false, _) => 0,
+            (true, true) => ALL_SPACES,
+            (true, false) => self.spaces & ALL_SPACES,
+        }
+    }
+
+    /// Whether the guest needs `CAP_SYS_ADMIN` over its own user namespace for what it may do.
+    pub fn administers(self) -> bool {
+        self.may_mount() || self.may_remount() || self.allowed_spaces() != 0
+    }
+
     /// What was asked for and is not given.
     pub fn unenforced(self) -> Vec<Unenforced> {
-        if self.nesting && !self.userns {
-            let reason = "without a user namespace the guest's root is the host's: set `userns` to `auto`";
-            return vec![Unenforced::none("nesting", reason)];
-        }
-        Vec::new()
+        let asked = [
+            (self.nesting, "nesting"),
+            (self.mounts, "ccapabilities secure_mount"),
+            (self.remounts, "ccapabilities secure_remount"),
+            (self.spaces & ALL_SPACES != 0, "namespaces (ccapabilities namespace, umask)"),
+        ];
+        let reason = "without a user namespace the guest's root is the host's: set `userns` to `auto`";
+        let refused = asked.into_iter().filter(|(is_asked, _)| *is_asked && !self.userns);
+        refused.map(|(_, setting)| Unenforced::none(setting, reason)).collect()
     }
 }
 

@@ -36,7 +36,7 @@ fn main() -> ExitCode {
 /// Installs, tries everything, prints `name answer`.
 fn child(mode: &str) -> ExitCode {
     let nests = mode == NESTING;
-    let mode = SeccompMode { userns: nests, nesting: nests, netns: false };
+    let mode = SeccompMode { userns: nests, nesting: nests, ..SeccompMode::default() };
     // A network namespace of its own, so that a wrongly allowed call meets nobody.
     unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).expect("root is needed");
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>).unwrap();

@@ -25,7 +25,8 @@ pub const CHECKS: &[Check] = &[
     check("K05", "settimeofday", |_| settimeofday()),
     check("K05", "adjtimex", |_| adjtimex()),
     check("K08", "sysrq", |_| open_for_writing("/proc/sysrq-trigger")),
-    check("K09", "syslog", |_| call(libc::SYS_syslog, &[10, 0, 0]).into()),
+    check("K09", "syslog", |_| log_size()),
+    check("K09", "syslog_wait", |_| call(libc::SYS_syslog, &[2, 0, 0]).into()),
     check("K09", "kmsg", |_| read_first(&["/dev/kmsg", "/proc/kmsg"])),
     check("K10", "mem", |_| read_first(&["/dev/mem"])),
     check("K10", "port", |_| read_first(&["/dev/port"])),
@@ -237,4 +238,13 @@ fn name_to_handle_at() -> Answer {
     let mut mount = 0_i32;
     call(libc::SYS_name_to_handle_at, &[AT_CWD, address(c"/"), address_mut(&mut handle), address_mut(&mut mount), 0])
         .into()
+}
+
+/// How much the kernel log holds: `EMPTY`, or its size.
+fn log_size() -> Answer {
+    match call(libc::SYS_syslog, &[10, 0, 0]) {
+        Ok(0) => Answer::Text("EMPTY".to_owned()),
+        Ok(size) => Answer::Text(format!("OK {size}")),
+        Err(errno) => Answer::Refused(errno),
+    }
 }

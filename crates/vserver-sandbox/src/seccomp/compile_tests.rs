@@ -2,7 +2,9 @@
 
 use std::sync::LazyLock;
 
-use super::super::{SeccompMode, numbers, programs};
+use vserver_sys::process;
+
+use super::super::{ALL_SPACES, SeccompMode, numbers, programs};
 use super::*;
 
 const X86_64: u32 = 0xc000_003e;
@@ -18,10 +20,26 @@ const ENOSYS: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
 const NO_FAMILY: u32 = libc::SECCOMP_RET_ERRNO | libc::EAFNOSUPPORT as u32;
 const NO_PROTOCOL: u32 = libc::SECCOMP_RET_ERRNO | libc::EPROTONOSUPPORT as u32;
 
-const CLASSIC: SeccompMode = SeccompMode { userns: false, nesting: false, netns: false };
-const USER: SeccompMode = SeccompMode { userns: true, nesting: false, netns: false };
-const NESTING: SeccompMode = SeccompMode { userns: true, nesting: true, netns: false };
-const OWN_NET: SeccompMode = SeccompMode { userns: true, nesting: false, netns: true };
+/// All but a user namespace, nesting and a network namespace.
+const fn plain(userns: bool, nesting: bool, netns: bool) -> SeccompMode {
+    SeccompMode {
+        userns,
+        nesting,
+        netns,
+        mounts: false,
+        remounts: false,
+        spaces: 0,
+        syslog: false,
+        tiocsti: false,
+        igneg_nice: false,
+        igneg_ionice: false,
+    }
+}
+
+const CLASSIC: SeccompMode = plain(false, false, false);
+const USER: SeccompMode = plain(true, false, false);
+const NESTING: SeccompMode = plain(true, true, false);
+const OWN_NET: SeccompMode = plain(true, false, true);
 
 /// `struct seccomp_data` as words: number, architecture, instruction pointer, six arguments.
 fn data(number: u32, arch: u32, args: &[u64]) -> [u32; 16] {
@@ -118,7 +136,6 @@ fn never_means_in_no_mode() {
         "acct",
         "bpf",
         "perf_event_open",
-        "syslog",
         "clock_settime",
         "settimeofday",
         "pidfd_getfd",
@@ -265,4 +282,57 @@ fn no_filter_kills() {
             assert!(program.instructions.len() < 4096);
         }
     }
+}
+
+/// Not one of the four modes above: compiled for this question.
+fn ask_other(mode: SeccompMode, name: &str, args: &[u64]) -> u32 {
+    let number = u32::try_from(numbers::number(name).unwrap()).unwrap();
+    judge(&programs(mode).unwrap(), &data(number, OURS, args))
+}
+
+const EMPTY_SUCCESS: u32 = libc::SECCOMP_RET_ERRNO;
+
+#[test]
+fn the_kernel_log_is_empty_and_never_waited_for() {
+    for action in [0, 1, 3, 4, 9, 10] {
+        assert_eq!(ask(USER, "syslog", &[action, 0, 0]), EMPTY_SUCCESS);
+    }
+    assert_eq!(ask(USER, "syslog", &[2, 0, 0]), EPERM);
+    let shown = SeccompMode { syslog: true, ..USER };
+    assert_eq!(ask_other(shown, "syslog", &[3, 0, 0]), ALLOW);
+}
+
+#[test]
+fn only_the_wishes_that_are_to_be_ignored_are() {
+    let mode = SeccompMode { igneg_nice: true, igneg_ionice: true, ..USER };
+    let minus_five = u64::from((-5_i32).cast_unsigned());
+    assert_eq!(ask_other(mode, "setpriority", &[0, 0, minus_five]), EMPTY_SUCCESS);
+    assert_eq!(ask_other(mode, "setpriority", &[0, 0, 5]), ALLOW);
+    assert_eq!(ask(USER, "setpriority", &[0, 0, minus_five]), ALLOW);
+    assert_eq!(ask_other(mode, "ioprio_set", &[1, 0, 1 << 13 | 4]), EMPTY_SUCCESS);
+    assert_eq!(ask_other(mode, "ioprio_set", &[1, 0, 2 << 13]), ALLOW);
+    assert_eq!(ask_other(mode, "ioprio_set", &[1, 0, 3 << 13]), ALLOW);
+}
+
+#[test]
+fn each_namespace_for_itself() {
+    let mode = SeccompMode { spaces: process::NEWUTS, ..USER };
+    assert_eq!(ask_other(mode, "unshare", &[process::NEWUTS]), ALLOW);
+    assert_eq!(ask_other(mode, "unshare", &[process::NEWUTS | process::NEWNS]), EPERM);
+    assert_eq!(ask_other(mode, "clone3", &[0, 0]), ENOSYS);
+    assert_eq!(ask_other(SeccompMode { spaces: ALL_SPACES, ..USER }, "clone3", &[0, 0]), ALLOW);
+    assert_eq!(ask_other(SeccompMode { spaces: ALL_SPACES, ..CLASSIC }, "unshare", &[process::NEWUSER]), EPERM);
+}
+
+#[test]
+fn mounting_and_remounting_are_two_rights() {
+    const REMOUNT: u64 = 32;
+    let (mounts, remounts) = (SeccompMode { mounts: true, ..USER }, SeccompMode { remounts: true, ..USER });
+    assert_eq!(ask_other(mounts, "mount", &[0, 0, 0, 0]), ALLOW);
+    assert_eq!(ask_other(mounts, "mount", &[0, 0, 0, REMOUNT]), EPERM);
+    assert_eq!(ask_other(remounts, "mount", &[0, 0, 0, 0]), EPERM);
+    assert_eq!(ask_other(remounts, "mount", &[0, 0, 0, REMOUNT]), ALLOW);
+    assert_eq!(ask_other(mounts, "umount2", &[]), ALLOW);
+    assert_eq!(ask_other(remounts, "umount2", &[]), EPERM);
+    assert_eq!(ask_other(SeccompMode { mounts: true, ..CLASSIC }, "mount", &[0, 0, 0, 0]), EPERM);
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use oci_spec::runtime::{LinuxSeccompAction, LinuxSeccompArg, LinuxSyscall};
 use serde::Deserialize;
+use vserver_sys::process;
 
-use super::{Error, SeccompMode, numbers};
+use super::{ALL_SPACES, Error, SeccompMode, numbers};
 
 /// The policy: calls as a whole that are allowed, that are refused, and that are refused by argument.
 const FILES: [&str; 3] =
@@ -13,19 +14,52 @@ const FILES: [&str; 3] =
 
 /// What a guest's configuration can switch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 enum Switch {
     Userns,
     Nesting,
     Netns,
+    Mounts,
+    Remounts,
+    Syslog,
+    Tiocsti,
+    IgnegNice,
+    IgnegIonice,
+    Newns,
+    Newuts,
+    Newipc,
+    Newuser,
+    Newpid,
+    Newnet,
+    Newcgroup,
+    Newtime,
+    AnySpace,
+    AllSpaces,
 }
 
 impl Switch {
     fn is_on(self, mode: SeccompMode) -> bool {
+        let may_make = |space: u64| mode.allowed_spaces() & space != 0;
         match self {
             Switch::Userns => mode.userns,
             Switch::Nesting => mode.nests(),
             Switch::Netns => mode.netns,
+            Switch::Mounts => mode.may_mount(),
+            Switch::Remounts => mode.may_remount(),
+            Switch::Syslog => mode.syslog,
+            Switch::Tiocsti => mode.tiocsti,
+            Switch::IgnegNice => mode.igneg_nice,
+            Switch::IgnegIonice => mode.igneg_ionice,
+            Switch::Newns => may_make(process::NEWNS),
+            Switch::Newuts => may_make(process::NEWUTS),
+            Switch::Newipc => may_make(process::NEWIPC),
+            Switch::Newuser => may_make(process::NEWUSER),
+            Switch::Newpid => may_make(process::NEWPID),
+            Switch::Newnet => may_make(process::NEWNET),
+            Switch::Newcgroup => may_make(process::NEWCGROUP),
+            Switch::Newtime => may_make(process::NEWTIME),
+            Switch::AnySpace => may_make(ALL_SPACES),
+            Switch::AllSpaces => mode.allowed_spaces() == ALL_SPACES,
         }
     }
 }
@@ -133,7 +167,18 @@ mod tests {
 
     /// Every combination of switches.
     fn modes() -> impl Iterator<Item = SeccompMode> {
-        (0..8).map(|n| SeccompMode { userns: n & 1 > 0, nesting: n & 2 > 0, netns: n & 4 > 0 })
+        (0..1024).map(|n| SeccompMode {
+            userns: n & 1 > 0,
+            nesting: n & 2 > 0,
+            netns: n & 4 > 0,
+            mounts: n & 8 > 0,
+            remounts: n & 16 > 0,
+            syslog: n & 32 > 0,
+            tiocsti: n & 64 > 0,
+            igneg_nice: n & 128 > 0,
+            igneg_ionice: n & 128 > 0,
+            spaces: [0, process::NEWUSER, process::NEWNS | process::NEWUTS, ALL_SPACES][n >> 8],
+        })
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub fn tests() -> Vec<Trial> {
         "security::k07_helpers_of_the_kernel": [("modprobe_path", ["ENOENT", "EACCES", "EROFS"]), ("core_pattern", ["EACCES", "EROFS"])],
         "security::k08_sysrq": [("sysrq", ["ENOENT", "EACCES", "EROFS"])],
         // EMPTY: the mask is an empty file of ours, which classic root may open.
-        "security::k09_kernel_log": [("syslog", NONE), ("kmsg", ["EACCES", "ENOENT", "EMPTY"])],
+        "security::k09_kernel_log": [("syslog", ["EMPTY"]), ("syslog_wait", NONE), ("kmsg", ["EACCES", "ENOENT", "EMPTY"])],
         "security::k10_memory_and_ports": [("mem", GONE), ("port", GONE), ("kcore", ["ENOENT", "EACCES", "EMPTY"]),
             ("iopl", NONE), ("ioperm", NONE)],
         "security::k11_bpf": [("bpf", NONE)],
