@@ -29,4 +29,4 @@ mod program;
 pub use confine::confine;
 pub use device::{Added, AddressPlan, Broadcast, add_address, addresses_on_host, remove_address};
 pub use error::Error;
-pub use policy::{AddressPolicy, private_loopback};
+pub use policy::{AddressPolicy, Localhost, private_loopback};

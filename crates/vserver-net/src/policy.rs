@@ -19,6 +19,24 @@ pub struct AddressPolicy {
     pub low_ports: bool,
     /// Raw and datagram ICMP sockets (`ping`) are not refused; the kernel's own conditions for them remain.
     pub raw_icmp: bool,
+    /// What 127.0.0.1 is.
+    pub localhost: Localhost,
+    /// The private loopback is shown as 127.0.0.1 (`hide_lback`).
+    pub hide_loopback: bool,
+    /// Multicast addresses may be bound, and packets for them are heard (ncapability `^12`).
+    pub multicast: bool,
+}
+
+/// What a guest's 127.0.0.1 is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Localhost {
+    /// The private loopback address (`lback_remap`).
+    #[default]
+    Private,
+    /// The host's, shared with the host and every other guest that may (`lback_allow`).
+    Shared,
+    /// Nobody's: the guest has to name its private loopback address itself.
+    Refused,
 }
 
 /// The private loopback address of a network context: 127.(nid / 256).(nid mod 256).1, as VServer derives it.
@@ -50,6 +68,9 @@ pub(crate) struct Table {
     pub broadcast: Option<u32>,
     pub low_ports: bool,
     pub raw_icmp: bool,
+    pub localhost: Localhost,
+    pub hide_loopback: bool,
+    pub multicast: bool,
 }
 
 impl Table {
@@ -61,6 +82,9 @@ impl Table {
             broadcast: policy.broadcast.map(word),
             low_ports: policy.low_ports,
             raw_icmp: policy.raw_icmp,
+            localhost: policy.localhost,
+            hide_loopback: policy.hide_loopback,
+            multicast: policy.multicast,
         };
         for address in &policy.addresses {
             match address.to_canonical() {
@@ -78,7 +102,8 @@ impl Table {
 
     /// Everything that may stand as a source or a destination of the guest's own.
     pub fn local4(&self) -> Vec<u32> {
-        self.own4.iter().copied().chain([self.loopback]).collect()
+        let shared = (self.localhost == Localhost::Shared).then_some(word(Ipv4Addr::LOCALHOST));
+        self.own4.iter().copied().chain([self.loopback]).chain(shared).collect()
     }
 
     /// The same with the broadcast address: what may be bound, and what packets may be for.
@@ -106,6 +131,9 @@ mod tests {
             broadcast: None,
             low_ports: false,
             raw_icmp: false,
+            localhost: Localhost::Private,
+            hide_loopback: true,
+            multicast: false,
         };
         let table = Table::new(&policy);
         assert_eq!(table.own4, [word(Ipv4Addr::new(192, 0, 2, 1))]);

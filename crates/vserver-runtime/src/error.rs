@@ -29,6 +29,15 @@ pub enum Error {
         /// Where it was looked for.
         looked: String,
     },
+    /// Nobody may enter.
+    #[error(
+        "guest '{name}' has the flag 'private': nobody enters it; take the flag off with `vattribute --xid {name} --set \
+         --flag ~private`"
+    )]
+    Private {
+        /// The guest.
+        name: GuestName,
+    },
     /// The guest does not run.
     #[error("guest '{name}' is not running")]
     NotRunning {

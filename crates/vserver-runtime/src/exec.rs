@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use vserver_cgroup::GuestCgroup;
 use vserver_config::Defaults;
 use vserver_fs::GuestRoot;
-use vserver_types::{Exit, GuestName};
+use vserver_types::{ContextFlags, Exit, GuestName};
 
 use crate::control::{self, Reply, Request};
 use crate::error::{Error, Result};
@@ -83,6 +83,9 @@ fn begin(
     let not_running = || Error::NotRunning { name: name.clone() };
     let record = RunRecord::load(host, name)?.filter(|record| record.confdir == host.confdir && record.init_lives());
     let record = record.ok_or_else(not_running)?;
+    if record.attributes.cflags.contains(ContextFlags::PRIVATE) {
+        return Err(Error::Private { name: name.clone() });
+    }
     let socket = control::dial(&host.control(name)).map_err(|_| not_running())?;
     let (birthplace, tasks) = doors(name, record.init)?;
     let request = Request::Exec {

@@ -4,7 +4,6 @@
 use std::os::fd::AsFd;
 
 use vserver_cgroup::{DevicePolicy, GuestCgroup};
-use vserver_net::AddressPolicy;
 use vserver_types::Unenforced;
 
 use crate::error::{Error, Result};
@@ -26,19 +25,12 @@ fn addresses(cgroup: &GuestCgroup, plan: &Plan) -> Result<Vec<Unenforced>> {
         let reason = "the file 'noncontext' leaves all of the host's to the guest";
         return Ok(vec![Unenforced::none("addresses", reason)]);
     };
-    let policy = AddressPolicy {
-        addresses: network.addresses.clone(),
-        loopback: network.loopback,
-        broadcast: network.broadcast,
-        low_ports: plan.id_base.is_some(),
-        raw_icmp: network.raw_icmp,
-    };
     let no_v2 = || Error::Taken {
         name: plan.name.clone(),
         what: "there is no cgroup v2 hierarchy to hold it to its addresses; mount one, or make the file 'noncontext'"
             .to_owned(),
     };
     let directory = cgroup.v2_dir().ok_or_else(no_v2)?;
-    vserver_net::confine(directory.as_fd(), &policy)
+    vserver_net::confine(directory.as_fd(), &network.policy())
         .map_err(Error::layer("hold the guest to its addresses", &plan.name))
 }

@@ -20,7 +20,7 @@ use vserver_sandbox::blueprint::{Blueprint, Doors, Entry as FirstProgram};
 use vserver_sandbox::spawn::spawn;
 use vserver_sys::landlock;
 use vserver_sys::process::{self, Forked, SingleThreaded};
-use vserver_types::Unenforced;
+use vserver_types::{ContextFlags, Unenforced};
 
 use crate::builder::Builder;
 use crate::error::{Error, Result};
@@ -141,7 +141,9 @@ fn blueprint(prepared: &Prepared, kit: &Kit, report: Option<OwnedFd>) -> Result<
         First::Init(argv) => (argv.clone(), None),
         First::Reaper(command) => {
             let name = std::iter::once("vserver-init".to_owned());
-            (name.chain(command.iter().cloned()).collect(), Some(copy(&kit.image.fd)?))
+            let persistent = plan.attributes.cflags.contains(ContextFlags::PERSISTENT);
+            let persistent = persistent.then(|| "--persistent".to_owned());
+            (name.chain(persistent).chain(command.iter().cloned()).collect(), Some(copy(&kit.image.fd)?))
         }
     };
     Ok(Blueprint {

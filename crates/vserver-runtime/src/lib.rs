@@ -11,6 +11,7 @@ pub mod control;
 pub mod plan;
 pub mod settings;
 
+mod attributes;
 mod become_supervisor;
 mod builder;
 mod error;
@@ -32,6 +33,7 @@ mod teardown;
 mod terminal;
 mod unapplied;
 
+pub use attributes::Attributes;
 pub use error::{Error, Result};
 pub use exec::{Command, User, enter, exec};
 pub use host::{CONFDIR_VARIABLE, Host};

@@ -7,11 +7,16 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use vserver_config::{GuestConfig, Userns};
 use vserver_fs::GuestRoot;
+use vserver_net::{AddressPolicy, Localhost};
 use vserver_sandbox::blueprint::{Confinement, MountPlan};
 use vserver_sandbox::policy::caps::bounding_set;
 use vserver_sandbox::seccomp::{self, SeccompMode};
-use vserver_types::{GuestAddress, GuestName, Limits, Nid, Resource, Rlimit, Ulimit, Unenforced, Xid};
+use vserver_types::{
+    ContextCaps, ContextFlags, GuestAddress, GuestName, Limits, NetCaps, NetFlags, Nid, Resource, Rlimit, Ulimit,
+    Unenforced, Xid,
+};
 
+use crate::attributes::{self, Attributes};
 use crate::error::{Error, Result};
 use crate::init_style::{self, First, InitPlan};
 use crate::settings::KillStep;
@@ -45,6 +50,45 @@ pub struct NetworkPlan {
     pub broadcast: Option<Ipv4Addr>,
     /// Raw ICMP sockets for ping.
     pub raw_icmp: bool,
+    /// 127.0.0.1 is its private loopback address.
+    pub lback_remap: bool,
+    /// Without that: 127.0.0.1 is the host's.
+    pub lback_allow: bool,
+    /// Its private loopback address is shown as 127.0.0.1.
+    pub hide_lback: bool,
+    /// Multicast addresses may be bound.
+    pub multicast: bool,
+    /// Every user of it may bind ports below 1024.
+    pub low_ports: bool,
+}
+
+impl NetworkPlan {
+    /// The same for those who make the programs.
+    pub fn policy(&self) -> AddressPolicy {
+        AddressPolicy {
+            addresses: self.addresses.clone(),
+            loopback: self.loopback,
+            broadcast: self.broadcast,
+            low_ports: self.low_ports,
+            raw_icmp: self.raw_icmp,
+            localhost: match (self.lback_remap, self.lback_allow) {
+                (true, _) => Localhost::Private,
+                (false, true) => Localhost::Shared,
+                (false, false) => Localhost::Refused,
+            },
+            hide_loopback: self.hide_lback,
+            multicast: self.multicast,
+        }
+    }
+
+    /// Takes what the words of the network context say.
+    pub fn follow(&mut self, ncaps: NetCaps, ccaps: ContextCaps, nflags: NetFlags) {
+        self.raw_icmp = ncaps.contains(NetCaps::RAW_ICMP) || ccaps.contains(ContextCaps::RAW_ICMP);
+        self.multicast = ncaps.contains(NetCaps::MULTICAST);
+        self.lback_remap = nflags.contains(NetFlags::LBACK_REMAP);
+        self.lback_allow = nflags.contains(NetFlags::LBACK_ALLOW);
+        self.hide_lback = nflags.contains(NetFlags::HIDE_LBACK);
+    }
 }
 
 /// Everything that a start will do.
@@ -76,6 +120,8 @@ pub struct Plan {
     pub environment: Vec<String>,
     /// Further mounts.
     pub mounts: Vec<MountPlan>,
+    /// Its capabilities and flags.
+    pub attributes: Attributes,
     /// What its processes are held to.
     pub confinement: Confinement,
     /// What its cgroup is held to.
@@ -92,10 +138,6 @@ pub struct Plan {
     pub unenforced: Vec<Unenforced>,
 }
 
-/// `virt_uptime` of `cflags`. Source: util-vserver, `flags.md` §4.
-const VIRT_UPTIME: u64 = 0x20000;
-/// `raw_icmp` of `ncapabilities` and `ccapabilities`.
-const RAW_ICMP: u64 = 0x100;
 /// Default of `RLIMIT_MEMLOCK`. Source: default policy, threat model §3.7.
 const MEMLOCK: u64 = 8 << 20;
 
@@ -113,7 +155,8 @@ impl Plan {
         unenforced.extend(found);
         let (mounts, found) = mounts::plan(config);
         unenforced.extend(found);
-        let confinement = confinement(config, &init, id_base.is_some(), &mut unenforced)?;
+        let mode = attributes::call_policy(config, id_base.is_some(), init.systemd);
+        let confinement = confinement(config, mode, &mut unenforced)?;
         let (killseq, stop_timeout) = (killseq(config), config.init.sync_timeout);
         Ok(Self {
             name: name.clone(),
@@ -124,15 +167,16 @@ impl Plan {
             id_base,
             hostname: config.uts.nodename.clone(),
             domainname: config.uts.domainname.clone(),
-            virt_uptime: config.cflags.contains(VIRT_UPTIME),
+            virt_uptime: config.cflags.contains(ContextFlags::VIRT_UPTIME),
             cgroupfs: id_base.is_some(),
             environment: environment(config, &init),
             init,
             mounts,
+            attributes: Attributes::of(config, confinement.caps, mode),
             confinement,
             limits,
             addresses: addresses(config)?,
-            network: (!config.no_ncontext).then(|| network(config, nid)),
+            network: (!config.no_ncontext).then(|| network(config, nid, id_base.is_some())),
             killseq,
             stop_timeout,
             unenforced,
@@ -150,16 +194,12 @@ fn id_base(config: &GuestConfig, xid: Xid) -> Result<Option<u32>> {
     }
 }
 
-fn confinement(
-    config: &GuestConfig,
-    init: &InitPlan,
-    userns: bool,
-    unenforced: &mut Vec<Unenforced>,
-) -> Result<Confinement> {
-    let nesting = userns && init.systemd;
-    let (caps, refused) = bounding_set(userns, nesting, (config.bcaps.value, config.bcaps.mask));
+fn confinement(config: &GuestConfig, mode: SeccompMode, unenforced: &mut Vec<Unenforced>) -> Result<Confinement> {
+    let userns = mode.userns;
+    let edit = attributes::capability_edit(config, userns);
+    let (caps, refused) = bounding_set(userns, mode.administers(), edit);
     unenforced.extend(refused);
-    let mode = SeccompMode { userns, nesting, ..SeccompMode::default() };
+    unenforced.extend(mode.unenforced());
     let filters = seccomp::programs(mode).map_err(Error::layer("compile the system call policy", &config.name))?;
     Ok(Confinement {
         userns,
@@ -212,13 +252,21 @@ fn addresses(config: &GuestConfig) -> Result<Vec<AddressPlan>> {
         .collect()
 }
 
-fn network(config: &GuestConfig, nid: Nid) -> NetworkPlan {
-    NetworkPlan {
+fn network(config: &GuestConfig, nid: Nid, userns: bool) -> NetworkPlan {
+    let mut network = NetworkPlan {
         addresses: config.interfaces.iter().map(|interface| interface.address.ip).collect(),
         loopback: config.lback.unwrap_or_else(|| vserver_net::private_loopback(nid)),
         broadcast: config.bcast,
-        raw_icmp: config.ncaps.contains(RAW_ICMP) || config.ccaps.contains(RAW_ICMP),
-    }
+        raw_icmp: false,
+        lback_remap: true,
+        lback_allow: false,
+        hide_lback: true,
+        multicast: false,
+        // Nobody in a user namespace has the host's CAP_NET_BIND_SERVICE.
+        low_ports: userns,
+    };
+    network.follow(config.ncaps, config.ccaps, config.nflags);
+    network
 }
 
 fn killseq(config: &GuestConfig) -> Vec<KillStep> {

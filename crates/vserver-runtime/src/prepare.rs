@@ -33,6 +33,7 @@ pub struct Prepared {
 pub fn prepare(host: &Host, plan: Plan, mut record: RunRecord) -> Result<Prepared> {
     let name = plan.name.clone();
     record.unenforced.clone_from(&plan.unenforced);
+    (record.attributes, record.network) = (plan.attributes, plan.network.clone());
     record.save(host)?;
     let tree = mount_points(&plan)?;
     let layout = Layout::detect().map_err(Error::layer("find the cgroup hierarchies", &name))?;

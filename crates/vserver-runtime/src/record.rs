@@ -9,8 +9,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use vserver_types::{GuestAddress, GuestName, Nid, Unenforced, Xid};
 
+use crate::attributes::Attributes;
 use crate::error::{Error, Result};
 use crate::host::Host;
+use crate::plan::NetworkPlan;
 
 /// Version of the file's format; another one is refused, not guessed.
 const VERSION: u32 = 1;
@@ -67,6 +69,12 @@ pub struct RunRecord {
     pub stop_timeout: u64,
     /// What this kernel does not enforce.
     pub unenforced: Vec<Unenforced>,
+    /// Its capabilities and flags, as they are now.
+    #[serde(default)]
+    pub attributes: Attributes,
+    /// What its sockets are held to now.
+    #[serde(default)]
+    pub network: Option<NetworkPlan>,
 }
 
 impl RunRecord {
@@ -88,6 +96,8 @@ impl RunRecord {
             addresses: Vec::new(),
             stop_timeout: 30,
             unenforced: Vec::new(),
+            attributes: Attributes::default(),
+            network: None,
         }
     }
 

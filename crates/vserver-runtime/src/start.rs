@@ -5,10 +5,10 @@ use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use vserver_cgroup::Layout;
+use vserver_cgroup::{GuestCgroup, Layout};
 use vserver_config::{Clash, GuestConfig, Severity};
 use vserver_sys::landlock;
-use vserver_types::{GuestName, GuestState, Unenforced, Xid};
+use vserver_types::{ContextFlags, GuestName, GuestState, Unenforced, Xid};
 
 use crate::error::{Error, Result};
 use crate::host::Host;
@@ -58,10 +58,15 @@ pub fn start(host: &Host, name: &GuestName, options: &StartOptions) -> Result<St
     }
     let xid = choose_xid(host, &config)?;
     let plan = Plan::from_config(&config, xid, cpus())?;
+    let paused = plan.attributes.cflags.contains(ContextFlags::SCHED_PAUSE);
     let interrupts = Interrupts::collect().map_err(Error::layer("watch for signals", name))?;
     let Launched { start_command, unenforced } = raise(host, plan, options, &interrupts)?;
+    if paused {
+        hold_still(name)?;
+    }
     drop((lock, interrupts));
-    if let Some(ended) = start_command {
+    // On hold a start command does not end.
+    if let Some(ended) = start_command.filter(|_| !paused) {
         await_start_command(host, name, xid, ended)?;
     }
     let warnings = diagnostics.iter().filter(|found| found.severity == Severity::Warning);
@@ -103,6 +108,12 @@ fn no_landlock() -> Unenforced {
     let reason = "this kernel has no Landlock scopes (Linux 6.12): guests on the host's network can reach each other's \
                   abstract unix sockets; give guests that you do not trust a network namespace";
     Unenforced::none("abstract unix sockets", reason)
+}
+
+/// `sched_pause`: the guest begins on hold. `vattribute --set --flag ~sched_pause` lets it go.
+fn hold_still(name: &GuestName) -> Result<()> {
+    let cgroup = GuestCgroup::open(&layout(name)?, name).ok_or_else(|| Error::NotRunning { name: name.clone() })?;
+    cgroup.freeze().map_err(Error::layer("put it on hold", name))
 }
 
 /// The number of a guest that runs; otherwise whatever an accident left of it is taken away first.

@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use vserver_cgroup::GuestCgroup;
 use vserver_sys::pidfd;
 use vserver_types::GuestName;
 
@@ -11,7 +12,7 @@ use crate::control::{self, Reply, Request};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::record::RunRecord;
-use crate::start::{LOCK_PATIENCE, StartOptions, start};
+use crate::start::{LOCK_PATIENCE, StartOptions, layout, start};
 use crate::teardown::teardown;
 
 /// What a supervisor needs beyond the guest's own time: the kill sequence, a slow unmount, the clean-up.
@@ -63,6 +64,7 @@ pub fn stop(host: &Host, name: &GuestName, options: &StopOptions) -> Result<Stop
     if !record.supervisor_lives() {
         return clear(host, &record);
     }
+    wake(name);
     let socket = ask(host, name, *options);
     drop(lock);
     let patience = Duration::from_secs(record.stop_timeout) + MARGIN;
@@ -98,6 +100,13 @@ fn clear(host: &Host, record: &RunRecord) -> Result<Stopped> {
         return Ok(Stopped::WasNotRunning);
     }
     Ok(Stopped::Now { report: vec![format!("its supervisor was gone; its {processes} processes were killed")] })
+}
+
+/// A guest on hold (`sched_pause`) could not end itself. If this fails it is killed at the deadline.
+fn wake(name: &GuestName) {
+    if let Some(cgroup) = layout(name).ok().and_then(|layout| GuestCgroup::open(&layout, name)) {
+        cgroup.thaw().ok();
+    }
 }
 
 /// No answer is an answer too: the guest is ending by itself at this moment, and waiting is all there is to do.

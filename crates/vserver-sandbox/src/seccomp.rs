@@ -37,6 +37,8 @@ pub struct SeccompMode {
     /// `CLONE_NEW*` bits of the namespaces that the guest may make (`umask`, ccapability `namespace`). Has no effect
     /// without `userns`.
     pub spaces: u64,
+    /// `set_utsname`: change the host name and the domain name.
+    pub utsname: bool,
     /// `syslog`: the real kernel log, as far as the kernel itself shows it. Otherwise it is empty.
     pub syslog: bool,
     /// `tiocsti`: typing into an own terminal.
@@ -71,7 +73,8 @@ impl SeccompMode {
         self.nests() || self.userns && self.remounts
     }
 
-    fn allowed_spaces(self) -> u64 {
+    /// `CLONE_NEW*` bits of the namespaces that the guest may make in the end.
+    pub fn allowed_spaces(self) -> u64 {
         match (self.userns, self.nesting) {
             (false, _) => 0,
             (true, true) => ALL_SPACES,

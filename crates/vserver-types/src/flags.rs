@@ -194,6 +194,8 @@ word! {
         SET_UTSNAME = 0x1,
         /// Hard limits of processes may be raised.
         SET_RLIMIT = 0x2,
+        /// Typing into an own terminal (`TIOCSTI`).
+        TIOCSTI = 0x10,
         /// Raw ICMP sockets without `NET_RAW`.
         RAW_ICMP = 0x100,
         /// The real kernel log is visible.
@@ -202,6 +204,8 @@ word! {
         AUDIT_CONTROL = 0x4000,
         /// mount(2) in the guest's own namespace.
         SECURE_MOUNT = 0x1_0000,
+        /// Changing mounts that are there.
+        SECURE_REMOUNT = 0x2_0000,
         /// Namespaces may be made inside.
         NAMESPACE = 0x200_0000,
         /// What `vattribute --secure` sets: the base of every guest.
@@ -211,6 +215,8 @@ word! {
 word! {
     /// Context flags (`cflags`). Source: `flags.md` §4.
     ContextFlags, Cflag {
+        /// Nobody may enter.
+        PRIVATE = 0x8,
         /// The first process is seen as PID 1 (always so here).
         FAKEINIT = 0x10,
         /// The token bucket holds processes back.

@@ -9,6 +9,7 @@ use crate::{Check, check};
 pub const CHECKS: &[Check] = &[
     check("E11", "unshare_user", |_| unshare(libc::CLONE_NEWUSER)),
     check("E11", "unshare_ns", |_| unshare(libc::CLONE_NEWNS)),
+    check("E11", "unshare_uts", |_| unshare(libc::CLONE_NEWUTS)),
     check("E11", "unshare_net", |_| unshare(libc::CLONE_NEWNET)),
     check("E11", "clone_user", |_| clone_user()),
     check("E11", "clone3_user", |_| clone3_user()),

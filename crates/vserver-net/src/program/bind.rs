@@ -5,9 +5,10 @@ use vserver_sys::bpf::{Alu, AssembleError, Assembler, Cond, Helper, Insn, Label,
 
 use super::Features;
 use super::parts::{
-    LOCALHOST, MAPPED, ONE, UDP, if_one_of, if_one_of6, load, refuse, set, set6, sock, sock_addr, sort6,
+    LOCALHOST, MAPPED, ONE, UDP, if_multicast, if_multicast6, if_one_of, if_one_of6, load, refuse, set, set6, sock,
+    sock_addr, sort6,
 };
-use crate::policy::Table;
+use crate::policy::{Localhost, Table};
 
 /// Byte and bit of `skc_ipv6only` in the kernel's `struct sock_common`: after `skc_family` (16, two bytes) and
 /// `skc_state` (18) come the bit fields `skc_reuse:4`, `skc_reuseport:1`, `skc_ipv6only:1`. Unchanged since Linux 3.9.
@@ -40,6 +41,9 @@ pub fn bind6(table: &Table, features: Features) -> Result<Vec<Insn>, AssembleErr
 
     asm.place(to.native);
     if_one_of6(&mut asm, Reg::R6, ADDRESS, &table.own6, allow);
+    if table.multicast {
+        if_multicast6(&mut asm, Reg::R6, ADDRESS, allow);
+    }
     asm.jump(deny);
 
     asm.place(to.any);
@@ -60,6 +64,9 @@ pub fn post_bind4(table: &Table, features: Features) -> Result<Vec<Insn>, Assemb
     let allow = asm.label();
     asm.push(load(Reg::R7, Reg::R1, sock::SRC_IP4));
     if_one_of(&mut asm, Reg::R7, &table.bindable4(), allow);
+    if table.multicast {
+        if_multicast(&mut asm, allow);
+    }
     refuse(&mut asm, features, Errno::EADDRNOTAVAIL);
     asm.place(allow).exit_with(1);
     asm.finish()
@@ -75,6 +82,9 @@ pub fn post_bind6(table: &Table, features: Features) -> Result<Vec<Insn>, Assemb
         // The deaf socket of `bind6`.
         allowed.push([0, 0, 0, ONE]);
     }
+    if table.multicast {
+        if_multicast6(&mut asm, Reg::R1, sock::SRC_IP6, allow);
+    }
     if_one_of6(&mut asm, Reg::R1, sock::SRC_IP6, &allowed, allow);
     refuse(&mut asm, features, Errno::EADDRNOTAVAIL);
     asm.place(allow).exit_with(1);
@@ -88,12 +98,18 @@ fn own_or_replaced(asm: &mut Assembler, table: &Table, offset: i16, allow: Label
     set(asm, offset, table.first4());
     asm.jump(allow);
 
-    asm.place(not_any).jump_if32(Cond::NotEqual, Reg::R7, LOCALHOST, not_localhost);
-    set(asm, offset, table.loopback);
-    asm.jump(allow);
+    asm.place(not_any);
+    if table.localhost == Localhost::Private {
+        asm.jump_if32(Cond::NotEqual, Reg::R7, LOCALHOST, not_localhost);
+        set(asm, offset, table.loopback);
+        asm.jump(allow);
+    }
 
     asm.place(not_localhost);
     if_one_of(asm, Reg::R7, &table.bindable4(), allow);
+    if table.multicast {
+        if_multicast(asm, allow);
+    }
     asm.jump(deny);
 }
 

@@ -7,7 +7,7 @@ use super::Features;
 use super::parts::{
     LOCALHOST, MAPPED, ONE, UDP, if_loopback_net, if_one_of, if_one_of6, load, refuse, set, sock, sock_addr, sort6,
 };
-use crate::policy::Table;
+use crate::policy::{Localhost, Table};
 
 const AF_INET: i32 = 2;
 const AF_INET6: i32 = 10;
@@ -53,9 +53,14 @@ pub fn connect6(table: &Table, features: Features) -> Result<Vec<Insn>, Assemble
 /// to exactly that (a wildcard bind has become it, so `curl localhost` finds the server), else nobody. Without these
 /// questions a listener of the *host* on 0.0.0.0 would answer, and take the guest for a local client.
 pub(super) fn redirect(asm: &mut Assembler, table: &Table, offset: i16, bound: (Reg, i16), refused: Label) {
-    let (local, here, source) = (asm.label(), asm.label(), asm.label());
+    let (local, here, source, shared) = (asm.label(), asm.label(), asm.label(), asm.label());
     asm.push(Insn::mov32_imm(Reg::R9, table.first4()));
-    if_one_of(asm, Reg::R7, &[0, LOCALHOST, table.loopback], local);
+    if_one_of(asm, Reg::R7, &[0, table.loopback], local);
+    match table.localhost {
+        Localhost::Private => if_one_of(asm, Reg::R7, &[LOCALHOST], local),
+        Localhost::Shared => if_one_of(asm, Reg::R7, &[LOCALHOST], shared),
+        Localhost::Refused => {}
+    }
     if_one_of(asm, Reg::R7, &table.own4, source);
     if_loopback_net(asm, refused);
     asm.jump(source);
@@ -76,6 +81,10 @@ pub(super) fn redirect(asm: &mut Assembler, table: &Table, offset: i16, bound: (
     asm.place(here);
     set(asm, offset, table.loopback);
     asm.push(Insn::mov32_imm(Reg::R9, table.loopback));
+    if table.localhost == Localhost::Shared {
+        asm.jump(source).place(shared);
+        asm.push(Insn::mov32_imm(Reg::R9, LOCALHOST));
+    }
     asm.place(source);
 }
 

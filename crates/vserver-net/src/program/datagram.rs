@@ -6,7 +6,7 @@ use vserver_sys::bpf::{AssembleError, Assembler, Cond, Insn, Reg, Size};
 use super::Features;
 use super::connect::redirect;
 use super::parts::{LOCALHOST, ONE, if_one_of, if_one_of6, load, refuse, set6, sock_addr};
-use crate::policy::Table;
+use crate::policy::{Localhost, Table};
 
 /// Where the source that the caller gave is kept on the stack.
 const GIVEN: i16 = -8;
@@ -18,8 +18,10 @@ pub fn sendmsg4(table: &Table, features: Features) -> Result<Vec<Insn>, Assemble
     let (allow, refused, given) = (asm.label(), asm.label(), asm.label());
     asm.push(Insn::mov64(Reg::R6, Reg::R1)).push(load(Reg::R7, Reg::R6, sock_addr::USER_IP4));
     asm.push(load(Reg::R8, Reg::R6, sock_addr::MSG_SRC_IP4));
-    asm.jump_if32(Cond::NotEqual, Reg::R8, LOCALHOST, given);
-    asm.push(Insn::mov32_imm(Reg::R8, table.loopback));
+    if table.localhost == Localhost::Private {
+        asm.jump_if32(Cond::NotEqual, Reg::R8, LOCALHOST, given);
+        asm.push(Insn::mov32_imm(Reg::R8, table.loopback));
+    }
     asm.place(given).push(Insn::store(Size::Word, Reg::R10, GIVEN, Reg::R8));
     redirect(&mut asm, table, sock_addr::USER_IP4, (Reg::R10, GIVEN), refused);
 

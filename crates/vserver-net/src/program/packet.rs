@@ -4,7 +4,7 @@
 use vserver_sys::bpf::{Alu, AssembleError, Assembler, Cond, Insn, Label, Reg, Size};
 
 use super::Features;
-use super::parts::{ONE, if_loopback_net, if_one_of, if_one_of6, load, skb};
+use super::parts::{ONE, if_loopback_net, if_multicast, if_multicast6, if_one_of, if_one_of6, load, skb};
 use crate::policy::Table;
 
 const ETH_P_IP: u32 = 0x0800_u16.to_be() as u32;
@@ -62,12 +62,18 @@ pub fn ingress(table: &Table, _: Features) -> Result<Vec<Insn>, AssembleError> {
     header(&mut asm, IP4_LENGTH, drop);
     asm.push(load(Reg::R7, Reg::R8, IP4_DESTINATION));
     if_one_of(&mut asm, Reg::R7, &table.bindable4(), pass);
+    if table.multicast {
+        if_multicast(&mut asm, pass);
+    }
     asm.jump(drop);
 
     asm.place(ip6);
     if !table.own6.is_empty() {
         header(&mut asm, IP6_LENGTH, drop);
         if_one_of6(&mut asm, Reg::R8, IP6_DESTINATION, &table.own6, pass);
+        if table.multicast {
+            if_multicast6(&mut asm, Reg::R8, IP6_DESTINATION, pass);
+        }
     }
     verdicts(asm, pass, drop)
 }

@@ -49,6 +49,10 @@ pub const MAPPED: u32 = 0xffff_u32.to_be();
 pub const ONE: u32 = 1_u32.to_be();
 const LOOPBACK_MASK: u32 = word(Ipv4Addr::new(255, 0, 0, 0));
 const LOOPBACK_NET: u32 = word(Ipv4Addr::new(127, 0, 0, 0));
+const MULTICAST_MASK: u32 = word(Ipv4Addr::new(240, 0, 0, 0));
+const MULTICAST_NET: u32 = word(Ipv4Addr::new(224, 0, 0, 0));
+/// First octet of every IPv6 multicast address, in the first word as a program sees it.
+const MULTICAST6: u32 = 0xff00_0000_u32.to_be();
 
 /// `reg = *(u32 *)(base + offset)`
 pub const fn load(reg: Reg, base: Reg, offset: i16) -> Insn {
@@ -101,6 +105,18 @@ pub fn if_one_of6(asm: &mut Assembler, base: Reg, offset: i16, addresses: &[[u32
 pub fn if_loopback_net(asm: &mut Assembler, found: Label) {
     asm.push(Insn::mov64(Reg::R2, Reg::R7)).push(Insn::alu32_imm(Alu::And, Reg::R2, LOOPBACK_MASK));
     asm.jump_if32(Cond::Equal, Reg::R2, LOOPBACK_NET, found);
+}
+
+/// Jumps to `found` if `R7` is a multicast address (224.0.0.0/4). Clobbers `R2`.
+pub fn if_multicast(asm: &mut Assembler, found: Label) {
+    asm.push(Insn::mov64(Reg::R2, Reg::R7)).push(Insn::alu32_imm(Alu::And, Reg::R2, MULTICAST_MASK));
+    asm.jump_if32(Cond::Equal, Reg::R2, MULTICAST_NET, found);
+}
+
+/// Jumps to `found` if the IPv6 address at `base + offset` is a multicast address (ff00::/8). Clobbers `R2`.
+pub fn if_multicast6(asm: &mut Assembler, base: Reg, offset: i16, found: Label) {
+    asm.push(load(Reg::R2, base, offset)).push(Insn::alu32_imm(Alu::And, Reg::R2, MULTICAST6));
+    asm.jump_if32(Cond::Equal, Reg::R2, MULTICAST6, found);
 }
 
 /// Where [`sort6`] goes.

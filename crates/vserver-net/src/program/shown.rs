@@ -9,6 +9,10 @@ use crate::policy::Table;
 /// For `AF_INET`.
 pub fn shown4(table: &Table, _: Features) -> Result<Vec<Insn>, AssembleError> {
     let mut asm = Assembler::new();
+    if !table.hide_loopback {
+        asm.exit_with(1);
+        return asm.finish();
+    }
     let done = asm.label();
     asm.push(Insn::mov64(Reg::R6, Reg::R1)).push(load(Reg::R7, Reg::R6, sock_addr::USER_IP4));
     asm.jump_if32(Cond::NotEqual, Reg::R7, table.loopback, done);
@@ -20,6 +24,10 @@ pub fn shown4(table: &Table, _: Features) -> Result<Vec<Insn>, AssembleError> {
 /// For `AF_INET6`: `::ffff:` followed by the private loopback.
 pub fn shown6(table: &Table, _: Features) -> Result<Vec<Insn>, AssembleError> {
     let mut asm = Assembler::new();
+    if !table.hide_loopback {
+        asm.exit_with(1);
+        return asm.finish();
+    }
     let done = asm.label();
     asm.push(Insn::mov64(Reg::R6, Reg::R1));
     for (value, at) in [0, 0, MAPPED, table.loopback].into_iter().zip((sock_addr::USER_IP6..).step_by(4)) {

@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use rbpf::EbpfVmRaw;
 
 use super::*;
-use crate::policy::{word, words};
+use crate::policy::{Localhost, word, words};
 use crate::{AddressPolicy, private_loopback};
 
 const FULL: Features = Features { errno: true, low_ports: true, v6only: true };
@@ -57,6 +57,9 @@ fn policy(addresses: &[&str]) -> Table {
         broadcast: Some(Ipv4Addr::new(192, 0, 2, 255)),
         low_ports: true,
         raw_icmp: false,
+        localhost: Localhost::Private,
+        hide_loopback: true,
+        multicast: false,
     })
 }
 

@@ -23,7 +23,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::geteuid;
-use vserver_net::{AddressPlan, AddressPolicy, Broadcast, add_address, confine};
+use vserver_net::{AddressPlan, AddressPolicy, Broadcast, Localhost, add_address, confine};
 
 /// A cgroup below `vserver` of the v2 hierarchy, removed at the end whatever happens.
 pub struct Cgroup(pub PathBuf);
@@ -123,6 +123,9 @@ pub fn policy(addresses: &[&str], loopback: Ipv4Addr) -> AddressPolicy {
         broadcast: None,
         low_ports: true,
         raw_icmp: false,
+        localhost: Localhost::Private,
+        hide_loopback: true,
+        multicast: false,
     }
 }
 

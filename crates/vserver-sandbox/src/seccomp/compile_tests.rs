@@ -29,6 +29,7 @@ const fn plain(userns: bool, nesting: bool, netns: bool) -> SeccompMode {
         mounts: false,
         remounts: false,
         spaces: 0,
+        utsname: false,
         syslog: false,
         tiocsti: false,
         igneg_nice: false,

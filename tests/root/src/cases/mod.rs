@@ -8,6 +8,8 @@ mod daemon;
 mod debian;
 mod enter;
 mod exec;
+mod flags;
+mod flags_net;
 mod interrupt;
 mod life;
 mod limits;
@@ -38,6 +40,8 @@ pub fn tests() -> Vec<Trial> {
         address::tests(),
         strict::tests(),
         daemon::tests(),
+        flags::tests(),
+        flags_net::tests(),
     ]
     .into_iter()
     .flatten()

@@ -3,7 +3,7 @@
 //! One file per group of rows, each with `pub fn tests() -> Vec<Trial>`; a row's test is named
 //! `security::e01_double_chroot`, so that `cargo xtask test e01` finds it.
 
-mod bench;
+pub mod bench;
 mod entry;
 mod escape;
 mod kernel;

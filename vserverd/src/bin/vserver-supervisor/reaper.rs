@@ -6,15 +6,24 @@ use std::io::Write;
 use std::process::{Command, ExitCode};
 
 use nix::errno::Errno;
+use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::{WaitStatus, wait};
 use vserver_sys::fd;
 
 /// Where the starter listens for the status of the start command, if it does.
 const REPORT: i32 = 3;
+/// First argument of a context that survives its processes.
+const PERSISTENT: &str = "--persistent";
 
 /// Runs `command` and reaps until nothing is left. Signals from inside the guest do nothing to it: it is PID 1 and has
 /// no handlers, so the kernel drops them.
-pub fn run(command: &[String]) -> ExitCode {
+///
+/// After `--persistent` it stays without any other process, until it is terminated from outside.
+pub fn run(arguments: &[String]) -> ExitCode {
+    let (persistent, command) = match arguments {
+        [first, rest @ ..] if first == PERSISTENT => (hold_signals().is_ok(), rest),
+        all => (false, all),
+    };
     let mut report = fd::inherited(REPORT).ok().map(File::from);
     if report.is_some() {
         fd::cloexec_from(REPORT).ok();
@@ -37,9 +46,24 @@ pub fn run(command: &[String]) -> ExitCode {
                 tell(&mut report, 128 + signal as i32)
             }
             Ok(_) | Err(Errno::EINTR) => {}
+            Err(_) if persistent && more_to_come() => {}
             Err(_) => return ExitCode::SUCCESS,
         }
     }
+}
+
+fn awaited() -> SigSet {
+    SigSet::from_iter([Signal::SIGCHLD, Signal::SIGTERM])
+}
+
+/// Blocked, a signal waits for PID 1 too.
+fn hold_signals() -> nix::Result<()> {
+    awaited().thread_block()
+}
+
+/// Waits for another child; `false` if this is the end.
+fn more_to_come() -> bool {
+    awaited().wait() == Ok(Signal::SIGCHLD)
 }
 
 fn tell(report: &mut Option<File>, status: i32) {

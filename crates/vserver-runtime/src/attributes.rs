@@ -1,0 +1,69 @@
+//! The words of a context that `vattribute` and `nattribute` show and change, and what of them makes a start.
+
+use serde::{Deserialize, Serialize};
+use vserver_config::GuestConfig;
+use vserver_sandbox::seccomp::{ALL_SPACES, SeccompMode};
+use vserver_types::{CapSet, Capability, ContextCaps, ContextFlags, NetCaps, NetFlags};
+
+/// `fs` of the umask: a process may always stop sharing its root and working directory.
+const SPACE_FS: u64 = 0x200;
+
+/// The words of a running context.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Attributes {
+    /// Its capability bounding set.
+    pub bcaps: CapSet,
+    /// Context capabilities.
+    pub ccaps: ContextCaps,
+    /// Context flags.
+    pub cflags: ContextFlags,
+    /// Namespaces that it may make: `CLONE_*`.
+    pub umask: u64,
+    /// Network capabilities.
+    pub ncaps: NetCaps,
+    /// Network flags.
+    pub nflags: NetFlags,
+}
+
+impl Attributes {
+    /// Those of a guest that begins with the bounding set `bcaps` under the policy `mode`.
+    pub fn of(config: &GuestConfig, bcaps: CapSet, mode: SeccompMode) -> Self {
+        Self {
+            bcaps,
+            ccaps: config.ccaps,
+            cflags: config.cflags,
+            umask: mode.allowed_spaces() | SPACE_FS,
+            ncaps: config.ncaps,
+            nflags: config.nflags,
+        }
+    }
+}
+
+/// What a guest's flags change in the system call policy.
+pub fn call_policy(config: &GuestConfig, userns: bool, systemd: bool) -> SeccompMode {
+    let (ccaps, cflags) = (config.ccaps, config.cflags);
+    let all = ccaps.contains(ContextCaps::NAMESPACE);
+    SeccompMode {
+        userns,
+        nesting: userns && systemd,
+        netns: false,
+        mounts: ccaps.contains(ContextCaps::SECURE_MOUNT),
+        remounts: ccaps.contains(ContextCaps::SECURE_REMOUNT),
+        spaces: if all { ALL_SPACES } else { config.umask.value & ALL_SPACES },
+        utsname: ccaps.contains(ContextCaps::SET_UTSNAME),
+        syslog: ccaps.contains(ContextCaps::SYSLOG),
+        tiocsti: ccaps.contains(ContextCaps::TIOCSTI),
+        igneg_nice: cflags.contains(ContextFlags::IGNEG_NICE),
+        igneg_ionice: cflags.contains(ContextFlags::IGNEG_IONICE),
+    }
+}
+
+/// The value and mask word of `bcapabilities`, with what a context capability needs and the guest does not itself refuse.
+/// Only where the guest's root is the host's uid 0: in a user namespace the kernel would not honour these.
+pub fn capability_edit(config: &GuestConfig, userns: bool) -> (u64, u64) {
+    let needed = [(ContextCaps::SYSLOG, Capability::SYSLOG), (ContextCaps::SET_RLIMIT, Capability::SYS_RESOURCE)];
+    let implied = needed.iter().filter(|(ccap, _)| !userns && config.ccaps.contains(*ccap));
+    let implied = implied.fold(0, |bits, (_, cap)| bits | 1 << cap.0) & !config.bcaps.mask;
+    (config.bcaps.value | implied, config.bcaps.mask | implied)
+}

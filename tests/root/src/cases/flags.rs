@@ -1,0 +1,300 @@
+//! Capabilities and flags of `flags.md` §2–§4, §8, §9: each is seen from inside a guest, with it and without it.
+
+use std::fs;
+use std::time::Duration;
+
+use crate::fixture::{Fixture, Guest, eventually};
+use crate::security::bench::{self, Mode};
+use crate::trial::Trial;
+
+/// All of them.
+pub fn tests() -> Vec<Trial> {
+    vec![
+        Trial::new("flags::bcapabilities_are_a_list_of_changes", bcapabilities_are_a_list_of_changes).smoke(),
+        Trial::new("flags::kernel_log_is_empty_without_syslog", kernel_log_is_empty_without_syslog),
+        Trial::new("flags::set_utsname", set_utsname),
+        Trial::new("flags::umask_names_the_namespaces_to_be_made", umask_names_the_namespaces_to_be_made),
+        Trial::new("flags::ccapability_namespace_allows_all", ccapability_namespace_allows_all),
+        Trial::new("flags::secure_mount_and_secure_remount", secure_mount_and_secure_remount).smoke(),
+        Trial::new("flags::negative_nice_is_ignored", negative_nice_is_ignored),
+        Trial::new("flags::realtime_ionice_is_ignored", realtime_ionice_is_ignored),
+        Trial::new("flags::sched_pause_holds_everything", sched_pause_holds_everything),
+        Trial::new("flags::persistent_survives_its_processes", persistent_survives_its_processes),
+        Trial::new("flags::private_is_not_entered", private_is_not_entered),
+        Trial::new("flags::virt_uptime", virt_uptime),
+        Trial::new("flags::fakeinit_and_hide_mount", fakeinit_and_hide_mount),
+        Trial::new("flags::personality", personality),
+        Trial::new("flags::every_ulimit", every_ulimit),
+        Trial::new("flags::nice_of_every_process", nice_of_every_process),
+    ]
+}
+
+/// A guest with the probe, configured by pairs of file and content.
+fn guest<'f>(host: &'f Fixture, mode: Mode, files: &[(&str, &str)]) -> Guest<'f> {
+    let guest = bench::guest(host, mode);
+    for (file, content) in files {
+        guest.set(file, content);
+    }
+    guest
+}
+
+/// What one check of the probe answers inside.
+fn answer(guest: &Guest<'_>, check: &str) -> String {
+    guest.exec(&["/probe", check]).ok().out.trim().to_owned()
+}
+
+/// One value of `/proc/self/status` inside.
+fn status_of(guest: &Guest<'_>, key: &str) -> u64 {
+    let text = guest.sh("cat /proc/self/status").ok().out.clone();
+    let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':')).unwrap();
+    u64::from_str_radix(value.trim(), 16).unwrap()
+}
+
+/// flags.md §1, §2: names with and without prefix in any case, `~` and `!`, `^N`, later lines win, `~all,X` is only X.
+fn bcapabilities_are_a_list_of_changes() {
+    const CHOWN: u64 = 1;
+    const KILL: u64 = 1 << 5;
+    const SETFCAP: u64 = 1 << 31;
+    const NET_ADMIN: u64 = 1 << 12;
+    let host = Fixture::new();
+    let one = guest(&host, Mode::Classic, &[("bcapabilities", "# drop\n~CAP_KILL,!setfcap\n^12\nLEASE,~LEASE\n")]);
+    one.start();
+    let set = status_of(&one, "CapBnd");
+    assert_eq!(set & (CHOWN | KILL | SETFCAP | NET_ADMIN | 1 << 28), CHOWN | NET_ADMIN, "{set:x}");
+    assert_eq!(status_of(&one, "CapEff"), set);
+    // SETUID and SETGID stay out too: the guest's root cannot become anybody else.
+    let only = guest(&host, Mode::Classic, &[("bcapabilities", "~all,CAP_CHOWN\n")]);
+    only.start();
+    assert_eq!(status_of(&only, "CapBnd"), CHOWN);
+    assert_ne!(only.v(&["suexec", "ada", "id"]).out.trim(), "uid=0(root)");
+}
+
+/// flags.md §3, `syslog`: without it calls succeed and the log is empty; with it the guest sees what the kernel shows it.
+fn kernel_log_is_empty_without_syslog() {
+    let host = Fixture::new();
+    let without = guest(&host, Mode::User, &[]);
+    without.start();
+    assert_eq!(without.exec(&["dmesg"]).ok().out, "");
+    assert_eq!(answer(&without, "syslog"), "EMPTY");
+    let with = guest(&host, Mode::Classic, &[("ccapabilities", "syslog\n")]);
+    with.start();
+    let shown = answer(&with, "syslog");
+    // A host whose own root lacks CAP_SYSLOG cannot give it.
+    let can = status_of(&with, "CapBnd") & 1 << 34 != 0;
+    assert!(shown.starts_with("OK ") || (!can && shown == "EPERM"), "{shown}");
+}
+
+/// flags.md §3, `set_utsname`: taken away, not even a guest that governs its namespaces changes its names.
+fn set_utsname() {
+    let host = Fixture::new();
+    let with = guest(&host, Mode::User, &[("bcapabilities", "SYS_ADMIN\n")]);
+    with.start();
+    with.sh("hostname other && hostname").ok().says("other");
+    let without = guest(&host, Mode::User, &[("bcapabilities", "SYS_ADMIN\n"), ("ccapabilities", "~set_utsname\n")]);
+    without.start();
+    assert_ne!(without.exec(&["hostname", "other"]).code, 0);
+}
+
+/// flags.md §8: the umask lists the namespaces that a guest may make by itself.
+fn umask_names_the_namespaces_to_be_made() {
+    let host = Fixture::new();
+    let guest = guest(&host, Mode::User, &[("umask", "newuts\n")]);
+    guest.start();
+    assert_eq!(answer(&guest, "unshare_uts"), "OK");
+    assert_eq!(answer(&guest, "unshare_ns"), "EPERM");
+    assert_eq!(answer(&guest, "unshare_user"), "EPERM");
+}
+
+/// flags.md §3, `namespace`: all of them. In the classic mode it is refused, and said.
+fn ccapability_namespace_allows_all() {
+    let host = Fixture::new();
+    let user = guest(&host, Mode::User, &[("ccapabilities", "namespace\n")]);
+    user.start();
+    for check in ["unshare_uts", "unshare_ns", "unshare_user", "unshare_net", "clone3_user"] {
+        assert_eq!(answer(&user, check), "OK", "{check}");
+    }
+    let classic = guest(&host, Mode::Classic, &[("ccapabilities", "namespace\n")]);
+    classic.v(&["start"]).ok().says("namespace");
+    assert_eq!(answer(&classic, "unshare_ns"), "EPERM");
+}
+
+/// flags.md §3: mounting in the own namespace, forced nodev by the kernel; remounting is a right of its own.
+fn secure_mount_and_secure_remount() {
+    let host = Fixture::new();
+    let plain = guest(&host, Mode::User, &[]);
+    plain.start();
+    assert_ne!(plain.sh("mount -t tmpfs none /tmp").code, 0);
+    let mounts = guest(&host, Mode::User, &[("ccapabilities", "secure_mount\n")]);
+    mounts.start();
+    let script = "mount -t tmpfs none /tmp && mount --bind /etc /root && umount /root && grep ' /tmp ' /proc/mounts";
+    mounts.sh(script).ok().says("tmpfs");
+    assert_ne!(mounts.sh("mount -o remount,ro none /tmp").code, 0);
+    let both = guest(&host, Mode::User, &[("ccapabilities", "secure_mount,secure_remount\n")]);
+    both.start();
+    both.sh("mount -t tmpfs none /tmp && mount -o remount,ro none /tmp && grep ' /tmp ' /proc/mounts")
+        .ok()
+        .says("ro,");
+    // Locked: what the host mounted over /proc is not uncovered, whatever the guest may mount.
+    assert_ne!(both.sh("umount /proc/sys || umount /dev").code, 0);
+}
+
+/// flags.md §4, `igneg_nice`.
+fn negative_nice_is_ignored() {
+    let host = Fixture::new();
+    let without = guest(&host, Mode::User, &[]);
+    without.start();
+    assert_ne!(without.sh("renice -n -5 -p $$").code, 0);
+    let with = guest(&host, Mode::User, &[("cflags", "igneg_nice\n")]);
+    with.start();
+    with.sh("renice -n -5 -p $$").ok();
+    with.sh("renice -n -5 -p $$; cut -d' ' -f19 /proc/$$/stat").ok().says("0\n");
+    with.sh("renice -n 5 -p $$; cut -d' ' -f19 /proc/$$/stat").ok().says("5\n");
+}
+
+/// flags.md §4, `igneg_ionice`.
+fn realtime_ionice_is_ignored() {
+    let host = Fixture::new();
+    let without = guest(&host, Mode::User, &[]);
+    without.start();
+    assert_ne!(without.sh("ionice -c 1 -n 4 true").code, 0);
+    let with = guest(&host, Mode::User, &[("cflags", "igneg_ionice\n")]);
+    with.start();
+    let shown = with.sh("ionice -c 1 -n 4 ionice").ok().out.clone();
+    assert!(!shown.contains("realtime"), "{shown}");
+    with.sh("ionice -c 3 ionice").ok().says("idle");
+}
+
+/// flags.md §4, `sched_pause`: all processes on hold, from the start; a stop still works.
+fn sched_pause_holds_everything() {
+    let host = Fixture::new();
+    let guest = guest(&host, Mode::User, &[("cflags", "sched_pause\n")]);
+    guest.start();
+    let frozen = fs::read_to_string(guest.cgroup("").join("cgroup.events")).unwrap();
+    assert!(frozen.contains("frozen 1"), "{frozen}");
+    guest.stop();
+    assert!(!guest.is_running());
+}
+
+/// flags.md §4, `persistent`: the context survives without processes; `stop` ends it.
+fn persistent_survives_its_processes() {
+    let host = Fixture::new();
+    for (flag, survives) in [("", false), ("persistent\n", true)] {
+        let guest = host.guest_of_style("sysv");
+        guest.set("apps/init/cmd.start", "/bin/true\n").set("cflags", flag);
+        guest.set("apps/init/killseq", "15\n1\n");
+        guest.start();
+        if survives {
+            std::thread::sleep(Duration::from_millis(500));
+            guest.sh("echo here").ok().says("here");
+            std::thread::sleep(Duration::from_millis(300));
+        } else {
+            eventually("it ends with its last process", Duration::from_secs(5), || !guest.is_running());
+        }
+        assert_eq!(guest.is_running(), survives);
+        guest.v(&["stop"]);
+        assert!(!guest.is_running());
+    }
+}
+
+/// flags.md §4, `private`: our own commands do not enter; `vattribute` takes it off.
+fn private_is_not_entered() {
+    let host = Fixture::new();
+    let guest = guest(&host, Mode::User, &[("cflags", "private\n")]);
+    guest.start();
+    let refused = guest.exec(&["true"]);
+    assert_ne!(refused.code, 0);
+    refused.says("private");
+    assert_ne!(host.tool("chcontext", &["--xid", &guest.name, "--", "true"]).code, 0);
+}
+
+fn uptime(text: &str) -> f64 {
+    text.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+/// flags.md §4, `virt_uptime`: on unless taken away.
+fn virt_uptime() {
+    let host = Fixture::new();
+    let own = guest(&host, Mode::User, &[]);
+    own.start();
+    assert!(uptime(&own.sh("cat /proc/uptime").ok().out) < 60.0);
+    let hosts = guest(&host, Mode::User, &[("cflags", "~virt_uptime\n")]);
+    hosts.start();
+    let (inside, outside) =
+        (hosts.sh("cat /proc/uptime").ok().out.clone(), fs::read_to_string("/proc/uptime").unwrap());
+    assert!((uptime(&inside) - uptime(&outside)).abs() < 30.0);
+}
+
+/// flags.md §4, `fakeinit` and `hide_mount`: always so. PID 1 is the guest's init, and no mount of the host is seen.
+fn fakeinit_and_hide_mount() {
+    let host = Fixture::new();
+    let guest = guest(&host, Mode::User, &[]);
+    guest.start();
+    guest.sh("cat /proc/1/comm").ok().says("init");
+    let mounts = guest.sh("cut -d' ' -f2 /proc/mounts").ok().out.clone();
+    let outside = guest.root.display().to_string();
+    assert!(!mounts.contains(&outside) && mounts.lines().any(|line| line == "/"), "{mounts}");
+    let known = ["/", "/proc", "/dev", "/sys", "/tmp", "/run"];
+    for mount in mounts.lines() {
+        assert!(
+            known.iter().any(|top| mount == *top || (*top != "/" && mount.starts_with(&format!("{top}/")))),
+            "{mount}"
+        );
+    }
+}
+
+/// flags.md §9: LINUX32 makes `uname -m` say i686; flags are in the persona of every process.
+fn personality() {
+    let host = Fixture::new();
+    let guest = guest(&host, Mode::User, &[("personality", "LINUX32\naddr_no_randomize\n")]);
+    guest.start();
+    if std::env::consts::ARCH == "x86_64" {
+        guest.sh("uname -m").ok().says("i686");
+    }
+    for process in ["1", "self"] {
+        guest.sh(&format!("cat /proc/{process}/personality")).ok().says("00040008");
+    }
+}
+
+/// config-tree.md §5.3.2: all ten files, plain, `.hard` and `.soft`, in the units of setrlimit(2).
+fn every_ulimit() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    let files = [
+        ("core", "Max core file size"),
+        ("cpu", "Max cpu time"),
+        ("data", "Max data size"),
+        ("fsize", "Max file size"),
+        ("locks", "Max file locks"),
+        ("memlock", "Max locked memory"),
+        ("nofile", "Max open files"),
+        ("nproc", "Max processes"),
+        ("rss", "Max resident set"),
+        ("stack", "Max stack size"),
+    ];
+    let value = |index: usize| if files[index].0 == "data" { 1 << 30 } else { (index + 1) << 20 };
+    let value = |index: usize| {
+        if files[index].0 == "nofile" || files[index].0 == "nproc" { 900 + index } else { value(index) }
+    };
+    for (index, (file, _)) in files.iter().enumerate() {
+        guest.set(&format!("ulimits/{file}"), &format!("{}\n", value(index)));
+    }
+    guest.set("ulimits/stack.soft", "1M\n").start();
+    let limits = guest.sh("cat /proc/self/limits").ok().out.clone();
+    for (index, (file, title)) in files.iter().enumerate() {
+        let line = limits.lines().find(|line| line.starts_with(title)).unwrap();
+        let numbers: Vec<&str> = line[title.len()..].split_whitespace().collect();
+        let hard = value(index).to_string();
+        let soft = if *file == "stack" { (1 << 20).to_string() } else { hard.clone() };
+        assert_eq!(numbers[..2], [soft, hard], "{line}");
+    }
+}
+
+/// config-tree.md §5.3.4: an absolute level, for the first process and for every command that is put inside later.
+fn nice_of_every_process() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    guest.set("nice", "7\n").start();
+    for process in ["1", "self"] {
+        guest.sh(&format!("cut -d' ' -f19 /proc/{process}/stat")).ok().says("7\n");
+    }
+}
