@@ -17,8 +17,31 @@ pub fn found(config: &GuestConfig) -> Vec<Unenforced> {
     add(differs(&uts.release, host.as_ref().map(|h| text(h.release()))), "uts/release", fixed);
     add(differs(&uts.version, host.as_ref().map(|h| text(h.version()))), "uts/version", fixed);
     add(differs(&uts.machine, host.as_ref().map(|h| text(h.machine()))), "uts/machine", fixed);
-    add(config.ionice.is_some(), "ionice", "the I/O class is not set yet; use io.weight in cgroup/");
-    add(config.badness.is_some(), "badness", "the OOM killer's bias is not set yet; give the guest a memory limit");
     add(config.keepfds, "keepfds", "no descriptor of the host is handed to a guest");
+    for (name, _) in config.sysctl.iter().filter(|(name, _)| !is_namespaced(name)) {
+        let reason =
+            "it is not of the guest's own namespaces: it would change the host; set it there if that is meant";
+        all.push(Unenforced::none(format!("sysctl {name}"), reason));
+    }
     all
+}
+
+/// Whether a setting of `/proc/sys` belongs to the IPC namespace. Those of the network are the host's, whose network
+/// stack the guest shares; those of the UTS namespace are set as names. ipc_namespaces(7).
+pub fn is_namespaced(name: &str) -> bool {
+    const IPC: [&str; 11] = [
+        "auto_msgmni",
+        "msgmax",
+        "msgmnb",
+        "msgmni",
+        "msg_next_id",
+        "sem",
+        "sem_next_id",
+        "shmall",
+        "shmmax",
+        "shmmni",
+        "shm_rmid_forced",
+    ];
+    let kernel = name.strip_prefix("kernel/").is_some_and(|rest| IPC.contains(&rest) || rest == "shm_next_id");
+    kernel || name.starts_with("fs/mqueue/")
 }

@@ -28,7 +28,12 @@ pub fn run(args: &ChcontextArgs, context: &Context) -> Result<Exit, CliError> {
         Meant::Guest(record) => {
             let argv = args.command.iter().map(text).collect::<Result<_, _>>()?;
             let command = Command { argv, env: environment(), user: User::Root };
-            let guest = Guest { word: word.clone(), name: record.name, verbose: false };
+            let guest = Guest {
+                word: word.clone(),
+                name: record.name,
+                verbose: false,
+                how: crate::commands::vserver::How::default(),
+            };
             // A context is found by its number wherever it was configured.
             let host = Host { confdir: record.confdir, ..context.host.clone() };
             vserver_runtime::exec(&host, &guest.name, &command).map_err(|error| guest.failed(error, context))

@@ -41,6 +41,21 @@ pub struct Guest {
     pub name: GuestName,
     /// `--verbose`
     pub verbose: bool,
+    /// The options before its name that start and stop heed.
+    pub how: How,
+}
+
+/// Options of the command line that go before a guest's name.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct How {
+    /// `--sync`
+    pub sync: bool,
+    /// `--defaulttty`
+    pub default_tty: bool,
+    /// `--debug`
+    pub debug: bool,
+    /// `--debug-sysv`
+    pub debug_sysv: bool,
 }
 
 impl Guest {
@@ -78,7 +93,9 @@ pub fn run(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
             let (root, name) = resolve::guest_word(&word)?;
             let context = Context::new(root.or_else(|| args.confdir.clone()), printer);
             let (verb, rest) = rest.split_first().ok_or_else(usage)?;
-            let guest = Guest { word, name, verbose: args.verbose };
+            let how =
+                How { sync: args.sync, default_tty: args.defaulttty, debug: args.debug, debug_sysv: args.debug_sysv };
+            let guest = Guest { word, name, verbose: args.verbose, how };
             dispatch(&text(verb)?, rest, &guest, &args, &context)
         }
     }

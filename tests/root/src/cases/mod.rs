@@ -16,6 +16,7 @@ mod limits;
 mod memory;
 mod reboot;
 mod removal;
+mod scripts;
 mod strict;
 mod watch;
 
@@ -42,6 +43,7 @@ pub fn tests() -> Vec<Trial> {
         daemon::tests(),
         flags::tests(),
         flags_net::tests(),
+        scripts::tests(),
     ]
     .into_iter()
     .flatten()
