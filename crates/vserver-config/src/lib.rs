@@ -4,6 +4,7 @@
 //! the other way round. Ours alone are `userns` (`auto` or `off`) in a guest's directory and `.defaults/sched/hz`.
 //! Nothing below a guest's root is touched, and no line is ever given to a shell.
 
+mod boot;
 mod bucket;
 mod cpus;
 mod defaults;
@@ -15,12 +16,14 @@ mod list;
 mod model;
 mod mounts;
 mod nearest;
+pub mod order;
 mod read;
 mod reader;
 mod sched;
 mod scripts;
 mod write;
 
+pub use boot::{Boot, BootFacts};
 pub use defaults::{CACHEBASE, Defaults, FIRST_CONTEXT, FSTAB, HZ, VDIRBASE};
 pub use error::{Clash, Conflict, Diagnostic, Error, Severity};
 pub use init::{Init, KillStep, Style};
