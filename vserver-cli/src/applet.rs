@@ -5,7 +5,9 @@ use std::path::Path;
 
 use vserver_types::Exit;
 
-use crate::args::{self, ChcontextArgs, Common, VkillArgs, VlimitArgs, VpsArgs, VschedArgs, VserverStatArgs};
+use crate::args::{
+    self, ChcontextArgs, Common, StartVserversArgs, VkillArgs, VlimitArgs, VpsArgs, VschedArgs, VserverStatArgs,
+};
 use crate::commands;
 use crate::context::Context;
 use crate::error::CliError;
@@ -22,7 +24,7 @@ pub struct Applet {
 }
 
 /// All of them; the first is the default.
-pub const APPLETS: [Applet; 7] = [
+pub const APPLETS: [Applet; 9] = [
     Applet { name: "vserver", failure: Exit::Failure, run: commands::vserver::run },
     Applet { name: "vserver-stat", failure: Exit::Failure, run: vserver_stat },
     Applet { name: "vps", failure: Exit::Command(254), run: vps },
@@ -30,6 +32,8 @@ pub const APPLETS: [Applet; 7] = [
     Applet { name: "chcontext", failure: Exit::BeforeExec, run: chcontext },
     Applet { name: "vlimit", failure: Exit::BeforeExec, run: vlimit },
     Applet { name: "vsched", failure: Exit::BeforeExec, run: vsched },
+    Applet { name: "start-vservers", failure: Exit::Failure, run: start_vservers },
+    Applet { name: "stop-vservers", failure: Exit::Failure, run: start_vservers },
 ];
 
 impl Applet {
@@ -92,6 +96,11 @@ fn vlimit(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
 fn vsched(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
     let args: VschedArgs = args::parse(&printer, words, Exit::BeforeExec)?;
     commands::vsched::run(&args, &context(&args.common, printer))
+}
+
+fn start_vservers(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
+    let args: StartVserversArgs = args::parse(&printer, words, Exit::Failure)?;
+    commands::start_vservers::run(&args, &context(&args.common, printer))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use vserver_runtime::Host;
@@ -36,7 +37,7 @@ impl Once {
     pub fn done(&self) -> io::Result<()> {
         let before = fs::read_to_string(&self.file).unwrap_or_default();
         if let Some(dir) = self.file.parent() {
-            fs::create_dir_all(dir)?;
+            fs::DirBuilder::new().mode(0o700).recursive(true).create(dir)?;
         }
         let beside = self.file.with_extension("new");
         fs::write(&beside, format!("{before}{}\n", self.line))?;

@@ -1,6 +1,7 @@
 //! What may be written on each command line: definitions only.
 
 mod build;
+mod bulk;
 mod chcontext;
 mod vkill;
 mod vlimit;
@@ -20,6 +21,7 @@ use crate::error::CliError;
 use crate::printer::Printer;
 
 pub use build::{BuildArgs, DebootstrapArgs, SkeletonArgs, TemplateArgs};
+pub use bulk::{BulkArgs, StartVserversArgs};
 pub use chcontext::ChcontextArgs;
 pub use vkill::VkillArgs;
 pub use vlimit::{Asked, VlimitArgs};

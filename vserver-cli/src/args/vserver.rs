@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use super::BulkArgs;
+
 const EXAMPLES: &str = "\
 Commands for one guest:
   build        make a guest; see `vserver NAME build --help`
@@ -20,14 +22,17 @@ Without a guest:
 Examples:
   vserver web1 build -m debootstrap --context 40012 --interface eth0:192.0.2.12/24 -- -d bookworm
   vserver web1 start && vserver web1 exec uname -n
-  vserver list --json";
+  vserver list --json
+  vserver --all stop && vserver --all start
+  vserver --mark default --jobs 4 start
+  vserver 'web*' status";
 
 /// Builds, starts, enters and stops guests
 #[derive(Parser, Debug)]
 #[command(
     name = "vserver",
     version = concat!(env!("CARGO_PKG_VERSION"), " -- builds, starts, enters and stops guests"),
-    override_usage = "vserver [OPTIONS] NAME COMMAND [ARGUMENTS]\n       vserver [OPTIONS] list",
+    override_usage = "vserver [OPTIONS] NAME COMMAND [ARGUMENTS]\n       vserver [OPTIONS] list\n       vserver [OPTIONS] --all|--mark MARK|'PATTERN' COMMAND [ARGUMENTS]",
     after_help = EXAMPLES
 )]
 pub struct VserverArgs {
@@ -58,6 +63,8 @@ pub struct VserverArgs {
     /// Trace the whole start with strace(1) to /tmp/vserver-start.PID
     #[arg(long)]
     pub strace: bool,
+    #[command(flatten)]
+    pub bulk: BulkArgs,
     /// Name, command and its arguments
     #[arg(trailing_var_arg = true, hide = true)]
     pub words: Vec<OsString>,

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use vserver_types::{Exit, GuestName};
 
 use crate::args::{self, CheckArgs, ListArgs, NoArgs, PlanArgs, StartArgs, StatusArgs, StopArgs, VserverArgs};
-use crate::commands::{after_exit, build, check, delete, exec, list, plan, start, status, stop};
+use crate::commands::{after_exit, build, check, delete, exec, list, plan, several, start, status, stop};
 use crate::context::Context;
 use crate::error::CliError;
 use crate::printer::Printer;
@@ -80,6 +80,14 @@ impl Guest {
 pub fn run(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
     let args: VserverArgs = args::parse(&printer, words, Exit::Usage)?;
     let printer = printer.quiet(args.silent);
+    if let Some((selection, words)) = several::meant(&args) {
+        let verb = words.first().map(text).transpose()?.ok_or_else(usage)?;
+        if !VERBS.contains(&verb.as_str()) {
+            return Err(usage());
+        }
+        let context = Context::new(args.confdir.clone(), printer);
+        return several::run(selection, words, &args, args.json, &context);
+    }
     let second = args.words.get(1).and_then(|word| word.to_str());
     match args.words.split_first() {
         None => Err(usage()),
