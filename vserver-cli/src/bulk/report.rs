@@ -174,7 +174,8 @@ impl Report {
         }
         let remarks = row.remarks();
         // That there was nothing to do is worth a word only to a person.
-        if !remarks.is_empty() && !(context.printer.is_quiet() && row.well()) {
+        let wanted = !row.well() || !context.printer.is_quiet();
+        if wanted && !remarks.is_empty() {
             context.printer.warn(remarks);
         }
         let verdict = self.past().map(|past| row.verdict(past)).unwrap_or_default();

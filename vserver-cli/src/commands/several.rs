@@ -57,8 +57,14 @@ pub fn run(
     }
     let timeout = Duration::from_secs(args.bulk.timeout.unwrap_or(bulk::TIMEOUT));
     let verbatim = VERBATIM.contains(&verb.as_str());
-    let wish =
-        |goal, words: &[OsString]| Wish { goal, words: words.to_vec(), jobs: args.bulk.jobs, timeout, verbatim };
+    let wish = |goal, words: &[OsString]| Wish {
+        goal,
+        words: words.to_vec(),
+        options: options(args),
+        jobs: args.bulk.jobs,
+        timeout,
+        verbatim,
+    };
     match verb.as_str() {
         "start" => close(bulk::perform(&wish(Goal::Up, words), &names, &boot, as_json, context)?, context),
         "stop" => close(bulk::perform(&wish(Goal::Down, words), &names, &boot, as_json, context)?, context),
