@@ -24,7 +24,7 @@ pub struct Applet {
 }
 
 /// All of them; the first is the default.
-pub const APPLETS: [Applet; 9] = [
+pub const APPLETS: [Applet; 13] = [
     Applet { name: "vserver", failure: Exit::Failure, run: commands::vserver::run },
     Applet { name: "vserver-stat", failure: Exit::Failure, run: vserver_stat },
     Applet { name: "vps", failure: Exit::Command(254), run: vps },
@@ -34,6 +34,10 @@ pub const APPLETS: [Applet; 9] = [
     Applet { name: "vsched", failure: Exit::BeforeExec, run: vsched },
     Applet { name: "start-vservers", failure: Exit::Failure, run: start_vservers },
     Applet { name: "stop-vservers", failure: Exit::Failure, run: start_vservers },
+    Applet { name: "vserver-wrapper", failure: Exit::Failure, run: vserver_wrapper },
+    Applet { name: "vprocunhide", failure: Exit::Failure, run: vprocunhide },
+    Applet { name: "vshelper", failure: Exit::Failure, run: vshelper },
+    Applet { name: "systemd-vserver-generator", failure: Exit::Command(71), run: generator },
 ];
 
 impl Applet {
@@ -101,6 +105,22 @@ fn vsched(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
 fn start_vservers(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
     let args: StartVserversArgs = args::parse(&printer, words, Exit::Failure)?;
     commands::start_vservers::run(&args, &context(&args.common, printer))
+}
+
+fn vserver_wrapper(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
+    commands::vserver_wrapper::run(words, &Context::new(None, printer))
+}
+
+fn vprocunhide(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
+    commands::vprocunhide::run(words, &Context::new(None, printer))
+}
+
+fn vshelper(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
+    commands::vshelper::run(words, &Context::new(None, printer))
+}
+
+fn generator(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
+    commands::generator::run(words, &Context::new(None, printer))
 }
 
 #[cfg(test)]
