@@ -10,6 +10,7 @@ mod enter;
 mod exec;
 mod flags;
 mod flags_net;
+mod fstab;
 mod interrupt;
 mod life;
 mod limits;
@@ -18,6 +19,7 @@ mod reboot;
 mod removal;
 mod scripts;
 mod strict;
+mod styles;
 mod watch;
 
 use crate::trial::Trial;
@@ -44,6 +46,8 @@ pub fn tests() -> Vec<Trial> {
         flags::tests(),
         flags_net::tests(),
         scripts::tests(),
+        styles::tests(),
+        fstab::tests(),
     ]
     .into_iter()
     .flatten()
