@@ -233,7 +233,10 @@ fn confinement(config: &GuestConfig, mode: SeccompMode, unenforced: &mut Vec<Une
         nice: config.nice,
         ionice: config.ionice.map(|ionice| i32::from(ionice.class) << 13 | i32::from(ionice.priority.unwrap_or(4))),
         // The original's bias had 64 bits.
-        oom_score_adj: config.badness.map(|bias| i32::try_from(bias.clamp(-1000, 1000)).unwrap_or(0)),
+        oom_score_adj: config
+            .badness
+            .filter(|_| unapplied::can_set_badness(config.badness))
+            .map(|bias| i32::try_from(bias.clamp(-1000, 1000)).unwrap_or(0)),
         personality: config.personality,
     })
 }

@@ -17,6 +17,9 @@ pub fn found(config: &GuestConfig) -> Vec<Unenforced> {
     add(differs(&uts.release, host.as_ref().map(|h| text(h.release()))), "uts/release", fixed);
     add(differs(&uts.version, host.as_ref().map(|h| text(h.version()))), "uts/version", fixed);
     add(differs(&uts.machine, host.as_ref().map(|h| text(h.machine()))), "uts/machine", fixed);
+    let reason = "this host's root lacks CAP_SYS_RESOURCE and cannot make the OOM killer spare a process; give the guest \
+                  room in its memory limit";
+    add(!can_set_badness(config.badness), "badness", reason);
     add(config.keepfds, "keepfds", "no descriptor of the host is handed to a guest");
     for (name, _) in config.sysctl.iter().filter(|(name, _)| !is_namespaced(name)) {
         let reason =
@@ -24,6 +27,17 @@ pub fn found(config: &GuestConfig) -> Vec<Unenforced> {
         all.push(Unenforced::none(format!("sysctl {name}"), reason));
     }
     all
+}
+
+/// A bias below nought needs a capability that root in a container may lack.
+pub fn can_set_badness(bias: Option<i64>) -> bool {
+    const SYS_RESOURCE: u32 = 24;
+    let status = || std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let held = |text: String| {
+        let line = text.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
+        u64::from_str_radix(line.trim(), 16).ok()
+    };
+    bias.is_none_or(|bias| bias >= 0) || held(status()).is_none_or(|caps| caps & 1 << SYS_RESOURCE != 0)
 }
 
 /// Whether a setting of `/proc/sys` belongs to the IPC namespace. Those of the network are the host's, whose network

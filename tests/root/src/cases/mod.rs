@@ -11,6 +11,7 @@ mod exec;
 mod flags;
 mod flags_net;
 mod fstab;
+mod helper;
 mod interrupt;
 mod life;
 mod limits;
@@ -18,6 +19,7 @@ mod memory;
 mod reboot;
 mod removal;
 mod scripts;
+mod standing;
 mod strict;
 mod styles;
 mod watch;
@@ -47,6 +49,8 @@ pub fn tests() -> Vec<Trial> {
         flags_net::tests(),
         scripts::tests(),
         styles::tests(),
+        standing::tests(),
+        helper::tests(),
         fstab::tests(),
     ]
     .into_iter()
