@@ -1,6 +1,10 @@
 //! `start`, `restart`, `condrestart`.
 
 use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 use vserver_runtime::{Rescue, StartOptions, Started};
 use vserver_types::{Exit, GuestState};
@@ -55,6 +59,21 @@ fn rescue(args: &StartArgs) -> Result<Option<Rescue>, CliError> {
 
 fn text(word: &OsString) -> Result<String, CliError> {
     crate::commands::vserver::text(word)
+}
+
+/// `--strace`: the same command line below strace(1), which lets go of every process that executes another program: the
+/// guest's own programs are not traced, and strace ends with the start.
+pub fn traced(guest: &Guest) -> Result<Exit, CliError> {
+    let own = std::env::current_exe().map_err(CliError::io("cannot find its own program"))?;
+    let path = format!("/tmp/vserver-start.{}", std::process::id());
+    // Made here and now, and nothing that was put there before: /tmp is everybody's.
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+    made.map_err(CliError::io(format!("cannot make the trace file '{path}'")))?;
+    let words = std::env::args_os().skip(1).filter(|word| word != "--strace");
+    let mut command = Command::new("strace");
+    command.args(["-f", "--detach-on=execve", "-o", &path, "--"]).arg(own).args(words);
+    let what = format!("cannot trace the start of guest '{}' with strace", guest.name);
+    Err(CliError::io(what)(command.exec()))
 }
 
 /// Stops it, then starts it.

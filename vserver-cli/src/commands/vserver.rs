@@ -120,6 +120,7 @@ fn dispatch(
     let nothing = || args::parse::<NoArgs>(printer, rest, Exit::Usage).map(|NoArgs {}| ());
     match verb {
         "build" => build::run(rest, guest, context),
+        "start" if args.strace => start::traced(guest),
         "start" => start::run(&args::parse::<StartArgs>(printer, rest, Exit::Failure)?, guest, context),
         "stop" => stop::run(&args::parse::<StopArgs>(printer, rest, Exit::Failure)?, guest, context),
         "restart" => nothing().and_then(|()| start::restart(guest, context)),

@@ -17,6 +17,8 @@ pub const LIMIT: Duration = Duration::from_secs(600);
 const GRACE: Duration = Duration::from_secs(2);
 const SIGTERM: i32 = 15;
 const SIGKILL: i32 = 9;
+const SIGCONT: i32 = 18;
+const SIGSTOP: i32 = 19;
 
 /// How it ended.
 #[derive(Debug)]
@@ -65,15 +67,16 @@ pub fn wait(
     }
 }
 
-/// Ends the program and all of its descendants, politely first.
+/// Ends the program and all of its descendants, politely first. They are stopped before they are counted, so that none
+/// can have another child meanwhile.
 fn end_all(child: &mut Child, pidfd: &OwnedFd) {
-    let family = descendants(i32::try_from(child.id()).unwrap_or(0));
-    // What has ended meanwhile is no failure.
-    let handles: Vec<OwnedFd> = family.iter().filter_map(|pid| pidfd::open(*pid).ok()).collect();
+    pidfd::signal(pidfd.as_fd(), SIGSTOP).ok();
+    let handles = stopped_descendants(i32::try_from(child.id()).unwrap_or(0));
     for signal in [SIGTERM, SIGKILL] {
-        pidfd::signal(pidfd.as_fd(), signal).ok();
-        for handle in &handles {
+        for handle in handles.iter().chain([pidfd]) {
+            // What has ended meanwhile is no failure.
             pidfd::signal(handle.as_fd(), signal).ok();
+            pidfd::signal(handle.as_fd(), SIGCONT).ok();
         }
         let end = Instant::now() + GRACE;
         while Instant::now() < end && !matches!(child.try_wait(), Ok(Some(_))) {
@@ -83,16 +86,20 @@ fn end_all(child: &mut Child, pidfd: &OwnedFd) {
     child.wait().ok();
 }
 
-fn descendants(pid: i32) -> BTreeSet<i32> {
-    let mut found = BTreeSet::new();
-    let mut todo = vec![pid];
+/// Handles of all descendants of a stopped process, each stopped before its own children are looked for.
+fn stopped_descendants(pid: i32) -> Vec<OwnedFd> {
+    let (mut found, mut handles, mut todo) = (BTreeSet::new(), Vec::new(), vec![pid]);
     while let Some(pid) = todo.pop() {
         let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
         for child in text.split_ascii_whitespace().filter_map(|word| word.parse().ok()) {
-            if found.insert(child) {
+            if let Ok(handle) = pidfd::open(child)
+                && found.insert(child)
+            {
+                pidfd::signal(handle.as_fd(), SIGSTOP).ok();
+                handles.push(handle);
                 todo.push(child);
             }
         }
     }
-    found
+    handles
 }

@@ -20,6 +20,7 @@ mod reboot;
 mod removal;
 mod scripts;
 mod standing;
+mod start_options;
 mod strict;
 mod styles;
 mod watch;
@@ -49,6 +50,7 @@ pub fn tests() -> Vec<Trial> {
         flags_net::tests(),
         scripts::tests(),
         styles::tests(),
+        start_options::tests(),
         standing::tests(),
         helper::tests(),
         fstab::tests(),
