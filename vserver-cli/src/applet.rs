@@ -1,13 +1,13 @@
 //! One file, several programs: which one, by the name it was called.
 
+mod prefix;
+
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use vserver_types::Exit;
 
-use crate::args::{
-    self, ChcontextArgs, Common, StartVserversArgs, VkillArgs, VlimitArgs, VpsArgs, VschedArgs, VserverStatArgs,
-};
+use crate::args::{self, Common, VkillArgs, VlimitArgs, VpsArgs, VschedArgs, VserverStatArgs};
 use crate::commands;
 use crate::context::Context;
 use crate::error::CliError;
@@ -24,20 +24,13 @@ pub struct Applet {
 }
 
 /// All of them; the first is the default.
-pub const APPLETS: [Applet; 13] = [
+pub const APPLETS: [Applet; 6] = [
     Applet { name: "vserver", failure: Exit::Failure, run: commands::vserver::run },
     Applet { name: "vserver-stat", failure: Exit::Failure, run: vserver_stat },
     Applet { name: "vps", failure: Exit::Command(254), run: vps },
     Applet { name: "vkill", failure: Exit::Failure, run: vkill },
-    Applet { name: "chcontext", failure: Exit::BeforeExec, run: chcontext },
     Applet { name: "vlimit", failure: Exit::BeforeExec, run: vlimit },
     Applet { name: "vsched", failure: Exit::BeforeExec, run: vsched },
-    Applet { name: "start-vservers", failure: Exit::Failure, run: start_vservers },
-    Applet { name: "stop-vservers", failure: Exit::Failure, run: start_vservers },
-    Applet { name: "vserver-wrapper", failure: Exit::Failure, run: vserver_wrapper },
-    Applet { name: "vprocunhide", failure: Exit::Failure, run: vprocunhide },
-    Applet { name: "vshelper", failure: Exit::Failure, run: vshelper },
-    Applet { name: "systemd-vserver-generator", failure: Exit::Command(71), run: generator },
 ];
 
 impl Applet {
@@ -64,7 +57,7 @@ impl Applet {
 }
 
 fn by_name(name: &OsStr) -> Option<&'static Applet> {
-    APPLETS.iter().find(|applet| name == applet.name)
+    APPLETS.iter().chain(&prefix::APPLETS).find(|applet| name == applet.name)
 }
 
 fn context(common: &Common, printer: Printer) -> Context {
@@ -86,11 +79,6 @@ fn vkill(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
     commands::vkill::run(&args, &context(&args.common, printer))
 }
 
-fn chcontext(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
-    let args: ChcontextArgs = args::parse(&printer, words, Exit::BeforeExec)?;
-    commands::chcontext::run(&args, &context(&args.common, printer.quiet(args.silent)))
-}
-
 fn vlimit(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
     let split = VlimitArgs::split(words).map_err(|fault| CliError::usage("vlimit", &fault, Exit::BeforeExec))?;
     let args: VlimitArgs = args::parse(&printer, &split.0, Exit::BeforeExec)?;
@@ -100,27 +88,6 @@ fn vlimit(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
 fn vsched(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
     let args: VschedArgs = args::parse(&printer, words, Exit::BeforeExec)?;
     commands::vsched::run(&args, &context(&args.common, printer))
-}
-
-fn start_vservers(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
-    let args: StartVserversArgs = args::parse(&printer, words, Exit::Failure)?;
-    commands::start_vservers::run(&args, &context(&args.common, printer))
-}
-
-fn vserver_wrapper(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
-    commands::vserver_wrapper::run(words, &Context::new(None, printer))
-}
-
-fn vprocunhide(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
-    commands::vprocunhide::run(words, &Context::new(None, printer))
-}
-
-fn vshelper(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
-    commands::vshelper::run(words, &Context::new(None, printer))
-}
-
-fn generator(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
-    commands::generator::run(words, &Context::new(None, printer))
 }
 
 #[cfg(test)]

@@ -115,7 +115,23 @@ fn the_other_tools_refuse_with_their_own_status() {
 
 #[test]
 fn help_has_an_example_and_version_one_line() {
-    for tool in ["vserver", "vserver-stat", "vps", "vkill", "chcontext", "vlimit", "vsched"] {
+    for tool in [
+        "vserver",
+        "vserver-stat",
+        "vps",
+        "vkill",
+        "chcontext",
+        "vlimit",
+        "vsched",
+        "chbind",
+        "vcontext",
+        "ncontext",
+        "vattribute",
+        "nattribute",
+        "naddress",
+        "vspace",
+        "vnamespace",
+    ] {
         let help = run(&[tool, "--help"]);
         assert!(text(&help.stdout).contains("Example"), "{tool}");
         let version = run(&[tool, "--version"]);

@@ -21,7 +21,7 @@ mod launcher;
 mod listen;
 mod look;
 mod notify;
-mod once;
+mod order;
 mod peer;
 mod serve;
 

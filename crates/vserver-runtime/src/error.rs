@@ -80,18 +80,6 @@ pub enum Error {
         /// The guest.
         name: GuestName,
     },
-    /// A script of the administrator's failed or may not be run.
-    #[error("the {flavour} script '{}' of guest '{name}' {what}", path.display())]
-    Script {
-        /// The guest.
-        name: GuestName,
-        /// When.
-        flavour: vserver_config::Flavour,
-        /// The script.
-        path: PathBuf,
-        /// What happened, completes "the script …".
-        what: String,
-    },
     /// The builder of a guest reported this.
     #[error("guest '{name}' cannot be started: {report}")]
     Start {
@@ -113,6 +101,15 @@ pub enum Error {
         action: String,
         /// The guest.
         name: GuestName,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// About a context without a guest.
+    #[error("cannot {action}")]
+    Context {
+        /// What was tried, completes "cannot …".
+        action: String,
         /// Why.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,

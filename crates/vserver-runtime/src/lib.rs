@@ -7,20 +7,17 @@
 //! Every front end — the command line, the daemon — goes through this library; there is no second implementation. A
 //! guest's state changes only under its lock, a file that is locked as long as its holder lives.
 
+pub mod bare;
 pub mod control;
 pub mod plan;
 pub mod settings;
 
 mod attributes;
-mod become_keeper;
 mod become_supervisor;
 mod builder;
-mod choose;
-mod compat_state;
+mod change;
 mod error;
 mod exec;
-mod furnish;
-mod helper;
 mod hold;
 mod host;
 mod image;
@@ -32,8 +29,6 @@ mod mounts;
 mod prepare;
 mod record;
 mod relay;
-mod scripts;
-mod stage;
 mod start;
 mod stop;
 mod teardown;
@@ -41,13 +36,13 @@ mod terminal;
 mod unapplied;
 
 pub use attributes::Attributes;
+pub use change::{change_attributes, change_network};
 pub use error::{Error, Result};
 pub use exec::{Command, User, enter, exec};
 pub use host::{CONFDIR_VARIABLE, Host};
-pub use init_style::{First, InitPlan, Preparation, Rescue};
+pub use init_style::{First, InitPlan};
 pub use list::{Status, running, status};
-pub use plan::Plan;
+pub use plan::{NetworkPlan, Plan};
 pub use record::{AddedAddress, RunRecord, start_time};
-pub use settings::Ending;
 pub use start::{StartOptions, Started, plan, start};
-pub use stop::{StopOptions, Stopped, after_exit, stop};
+pub use stop::{Ending, StopOptions, Stopped, after_exit, stop};

@@ -24,6 +24,5 @@ mod passwd;
 mod pivot;
 mod proc;
 mod root;
-mod sysctl;
 
 pub use error::{Error, Result};

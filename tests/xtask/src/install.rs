@@ -1,7 +1,5 @@
 //! `install`: programs and data to where a distribution would put them.
 
-mod boot;
-
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -11,7 +9,22 @@ use crate::build::{PROGRAMS, release};
 use crate::shell::{repository, say};
 
 /// Names that the one program answers to.
-pub const APPLETS: &[&str] = &["vserver-stat", "vps", "vkill", "chcontext", "vlimit", "vsched"];
+pub const APPLETS: &[&str] = &[
+    "vserver-stat",
+    "vps",
+    "vkill",
+    "chcontext",
+    "vlimit",
+    "vsched",
+    "chbind",
+    "vcontext",
+    "ncontext",
+    "vattribute",
+    "nattribute",
+    "naddress",
+    "vspace",
+    "vnamespace",
+];
 
 /// Runs the verb.
 pub fn run(words: &[&str]) -> Outcome {
@@ -29,12 +42,8 @@ pub fn run(words: &[&str]) -> Outcome {
     let bin = release(PROGRAMS)?;
     // `join` of an absolute path would forget the destination.
     let root = destdir.join(prefix.strip_prefix("/").unwrap_or(&prefix));
-    let root = if destdir.as_os_str().is_empty() { prefix.clone() } else { root };
-    let places = boot::Places { root: &root, prefix: &prefix, destdir: &destdir };
-    lay(&bin, &root)
-        .and_then(|()| boot::lay(&places))
-        .map_err(|error| format!("could not install below {}: {error}", root.display()))?;
-    boot::verify(&places)?;
+    let root = if destdir.as_os_str().is_empty() { prefix } else { root };
+    lay(&bin, &root).map_err(|error| format!("could not install below {}: {error}", root.display()))?;
     say(&format!("installed below {}", root.display()));
     Ok(())
 }

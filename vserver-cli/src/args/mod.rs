@@ -1,14 +1,16 @@
 //! What may be written on each command line: definitions only.
 
 mod build;
-mod bulk;
+mod chbind;
 mod chcontext;
+mod vattribute;
 mod vkill;
 mod vlimit;
 mod vps;
 mod vsched;
 mod vserver;
 mod vserver_stat;
+mod vspace;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -21,14 +23,16 @@ use crate::error::CliError;
 use crate::printer::Printer;
 
 pub use build::{BuildArgs, DebootstrapArgs, SkeletonArgs, TemplateArgs};
-pub use bulk::{BulkArgs, StartVserversArgs};
+pub use chbind::{Addresses, ChbindArgs, Joining, NaddressArgs, NattributeArgs, NcontextArgs};
 pub use chcontext::ChcontextArgs;
+pub use vattribute::{VattributeArgs, VcontextArgs};
 pub use vkill::VkillArgs;
 pub use vlimit::{Asked, VlimitArgs};
 pub use vps::VpsArgs;
 pub use vsched::VschedArgs;
 pub use vserver::{CheckArgs, ListArgs, NoArgs, PlanArgs, StartArgs, StatusArgs, StopArgs, VserverArgs};
 pub use vserver_stat::VserverStatArgs;
+pub use vspace::{VnamespaceArgs, VspaceArgs};
 
 /// What every command takes.
 #[derive(Args, Clone, Debug, Default)]

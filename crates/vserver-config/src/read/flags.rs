@@ -47,9 +47,7 @@ pub(super) fn read(reader: &mut Reader, dir: &Path, interfaces: &[Interface]) ->
 pub(super) fn personality(reader: &mut Reader, dir: &Path) -> Option<u32> {
     let path = dir.join("personality");
     let kind = reader.scalar(&path).filter(|kind| !kind.is_empty())?;
-    let bare = kind.to_ascii_uppercase();
-    let bare = bare.strip_prefix("PER_").unwrap_or(&bare);
-    let Some((_, value)) = PERSONALITIES.iter().find(|(name, _)| *name == bare) else {
+    let Some(value) = personality_type(&kind) else {
         let message = format!("bad personality type '{}'", kind.escape_debug());
         reader.error(&path, Some(1), message, "LINUX and LINUX32 are the ones that mean something today");
         return None;
@@ -58,7 +56,14 @@ pub(super) fn personality(reader: &mut Reader, dir: &Path) -> Option<u32> {
     for line in reader.list(&path).iter().filter(|line| line.number > 1) {
         take(reader, &path, FlagKind::Personality, line, &mut flags);
     }
-    u32::try_from(u64::from(*value) | flags.value).ok()
+    u32::try_from(u64::from(value) | flags.value).ok()
+}
+
+/// The number of a personality by its name, `PER_` optional, any case. Source: `include/uapi/linux/personality.h`.
+pub fn personality_type(name: &str) -> Option<u32> {
+    let upper = name.to_ascii_uppercase();
+    let bare = upper.strip_prefix("PER_").unwrap_or(&upper);
+    PERSONALITIES.iter().find(|(known, _)| *known == bare).map(|(_, value)| *value)
 }
 
 fn edit(reader: &mut Reader, path: &Path, kind: FlagKind) -> FlagEdit {

@@ -171,6 +171,9 @@ fn sched_pause_holds_everything() {
     guest.start();
     let frozen = fs::read_to_string(guest.cgroup("").join("cgroup.events")).unwrap();
     assert!(frozen.contains("frozen 1"), "{frozen}");
+    host.tool("vattribute", &["--xid", &guest.name, "--set", "--flag", "~sched_pause"]).ok();
+    eventually("it goes on", Duration::from_secs(5), || guest.root.join("var/log/boot").exists());
+    host.tool("vattribute", &["--xid", &guest.name, "--set", "--flag", "sched_pause"]).ok();
     guest.stop();
     assert!(!guest.is_running());
 }
@@ -205,6 +208,8 @@ fn private_is_not_entered() {
     assert_ne!(refused.code, 0);
     refused.says("private");
     assert_ne!(host.tool("chcontext", &["--xid", &guest.name, "--", "true"]).code, 0);
+    host.tool("vattribute", &["--xid", &guest.name, "--set", "--flag", "~private"]).ok();
+    guest.exec(&["true"]).ok();
 }
 
 fn uptime(text: &str) -> f64 {

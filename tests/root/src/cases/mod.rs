@@ -10,19 +10,14 @@ mod enter;
 mod exec;
 mod flags;
 mod flags_net;
-mod fstab;
-mod helper;
 mod interrupt;
 mod life;
 mod limits;
 mod memory;
+mod prefix;
 mod reboot;
 mod removal;
-mod scripts;
-mod standing;
-mod start_options;
 mod strict;
-mod styles;
 mod watch;
 
 use crate::trial::Trial;
@@ -46,14 +41,9 @@ pub fn tests() -> Vec<Trial> {
         address::tests(),
         strict::tests(),
         daemon::tests(),
+        prefix::tests(),
         flags::tests(),
         flags_net::tests(),
-        scripts::tests(),
-        styles::tests(),
-        start_options::tests(),
-        standing::tests(),
-        helper::tests(),
-        fstab::tests(),
     ]
     .into_iter()
     .flatten()
