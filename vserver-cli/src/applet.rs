@@ -7,7 +7,7 @@ use std::path::Path;
 
 use vserver_types::Exit;
 
-use crate::args::{self, Common, VkillArgs, VlimitArgs, VpsArgs, VschedArgs, VserverStatArgs};
+use crate::args::{self, Common, StartVserversArgs, VkillArgs, VlimitArgs, VpsArgs, VschedArgs, VserverStatArgs};
 use crate::commands;
 use crate::context::Context;
 use crate::error::CliError;
@@ -24,13 +24,19 @@ pub struct Applet {
 }
 
 /// All of them; the first is the default.
-pub const APPLETS: [Applet; 6] = [
+pub const APPLETS: [Applet; 12] = [
     Applet { name: "vserver", failure: Exit::Failure, run: commands::vserver::run },
     Applet { name: "vserver-stat", failure: Exit::Failure, run: vserver_stat },
     Applet { name: "vps", failure: Exit::Command(254), run: vps },
     Applet { name: "vkill", failure: Exit::Failure, run: vkill },
     Applet { name: "vlimit", failure: Exit::BeforeExec, run: vlimit },
     Applet { name: "vsched", failure: Exit::BeforeExec, run: vsched },
+    Applet { name: "start-vservers", failure: Exit::Failure, run: start_vservers },
+    Applet { name: "stop-vservers", failure: Exit::Failure, run: start_vservers },
+    Applet { name: "vserver-wrapper", failure: Exit::Failure, run: vserver_wrapper },
+    Applet { name: "vprocunhide", failure: Exit::Failure, run: vprocunhide },
+    Applet { name: "vshelper", failure: Exit::Failure, run: vshelper },
+    Applet { name: "systemd-vserver-generator", failure: Exit::Command(71), run: generator },
 ];
 
 impl Applet {
@@ -88,6 +94,27 @@ fn vlimit(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
 fn vsched(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
     let args: VschedArgs = args::parse(&printer, words, Exit::BeforeExec)?;
     commands::vsched::run(&args, &context(&args.common, printer))
+}
+
+fn start_vservers(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
+    let args: StartVserversArgs = args::parse(&printer, words, Exit::Failure)?;
+    commands::start_vservers::run(&args, &context(&args.common, printer))
+}
+
+fn vserver_wrapper(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
+    commands::vserver_wrapper::run(words, &Context::new(None, printer))
+}
+
+fn vprocunhide(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
+    commands::vprocunhide::run(words, &Context::new(None, printer))
+}
+
+fn vshelper(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
+    commands::vshelper::run(words, &Context::new(None, printer))
+}
+
+fn generator(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
+    commands::generator::run(words, &Context::new(None, printer))
 }
 
 #[cfg(test)]

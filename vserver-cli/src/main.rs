@@ -6,6 +6,7 @@
 mod applet;
 #[allow(rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags, reason = "the doc comments are help texts")]
 mod args;
+mod bulk;
 mod commands;
 mod context;
 mod error;

@@ -1,43 +1,43 @@
-//! Starting the guests of a mark when the daemon starts.
+//! Starting the guests of a mark when the daemon starts, once in a boot of the host.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
 
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 use vserver_api::StartRequest;
+use vserver_config::Boot;
+use vserver_config::order::Order;
 use vserver_runtime::Host;
 use vserver_types::GuestName;
 
 use crate::error::chain;
 use crate::launcher::{Launcher, Outcome, Task};
-use crate::order::{Depends, Schedule};
-
-/// Who is to be started, and who needs whom; read from all enabled guests' configurations.
-#[derive(Clone, Debug, Default)]
-pub struct Wanted {
-    /// Guests of the mark.
-    pub marked: Vec<GuestName>,
-    /// Dependencies of everybody.
-    pub depends: Depends,
-}
+use crate::once::Once;
 
 /// Starts the guests of `mark` and what they depend on, twice as many at once as there are CPUs. A failure is logged and
-/// keeps back those that depend on it.
+/// keeps back those that depend on it. A daemon that is started again in the same boot starts nobody: a guest that was
+/// stopped meanwhile was meant to be.
 pub async fn run(host: Host, launcher: Launcher, mark: String) {
-    let read = tokio::task::spawn_blocking(move || wanted(&host, &mark));
-    let Ok(wanted) = read.await else {
+    let once = Once::for_mark(&host, &mark);
+    if once.is_done() {
+        info!("the guests of mark '{mark}' have been started in this boot already; none is started now");
         return;
-    };
-    let (mut schedule, dropped) = Schedule::new(&wanted.marked, &wanted.depends);
-    for (who, whom) in dropped {
-        warn!("guests depend on each other in a circle: '{who}' is started without waiting for '{whom}'");
     }
-    let at_once = 2 * std::thread::available_parallelism().map_or(1, usize::from);
+    let read = tokio::task::spawn_blocking(move || order(&host, &mark));
+    if let Ok(Some(order)) = read.await {
+        start_all(order, &launcher).await;
+    }
+    if let Err(failure) = once.done() {
+        warn!("marked guests are going to be started again with the next daemon: {failure}");
+    }
+}
+
+async fn start_all(order: Order, launcher: &Launcher) {
+    let mut schedule = order.schedule;
     let mut starts = JoinSet::new();
     loop {
-        while starts.len() < at_once
-            && let Some(name) = schedule.next()
-        {
+        while let Some(name) = schedule.begin() {
             let launcher = launcher.clone();
             starts.spawn(async move { (launcher.ask(start(&name)).await, name) });
         }
@@ -75,73 +75,26 @@ fn tell(name: &GuestName, outcome: &Outcome) -> bool {
     }
 }
 
-/// Reads the marks and dependencies of every enabled guest; a configuration with faults is logged and left out.
-fn wanted(host: &Host, mark: &str) -> Wanted {
-    let names = vserver_config::list_enabled(&host.confdir).unwrap_or_else(|failure| {
-        error!("no guest is started: {}", chain(&failure));
-        Vec::new()
-    });
-    let enabled: BTreeSet<GuestName> = names.iter().cloned().collect();
-    let mut wanted = Wanted::default();
-    let mut queue = names;
-    while let Some(name) = queue.pop() {
-        let config = match vserver_config::read(&host.confdir, &name) {
-            Ok((config, _)) => config,
-            Err(failure) if enabled.contains(&name) => {
-                error!("guest '{name}' is not started, its marks are not known: {}", chain(&failure));
-                continue;
-            }
-            // Somebody's dependency: its start is going to say what is wrong with it.
-            Err(_) => continue,
-        };
-        if enabled.contains(&name) && config.init.mark.iter().any(|line| line == mark) {
-            wanted.marked.push(name.clone());
+/// The start of all enabled guests of a mark; what is wrong with the files that say so is logged.
+fn order(host: &Host, mark: &str) -> Option<Order> {
+    let boot = match Boot::read(&host.confdir) {
+        Ok(boot) => boot,
+        Err(failure) => {
+            error!("no guest is started: {}", chain(&failure));
+            return None;
         }
-        let needs = config.init.depends.iter().filter_map(|line| match line.parse::<GuestName>() {
-            Ok(need) => Some(need),
-            Err(fault) => {
-                error!("guest '{name}' depends on something that is no guest: {fault}");
-                None
-            }
-        });
-        let needs: Vec<GuestName> = needs.collect();
-        // A disabled guest is read too when an enabled one needs it: an explicit wish for it counts.
-        let unknown = needs.iter().filter(|need| !enabled.contains(need) && !wanted.depends.contains_key(need));
-        queue.extend(unknown.cloned());
-        wanted.depends.insert(name, needs);
+    };
+    for finding in &boot.findings {
+        warn!("{finding}");
     }
-    wanted
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::fs;
-    use std::os::unix::fs::symlink;
-    use std::path::Path;
-
-    fn guest(confdir: &Path, name: &str, mark: &str, depends: &str) {
-        let init = confdir.join(name).join("apps/init");
-        fs::create_dir_all(&init).unwrap();
-        symlink(confdir, confdir.join(name).join("vdir")).unwrap();
-        symlink("/nonexistent/run", confdir.join(name).join("run")).unwrap();
-        fs::write(init.join("mark"), mark).unwrap();
-        fs::write(init.join("depends"), depends).unwrap();
+    let wanted: BTreeSet<GuestName> = boot.marked(mark).cloned().collect();
+    let at_once = std::thread::available_parallelism().map_or(2, |cpus| 2 * cpus.get());
+    let order = Order::to_start(&wanted, &boot.depends(), NonZeroUsize::new(at_once).unwrap_or(NonZeroUsize::MIN));
+    for circle in &order.circles {
+        warn!("guests depend on each other in a circle, which is cut at its end: {circle}");
     }
-
-    #[test]
-    fn marks_are_whole_lines_and_a_disabled_guest_has_none() {
-        let dir = tempfile::tempdir().unwrap();
-        guest(dir.path(), "web", "late\ndefault\n", "# first\ndb\n\nold\n");
-        guest(dir.path(), "db", "", "");
-        guest(dir.path(), "mail", "default-not\n", "");
-        guest(dir.path(), "old", "default\n", "older\n");
-        fs::write(dir.path().join("old/disabled"), "").unwrap();
-        let host = Host::new(Some(dir.path().to_owned()));
-        let wanted = wanted(&host, "default");
-        let name = |text: &str| text.parse::<GuestName>().unwrap();
-        assert_eq!(wanted.marked, [name("web")]);
-        assert_eq!(wanted.depends[&name("web")], [name("db"), name("old")]);
-        assert_eq!(wanted.depends[&name("old")], [name("older")]);
+    for lost in &order.lost {
+        error!("guest '{}' is not started: it depends on '{}', which cannot be started", lost.name, lost.need);
     }
+    Some(order)
 }

@@ -21,7 +21,7 @@ mod launcher;
 mod listen;
 mod look;
 mod notify;
-mod order;
+mod once;
 mod peer;
 mod serve;
 

@@ -4,27 +4,34 @@
 //! the other way round. Ours alone are `userns` (`auto` or `off`) in a guest's directory and `.defaults/sched/hz`.
 //! Nothing below a guest's root is touched, and no line is ever given to a shell.
 
+mod boot;
 mod bucket;
 mod cpus;
 mod defaults;
 mod error;
 mod init;
+mod life;
 mod limits;
 mod list;
 mod model;
 mod mounts;
 mod nearest;
+pub mod order;
 mod read;
 mod reader;
 mod sched;
+mod scripts;
 mod write;
 
+pub use boot::{Boot, BootFacts};
 pub use defaults::{CACHEBASE, Defaults, FIRST_CONTEXT, FSTAB, HZ, VDIRBASE};
 pub use error::{Clash, Conflict, Diagnostic, Error, Severity};
 pub use init::{Init, KillStep, Style};
+pub use life::{Handler, default_tty, helper, helper_is_disabled, helper_log, initial_mtab};
 pub use list::{claimed, conflicts, list, list_enabled};
 pub use model::{GuestConfig, Interface, IoNice, SYNC_TIMEOUT, Userns, Uts, Vlan};
-pub use mounts::{FstabEntry, MountOptions};
+pub use mounts::{FstabEntry, MountOptions, mounts};
 pub use read::{personality_type, read};
 pub use sched::{Bucket, Sched};
+pub use scripts::{Flavour, Script, has_scripts, scripts};
 pub use write::{Created, NewCpuSet, NewGuest, NewInterface, create, next_context, remove, set_aside};

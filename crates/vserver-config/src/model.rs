@@ -91,6 +91,8 @@ pub struct GuestConfig {
     pub personality: Option<u32>,
     /// What is mounted: `fstab`, `fstab.local`, `fstab.remote`, without `swap` and `noauto` entries.
     pub fstab: Vec<FstabEntry>,
+    /// Settings of `/proc/sys`, with slashes, and what is written to them.
+    pub sysctl: Vec<(String, String)>,
     /// Settings that were found and that nothing applies: to be reported at start, and refused with `--strict`.
     pub unapplied: Vec<Unenforced>,
 }

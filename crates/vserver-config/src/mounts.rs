@@ -17,8 +17,12 @@ pub struct FstabEntry {
     pub fstype: Option<String>,
     /// Options as written, split at the commas.
     pub options: Vec<String>,
+    /// The file that it stands in.
+    pub file: std::path::PathBuf,
     /// Where it stands.
     pub line: u32,
+    /// Its sixth field: when the file system is checked, 0 is never.
+    pub pass: u32,
     /// It is mounted from inside the guest's network context (`fstab.remote`).
     pub remote: bool,
 }
@@ -156,6 +160,11 @@ impl FstabEntry {
     }
 }
 
+/// What a guest mounts, whatever else is wrong with its configuration; lines with faults are left out.
+pub fn mounts(confdir: &Path, name: &vserver_types::GuestName) -> Vec<FstabEntry> {
+    read(&mut Reader::default(), &confdir.join(name.as_str()))
+}
+
 /// Reads the three files in the order in which they are mounted.
 pub(crate) fn read(reader: &mut Reader, dir: &Path) -> Vec<FstabEntry> {
     let local = dir.join("fstab.local");
@@ -176,7 +185,7 @@ fn file(reader: &mut Reader, path: &Path, remote: bool) -> Vec<FstabEntry> {
         if fields.first().is_none_or(|first| first.starts_with('#')) {
             continue;
         }
-        let &[source, target, fstype, options, ..] = fields.as_slice() else {
+        let &[source, target, fstype, options, ref rest @ ..] = fields.as_slice() else {
             let hint = "a line has source, target, type and options";
             reader.error(path, Some(number), format!("it has {} of four fields", fields.len()), hint);
             continue;
@@ -192,7 +201,17 @@ fn file(reader: &mut Reader, path: &Path, remote: bool) -> Vec<FstabEntry> {
         }
         let fstype = Some(fstype.to_owned()).filter(|fstype| fstype != "none");
         let (source, target) = (source.to_owned(), target.to_owned());
-        entries.push(FstabEntry { source, target, fstype, options, line: number, remote });
+        let pass = rest.get(1).and_then(|pass| pass.parse().ok()).unwrap_or(0);
+        entries.push(FstabEntry {
+            source,
+            target,
+            fstype,
+            options,
+            file: path.to_owned(),
+            line: number,
+            pass,
+            remote,
+        });
     }
     entries
 }

@@ -9,6 +9,12 @@ use nix::errno::Errno;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// A mount's target is not in the guest's tree.
+    #[error("{object} climbs above the root, or is a symbolic link to nothing in the guest's tree")]
+    Escape {
+        /// The target.
+        object: String,
+    },
     /// The kernel refused a call.
     #[error("cannot {action} {object}")]
     Call {

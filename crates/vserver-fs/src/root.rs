@@ -2,6 +2,7 @@
 
 mod change;
 mod inspect;
+mod mount_point;
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

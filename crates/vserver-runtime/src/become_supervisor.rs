@@ -49,8 +49,6 @@ pub fn become_supervisor(host: &Host, plan: &Plan, spawned: Spawned, kit: Kit) -
 fn settings(host: &Host, plan: &Plan, spawned: &Spawned, kit: &Kit) -> Settings {
     Settings {
         name: plan.name.clone(),
-        confdir: host.confdir.clone(),
-        vserver: host.vserver.clone(),
         init: spawned.pid,
         base: plan.id_base.unwrap_or(0),
         virt_uptime: plan.virt_uptime,
@@ -59,20 +57,8 @@ fn settings(host: &Host, plan: &Plan, spawned: &Spawned, kit: &Kit) -> Settings 
         log: host.console_log(&plan.name),
         log_limit: LOG_LIMIT,
         confinement: plan.confinement.clone(),
-        stop: plan.init.stop.clone(),
-        stop_env: stop_environment(plan),
-        killseq: plan.killseq.clone(),
-        stop_timeout: plan.stop_timeout,
+        orders: plan.stop_orders(),
     }
-}
-
-/// As at start, with the run levels of a shutdown. Source: util-vserver, `behaviours.md` §4, step 6.
-fn stop_environment(plan: &Plan) -> Vec<String> {
-    let kept =
-        plan.environment.iter().filter(|pair| !pair.starts_with("PREVLEVEL=") && !pair.starts_with("RUNLEVEL="));
-    let start_level = plan.environment.iter().find_map(|pair| pair.strip_prefix("RUNLEVEL="));
-    let previous = start_level.map(|level| format!("PREVLEVEL={level}"));
-    kept.cloned().chain(previous).chain(start_level.map(|_| "RUNLEVEL=6".to_owned())).collect()
 }
 
 fn settings_file(settings: &Settings, plan: &Plan) -> Result<OwnedFd> {

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::wait::waitpid;
@@ -13,7 +14,10 @@ use vserver_types::GuestName;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupts;
 
-/// A copy of the launcher that raises a guest and then becomes its supervisor.
+/// How long killed processes may take to end.
+const SETTLE: Duration = Duration::from_secs(5);
+
+/// A copy of the launcher that forks the one that raises a guest, and then becomes its keeper.
 pub struct Builder<'a> {
     /// The guest.
     pub name: &'a GuestName,
@@ -38,6 +42,7 @@ impl Builder<'_> {
             if interrupts.came() {
                 process::kill(self.pid, 9).ok();
                 waitpid(Pid::from_raw(self.pid), None).ok();
+                self.settle();
                 return Err(Error::Interrupted { name: self.name.clone() });
             }
             if watched[0].any().unwrap_or(false) {
@@ -59,6 +64,21 @@ impl Builder<'_> {
         self.last_words().ok();
         waitpid(Pid::from_raw(self.pid), None).ok();
         error
+    }
+
+    /// The builder ends with the keeper, but a moment later: the pipe closes when nobody is left who could still write
+    /// state.
+    fn settle(&self) {
+        let end = Instant::now() + SETTLE;
+        let mut buffer = [0; 512];
+        while Instant::now() < end {
+            let mut watched = [PollFd::new(self.report.as_fd(), PollFlags::POLLIN)];
+            poll(&mut watched, 50u16).ok();
+            let readable = watched[0].any().unwrap_or(false);
+            if readable && matches!(nix::unistd::read(&self.report, &mut buffer), Ok(0)) {
+                return;
+            }
+        }
     }
 
     fn last_words(&self) -> Result<String> {

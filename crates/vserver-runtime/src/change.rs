@@ -6,11 +6,12 @@ use vserver_cgroup::GuestCgroup;
 use vserver_types::{ContextCaps, ContextFlags, FlagKind, GuestName, Limits, Unenforced};
 
 use crate::attributes::Attributes;
+use crate::choose::{cpus, layout};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::plan::NetworkPlan;
 use crate::record::RunRecord;
-use crate::start::{LOCK_PATIENCE, cpus, layout};
+use crate::start::LOCK_PATIENCE;
 
 /// Flags that are remembered and change nothing: what they say is always so here, or means nothing. Source: `flags.md` §4:
 /// lock, nproc, fakeinit, hideinfo, ulimit, namespace, hide_mount, hide_netif, hide_vinfo, the three state flags,

@@ -15,6 +15,8 @@ use nix::sys::socket::{
 use serde::{Deserialize, Serialize};
 use vserver_sys::fd;
 
+use crate::settings::StopOrders;
+
 /// Longest request that is read, bytes: the kernel's limit for arguments and environment is about as large.
 const MAX_REQUEST: u64 = 8 << 20;
 /// Longest datagram.
@@ -47,6 +49,8 @@ pub enum Request {
     Stop {
         /// Without giving it time.
         kill: bool,
+        /// As the configuration is now; `None` leaves it as it was at start.
+        orders: Option<Box<StopOrders>>,
     },
     /// Say who you are.
     Hello,

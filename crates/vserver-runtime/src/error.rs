@@ -80,6 +80,18 @@ pub enum Error {
         /// The guest.
         name: GuestName,
     },
+    /// A script of the administrator's failed or may not be run.
+    #[error("the {flavour} script '{}' of guest '{name}' {what}", path.display())]
+    Script {
+        /// The guest.
+        name: GuestName,
+        /// When.
+        flavour: vserver_config::Flavour,
+        /// The script.
+        path: PathBuf,
+        /// What happened, completes "the script …".
+        what: String,
+    },
     /// The builder of a guest reported this.
     #[error("guest '{name}' cannot be started: {report}")]
     Start {

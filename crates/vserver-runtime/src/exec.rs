@@ -10,12 +10,12 @@ use vserver_config::Defaults;
 use vserver_fs::GuestRoot;
 use vserver_types::{ContextFlags, Exit, GuestName};
 
+use crate::choose::layout;
 use crate::control::{self, Reply, Request};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::record::RunRecord;
 use crate::relay::{self, Streams};
-use crate::start::layout;
 use crate::terminal;
 
 /// A user of a guest.

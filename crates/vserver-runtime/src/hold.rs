@@ -8,11 +8,9 @@ use vserver_types::Unenforced;
 
 use crate::error::{Error, Result};
 use crate::plan::Plan;
-use crate::prepare::Prepared;
 
 /// Attaches the programs. They belong to the cgroup directory and vanish with it. Returns what they cannot enforce.
-pub fn hold(prepared: &Prepared) -> Result<Vec<Unenforced>> {
-    let (plan, cgroup) = (&prepared.plan, &prepared.cgroup);
+pub fn hold(plan: &Plan, cgroup: &GuestCgroup) -> Result<Vec<Unenforced>> {
     let (devices, mut found) = DevicePolicy::default().with_raw(&plan.limits.raw);
     cgroup.device_policy(&devices).map_err(Error::layer("restrict the devices", &plan.name))?;
     found.extend(addresses(cgroup, plan)?);

@@ -20,6 +20,8 @@ pub struct Host {
     pub run_dir: PathBuf,
     /// Console logs, `/var/log/vserver`.
     pub log_dir: PathBuf,
+    /// util-vserver's state of the helper that handles reboots, `/var/run/vshelper`.
+    pub helper_dir: PathBuf,
     /// The program that becomes a guest's supervisor and, in init-less guests, its first process.
     pub supervisor: PathBuf,
     /// The command line program that cleans up after a guest has ended by itself.
@@ -35,6 +37,7 @@ impl Host {
             confdir: std::path::absolute(&confdir).unwrap_or(confdir),
             run_dir: PathBuf::from("/run/vserver"),
             log_dir: PathBuf::from("/var/log/vserver"),
+            helper_dir: PathBuf::from("/var/run/vshelper"),
             supervisor: program("vserver-supervisor"),
             vserver: program("vserver"),
         }
@@ -53,6 +56,13 @@ impl Host {
     /// The guest's console log.
     pub fn console_log(&self, name: &GuestName) -> PathBuf {
         self.log_dir.join(format!("{name}.console"))
+    }
+
+    /// The directory with a link to its configuration for each running guest's number.
+    pub fn run_reverse(&self) -> PathBuf {
+        let link = self.confdir.join(".defaults/run.rev");
+        let target = std::fs::read_link(&link).map(|target| link.with_file_name("").join(target));
+        target.unwrap_or_else(|_| PathBuf::from("/var/run/vservers.rev"))
     }
 
     /// The file that is locked.

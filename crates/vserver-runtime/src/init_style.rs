@@ -29,8 +29,36 @@ pub struct InitPlan {
     pub first: First,
     /// How it is asked to end.
     pub stop: StopPlan,
+    /// `PREVLEVEL` and `RUNLEVEL` of the stop command and of stop scripts.
+    pub stop_levels: Vec<(String, String)>,
+    /// What is done in its tree before it starts.
+    pub preparation: Preparation,
+    /// The style in force, as scripts know it.
+    pub style: String,
     /// systemd needs namespaces and mounts of its own: the `nesting` part of the policy.
     pub systemd: bool,
+}
+
+/// What is done in a guest's tree, from the host, before it starts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preparation {
+    /// Everything that is no directory goes from `/var/run` and `/var/lock`: of its last life.
+    pub clean_run: bool,
+    /// No check of file systems: `/fastboot` is made, `/.autofsck` and `/forcefsck` go.
+    pub fastboot: bool,
+    /// This run level is recorded in `/var/run/utmp`.
+    pub utmp: Option<char>,
+    /// This command of the host runs, with the tree as working directory, in place of the record.
+    pub command: Option<Vec<String>>,
+}
+
+/// `start --rescue`: something else than the configured init.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rescue {
+    /// Program and arguments; empty is `/bin/sleep 900`.
+    pub command: Vec<String>,
+    /// It is the guest's first process; otherwise start returns when it has ended.
+    pub init: bool,
 }
 
 /// Decides it, looking into the guest's tree.
@@ -44,13 +72,78 @@ pub fn plan(config: &GuestConfig, tree: &GuestRoot) -> Result<InitPlan> {
         require(config, tree, &[&program])?;
         let systemd = style == Style::Systemd || is_systemd(tree, &program);
         let stop = StopPlan::Signal(if systemd { SYSTEMD_HALT } else { SIGINT });
-        Ok(InitPlan { first: First::Init(argv), stop, systemd })
+        Ok(InitPlan { first: First::Init(argv), stop, systemd, ..common(config, style) })
     };
     match style {
         Style::Plain | Style::Systemd => own_init("/sbin/init"),
         Style::Minit => own_init("/sbin/minit-start"),
         _ if init.fakeinit => own_init("/sbin/init"),
         _ => reaped(config, tree, style),
+    }
+}
+
+/// Of `apps/init/` only the environment counts then. Source: util-vserver, `commands.md` §3.1.
+pub fn rescue(config: &GuestConfig, tree: &GuestRoot, wish: &Rescue) -> InitPlan {
+    let mut command = wish.command.clone();
+    if command.is_empty() {
+        command = ["/bin/sleep", "900"].map(str::to_owned).to_vec();
+    }
+    let killall = tree.is_executable("sbin/killall5").unwrap_or(false) && !wish.init;
+    InitPlan {
+        first: if wish.init { First::Init(command) } else { First::Reaper(command) },
+        stop: if killall { StopPlan::Command(vec!["/sbin/killall5".to_owned()]) } else { StopPlan::KillSequence },
+        style: "rescue".to_owned(),
+        preparation: Preparation::default(),
+        stop_levels: Vec::new(),
+        ..common(config, Style::Empty)
+    }
+}
+
+/// `--debug-sysv`: the commands of style `sysv` run under `bash -x`.
+pub fn trace_sysv(plan: &mut InitPlan) {
+    if plan.style != "sysv" {
+        return;
+    }
+    let traced = ["/bin/bash", "-x"].map(str::to_owned);
+    if let First::Reaper(command) = &mut plan.first {
+        command.splice(0..0, traced.clone());
+    }
+    if let StopPlan::Command(command) = &mut plan.stop {
+        command.splice(0..0, traced);
+    }
+}
+
+/// What does not depend on the commands.
+fn common(config: &GuestConfig, style: Style) -> InitPlan {
+    let init = &config.init;
+    let digit = |level: Option<&String>| level.filter(|l| l.len() == 1).and_then(|l| l.chars().next());
+    let utmp = match style {
+        Style::Sysv | Style::Arch => digit(init.runlevel_start.as_ref()),
+        Style::Minit => digit(init.runlevel_start.as_ref()).filter(char::is_ascii_digit),
+        Style::Gentoo | Style::Openrc => Some('3'),
+        Style::Plain | Style::Systemd | Style::Empty => None,
+    };
+    let pair = |name: &str, value: Option<&String>| (name.to_owned(), value.cloned().unwrap_or_default());
+    let stop_levels = match style {
+        Style::Sysv => {
+            vec![pair("PREVLEVEL", init.runlevel_start.as_ref()), pair("RUNLEVEL", init.runlevel_stop.as_ref())]
+        }
+        Style::Gentoo | Style::Openrc => vec![("RUNLEVEL".to_owned(), "0".to_owned())],
+        _ => Vec::new(),
+    };
+    let command = init.cmd_prepare.clone();
+    InitPlan {
+        first: First::Init(Vec::new()),
+        stop: StopPlan::KillSequence,
+        stop_levels,
+        preparation: Preparation {
+            clean_run: style == Style::Sysv,
+            fastboot: style == Style::Plain,
+            utmp: utmp.filter(|_| command.is_none()),
+            command,
+        },
+        style: style.to_string(),
+        systemd: false,
     }
 }
 
@@ -67,13 +160,13 @@ fn reaped(config: &GuestConfig, tree: &GuestRoot, style: Style) -> Result<InitPl
         }
     };
     let stop = init.cmd_stop.clone().or_else(|| match style {
-        Style::Sysv if init.cmd_start.is_none() => Some(with_level(start.first()?, init.runlevel_stop.as_ref())),
+        Style::Sysv => Some(with_level(find(tree, start_candidates(style))?, init.runlevel_stop.as_ref())),
         Style::Gentoo | Style::Openrc => Some(vec!["/sbin/rc".to_owned(), "shutdown".to_owned()]),
         Style::Arch => Some(vec!["/etc/rc.shutdown".to_owned()]),
         _ => None,
     });
     let stop = stop.map_or(StopPlan::KillSequence, StopPlan::Command);
-    Ok(InitPlan { first: First::Reaper(start), stop, systemd: false })
+    Ok(InitPlan { first: First::Reaper(start), stop, ..common(config, style) })
 }
 
 fn start_candidates(style: Style) -> &'static [&'static str] {
@@ -86,9 +179,13 @@ fn start_candidates(style: Style) -> &'static [&'static str] {
 }
 
 /// The last of `candidates` that is an executable file.
-fn require<'a>(config: &GuestConfig, tree: &GuestRoot, candidates: &[&'a str]) -> Result<&'a str> {
+fn find<'a>(tree: &GuestRoot, candidates: &[&'a str]) -> Option<&'a str> {
     let usable = |path: &&&str| tree.is_executable(path.trim_start_matches('/')).unwrap_or(false);
-    candidates.iter().rev().find(usable).copied().ok_or_else(|| Error::NoInit {
+    candidates.iter().rev().find(usable).copied()
+}
+
+fn require<'a>(config: &GuestConfig, tree: &GuestRoot, candidates: &[&'a str]) -> Result<&'a str> {
+    find(tree, candidates).ok_or_else(|| Error::NoInit {
         name: config.name.clone(),
         looked: if candidates.is_empty() { "apps/init/cmd.start".to_owned() } else { candidates.join(", ") },
     })

@@ -1,20 +1,26 @@
 //! From prepared to running: a process that raises the guest and then becomes its supervisor.
 //!
-//! The launcher forks once. The copy leaves the caller's session, goes to the supervisors' cgroup, enters the guest's
-//! Landlock domain (so that all that it ever forks shares one), raises the guest and executes the supervisor's image
-//! from a sealed memfd. It speaks once: a sentence that says why not, or nothing and end of file.
+//! The launcher forks the keeper, which leaves the caller's session, goes to the supervisors' cgroup and forks the
+//! builder. The builder enters the guest's Landlock domain (so that all that it ever forks shares one), raises the guest
+//! and executes the supervisor's image from a sealed memfd. The keeper stays outside of the domain and executes the same
+//! image: it waits for the supervisor's end and cleans up, with scripts that no guest's domain restricts. Both have one
+//! pipe to speak on: a sentence that says why not, or nothing and end of file.
 //!
 //! Meanwhile the launcher loads the programs that hold the guest to its devices and addresses and seals the image, and
 //! gives its word, once: what could not be enforced. Without that word the builder ends, and nothing of the guest has
 //! been executed.
 
+use std::convert::Infallible;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, bind, listen, socket};
-use nix::unistd::{chdir, pipe2, setsid};
+use nix::unistd::{Pid, chdir, getppid, pipe2, setsid};
 use vserver_cgroup::Entry;
 use vserver_sandbox::blueprint::{Blueprint, Doors, Entry as FirstProgram};
 use vserver_sandbox::spawn::spawn;
@@ -30,7 +36,8 @@ use crate::init_style::First;
 use crate::interrupt::Interrupts;
 use crate::prepare::Prepared;
 use crate::record::{RunRecord, start_time};
-use crate::{become_supervisor, control, hold, image, list};
+use crate::stage::Stage;
+use crate::{become_keeper, become_supervisor, compat_state, control, hold, image, list};
 
 /// Linux 6.12: the first Landlock that knows scopes.
 pub const LANDLOCK_SCOPES: i64 = 6;
@@ -62,7 +69,13 @@ pub struct Wishes {
 }
 
 /// Raises the guest.
-pub fn launch(host: &Host, prepared: &Prepared, wishes: Wishes, interrupts: &Interrupts) -> Result<Launched> {
+pub fn launch(
+    host: &Host,
+    prepared: &Prepared,
+    wishes: Wishes,
+    stage: Option<&Stage>,
+    interrupts: &Interrupts,
+) -> Result<Launched> {
     let name = &prepared.plan.name;
     let token = SingleThreaded::prove().map_err(Error::layer("fork", name))?;
     let mut kit = kit(host, prepared, wishes.scope)?;
@@ -84,21 +97,37 @@ pub fn launch(host: &Host, prepared: &Prepared, wishes: Wishes, interrupts: &Int
         }
         Forked::Child => {
             drop((report, ended, give));
-            let error = match build(host, prepared, token, kit, &blueprint, &place, word) {
-                Ok(never) => match never {},
-                Err(error) => error,
-            };
-            let told = File::from(tell).write_all(error.chain().as_bytes());
-            process::exit_now(if told.is_ok() { 1 } else { 2 })
+            let result = keep(host, prepared, token, kit, &blueprint, Kept { place, stage, word, tell: &tell });
+            speak(tell, result)
         }
     }
+}
+
+/// What the keeper has beside the builder's things.
+struct Kept<'a> {
+    place: Entry,
+    stage: Option<&'a Stage>,
+    word: OwnedFd,
+    tell: &'a OwnedFd,
+}
+
+/// Says on the pipe what failed, if anybody listens, and ends. The keeper takes these statuses for "never raised".
+fn speak(tell: OwnedFd, result: Result<Infallible>) -> ! {
+    let error = match result {
+        Ok(never) => match never {},
+        Err(error) => error,
+    };
+    let told = File::from(tell).write_all(error.chain().as_bytes());
+    process::exit_now(if told.is_ok() { 1 } else { 2 })
 }
 
 /// The launcher's part, while the builder builds; then its word.
 fn hold(prepared: &Prepared, kit: &mut Kit, strict: bool, give: OwnedFd) -> Result<Vec<Unenforced>> {
     let name = &prepared.plan.name;
     let mut unenforced = prepared.record.unenforced.clone();
-    unenforced.extend(hold::hold(prepared)?);
+    if !prepared.held {
+        unenforced.extend(hold::hold(&prepared.plan, &prepared.cgroup)?);
+    }
     if strict && !unenforced.is_empty() {
         return Err(Error::Strict { name: name.clone(), unenforced });
     }
@@ -157,10 +186,49 @@ fn blueprint(prepared: &Prepared, kit: &Kit, report: Option<OwnedFd>) -> Result<
         domainname: plan.domainname.clone(),
         virt_uptime: plan.virt_uptime,
         cgroupfs: plan.cgroupfs,
-        mounts: plan.mounts.clone(),
+        mounts: prepared.carried.clone(),
+        sysctls: plan.sysctls.clone(),
         confinement: plan.confinement.clone(),
         entry: FirstProgram { argv, env: plan.environment.clone(), image, report },
     })
+}
+
+/// The keeper: never returns but to say what failed.
+fn keep(
+    host: &Host,
+    prepared: &Prepared,
+    token: SingleThreaded,
+    kit: Kit,
+    blueprint: &Blueprint,
+    own: Kept<'_>,
+) -> Result<Infallible> {
+    let name = &prepared.plan.name;
+    setsid().map_err(Error::layer("begin a session", name))?;
+    chdir("/").map_err(Error::layer("enter the root directory", name))?;
+    own.place.enter_v1().map_err(Error::layer("join the supervisors' cgroup", name))?;
+    let keeper = Pid::this();
+    match process::fork(token, 0).map_err(Error::layer("fork", name))? {
+        Forked::Parent(supervisor) => {
+            await_word(&own.word).map_err(Error::layer("hear the launcher", name))?;
+            become_keeper::become_keeper(host, &prepared.plan, supervisor, &kit.image.fd, own.stage)
+        }
+        Forked::Child => {
+            let tell = own.tell.try_clone().map_err(Error::layer("copy a descriptor", name))?;
+            speak(tell, build(host, prepared, token, kit, blueprint, (keeper, own.word)))
+        }
+    }
+}
+
+/// The word itself is for the builder; when it was given, or never will be, the pipe has no writer any more.
+fn await_word(word: &OwnedFd) -> nix::Result<()> {
+    loop {
+        let mut watched = [PollFd::new(word.as_fd(), PollFlags::empty())];
+        match poll(&mut watched, PollTimeout::NONE) {
+            Ok(_) if watched[0].revents().is_some_and(|found| found.contains(PollFlags::POLLHUP)) => return Ok(()),
+            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
 }
 
 /// The builder: never returns but to say what failed.
@@ -170,18 +238,18 @@ fn build(
     token: SingleThreaded,
     kit: Kit,
     blueprint: &Blueprint,
-    place: &Entry,
-    word: OwnedFd,
-) -> Result<std::convert::Infallible> {
+    (keeper, word): (Pid, OwnedFd),
+) -> Result<Infallible> {
     let name = &prepared.plan.name;
-    setsid().map_err(Error::layer("begin a session", name))?;
-    chdir("/").map_err(Error::layer("enter the root directory", name))?;
-    place.enter_v1().map_err(Error::layer("join the supervisors' cgroup", name))?;
+    set_pdeathsig(Signal::SIGKILL).map_err(Error::layer("ask to end with the keeper", name))?;
+    if getppid() != keeper {
+        return Err(Error::Interrupted { name: name.clone() });
+    }
     if kit.scope {
         landlock::scope_self().map_err(Error::layer("enter a Landlock domain", name))?;
     }
     let announce = |pid| {
-        announce(host, prepared.record.clone(), pid, word)
+        announce(host, prepared.record.clone(), (keeper.as_raw(), pid), word)
             .map_err(|error| vserver_sandbox::Error::Child { report: error.chain() })
     };
     let spawned = spawn(token, blueprint, announce)
@@ -190,18 +258,12 @@ fn build(
 }
 
 /// Waits for the launcher's word and writes down who is who, before the guest executes anything.
-fn announce(host: &Host, mut record: RunRecord, init: i32, word: OwnedFd) -> Result<()> {
+fn announce(host: &Host, mut record: RunRecord, (keeper, init): (i32, i32), word: OwnedFd) -> Result<()> {
     let mut text = Vec::new();
     File::from(word).read_to_end(&mut text).map_err(Error::layer("hear the launcher", &record.name))?;
     record.unenforced = serde_json::from_slice(&text).map_err(Error::layer("hear the launcher", &record.name))?;
-    let own = std::process::id() as i32;
-    (record.supervisor, record.supervisor_started) = (own, start_time(own).unwrap_or_default());
+    (record.supervisor, record.supervisor_started) = (keeper, start_time(keeper).unwrap_or_default());
     (record.init, record.init_started) = (init, start_time(init).unwrap_or_default());
     record.save(host)?;
-    if let Some(dir) = record.run_file.parent() {
-        std::fs::create_dir_all(dir).map_err(Error::io("make the directory", dir))?;
-    }
-    let text = format!("{}\n", record.xid);
-    vserver_fs::atomic::write_volatile(&record.run_file, text.as_bytes(), 0o644)
-        .map_err(Error::layer("write the run file", &record.name))
+    compat_state::write(host, &record)
 }

@@ -4,10 +4,10 @@ use serde::Serialize;
 use vserver_cgroup::GuestCgroup;
 use vserver_types::{GuestName, GuestState};
 
+use crate::choose::layout;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::record::RunRecord;
-use crate::start::layout;
 
 /// One guest, as far as the host can prove it.
 #[derive(Clone, Debug, Serialize)]
@@ -65,7 +65,9 @@ fn state(record: Option<&RunRecord>, processes: u64) -> GuestState {
     };
     match (record.supervisor_lives(), record.init_lives()) {
         (true, true) => GuestState::Running,
-        (true, false) => GuestState::Stopping,
+        (true, false) if processes > 0 => GuestState::Stopping,
+        // Only its keeper is there, which cleans up.
+        (true, false) => GuestState::Stopped,
         (false, _) if record.supervisor == 0 && processes == 0 => GuestState::Starting,
         (false, _) if processes > 0 => GuestState::Orphan,
         (false, _) => GuestState::Stopped,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use vserver_config::{GuestConfig, Userns};
 use vserver_fs::GuestRoot;
 use vserver_net::{AddressPolicy, Localhost};
-use vserver_sandbox::blueprint::{Confinement, MountPlan};
+use vserver_sandbox::blueprint::Confinement;
 use vserver_sandbox::policy::caps::bounding_set;
 use vserver_sandbox::seccomp::{self, SeccompMode};
 use vserver_types::{
@@ -18,9 +18,10 @@ use vserver_types::{
 
 use crate::attributes::{self, Attributes};
 use crate::error::{Error, Result};
-use crate::init_style::{self, First, InitPlan};
-use crate::settings::KillStep;
-use crate::{mounts, unapplied};
+use crate::init_style::{self, First, InitPlan, Rescue};
+use crate::mounts::{self, Mounts};
+use crate::settings::{KillStep, StopOrders};
+use crate::unapplied;
 
 /// An address to put on a device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,9 +120,11 @@ pub struct Plan {
     /// Environment of the first process.
     pub environment: Vec<String>,
     /// Further mounts.
-    pub mounts: Vec<MountPlan>,
+    pub mounts: Mounts,
     /// Its capabilities and flags.
     pub attributes: Attributes,
+    /// Settings of its own namespaces, below `/proc/sys`.
+    pub sysctls: Vec<(String, String)>,
     /// What its processes are held to.
     pub confinement: Confinement,
     /// What its cgroup is held to.
@@ -143,10 +146,13 @@ const MEMLOCK: u64 = 8 << 20;
 
 impl Plan {
     /// What starting `config` as context `xid` will do.
-    pub fn from_config(config: &GuestConfig, xid: Xid, cpus: u32) -> Result<Self> {
+    pub fn from_config(config: &GuestConfig, xid: Xid, cpus: u32, rescue: Option<&Rescue>) -> Result<Self> {
         let name = &config.name;
         let tree = GuestRoot::open(&config.vdir).map_err(Error::layer("open the tree", name))?;
-        let init = init_style::plan(config, &tree)?;
+        let init = match rescue {
+            Some(rescue) => init_style::rescue(config, &tree, rescue),
+            None => init_style::plan(config, &tree)?,
+        };
         let id_base = id_base(config, xid)?;
         let nid = config.ncontext.unwrap_or(Nid(xid.0));
         let mut unenforced = config.unapplied.clone();
@@ -173,6 +179,7 @@ impl Plan {
             init,
             mounts,
             attributes: Attributes::of(config, confinement.caps, mode),
+            sysctls: config.sysctl.iter().filter(|(name, _)| unapplied::is_namespaced(name)).cloned().collect(),
             confinement,
             limits,
             addresses: addresses(config)?,
@@ -181,6 +188,23 @@ impl Plan {
             stop_timeout,
             unenforced,
         })
+    }
+
+    /// What a stop of this guest does.
+    pub fn stop_orders(&self) -> StopOrders {
+        StopOrders {
+            stop: self.init.stop.clone(),
+            stop_env: self.stop_environment(),
+            killseq: self.killseq.clone(),
+            stop_timeout: self.stop_timeout,
+        }
+    }
+
+    /// As at start, with the run levels of a shutdown. Source: util-vserver, `behaviours.md` §4, step 6.
+    fn stop_environment(&self) -> Vec<String> {
+        let level = |pair: &&String| pair.starts_with("PREVLEVEL=") || pair.starts_with("RUNLEVEL=");
+        let kept = self.environment.iter().filter(|pair| !level(pair));
+        kept.cloned().chain(self.init.stop_levels.iter().map(|(name, value)| format!("{name}={value}"))).collect()
     }
 }
 
@@ -207,6 +231,12 @@ fn confinement(config: &GuestConfig, mode: SeccompMode, unenforced: &mut Vec<Une
         filters,
         ulimits: ulimits(config),
         nice: config.nice,
+        ionice: config.ionice.map(|ionice| i32::from(ionice.class) << 13 | i32::from(ionice.priority.unwrap_or(4))),
+        // The original's bias had 64 bits.
+        oom_score_adj: config
+            .badness
+            .filter(|_| unapplied::can_set_badness(config.badness))
+            .map(|bias| i32::try_from(bias.clamp(-1000, 1000)).unwrap_or(0)),
         personality: config.personality,
     })
 }
@@ -226,7 +256,8 @@ fn ulimits(config: &GuestConfig) -> Vec<Ulimit> {
 }
 
 fn environment(config: &GuestConfig, init: &InitPlan) -> Vec<String> {
-    let mut all = config.init.start_environment(None);
+    let term = std::env::var("TERM").ok();
+    let mut all = config.init.start_environment(term.as_deref());
     if matches!(init.first, First::Init(_)) {
         all.push("container=vserver".to_owned());
     }

@@ -3,16 +3,18 @@
 //! the record before it is made, so that [`crate::teardown`] can take it away after any accident.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 
 use vserver_cgroup::{GuestCgroup, Layout};
-use vserver_fs::{GuestRoot, Kind};
+use vserver_fs::GuestRoot;
 use vserver_net::{Added, Broadcast};
-use vserver_sandbox::blueprint::MountKind;
 
 use crate::error::{Error, Result};
 use crate::host::Host;
+use crate::interrupt::Interrupts;
 use crate::plan::Plan;
 use crate::record::{AddedAddress, RunRecord};
+use crate::{furnish, hold, mounts};
 
 /// All is there but the guest.
 #[derive(Debug)]
@@ -27,20 +29,37 @@ pub struct Prepared {
     pub cgroup: GuestCgroup,
     /// The guest's tree.
     pub tree: OwnedFd,
+    /// The guest is held to its addresses already, because something was mounted from there.
+    pub held: bool,
+    /// What is mounted below it and comes along, relative to it; known when the last script has run.
+    pub carried: Vec<PathBuf>,
+    /// Sentences for the caller.
+    pub warnings: Vec<String>,
 }
 
 /// Does it. After an error the caller tears down what the record says.
-pub fn prepare(host: &Host, plan: Plan, mut record: RunRecord) -> Result<Prepared> {
+pub fn prepare(host: &Host, plan: Plan, mut record: RunRecord, interrupts: &Interrupts) -> Result<Prepared> {
     let name = plan.name.clone();
     record.unenforced.clone_from(&plan.unenforced);
     (record.attributes, record.network) = (plan.attributes, plan.network.clone());
     record.save(host)?;
-    let tree = mount_points(&plan)?;
+    let tree = GuestRoot::open(&plan.tree).map_err(Error::layer("open the tree", &name))?;
+    own_mount_points(&tree, &plan)?;
     let layout = Layout::detect().map_err(Error::layer("find the cgroup hierarchies", &name))?;
     let cgroup = cgroup(&layout, &plan, &mut record)?;
     add_addresses(host, &plan, &mut record)?;
+    let held = plan.mounts.others.iter().any(|mount| mount.remote);
+    if held {
+        record.unenforced.extend(hold::hold(&plan, &cgroup)?);
+    }
+    let warnings = mount(&cgroup, &plan, &tree, interrupts)?;
+    if let Some(lines) = &plan.mounts.mtab {
+        mounts::write_mtab(lines, &tree, &vserver_config::initial_mtab(&host.confdir, &name)?, &name)?;
+    }
+    furnish::furnish(&plan.init.preparation, &tree, &name, interrupts)?;
     record.save(host)?;
-    Ok(Prepared { plan, record, layout, cgroup, tree })
+    let tree = tree.as_fd().try_clone_to_owned().map_err(Error::io("keep open", &plan.tree))?;
+    Ok(Prepared { plan, record, layout, cgroup, tree, held, carried: Vec::new(), warnings })
 }
 
 fn cgroup(layout: &Layout, plan: &Plan, record: &mut RunRecord) -> Result<GuestCgroup> {
@@ -82,22 +101,18 @@ fn add_addresses(host: &Host, plan: &Plan, record: &mut RunRecord) -> Result<()>
     Ok(())
 }
 
-/// Makes what is missing of the mount points, beneath the tree and through no symbolic link, and opens the tree.
-fn mount_points(plan: &Plan) -> Result<OwnedFd> {
-    let failed = |target: &str| Error::layer(format!("make the mount point {target}"), &plan.name);
-    let tree = GuestRoot::open(&plan.tree).map_err(Error::layer("open the tree", &plan.name))?;
+/// Makes what is missing of the sandbox's own mount points, through no symbolic link.
+fn own_mount_points(tree: &GuestRoot, plan: &Plan) -> Result<()> {
     for target in ["proc", "sys", "dev"] {
-        tree.create_dir_all(target, 0o755).map_err(failed(target))?;
+        let failed = Error::layer(format!("make the mount point {target}"), &plan.name);
+        tree.create_dir_all(target, 0o755).map_err(failed)?;
     }
-    for mount in &plan.mounts {
-        let target = mount.target.trim_matches('/');
-        let file = matches!(&mount.kind, MountKind::Bind { source, .. } if std::path::Path::new(source).is_file());
-        let there = tree.kind(target).map_err(failed(target))?;
-        match (file, there) {
-            (_, Some(Kind::Directory)) | (true, Some(_)) => {}
-            (true, None) => drop(tree.create_file(target, 0o644).map_err(failed(target))?),
-            (false, _) => drop(tree.create_dir_all(target, 0o755).map_err(failed(target))?),
-        }
-    }
-    tree.as_fd().try_clone_to_owned().map_err(Error::io("keep open", &plan.tree))
+    Ok(())
+}
+
+fn mount(cgroup: &GuestCgroup, plan: &Plan, tree: &GuestRoot, interrupts: &Interrupts) -> Result<Vec<String>> {
+    let remote = plan.mounts.others.iter().any(|mount| mount.remote);
+    let entry = remote.then(|| cgroup.entry()).transpose().map_err(Error::layer("open the cgroups", &plan.name))?;
+    let group = entry.as_ref().and_then(|entry| entry.v2_dir());
+    mounts::mount_all(&plan.mounts.others, tree, group, &plan.name, interrupts)
 }

@@ -67,6 +67,9 @@ pub struct RunRecord {
     pub addresses: Vec<AddedAddress>,
     /// How long its stop may take, seconds.
     pub stop_timeout: u64,
+    /// It was started with `--rescue`: its configured stop does not apply.
+    #[serde(default)]
+    pub rescue: bool,
     /// What this kernel does not enforce.
     pub unenforced: Vec<Unenforced>,
     /// Its capabilities and flags, as they are now.
@@ -95,6 +98,7 @@ impl RunRecord {
             started_at: SystemTime::now(),
             addresses: Vec::new(),
             stop_timeout: 30,
+            rescue: false,
             unenforced: Vec::new(),
             attributes: Attributes::default(),
             network: None,

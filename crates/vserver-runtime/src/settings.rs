@@ -9,6 +9,8 @@ use vserver_types::GuestName;
 
 /// Descriptor numbers at the supervisor's start.
 pub mod fds {
+    /// The keeper's only one: the guest's outer mount namespace, if it has one.
+    pub const OUTER: i32 = 3;
     /// [`super::Settings`] as JSON.
     pub const SETTINGS: i32 = 3;
     /// The listening control socket.
@@ -21,6 +23,67 @@ pub mod fds {
     pub const PTS: i32 = 7;
     /// The first of the doors into its cgroups: the v2 directory if there is one, then the `tasks` files.
     pub const DOORS: i32 = 8;
+}
+
+/// Why a guest ended: the supervisor's exit status tells its keeper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It asked for a reboot.
+    Reboot,
+    /// It asked for a halt or to be powered off: the kernel does not tell which.
+    Halt,
+    /// Its first process ended without a word.
+    Shutdown,
+    /// It was stopped from outside.
+    Stopped,
+}
+
+impl Ending {
+    const ALL: [Self; 4] = [Self::Reboot, Self::Halt, Self::Shutdown, Self::Stopped];
+
+    /// The event's name, as helpers know it. Source: util-vserver, `behaviours.md` §6.
+    pub fn event(self) -> &'static str {
+        match self {
+            Self::Reboot => "restart",
+            Self::Halt => "halt",
+            Self::Shutdown => "shutdown",
+            Self::Stopped => "stopped",
+        }
+    }
+
+    /// The one of this name.
+    pub fn from_event(event: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|ending| ending.event() == event)
+    }
+
+    /// The supervisor's exit status.
+    pub fn status(self) -> u8 {
+        64 + self as u8
+    }
+
+    /// What the end of a supervisor means. `None`: the guest was never raised, its launcher says why. A supervisor that
+    /// died takes its guest along.
+    pub fn from_status(status: Option<i32>) -> Option<Self> {
+        match status {
+            Some(1 | 2) => None,
+            status => {
+                Some(Self::ALL.into_iter().find(|e| Some(e.status().into()) == status).unwrap_or(Self::Shutdown))
+            }
+        }
+    }
+}
+
+/// What a stop wants done, as the configuration is then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopOrders {
+    /// How the guest is asked to end.
+    pub stop: StopPlan,
+    /// Environment of the stop command.
+    pub stop_env: Vec<String>,
+    /// What follows.
+    pub killseq: Vec<KillStep>,
+    /// After this time it is killed.
+    pub stop_timeout: Duration,
 }
 
 /// How a guest is asked to end.
@@ -49,10 +112,6 @@ pub struct KillStep {
 pub struct Settings {
     /// Its guest.
     pub name: GuestName,
-    /// Configuration root, for the command that cleans up.
-    pub confdir: PathBuf,
-    /// The program that cleans up.
-    pub vserver: PathBuf,
     /// pid of the guest's first process.
     pub init: i32,
     /// First host uid of its range; 0 in classic mode.
@@ -69,12 +128,6 @@ pub struct Settings {
     pub log_limit: u64,
     /// What every process of the guest is held to.
     pub confinement: Confinement,
-    /// How it is asked to end.
-    pub stop: StopPlan,
-    /// Environment of the stop command.
-    pub stop_env: Vec<String>,
-    /// What follows.
-    pub killseq: Vec<KillStep>,
-    /// After this time it is killed.
-    pub stop_timeout: Duration,
+    /// How it is ended, unless the stop says otherwise.
+    pub orders: StopOrders,
 }

@@ -1,33 +1,50 @@
-//! `vserver NAME start`: the main path.
+//! `vserver NAME start`: the main path. Source: util-vserver, `behaviours.md` §2.
 
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use vserver_cgroup::{GuestCgroup, Layout};
-use vserver_config::{Clash, GuestConfig, Severity};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use vserver_cgroup::GuestCgroup;
+use vserver_config::{Diagnostic, Flavour, GuestConfig, Severity};
+use vserver_fs::GuestRoot;
 use vserver_sys::landlock;
 use vserver_types::{ContextFlags, GuestName, GuestState, Unenforced, Xid};
 
+use crate::choose::{choose_xid, clear_the_way, cpus, layout};
 use crate::error::{Error, Result};
 use crate::host::Host;
+use crate::init_style::{self, First, Rescue};
 use crate::interrupt::Interrupts;
 use crate::launch::{self, LANDLOCK_SCOPES, Launched, Wishes};
 use crate::plan::Plan;
+use crate::prepare::Prepared;
 use crate::record::RunRecord;
-use crate::{list, prepare, teardown};
+use crate::scripts::{Scripts, run_command};
+use crate::settings::StopPlan;
+use crate::stage::Stage;
+use crate::{list, mounts, prepare, teardown};
 
 /// How long a command waits for another one that holds a guest's lock. Source: util-vserver, `behaviours.md` §13.
 pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(300);
 
 /// Wishes of the caller.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct StartOptions {
     /// Refuse to start if this kernel cannot enforce everything.
     pub strict: bool,
-    /// The caller is in the guest's Landlock domain already: it was the supervisor and starts the guest again.
-    pub in_domain: bool,
+    /// Something else than the configured init.
+    pub rescue: Option<Rescue>,
+    /// Output of post-start scripts goes to `apps/init/tty`.
+    pub default_tty: bool,
+    /// Run `cmd.start-sync`.
+    pub sync: bool,
+    /// Sourced scripts are traced on standard error.
+    pub trace: bool,
+    /// The commands of style sysv run under `bash -x`.
+    pub trace_sysv: bool,
 }
 
 /// How a start ended.
@@ -49,28 +66,33 @@ pub enum Started {
     },
 }
 
-/// Starts a guest, under its lock. A failure or an interrupt leaves nothing behind.
+/// Starts a guest, under its lock. A failure or an interrupt leaves nothing behind; but a guest whose start command or
+/// post-start script fails runs on.
 pub fn start(host: &Host, name: &GuestName, options: &StartOptions) -> Result<Started> {
     let (config, diagnostics) = vserver_config::read(&host.confdir, name)?;
     let lock = host.lock(name, LOCK_PATIENCE)?;
     if let Some(xid) = clear_the_way(host, name)? {
         return Ok(Started::AlreadyRunning { xid });
     }
-    let xid = choose_xid(host, &config)?;
-    let plan = Plan::from_config(&config, xid, cpus())?;
-    let paused = plan.attributes.cflags.contains(ContextFlags::SCHED_PAUSE);
     let interrupts = Interrupts::collect().map_err(Error::layer("watch for signals", name))?;
-    let Launched { start_command, unenforced } = raise(host, plan, options, &interrupts)?;
+    let stage = needs_stage(host, &config)?.then(|| Stage::make(name)).transpose()?;
+    let mut start = Start::new(host, name, options, &interrupts, stage.as_ref());
+    let config = start.begin(config)?;
+    let plan = start.plan(&config)?;
+    let xid = plan.xid;
+    let paused = plan.attributes.cflags.contains(ContextFlags::SCHED_PAUSE);
+    let Launched { start_command, unenforced } = start.raise(plan)?;
     if paused {
         hold_still(name)?;
     }
-    drop((lock, interrupts));
+    drop(lock);
     // On hold a start command does not end.
     if let Some(ended) = start_command.filter(|_| !paused) {
-        await_start_command(host, name, xid, ended)?;
+        start.await_start_command(xid, ended)?;
     }
-    let warnings = diagnostics.iter().filter(|found| found.severity == Severity::Warning);
-    let warnings = warnings.map(ToString::to_string).collect();
+    start.finish(&config, xid)?;
+    let mut warnings = sentences(&diagnostics);
+    warnings.append(&mut start.warnings);
     Ok(Started::Now { xid, unenforced, warnings })
 }
 
@@ -78,30 +100,208 @@ pub fn start(host: &Host, name: &GuestName, options: &StartOptions) -> Result<St
 pub fn plan(host: &Host, name: &GuestName) -> Result<Plan> {
     let (config, _) = vserver_config::read(&host.confdir, name)?;
     let xid = choose_xid(host, &config)?;
-    Plan::from_config(&config, xid, cpus())
+    Plan::from_config(&config, xid, cpus(), None)
 }
 
-fn raise(host: &Host, plan: Plan, options: &StartOptions, interrupts: &Interrupts) -> Result<Launched> {
-    let name = plan.name.clone();
-    let mut record = RunRecord::new(name.clone(), plan.xid, plan.nid, host.confdir.clone(), plan.run_file.clone());
-    record.id_base = plan.id_base;
-    record.stop_timeout = plan.stop_timeout.as_secs();
-    let result = prepare::prepare(host, plan, record).and_then(|mut prepared| {
+/// Mounts and scripts are kept from the host; a guest that has neither needs no outer namespace.
+fn needs_stage(host: &Host, config: &GuestConfig) -> Result<bool> {
+    let (mounts, _) = mounts::plan(config);
+    let mounts = mounts.root.is_some() || !mounts.others.is_empty();
+    Ok(mounts || config.init.cmd_prepare.is_some() || vserver_config::has_scripts(&host.confdir, &config.name)?)
+}
+
+fn sentences(diagnostics: &[Diagnostic]) -> Vec<String> {
+    let warnings = diagnostics.iter().filter(|found| found.severity == Severity::Warning);
+    warnings.map(ToString::to_string).collect()
+}
+
+/// One start under way.
+struct Start<'a> {
+    host: &'a Host,
+    name: &'a GuestName,
+    options: &'a StartOptions,
+    interrupts: &'a Interrupts,
+    stage: Option<&'a Stage>,
+    scripts: Scripts<'a>,
+    warnings: Vec<String>,
+}
+
+impl<'a> Start<'a> {
+    fn new(
+        host: &'a Host,
+        name: &'a GuestName,
+        options: &'a StartOptions,
+        interrupts: &'a Interrupts,
+        stage: Option<&'a Stage>,
+    ) -> Self {
+        let mut scripts = Scripts::new(host, name, "start", Some(interrupts));
+        scripts.trace(options.trace);
+        if options.default_tty {
+            scripts.set_tty(vserver_config::default_tty(&host.confdir, name));
+        }
+        Self { host, name, options, interrupts, stage, scripts, warnings: Vec::new() }
+    }
+
+    fn directory(&self) -> PathBuf {
+        self.host.confdir.join(self.name.as_str())
+    }
+
+    /// Up to the point where the guest's tree can be looked at. A script may have changed the configuration.
+    fn begin(&mut self, config: GuestConfig) -> Result<GuestConfig> {
+        let ran = self.scripts.run(Flavour::Initialize, &self.directory())?;
+        let config = if ran { vserver_config::read(&self.host.confdir, self.name)?.0 } else { config };
+        mounts::check(&config, self.interrupts)?;
+        if let Some(root) = mounts::plan(&config).0.root {
+            self.warnings.extend(mounts::mount_root(&root, &config.vdir, self.name, self.interrupts)?);
+        }
+        Ok(config)
+    }
+
+    fn plan(&mut self, config: &GuestConfig) -> Result<Plan> {
+        let xid = choose_xid(self.host, config)?;
+        let mut plan = Plan::from_config(config, xid, cpus(), self.options.rescue.as_ref())?;
+        if self.options.trace_sysv {
+            init_style::trace_sysv(&mut plan.init);
+        }
+        self.tell_scripts(&plan);
+        self.scripts.run(Flavour::PrepreStart, &self.directory())?;
+        self.hear_scripts(&mut plan);
+        Ok(plan)
+    }
+
+    fn tell_scripts(&mut self, plan: &Plan) {
+        self.scripts.define("INITSTYLE", &plan.init.style);
+        self.scripts.define("N_CONTEXT", plan.nid);
+        self.scripts.define_array("OPTS_ENV", plan.environment.clone());
+        let (First::Init(first) | First::Reaper(first)) = &plan.init.first;
+        self.scripts.define_array("INITCMD_START", first.clone());
+        if let StopPlan::Command(stop) = &plan.init.stop {
+            self.scripts.define_array("INITCMD_STOP", stop.clone());
+        }
+    }
+
+    fn hear_scripts(&mut self, plan: &mut Plan) {
+        plan.environment = self.scripts.array("OPTS_ENV").to_vec();
+        let start = self.scripts.array("INITCMD_START");
+        let (First::Init(first) | First::Reaper(first)) = &mut plan.init.first;
+        if !start.is_empty() {
+            *first = start.to_vec();
+        }
+        if let StopPlan::Command(stop) = &mut plan.init.stop {
+            *stop = self.scripts.array("INITCMD_STOP").to_vec();
+        }
+        self.warnings.extend(self.scripts.without_effect());
+    }
+
+    fn raise(&mut self, plan: Plan) -> Result<Launched> {
+        let mut record =
+            RunRecord::new(self.name.clone(), plan.xid, plan.nid, self.host.confdir.clone(), plan.run_file.clone());
+        record.id_base = plan.id_base;
+        record.stop_timeout = plan.stop_timeout.as_secs();
+        record.rescue = self.options.rescue.is_some();
+        let prepared = prepare::prepare(self.host, plan, record, self.interrupts);
+        let result = prepared.and_then(|prepared| self.launch(prepared));
+        if result.is_err()
+            && let Some(record) = RunRecord::load(self.host, self.name)?
+        {
+            // The first failure is the one to report; what could not be undone stays in the record for the next command.
+            teardown::teardown(self.host, &record).ok();
+        }
+        result
+    }
+
+    fn launch(&mut self, mut prepared: Prepared) -> Result<Launched> {
+        self.warnings.append(&mut prepared.warnings);
+        self.scripts.run(Flavour::PreStart, &prepared.plan.tree)?;
+        self.hear_scripts(&mut prepared.plan);
+        // A script may have mounted something, even on the tree itself.
+        prepared.carried = mounts::below(&prepared.plan.tree, self.name)?;
+        let tree = GuestRoot::open(&prepared.plan.tree).map_err(Error::layer("open the tree", self.name))?;
+        prepared.tree = tree.as_fd().try_clone_to_owned().map_err(Error::io("keep open", &prepared.plan.tree))?;
         let scope = landlock::abi() >= LANDLOCK_SCOPES;
         prepared.record.unenforced.extend((!scope).then(no_landlock));
-        if interrupts.came() {
-            return Err(Error::Interrupted { name: name.clone() });
+        if self.interrupts.came() {
+            return Err(self.interrupted());
         }
-        let wishes = Wishes { scope: scope && !options.in_domain, strict: options.strict };
-        launch::launch(host, &prepared, wishes, interrupts)
-    });
-    if result.is_err()
-        && let Some(record) = RunRecord::load(host, &name)?
-    {
-        // The first failure is the one to report; what could not be undone stays in the record for the next command.
-        teardown::teardown(host, &record).ok();
+        let wishes = Wishes { scope, strict: self.options.strict };
+        launch::launch(self.host, &prepared, wishes, self.stage, self.interrupts)
     }
-    result
+
+    /// Init-less guests: the call returns when the start command has ended, and its status decides.
+    fn await_start_command(&self, xid: Xid, ended: OwnedFd) -> Result<()> {
+        loop {
+            let mut watched = [
+                PollFd::new(ended.as_fd(), PollFlags::POLLIN),
+                PollFd::new(self.interrupts.as_fd(), PollFlags::POLLIN),
+            ];
+            match poll(&mut watched, PollTimeout::NONE) {
+                Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+                Err(errno) => return Err(Error::layer("wait for the start command", self.name)(errno)),
+            }
+            if self.interrupts.came() {
+                let _lock = self.host.lock(self.name, LOCK_PATIENCE)?;
+                return Err(self.undo(xid));
+            }
+            if watched[0].any().unwrap_or(false) {
+                break;
+            }
+        }
+        let mut status = [0; 4];
+        let status = File::from(ended).read_exact(&mut status).map_or(0, |()| i32::from_ne_bytes(status));
+        if status == 0 {
+            return Ok(());
+        }
+        let words = last_words(self.host, self.name);
+        let_it_end(self.host, self.name)?;
+        Err(Error::StartCommand { name: self.name.clone(), xid, status, words })
+    }
+
+    /// What is done with the guest running.
+    fn finish(&mut self, config: &GuestConfig, xid: Xid) -> Result<()> {
+        let sync = config.init.cmd_start_sync.as_deref().filter(|_| self.options.sync || config.init.sync);
+        let post = vserver_config::scripts(&self.host.confdir, self.name, Flavour::PostStart)?;
+        if sync.is_none() && post.iter().all(Vec::is_empty) {
+            return Ok(());
+        }
+        let _lock = self.host.lock(self.name, LOCK_PATIENCE)?;
+        if RunRecord::load(self.host, self.name)?.is_none_or(|record| record.xid != xid) {
+            let what = "it ended before its post-start scripts could run".to_owned();
+            return Err(Error::Taken { name: self.name.clone(), what });
+        }
+        let done = sync.map_or(Ok(()), |argv| self.start_sync(argv));
+        match done.and_then(|()| self.scripts.run(Flavour::PostStart, &config.vdir)) {
+            Err(Error::Interrupted { .. }) => Err(self.undo(xid)),
+            other => other.map(drop),
+        }
+    }
+
+    fn start_sync(&self, argv: &[String]) -> Result<()> {
+        let Some((program, arguments)) = argv.split_first() else {
+            return Ok(());
+        };
+        let mut command = std::process::Command::new(program);
+        let status = run_command(command.args(arguments), Some(self.interrupts), self.name)?;
+        if status.success() {
+            return Ok(());
+        }
+        let what = format!("its apps/init/cmd.start-sync '{program}' ended with {status}; the guest runs on");
+        Err(Error::Taken { name: self.name.clone(), what })
+    }
+
+    /// Ends a guest that runs already, under its lock, because the caller was interrupted.
+    fn undo(&self, xid: Xid) -> Error {
+        let record = RunRecord::load(self.host, self.name).ok().flatten().filter(|record| record.xid == xid);
+        if let Some(record) = record
+            && let Err(error) = teardown::teardown(self.host, &record)
+        {
+            return error;
+        }
+        self.interrupted()
+    }
+
+    fn interrupted(&self) -> Error {
+        Error::Interrupted { name: self.name.clone() }
+    }
 }
 
 fn no_landlock() -> Unenforced {
@@ -114,72 +314,6 @@ fn no_landlock() -> Unenforced {
 fn hold_still(name: &GuestName) -> Result<()> {
     let cgroup = GuestCgroup::open(&layout(name)?, name).ok_or_else(|| Error::NotRunning { name: name.clone() })?;
     cgroup.freeze().map_err(Error::layer("put it on hold", name))
-}
-
-/// The number of a guest that runs; otherwise whatever an accident left of it is taken away first.
-fn clear_the_way(host: &Host, name: &GuestName) -> Result<Option<Xid>> {
-    let Some(record) = RunRecord::load(host, name)? else {
-        return Ok(None);
-    };
-    if record.supervisor_lives() {
-        if record.confdir != host.confdir {
-            let what =
-                format!("a guest of this name runs already, from {}; stop that one first", record.confdir.display());
-            return Err(Error::Taken { name: name.clone(), what });
-        }
-        return Ok(Some(record.xid));
-    }
-    teardown::teardown(host, &record)?;
-    Ok(None)
-}
-
-/// The configured number, or the first free one of those that are handed out; and nobody else has it or its addresses.
-fn choose_xid(host: &Host, config: &GuestConfig) -> Result<Xid> {
-    let name = &config.name;
-    let others: Vec<RunRecord> = list::running(host)?.into_iter().filter(|other| other.name != *name).collect();
-    for clash in vserver_config::conflicts(&host.confdir, name)? {
-        let remedy = match clash.what {
-            Clash::Address(_) => "give one of them another in interfaces/",
-            Clash::Context(_) => "give one of them another in the file 'context'",
-        };
-        let runs = others.iter().any(|other| other.name == clash.other);
-        // Two configurations may share an address as long as they do not run at the same time.
-        if runs || matches!(clash.what, Clash::Context(_)) {
-            return Err(Error::Taken { name: name.clone(), what: format!("{clash}; {remedy}") });
-        }
-    }
-    let taken = |xid: Xid| others.iter().find(|other| other.xid == xid);
-    match config.context {
-        Some(xid) => match taken(xid) {
-            None => Ok(xid),
-            Some(other) => Err(Error::Taken {
-                name: name.clone(),
-                what: format!("context {xid} is in use by guest '{}'; stop it or choose another number", other.name),
-            }),
-        },
-        None => {
-            let mut numbers = (Xid::FIRST_DYNAMIC.0..=Xid::LAST_DYNAMIC.0).map(Xid);
-            numbers.find(|xid| taken(*xid).is_none() && xid.id_base().is_some()).ok_or_else(|| Error::Taken {
-                name: name.clone(),
-                what: "all dynamic context numbers are in use; give it one in the file 'context'".to_owned(),
-            })
-        }
-    }
-}
-
-/// Init-less guests: the call returns when the start command has ended, and its status decides.
-fn await_start_command(host: &Host, name: &GuestName, xid: Xid, ended: OwnedFd) -> Result<()> {
-    let mut status = [0; 4];
-    let status = match File::from(ended).read_exact(&mut status) {
-        Ok(()) => i32::from_ne_bytes(status),
-        Err(_) => return Ok(()),
-    };
-    if status == 0 {
-        return Ok(());
-    }
-    let words = last_words(host, name);
-    let_it_end(host, name)?;
-    Err(Error::StartCommand { name: name.clone(), xid, status, words })
 }
 
 /// A guest without any process left is about to end: the caller should not find it half there.
@@ -200,15 +334,4 @@ fn last_words(host: &Host, name: &GuestName) -> String {
     let text = String::from_utf8_lossy(tail);
     let lines: Vec<_> = text.lines().rev().take(3).collect();
     lines.into_iter().rev().collect::<Vec<_>>().join(" | ").escape_debug().to_string()
-}
-
-/// CPUs of the host that are online: the caller's own affinity or quota must not make a guest's bucket smaller.
-pub(crate) fn cpus() -> u32 {
-    let online = nix::unistd::sysconf(nix::unistd::SysconfVar::_NPROCESSORS_ONLN).ok().flatten();
-    online.and_then(|count| u32::try_from(count).ok()).unwrap_or(1)
-}
-
-/// The hierarchies of this host; for commands that only look.
-pub(crate) fn layout(name: &GuestName) -> Result<Layout> {
-    Layout::detect().map_err(Error::layer("find the cgroup hierarchies", name))
 }

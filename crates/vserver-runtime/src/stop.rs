@@ -1,19 +1,29 @@
 //! `vserver NAME stop`, and what follows when a guest ends by itself.
 
+use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use vserver_cgroup::GuestCgroup;
-use vserver_sys::pidfd;
-use vserver_types::GuestName;
+use vserver_config::{Flavour, GuestConfig};
+use vserver_sys::{fd, pidfd};
+use vserver_types::{GuestName, Xid};
 
+use crate::choose::{cpus, layout};
+use crate::compat_state::{self, Method};
 use crate::control::{self, Reply, Request};
 use crate::error::{Error, Result};
+use crate::helper;
 use crate::host::Host;
+use crate::plan::Plan;
 use crate::record::RunRecord;
-use crate::start::{LOCK_PATIENCE, StartOptions, layout, start};
-use crate::teardown::teardown;
+use crate::scripts::Scripts;
+use crate::settings::{Ending, StopOrders, StopPlan, fds};
+use crate::stage::Stage;
+use crate::start::{LOCK_PATIENCE, StartOptions, start};
+use crate::teardown::teardown_with;
 
 /// What a supervisor needs beyond the guest's own time: the kill sequence, a slow unmount, the clean-up.
 const MARGIN: Duration = Duration::from_secs(30);
@@ -23,6 +33,8 @@ const MARGIN: Duration = Duration::from_secs(30);
 pub struct StopOptions {
     /// Do not give it time.
     pub kill: bool,
+    /// Output of post-stop and postpost-stop scripts goes to `apps/init/tty`.
+    pub default_tty: bool,
 }
 
 /// How a stop ended.
@@ -37,16 +49,8 @@ pub enum Stopped {
     WasNotRunning,
 }
 
-/// Why a guest ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// It asked for a reboot.
-    Reboot,
-    /// It halted, was stopped, or its last process ended.
-    Halt,
-}
-
-/// Stops a guest: the supervisor does it, this only asks and waits. Interrupting the wait does not interrupt the stop.
+/// Stops a guest: the supervisor ends it, scripts and clean-up are done here, with the caller's terminal. If this is
+/// interrupted, the guest's keeper does the rest.
 pub fn stop(host: &Host, name: &GuestName, options: &StopOptions) -> Result<Stopped> {
     if !host.confdir.join(name.as_str()).is_dir() {
         vserver_config::read(&host.confdir, name)?;
@@ -59,47 +63,158 @@ pub fn stop(host: &Host, name: &GuestName, options: &StopOptions) -> Result<Stop
     if !record.supervisor_lives() {
         return clear(host, &record);
     }
-    let supervisor = pidfd::open(record.supervisor).map_err(Error::layer("watch its supervisor", name))?;
+    let keeper = pidfd::open(record.supervisor).map_err(Error::layer("watch its keeper", name))?;
+    let outer = outer_namespace(record.supervisor);
     // Between the look and the open the number may have got a new owner: look again.
     if !record.supervisor_lives() {
         return clear(host, &record);
     }
-    wake(name);
-    let socket = ask(host, name, *options);
+    let mut report = end(host, &record, outer, options)?;
     drop(lock);
-    let patience = Duration::from_secs(record.stop_timeout) + MARGIN;
-    let killed = socket.map(|socket| wait_for_end(&socket, patience)).unwrap_or(false);
-    wait(&supervisor, name, patience)?;
-    let late = format!("it did not end within {} s and was killed", record.stop_timeout);
-    let report = if killed && !options.kill { vec![late] } else { Vec::new() };
+    // It finds that all is done.
+    ready(&keeper, Instant::now() + MARGIN);
+    report.retain(|line| !line.is_empty());
     Ok(Stopped::Now { report })
 }
 
-/// What the supervisor turns into when its guest has ended: clean up, and start again if that was asked for. Runs under
-/// the guest's lock, like every other change of its state.
-pub fn after_exit(host: &Host, name: &GuestName, ending: Ending) -> Result<()> {
-    let lock = host.lock(name, LOCK_PATIENCE)?;
-    let own = std::process::id() as i32;
-    match RunRecord::load(host, name)? {
-        Some(record) if record.supervisor == own => teardown(host, &record)?,
-        // Somebody else has cleaned up, and perhaps started the guest again.
-        _ => return Ok(()),
+/// Everything between the lock and its release. Source: util-vserver, `behaviours.md` §4.
+fn end(host: &Host, record: &RunRecord, outer: Option<OwnedFd>, options: &StopOptions) -> Result<Vec<String>> {
+    let name = &record.name;
+    let stage = outer.as_ref().map(|outer| Stage::join(name, outer.as_fd())).transpose()?;
+    let mut stopping = Stopping::new(host, record, options.default_tty);
+    if record.init_lives() {
+        stopping.pre_stop();
     }
-    drop(lock);
-    if ending == Ending::Reboot {
-        start(host, name, &StartOptions { strict: false, in_domain: true })?;
+    compat_state::write_method(host, record, Method::Async)?;
+    let orders = if record.rescue { None } else { stopping.orders() };
+    let timeout = orders.as_ref().map_or(record.stop_timeout, |orders| orders.stop_timeout.as_secs());
+    wake(name);
+    let socket = ask(host, name, options, orders);
+    let patience = Duration::from_secs(timeout) + MARGIN;
+    let killed = socket.map(|socket| wait_for_end(&socket, patience)).unwrap_or(false);
+    wait_for_init(record, patience)?;
+    let done = stopping.tear_down(record);
+    drop(stage);
+    done?;
+    let mut report = stopping.report;
+    if killed && !options.kill {
+        report.push(format!("it did not end within {timeout} s and was killed"));
     }
-    Ok(())
+    Ok(report)
 }
 
-/// Takes away what is left of a guest whose supervisor is gone.
+/// What a keeper turns into when its guest's supervisor has ended: scripts and clean-up, and another start if that was
+/// asked for. Runs under the guest's lock, like every other change of its state. Gives sentences for the helper's log.
+pub fn after_exit(host: &Host, name: &GuestName, ending: Ending) -> Result<Vec<String>> {
+    let own = std::process::id() as i32;
+    let outer = outer_namespace(own);
+    if outer.is_some() {
+        fd::cloexec_from(fds::OUTER).map_err(Error::layer("keep its mount namespace", name))?;
+    }
+    let disabled = vserver_config::helper_is_disabled(&host.confdir, name);
+    let handled = ending != Ending::Stopped && !disabled;
+    let mut report = Vec::new();
+    let again = handled && helper::handle(host, name, ending, &mut report) && ending == Ending::Reboot;
+    let lock = host.lock(name, LOCK_PATIENCE)?;
+    let record = match RunRecord::load(host, name)? {
+        Some(record) if record.supervisor == own => record,
+        // Somebody else has cleaned up, and perhaps started the guest again.
+        _ => return Ok(report),
+    };
+    let stage = outer.as_ref().map(|outer| Stage::join(name, outer.as_fd())).transpose()?;
+    let mut stopping = Stopping::new(host, &record, true);
+    if ending != Ending::Stopped {
+        stopping.pre_stop();
+    }
+    let done = stopping.tear_down(&record);
+    report.append(&mut stopping.report);
+    drop((stopping, stage, outer, lock));
+    done?;
+    if again {
+        start(host, name, &StartOptions { default_tty: true, ..StartOptions::default() })?;
+    }
+    Ok(report)
+}
+
+/// The outer mount namespace of a guest, which its keeper holds open.
+fn outer_namespace(keeper: i32) -> Option<OwnedFd> {
+    let path = format!("/proc/{keeper}/fd/{}", fds::OUTER);
+    let target = std::fs::read_link(&path).ok()?;
+    target.to_string_lossy().starts_with("mnt:[").then(|| File::open(&path).ok().map(OwnedFd::from))?
+}
+
+/// The host's side of a stop.
+struct Stopping<'a> {
+    host: &'a Host,
+    config: Option<GuestConfig>,
+    vdir: PathBuf,
+    scripts: Scripts<'a>,
+    report: Vec<String>,
+}
+
+impl<'a> Stopping<'a> {
+    /// The configuration counts as it is now; one that cannot be read does not keep a guest from being stopped.
+    fn new(host: &'a Host, record: &'a RunRecord, default_tty: bool) -> Self {
+        let name = &record.name;
+        let config = vserver_config::read(&host.confdir, name).ok().map(|(config, _)| config);
+        let mut scripts = Scripts::new(host, name, "stop", None);
+        scripts.define("S_CONTEXT", record.xid);
+        scripts.define("N_CONTEXT", record.nid);
+        if default_tty {
+            scripts.set_tty(vserver_config::default_tty(&host.confdir, name));
+        }
+        let vdir = config.as_ref().map_or_else(|| host.confdir.join(name.as_str()).join("vdir"), |c| c.vdir.clone());
+        let mut all = Self { host, config, vdir, scripts, report: Vec::new() };
+        if let Some(plan) = all.plan(record.xid).filter(|_| !record.rescue) {
+            all.scripts.define("INITSTYLE", &plan.init.style);
+            for (name, value) in &plan.init.stop_levels {
+                all.scripts.export(name, value);
+            }
+            if let StopPlan::Command(stop) = plan.init.stop {
+                all.scripts.define_array("INITCMD_STOP", stop);
+            }
+        }
+        all
+    }
+
+    fn plan(&self, xid: Xid) -> Option<Plan> {
+        Plan::from_config(self.config.as_ref()?, xid, cpus(), None).ok()
+    }
+
+    fn pre_stop(&mut self) {
+        let failures = self.scripts.run_all(Flavour::PreStop, &self.vdir);
+        self.report.extend(failures);
+    }
+
+    /// How the guest is to be ended, as configuration and scripts say now.
+    fn orders(&self) -> Option<StopOrders> {
+        let mut orders = self.plan(Xid(2))?.stop_orders();
+        let command = self.scripts.array("INITCMD_STOP");
+        if let StopPlan::Command(stop) = &mut orders.stop
+            && !command.is_empty()
+        {
+            *stop = command.to_vec();
+        }
+        Some(orders)
+    }
+
+    fn tear_down(&mut self, record: &RunRecord) -> Result<()> {
+        let Self { host, vdir, scripts, report, .. } = self;
+        teardown_with(host, record, |flavour| report.extend(scripts.run_all(flavour, vdir)))
+    }
+}
+
+/// Takes away what is left of a guest whose keeper is gone.
 fn clear(host: &Host, record: &RunRecord) -> Result<Stopped> {
     let processes = crate::list::status(host, &record.name)?.processes;
-    teardown(host, record)?;
+    let mut stopping = Stopping::new(host, record, false);
+    stopping.tear_down(record)?;
     if processes == 0 {
         return Ok(Stopped::WasNotRunning);
     }
-    Ok(Stopped::Now { report: vec![format!("its supervisor was gone; its {processes} processes were killed")] })
+    let mut report = vec![format!("its supervisor was gone; its {processes} processes were killed")];
+    report.append(&mut stopping.report);
+    Ok(Stopped::Now { report })
 }
 
 /// A guest on hold (`sched_pause`) could not end itself. If this fails it is killed at the deadline.
@@ -110,9 +225,10 @@ fn wake(name: &GuestName) {
 }
 
 /// No answer is an answer too: the guest is ending by itself at this moment, and waiting is all there is to do.
-fn ask(host: &Host, name: &GuestName, options: StopOptions) -> Option<OwnedFd> {
+fn ask(host: &Host, name: &GuestName, options: &StopOptions, orders: Option<StopOrders>) -> Option<OwnedFd> {
     let socket = control::dial(&host.control(name)).ok()?;
-    let sent = control::send_request(socket.as_fd(), &Request::Stop { kill: options.kill }, &[]);
+    let request = Request::Stop { kill: options.kill, orders: orders.map(Box::new) };
+    let sent = control::send_request(socket.as_fd(), &request, &[]);
     sent.ok().map(|()| socket)
 }
 
@@ -128,11 +244,13 @@ fn wait_for_end(socket: &OwnedFd, patience: Duration) -> bool {
     false
 }
 
-fn wait(supervisor: &OwnedFd, name: &GuestName, patience: Duration) -> Result<()> {
-    if ready(supervisor, Instant::now() + patience) {
-        return Ok(());
+/// The supervisor has answered, or is gone: either way the first process is ending.
+fn wait_for_init(record: &RunRecord, patience: Duration) -> Result<()> {
+    let init = pidfd::open(record.init).ok().filter(|_| record.init_lives());
+    match init.is_none_or(|init| ready(&init, Instant::now() + patience)) {
+        true => Ok(()),
+        false => Err(Error::Stuck { name: record.name.clone(), seconds: patience.as_secs() }),
     }
-    Err(Error::Stuck { name: name.clone(), seconds: patience.as_secs() })
 }
 
 /// Whether `fd` becomes readable before `end`.

@@ -5,24 +5,34 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use vserver_cgroup::GuestCgroup;
+use vserver_config::Flavour;
 
+use crate::choose::layout;
+use crate::compat_state;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::record::RunRecord;
-use crate::start::layout;
 
 /// Ends what is left of the guest's processes and removes its cgroups, addresses, and state.
 pub fn teardown(host: &Host, record: &RunRecord) -> Result<()> {
+    teardown_with(host, record, |_| {})
+}
+
+/// The same, with the scripts of the two moments between. Source: util-vserver, `behaviours.md` §4.
+pub fn teardown_with(host: &Host, record: &RunRecord, mut scripts: impl FnMut(Flavour)) -> Result<()> {
     let mut failures = Vec::new();
     let mut attempt = |result: Result<()>| failures.extend(result.err().map(|error| error.chain()));
-    attempt(end_cgroup(record));
+    attempt(with_cgroup(record, "end its processes", GuestCgroup::kill));
+    scripts(Flavour::PostStop);
     for added in record.addresses.iter().rev() {
         let action = format!("take {} off {}", added.address, added.device);
         attempt(
             vserver_net::remove_address(&added.device, added.address).map_err(Error::layer(action, &record.name)),
         );
     }
-    attempt(remove_run_file(record));
+    scripts(Flavour::PostpostStop);
+    attempt(with_cgroup(record, "remove its cgroups", GuestCgroup::remove));
+    attempt(compat_state::clear(host, record));
     if failures.is_empty() {
         let dir = host.guest_dir(&record.name);
         return remove(&dir.join("control"))
@@ -32,19 +42,14 @@ pub fn teardown(host: &Host, record: &RunRecord) -> Result<()> {
     Err(Error::LeftBehind { name: record.name.clone(), left: failures.join("; ") })
 }
 
-fn end_cgroup(record: &RunRecord) -> Result<()> {
-    let Some(cgroup) = GuestCgroup::open(&layout(&record.name)?, &record.name) else {
-        return Ok(());
-    };
-    cgroup.kill().map_err(Error::layer("end its processes", &record.name))?;
-    cgroup.remove().map_err(Error::layer("remove its cgroups", &record.name))
-}
-
-/// The run file is removed only if it speaks of this guest's number.
-fn remove_run_file(record: &RunRecord) -> Result<()> {
-    match std::fs::read_to_string(&record.run_file) {
-        Ok(text) if text.trim() == record.xid.to_string() => remove(&record.run_file),
-        _ => Ok(()),
+fn with_cgroup<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
+    record: &RunRecord,
+    action: &str,
+    act: impl FnOnce(&GuestCgroup) -> std::result::Result<(), E>,
+) -> Result<()> {
+    match GuestCgroup::open(&layout(&record.name)?, &record.name) {
+        Some(cgroup) => act(&cgroup).map_err(Error::layer(action, &record.name)),
+        None => Ok(()),
     }
 }
 

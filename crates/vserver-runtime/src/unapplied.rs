@@ -17,8 +17,45 @@ pub fn found(config: &GuestConfig) -> Vec<Unenforced> {
     add(differs(&uts.release, host.as_ref().map(|h| text(h.release()))), "uts/release", fixed);
     add(differs(&uts.version, host.as_ref().map(|h| text(h.version()))), "uts/version", fixed);
     add(differs(&uts.machine, host.as_ref().map(|h| text(h.machine()))), "uts/machine", fixed);
-    add(config.ionice.is_some(), "ionice", "the I/O class is not set yet; use io.weight in cgroup/");
-    add(config.badness.is_some(), "badness", "the OOM killer's bias is not set yet; give the guest a memory limit");
+    let reason = "this host's root lacks CAP_SYS_RESOURCE and cannot make the OOM killer spare a process; give the guest \
+                  room in its memory limit";
+    add(!can_set_badness(config.badness), "badness", reason);
     add(config.keepfds, "keepfds", "no descriptor of the host is handed to a guest");
+    for (name, _) in config.sysctl.iter().filter(|(name, _)| !is_namespaced(name)) {
+        let reason =
+            "it is not of the guest's own namespaces: it would change the host; set it there if that is meant";
+        all.push(Unenforced::none(format!("sysctl {name}"), reason));
+    }
     all
+}
+
+/// A bias below nought needs a capability that root in a container may lack.
+pub fn can_set_badness(bias: Option<i64>) -> bool {
+    const SYS_RESOURCE: u32 = 24;
+    let status = || std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let held = |text: String| {
+        let line = text.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
+        u64::from_str_radix(line.trim(), 16).ok()
+    };
+    bias.is_none_or(|bias| bias >= 0) || held(status()).is_none_or(|caps| caps & 1 << SYS_RESOURCE != 0)
+}
+
+/// Whether a setting of `/proc/sys` belongs to the IPC namespace. Those of the network are the host's, whose network
+/// stack the guest shares; those of the UTS namespace are set as names. ipc_namespaces(7).
+pub fn is_namespaced(name: &str) -> bool {
+    const IPC: [&str; 11] = [
+        "auto_msgmni",
+        "msgmax",
+        "msgmnb",
+        "msgmni",
+        "msg_next_id",
+        "sem",
+        "sem_next_id",
+        "shmall",
+        "shmmax",
+        "shmmni",
+        "shm_rmid_forced",
+    ];
+    let kernel = name.strip_prefix("kernel/").is_some_and(|rest| IPC.contains(&rest) || rest == "shm_next_id");
+    kernel || name.starts_with("fs/mqueue/")
 }

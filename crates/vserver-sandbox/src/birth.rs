@@ -12,6 +12,7 @@ use nix::unistd::write;
 use vserver_sys::process::{self, Forked, SingleThreaded};
 
 use crate::blueprint::{Blueprint, Doors};
+use crate::confine::take_standing;
 use crate::error::{Result, Step};
 
 /// Namespaces that are born with the guest. The mount namespace is copied later, when its content is ready.
@@ -27,6 +28,7 @@ pub fn deliver(
 ) -> Result<()> {
     // The cgroups come first: a socket, a page or a namespace root belongs to the cgroup that its maker was in.
     enter_v1(&blueprint.doors)?;
+    take_standing(&blueprint.confinement, host_proc)?;
     if blueprint.virt_uptime {
         new_time(host_proc)?;
     }

@@ -1,6 +1,7 @@
 //! Everything that the walls of one guest are made of, as data and descriptors, before anything is made.
 
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use vserver_types::{CapSet, Ulimit};
@@ -20,37 +21,12 @@ pub struct Confinement {
     pub ulimits: Vec<Ulimit>,
     /// Nice level, −20 to 19.
     pub nice: Option<i32>,
+    /// I/O priority as ioprio_set(2) takes it.
+    pub ionice: Option<i32>,
+    /// Bias on the OOM killer's choice, −1000 to 1000.
+    pub oom_score_adj: Option<i32>,
     /// Execution domain and flags, personality(2).
     pub personality: Option<u32>,
-}
-
-/// A mount that the guest finds when it starts, made with the host's rights inside the guest's tree.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MountPlan {
-    /// Where, below the guest's root.
-    pub target: String,
-    /// What.
-    pub kind: MountKind,
-    /// `MOUNT_ATTR_*` to set.
-    pub attributes: u64,
-}
-
-/// What is mounted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum MountKind {
-    /// An empty tmpfs with these options.
-    Tmpfs {
-        /// `size`, `mode`, `nr_inodes` with their values.
-        options: Vec<(String, String)>,
-    },
-    /// A directory or file of the host.
-    Bind {
-        /// Its absolute path on the host.
-        source: String,
-        /// With all that is mounted below it.
-        recursive: bool,
-    },
 }
 
 /// The way into a guest's cgroups, opened by whoever knows the hierarchies.
@@ -92,8 +68,10 @@ pub struct Blueprint {
     pub virt_uptime: bool,
     /// Mount the guest's own cgroup2 subtree at `/sys/fs/cgroup`.
     pub cgroupfs: bool,
-    /// Further mounts in order.
-    pub mounts: Vec<MountPlan>,
+    /// What is mounted below the tree and comes along, as paths relative to it, parents first.
+    pub mounts: Vec<PathBuf>,
+    /// Files below `/proc/sys` of the guest's own namespaces, and what is written to them.
+    pub sysctls: Vec<(String, String)>,
     /// What its processes are held to.
     pub confinement: Confinement,
     /// Its first program.

@@ -5,11 +5,13 @@
 
 use std::collections::HashSet;
 use std::io;
+use std::os::fd::BorrowedFd;
 
 use caps::{CapSet as Kind, Capability as Cap};
+use nix::fcntl::{OFlag, openat};
 use nix::sys::resource::{Resource as Rlim, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
+use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid, write};
 use vserver_sys::{process, seccomp};
 use vserver_types::{CapSet, Capability, Resource, Rlimit, Ulimit};
 
@@ -32,14 +34,28 @@ pub enum Identity {
     },
 }
 
+/// The process's standing among those of the host: with the host's rights, as the kernel asks for them, so before it
+/// joins the guest's user namespace. Inherited by all that it starts.
+pub fn take_standing(wish: &Confinement, host_proc: BorrowedFd<'_>) -> Result<()> {
+    if let Some(level) = wish.nice {
+        process::set_nice(level).step(|| format!("set the nice level to {level}"))?;
+    }
+    if let Some(priority) = wish.ionice {
+        process::set_io_priority(priority).step(|| "set the I/O priority".to_owned())?;
+    }
+    if let Some(bias) = wish.oom_score_adj {
+        let file = openat(host_proc, "self/oom_score_adj", OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())
+            .step(|| "open /proc/self/oom_score_adj".to_owned())?;
+        write(file, bias.to_string().as_bytes()).step(|| format!("set the OOM killer's bias to {bias}"))?;
+    }
+    Ok(())
+}
+
 /// Everything but the change of user; afterwards the process is the guest's root, with the guest's capabilities and
 /// with those two that [`become_user`] needs.
 pub fn confine(wish: &Confinement) -> Result<()> {
     umask(Mode::from_bits_truncate(0o022));
     wish.ulimits.iter().try_for_each(set_ulimit)?;
-    if let Some(level) = wish.nice {
-        process::set_nice(level).step(|| format!("set the nice level to {level}"))?;
-    }
     if let Some(persona) = wish.personality {
         let persona = nix::sys::personality::Persona::from_bits_retain(persona as i32);
         nix::sys::personality::set(persona).step(|| "set the personality".to_owned())?;

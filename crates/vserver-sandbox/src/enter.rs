@@ -20,7 +20,7 @@ use vserver_sys::{fd, tty};
 
 use crate::birth::enter_v1;
 use crate::blueprint::{Confinement, Doors};
-use crate::confine::{Identity, become_user, confine};
+use crate::confine::{Identity, become_user, confine, take_standing};
 use crate::error::{Error, Result, Step};
 use crate::{frames, passwd};
 
@@ -89,6 +89,7 @@ pub fn signal_all(token: SingleThreaded, target: &Target<'_>, signal: i32, repor
 /// Returns in the process that the guest can see.
 fn intermediate(token: SingleThreaded, target: &Target<'_>, job: Option<&Job>, report: &mut File) -> Result<()> {
     enter_v1(target.doors)?;
+    stand(target)?;
     setns(target.init, namespaces(target)).step(|| "join the guest's namespaces".to_owned())?;
     chdir("/").step(|| "enter the guest's root directory".to_owned())?;
     confine(target.confinement)?;
@@ -107,6 +108,12 @@ fn intermediate(token: SingleThreaded, target: &Target<'_>, job: Option<&Job>, r
             process::exit_now(i32::from(told.is_err()))
         }
     }
+}
+
+fn stand(target: &Target<'_>) -> Result<()> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let host_proc = open("/proc", flags, Mode::empty()).step(|| "open /proc".to_owned())?;
+    take_standing(target.confinement, host_proc.as_fd())
 }
 
 /// Closes everything above standard error but `kept`. A directory of the host, as the guest's cgroup's is, would lead up

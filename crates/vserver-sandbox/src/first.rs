@@ -17,11 +17,18 @@ use crate::blueprint::{Blueprint, Entry};
 use crate::confine::{Identity, become_user, confine};
 use crate::dev;
 use crate::error::{Error, Result, Step};
+use crate::sysctl;
 
 /// Waits until the mounts are made, takes its own copy of them, gives up all that a guest may not have, and executes the
 /// first program. Returns only to say what failed.
-pub fn live(blueprint: &Blueprint, console: BorrowedFd<'_>, ready: OwnedFd) -> Result<std::convert::Infallible> {
+pub fn live(
+    blueprint: &Blueprint,
+    console: BorrowedFd<'_>,
+    host_proc: BorrowedFd<'_>,
+    ready: OwnedFd,
+) -> Result<std::convert::Infallible> {
     wait_for_mounts(ready)?;
+    sysctl::write_all(&blueprint.sysctls, host_proc)?;
     unshare(CloneFlags::CLONE_NEWNS).step(|| "copy the mount namespace".to_owned())?;
     mount_own(blueprint)?;
     set_names(blueprint)?;

@@ -3,29 +3,64 @@
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
-use nix::sys::stat::{Mode, mkdirat};
+use nix::fcntl::AtFlags;
+use nix::sys::stat::{Mode, fstat, mkdirat};
+use nix::sys::statfs::{TMPFS_MAGIC, fstatfs};
+use nix::unistd::{Gid, Uid, fchownat};
 use vserver_sys::mount::{self, NODEV, NOEXEC, NOSUID, RDONLY};
 
 use crate::beneath;
-use crate::blueprint::{MountKind, MountPlan};
 use crate::dev::{self, Dev};
 use crate::error::{Result, Step};
 
-/// A configured mount whose source was opened while the host's tree could still be seen.
+/// Ids that a guest has.
+const RANGE: u32 = 65_536;
+
+/// A mount that was found below the guest's tree and comes along.
 #[derive(Debug)]
-pub struct Prepared {
-    target: String,
+pub struct Carried {
+    target: PathBuf,
     mount: OwnedFd,
 }
 
-/// Makes the detached mounts of `plans`, owned by `base`; host sources of bind mounts are mapped by `userns`.
-pub fn prepare(plans: &[MountPlan], base: u32, userns: Option<BorrowedFd<'_>>) -> Result<Vec<Prepared>> {
-    plans.iter().map(|plan| Ok(Prepared { target: plan.target.clone(), mount: make(plan, base, userns)? })).collect()
+/// Copies what is mounted at `paths` below `tree`. Owners are mapped by `userns` where the file system can do it; what
+/// shows the guest's own range already stays as it is.
+pub fn carry(
+    tree: BorrowedFd<'_>,
+    paths: &[PathBuf],
+    base: u32,
+    userns: Option<BorrowedFd<'_>>,
+) -> Result<Vec<Carried>> {
+    paths.iter().map(|path| Ok(Carried { target: path.clone(), mount: copy(tree, path, base, userns)? })).collect()
 }
 
-/// Attaches `/dev` with all that belongs to it, `/sys` and the prepared mounts.
-pub fn furnish(dev: &Dev, prepared: &[Prepared], base: u32) -> Result<()> {
+fn copy(tree: BorrowedFd<'_>, path: &Path, base: u32, userns: Option<BorrowedFd<'_>>) -> Result<OwnedFd> {
+    let shown = path.display();
+    let here = beneath::target(tree, &path.to_string_lossy())?;
+    let mount = mount::clone_tree(here.as_fd(), c"", false).step(|| format!("copy the mount on /{shown}"))?;
+    mount::make_private(mount.as_fd()).step(|| format!("make the copy of /{shown} private"))?;
+    mount::set_attributes(mount.as_fd(), NODEV, 0, false).step(|| format!("take device nodes out of /{shown}"))?;
+    let Some(userns) = userns else {
+        return Ok(mount);
+    };
+    let owner = fstat(&mount).step(|| format!("look at the mount on /{shown}"))?.st_uid;
+    let is_theirs = (base..base.saturating_add(RANGE)).contains(&owner);
+    if !is_theirs && mount::idmap(mount.as_fd(), userns).is_err() && is_new_tmpfs(&mount) {
+        // Before Linux 6.3 a tmpfs cannot be mapped: at least its root belongs to the guest's.
+        let (uid, gid) = (Uid::from_raw(base), Gid::from_raw(base));
+        fchownat(&mount, "", Some(uid), Some(gid), AtFlags::AT_EMPTY_PATH).step(|| format!("hand over /{shown}"))?;
+    }
+    Ok(mount)
+}
+
+fn is_new_tmpfs(mount: &OwnedFd) -> bool {
+    fstatfs(mount).is_ok_and(|found| found.filesystem_type() == TMPFS_MAGIC)
+}
+
+/// Attaches `/dev` with all that belongs to it, `/sys` and the mounts that come along.
+pub fn furnish(dev: &Dev, carried: &[Carried], base: u32) -> Result<()> {
     let root = beneath::own_root()?;
     attach(&root, "dev", dev.dev.as_fd())?;
     attach(&root, "dev/pts", dev.pts.as_fd())?;
@@ -36,8 +71,8 @@ pub fn furnish(dev: &Dev, prepared: &[Prepared], base: u32) -> Result<()> {
         mount::clone_tree(dev.pts.as_fd(), &number, false).step(|| "take the console's terminal".to_owned())?;
     attach(&root, "dev/console", console.as_fd())?;
     attach(&root, "sys", empty_sys(base)?.as_fd())?;
-    for mount in prepared {
-        attach(&root, &mount.target, mount.mount.as_fd())?;
+    for Carried { target, mount } in carried {
+        attach(&root, &target.to_string_lossy(), mount.as_fd())?;
     }
     Ok(())
 }
@@ -55,25 +90,4 @@ fn empty_sys(base: u32) -> Result<OwnedFd> {
     }
     mount::set_attributes(sys.as_fd(), RDONLY, 0, false).step(|| "make /sys read-only".to_owned())?;
     Ok(sys)
-}
-
-fn make(plan: &MountPlan, base: u32, userns: Option<BorrowedFd<'_>>) -> Result<OwnedFd> {
-    match &plan.kind {
-        MountKind::Tmpfs { options } => {
-            let keys: Vec<CString> = options.iter().filter_map(|(k, _)| CString::new(k.as_str()).ok()).collect();
-            let pairs: Vec<_> = keys.iter().zip(options).map(|(k, (_, v))| (k.as_c_str(), v.as_str())).collect();
-            dev::tmpfs(&pairs, base, plan.attributes)
-        }
-        MountKind::Bind { source, recursive } => {
-            let path = CString::new(source.as_str()).unwrap_or_default();
-            let cwd = nix::fcntl::AT_FDCWD;
-            let tree = mount::clone_tree(cwd, &path, *recursive).step(|| format!("copy the mount of {source}"))?;
-            mount::make_private(tree.as_fd()).step(|| format!("make the copy of {source} private"))?;
-            mount::set_attributes(tree.as_fd(), plan.attributes, 0, true).step(|| format!("restrict {source}"))?;
-            if let Some(userns) = userns {
-                mount::idmap(tree.as_fd(), userns).step(|| format!("map the owners of {source}"))?;
-            }
-            Ok(tree)
-        }
-    }
 }

@@ -24,5 +24,6 @@ mod passwd;
 mod pivot;
 mod proc;
 mod root;
+mod sysctl;
 
 pub use error::{Error, Result};

@@ -6,12 +6,12 @@ use vserver_sys::mount;
 
 use crate::error::{Result, Step};
 
-/// A detached copy of the mount at `tree` and of all that the administrator mounted below it.
+/// A detached copy of the mount at `tree`, without what is mounted below it.
 ///
 /// With `userns` its owners are mapped: what belongs to 0 on disk belongs to the guest's root, on every file system
 /// that supports it; where one does not, the error says so, because a guest without the map would own nothing.
 pub fn detach(tree: BorrowedFd<'_>, userns: Option<BorrowedFd<'_>>) -> Result<OwnedFd> {
-    let root = mount::clone_tree(tree, c"", true).step(|| "copy the mount of the guest's tree".to_owned())?;
+    let root = mount::clone_tree(tree, c"", false).step(|| "copy the mount of the guest's tree".to_owned())?;
     mount::make_private(root.as_fd()).step(|| "make the guest's tree private".to_owned())?;
     mount::set_attributes(root.as_fd(), mount::NODEV, mount::NOSUID, true)
         .step(|| "take device nodes out of the guest's tree".to_owned())?;

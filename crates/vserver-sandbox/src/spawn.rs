@@ -63,9 +63,9 @@ pub fn spawn(
     let base = blueprint.base.unwrap_or(0);
     let userns = blueprint.base.map(|base| userns::create(token, base)).transpose()?;
     let userns = userns.as_ref().map(AsFd::as_fd);
+    let mounts = furnish::carry(blueprint.tree.as_fd(), &blueprint.mounts, base, userns)?;
     let tree = root::detach(blueprint.tree.as_fd(), userns)?;
     let dev = dev::build(base)?;
-    let mounts = furnish::prepare(&blueprint.mounts, base, userns)?;
     pivot::pivot(tree.as_fd())?;
     furnish::furnish(&dev, &mounts, base)?;
     let mut born = give_birth(token, blueprint, userns, &dev, &home)?;
@@ -95,7 +95,7 @@ fn give_birth(
     let Forked::Parent(midwife) = midwife else {
         drop((ready, report, pid));
         let error = birth::deliver(token, blueprint, userns, home.proc(), &mut File::from(tell_pid))
-            .and_then(|()| first::live(blueprint, console.as_fd(), wait));
+            .and_then(|()| first::live(blueprint, console.as_fd(), home.proc(), wait));
         tell_and_end(tell, &error.map(|never| match never {}));
     };
     drop((wait, tell, tell_pid));

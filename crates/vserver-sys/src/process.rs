@@ -125,6 +125,13 @@ pub fn set_nice(level: i32) -> io::Result<()> {
     check(libc::c_long::from(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, level) })).map(drop)
 }
 
+/// Sets the I/O priority of the calling process: the class shifted left by 13, and the level. ioprio_set(2).
+pub fn set_io_priority(priority: i32) -> io::Result<()> {
+    const WHO_PROCESS: i32 = 1;
+    // SAFETY: three integers.
+    check(unsafe { libc::syscall(libc::SYS_ioprio_set, WHO_PROCESS, 0, priority) }).map(drop)
+}
+
 /// Sets the NIS domain name of this UTS namespace, at most 64 bytes. setdomainname(2).
 pub fn set_domain_name(name: &str) -> io::Result<()> {
     // SAFETY: the pointer and the true length of a live string; the kernel copies it.

@@ -24,7 +24,7 @@ impl Snapshot {
         lines.extend(mounts());
         lines.extend(cgroups().iter().map(|dir| format!("cgroup {}", dir.display())));
         lines.extend(addresses());
-        for dir in ["/run/vserver", "/run/vservers"] {
+        for dir in ["/run/vserver", "/run/vservers", "/run/vservers.rev", "/run/vshelper"] {
             lines.extend(files_below(Path::new(dir)).iter().map(|file| format!("file {}", file.display())));
         }
         // Nothing in a test may reach the machine's own configuration; others work there meanwhile.

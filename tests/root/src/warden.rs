@@ -31,7 +31,8 @@ pub const TREES: &str = "VSERVER_TEST_TREES";
 /// How long the machine may take to look as before: a memory cgroup dies behind its last process.
 const SETTLE: Duration = Duration::from_secs(4);
 /// Directories that every host shares; each test gets empty ones of its own mounted over them.
-const RUN_DIRS: [&str; 3] = ["/run/vserver", "/run/vservers", "/var/log/vserver"];
+const RUN_DIRS: [&str; 5] =
+    ["/run/vserver", "/run/vservers", "/run/vservers.rev", "/run/vshelper", "/var/log/vserver"];
 
 /// Held, shared, by every harness that runs; names the directories that the first of them made.
 const NOTE: &str = "/run/lock/vserver-root-tests";

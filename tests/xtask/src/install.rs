@@ -1,5 +1,7 @@
 //! `install`: programs and data to where a distribution would put them.
 
+mod boot;
+
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -42,8 +44,12 @@ pub fn run(words: &[&str]) -> Outcome {
     let bin = release(PROGRAMS)?;
     // `join` of an absolute path would forget the destination.
     let root = destdir.join(prefix.strip_prefix("/").unwrap_or(&prefix));
-    let root = if destdir.as_os_str().is_empty() { prefix } else { root };
-    lay(&bin, &root).map_err(|error| format!("could not install below {}: {error}", root.display()))?;
+    let root = if destdir.as_os_str().is_empty() { prefix.clone() } else { root };
+    let places = boot::Places { root: &root, prefix: &prefix, destdir: &destdir };
+    lay(&bin, &root)
+        .and_then(|()| boot::lay(&places))
+        .map_err(|error| format!("could not install below {}: {error}", root.display()))?;
+    boot::verify(&places)?;
     say(&format!("installed below {}", root.display()));
     Ok(())
 }

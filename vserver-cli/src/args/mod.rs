@@ -1,6 +1,7 @@
 //! What may be written on each command line: definitions only.
 
 mod build;
+mod bulk;
 mod chbind;
 mod chcontext;
 mod vattribute;
@@ -23,6 +24,7 @@ use crate::error::CliError;
 use crate::printer::Printer;
 
 pub use build::{BuildArgs, DebootstrapArgs, SkeletonArgs, TemplateArgs};
+pub use bulk::{BulkArgs, StartVserversArgs};
 pub use chbind::{Addresses, ChbindArgs, Joining, NaddressArgs, NattributeArgs, NcontextArgs};
 pub use chcontext::ChcontextArgs;
 pub use vattribute::{VattributeArgs, VcontextArgs};

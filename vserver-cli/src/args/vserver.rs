@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use super::BulkArgs;
+
 const EXAMPLES: &str = "\
 Commands for one guest:
   build        make a guest; see `vserver NAME build --help`
@@ -20,14 +22,17 @@ Without a guest:
 Examples:
   vserver web1 build -m debootstrap --context 40012 --interface eth0:192.0.2.12/24 -- -d bookworm
   vserver web1 start && vserver web1 exec uname -n
-  vserver list --json";
+  vserver list --json
+  vserver --all stop && vserver --all start
+  vserver --mark default --jobs 4 start
+  vserver 'web*' status";
 
 /// Builds, starts, enters and stops guests
 #[derive(Parser, Debug)]
 #[command(
     name = "vserver",
     version = concat!(env!("CARGO_PKG_VERSION"), " -- builds, starts, enters and stops guests"),
-    override_usage = "vserver [OPTIONS] NAME COMMAND [ARGUMENTS]\n       vserver [OPTIONS] list",
+    override_usage = "vserver [OPTIONS] NAME COMMAND [ARGUMENTS]\n       vserver [OPTIONS] list\n       vserver [OPTIONS] --all|--mark MARK|'PATTERN' COMMAND [ARGUMENTS]",
     after_help = EXAMPLES
 )]
 pub struct VserverArgs {
@@ -43,12 +48,23 @@ pub struct VserverArgs {
     /// Results as JSON (list, status)
     #[arg(long)]
     pub json: bool,
-    /// Accepted for old scripts: start and stop always wait
+    /// With start: run apps/init/cmd.start-sync, too; start and stop always wait
     #[arg(short, long)]
     pub sync: bool,
-    /// Accepted for old scripts: a guest's console always goes to its log
+    /// Output of post-start, post-stop and postpost-stop scripts goes to apps/init/tty, else to /dev/null
     #[arg(long)]
     pub defaulttty: bool,
+    /// Trace sourced scripts on standard error
+    #[arg(long)]
+    pub debug: bool,
+    /// Run the start and stop command of init style sysv under bash -x; the trace goes to the console log
+    #[arg(long)]
+    pub debug_sysv: bool,
+    /// Trace the whole start with strace(1) to /tmp/vserver-start.PID
+    #[arg(long)]
+    pub strace: bool,
+    #[command(flatten)]
+    pub bulk: BulkArgs,
     /// Name, command and its arguments
     #[arg(trailing_var_arg = true, hide = true)]
     pub words: Vec<OsString>,
@@ -67,21 +83,40 @@ pub struct ListArgs {
 }
 
 /// Starts the guest
-#[derive(Parser, Debug)]
-#[command(name = "start", bin_name = "vserver NAME start", after_help = "Example: vserver web1 start --strict")]
+#[derive(Parser, Debug, Default)]
+#[command(
+    name = "start",
+    bin_name = "vserver NAME start",
+    after_help = "Examples: vserver web1 start --strict\n          vserver web1 start --rescue-init /bin/sleep 900"
+)]
 pub struct StartArgs {
     /// Refuse to start if this kernel cannot enforce everything that was asked for
     #[arg(long)]
     pub strict: bool,
+    /// Run COMMAND in place of the guest's init and return when it has ended
+    #[arg(long)]
+    pub rescue: bool,
+    /// Run COMMAND as the guest's first process and return at once
+    #[arg(long)]
+    pub rescue_init: bool,
+    /// One word in place of COMMAND
+    #[arg(long, value_name = "PROGRAM")]
+    pub rescue_cmd: Option<String>,
+    /// With --rescue: program and arguments, /bin/sleep 900 unless given
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
 }
 
 /// Stops the guest
-#[derive(Parser, Debug)]
+#[derive(Parser, Debug, Default)]
 #[command(name = "stop", bin_name = "vserver NAME stop", after_help = "Example: vserver web1 stop")]
 pub struct StopArgs {
     /// Kill at once instead of letting the guest shut down
     #[arg(long)]
     pub kill: bool,
+    /// Accepted for old scripts: how a guest was started is known
+    #[arg(long)]
+    pub rescue_init: bool,
 }
 
 /// Says whether the guest runs: exit status 0 if so, 3 if not

@@ -142,7 +142,12 @@ fn executed(report: OwnedFd, command: &[OsString]) -> Result<Exit, CliError> {
 pub fn in_guest(record: RunRecord, command: &[OsString], user: User, context: &Context) -> Result<Exit, CliError> {
     let argv = command.iter().map(text).collect::<Result<_, _>>()?;
     let command = Command { argv, env: environment(), user };
-    let guest = Guest { word: record.name.to_string(), name: record.name, verbose: false };
+    let guest = Guest {
+        word: record.name.to_string(),
+        name: record.name,
+        verbose: false,
+        how: crate::commands::vserver::How::default(),
+    };
     // A context is found by its number wherever it was configured.
     let host = Host { confdir: record.confdir, ..context.host.clone() };
     vserver_runtime::exec(&host, &guest.name, &command).map_err(|error| guest.failed(error, context))

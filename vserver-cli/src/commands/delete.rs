@@ -24,7 +24,7 @@ pub fn run(guest: &Guest, context: &Context) -> Result<Exit, CliError> {
         return Ok(Exit::Usage);
     }
     if status.state != GuestState::Stopped {
-        vserver_runtime::stop(host, name, &StopOptions { kill: false }).map_err(failed)?;
+        vserver_runtime::stop(host, name, &StopOptions::default()).map_err(failed)?;
     }
     let _lock = host.lock(name, PATIENCE).map_err(failed)?;
     // Under the lock: a start that came between must not lose its tree.

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use vserver_types::{Exit, GuestName};
 
 use crate::args::{self, CheckArgs, ListArgs, NoArgs, PlanArgs, StartArgs, StatusArgs, StopArgs, VserverArgs};
-use crate::commands::{after_exit, build, check, delete, exec, list, plan, start, status, stop};
+use crate::commands::{after_exit, build, check, delete, exec, list, plan, several, start, status, stop};
 use crate::context::Context;
 use crate::error::CliError;
 use crate::printer::Printer;
@@ -41,6 +41,21 @@ pub struct Guest {
     pub name: GuestName,
     /// `--verbose`
     pub verbose: bool,
+    /// The options before its name that start and stop heed.
+    pub how: How,
+}
+
+/// Options of the command line that go before a guest's name.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct How {
+    /// `--sync`
+    pub sync: bool,
+    /// `--defaulttty`
+    pub default_tty: bool,
+    /// `--debug`
+    pub debug: bool,
+    /// `--debug-sysv`
+    pub debug_sysv: bool,
 }
 
 impl Guest {
@@ -65,6 +80,14 @@ impl Guest {
 pub fn run(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
     let args: VserverArgs = args::parse(&printer, words, Exit::Usage)?;
     let printer = printer.quiet(args.silent);
+    if let Some((selection, words)) = several::meant(&args) {
+        let verb = words.first().map(text).transpose()?.ok_or_else(usage)?;
+        if !VERBS.contains(&verb.as_str()) {
+            return Err(usage());
+        }
+        let context = Context::new(args.confdir.clone(), printer);
+        return several::run(selection, words, &args, args.json, &context);
+    }
     let second = args.words.get(1).and_then(|word| word.to_str());
     match args.words.split_first() {
         None => Err(usage()),
@@ -78,7 +101,9 @@ pub fn run(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
             let (root, name) = resolve::guest_word(&word)?;
             let context = Context::new(root.or_else(|| args.confdir.clone()), printer);
             let (verb, rest) = rest.split_first().ok_or_else(usage)?;
-            let guest = Guest { word, name, verbose: args.verbose };
+            let how =
+                How { sync: args.sync, default_tty: args.defaulttty, debug: args.debug, debug_sysv: args.debug_sysv };
+            let guest = Guest { word, name, verbose: args.verbose, how };
             dispatch(&text(verb)?, rest, &guest, &args, &context)
         }
     }
@@ -95,6 +120,7 @@ fn dispatch(
     let nothing = || args::parse::<NoArgs>(printer, rest, Exit::Usage).map(|NoArgs {}| ());
     match verb {
         "build" => build::run(rest, guest, context),
+        "start" if args.strace => start::traced(guest),
         "start" => start::run(&args::parse::<StartArgs>(printer, rest, Exit::Failure)?, guest, context),
         "stop" => stop::run(&args::parse::<StopArgs>(printer, rest, Exit::Failure)?, guest, context),
         "restart" => nothing().and_then(|()| start::restart(guest, context)),

@@ -17,7 +17,8 @@ pub fn run(host: &Host, task: &Task) -> Outcome {
             vserver_runtime::start(host, name, &options).map(started)
         }
         Task::Stop { name, request } => {
-            vserver_runtime::stop(host, name, &StopOptions { kill: request.kill }).map(stopped)
+            vserver_runtime::stop(host, name, &StopOptions { kill: request.kill, ..StopOptions::default() })
+                .map(stopped)
         }
     };
     outcome.unwrap_or_else(|error| {

@@ -5,6 +5,7 @@ mod init;
 mod interfaces;
 mod known;
 mod limits;
+mod sysctl;
 mod unapplied;
 
 pub use flags::personality_type;
@@ -118,6 +119,7 @@ fn guest(reader: &mut Reader, confdir: &Path, dir: &Path, name: &GuestName) -> G
         badness: reader.parsed(&dir.join("badness"), "a number"),
         personality: flags::personality(reader, dir),
         fstab: mounts::read(reader, dir),
+        sysctl: sysctl::read(reader, dir),
         unapplied: unapplied::read(reader, dir),
     }
 }

@@ -7,16 +7,14 @@ use vserver_types::Unenforced;
 use crate::reader::{Reader, is_backup};
 
 /// Path below the guest's directory, and why it has no effect.
-const SETTINGS: [(&str, &str); 9] = [
+const SETTINGS: [(&str, &str); 7] = [
     ("netns", "named network namespaces are not supported; the guest shares the host's network stack"),
     ("spaces/net", "network namespaces are not supported; the guest shares the host's network stack"),
     ("spaces/mask", "every guest has its own pid, mount, uts, ipc, cgroup and time namespaces"),
     ("dlimits", "disk limits are not supported"),
-    ("sysctl", "sysctl settings are not supported"),
     ("apps/vdevmap", "device maps are not supported"),
     ("nonamespace", "a guest without a mount namespace cannot be made safe; it has one"),
     ("capabilities", "this list is of the 2.4 kernels; use bcapabilities"),
-    ("scripts", "start and stop scripts are not supported"),
 ];
 
 /// Files of one interface of the same kind.

@@ -10,6 +10,8 @@ mod enter;
 mod exec;
 mod flags;
 mod flags_net;
+mod fstab;
+mod helper;
 mod interrupt;
 mod life;
 mod limits;
@@ -17,7 +19,11 @@ mod memory;
 mod prefix;
 mod reboot;
 mod removal;
+mod scripts;
+mod standing;
+mod start_options;
 mod strict;
+mod styles;
 mod watch;
 
 use crate::trial::Trial;
@@ -44,6 +50,12 @@ pub fn tests() -> Vec<Trial> {
         prefix::tests(),
         flags::tests(),
         flags_net::tests(),
+        scripts::tests(),
+        styles::tests(),
+        start_options::tests(),
+        standing::tests(),
+        helper::tests(),
+        fstab::tests(),
     ]
     .into_iter()
     .flatten()

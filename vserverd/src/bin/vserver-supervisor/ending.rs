@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use vserver_runtime::settings::{KillStep, Settings, StopPlan};
+use vserver_runtime::settings::{KillStep, StopOrders, StopPlan};
 
 /// What is to be done now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,9 +41,9 @@ pub struct Ending {
 
 impl Ending {
     /// Begins at `now`; with `kill` there is no time left.
-    pub fn begin(settings: &Settings, kill: bool, now: Instant) -> Self {
-        let deadline = if kill { now } else { now + settings.stop_timeout };
-        Self { phase: Phase::Ask, plan: settings.stop.clone(), killseq: settings.killseq.clone(), deadline }
+    pub fn begin(orders: StopOrders, kill: bool, now: Instant) -> Self {
+        let deadline = if kill { now } else { now + orders.stop_timeout };
+        Self { phase: Phase::Ask, plan: orders.stop, killseq: orders.killseq, deadline }
     }
 
     /// No time is left from now on.

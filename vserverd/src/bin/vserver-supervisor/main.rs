@@ -3,13 +3,15 @@
 //!
 //! ```text
 //!            exec request                 stop request             init ended
-//!  Serving ───────────────► Serving     ───────────► Stopping ───────────────► becomes `vserver NAME after-exit`
+//!  Serving ───────────────► Serving     ───────────► Stopping ───────────────► ends; its status tells how
 //! ```
 //!
-//! The same image, under the name `vserver-init`, is the first process of guests that have no init of their own.
+//! The same image, under the name `vserver-init`, is the first process of guests that have no init of their own, and
+//! under the name `vserver-keeper` the supervisor's parent, which becomes `vserver NAME after-exit`.
 
 mod console;
 mod ending;
+mod keeper;
 mod limits;
 mod reaper;
 mod session;
@@ -23,20 +25,23 @@ use vserver_runtime::settings::{Settings, fds};
 use vserver_sys::fd;
 use vserver_sys::process::SingleThreaded;
 
+/// Status of a supervisor that cannot go on: the keeper takes it for an end of the guest.
+const FAILED: u8 = 70;
+
 fn main() -> ExitCode {
     let mut arguments = std::env::args();
     let name = arguments.next().unwrap_or_default();
     if name == "vserver-init" {
         return reaper::run(&arguments.collect::<Vec<_>>());
     }
-    match supervise() {
-        Ok(never) => match never {},
-        // Nobody reads our standard error; ending is what ends the guest, and its record tells the next command.
-        Err(_) => ExitCode::FAILURE,
+    if name == "vserver-keeper" {
+        return keeper::run(&arguments.collect::<Vec<_>>());
     }
+    // Nobody reads our standard error; ending is what ends the guest, and the keeper cleans up.
+    supervise().unwrap_or(ExitCode::from(FAILED))
 }
 
-fn supervise() -> std::io::Result<std::convert::Infallible> {
+fn supervise() -> std::io::Result<ExitCode> {
     let token = SingleThreaded::prove()?;
     let mut text = Vec::new();
     std::fs::File::from(fd::inherited(fds::SETTINGS)?).read_to_end(&mut text)?;

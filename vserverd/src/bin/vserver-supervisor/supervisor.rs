@@ -1,9 +1,8 @@
 //! The supervisor's loop: one poll over everything that can happen.
 
-use std::convert::Infallible;
-use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -11,9 +10,9 @@ use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{SockFlag, accept4, getsockopt, sockopt};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{Pid, execve, pipe2};
+use nix::unistd::{Pid, pipe2};
 use vserver_runtime::control::{self, Reply, Request};
-use vserver_runtime::settings::{Settings, fds};
+use vserver_runtime::settings::{Ending as Why, Settings, fds};
 use vserver_sandbox::blueprint::Doors;
 use vserver_sandbox::dev;
 use vserver_sandbox::enter::{self, Job, Target};
@@ -29,6 +28,8 @@ use crate::session::{Session, State};
 const MAX_SESSIONS: usize = 512;
 /// How the wait for a rebooting guest ends: `LINUX_REBOOT_CMD_RESTART` in a PID namespace. reboot(2).
 const SIGHUP: i32 = 1;
+/// The same for a halt and a power-off.
+const SIGINT: i32 = 2;
 
 /// What a supervisor works on.
 pub struct Handles {
@@ -97,8 +98,8 @@ impl Supervisor {
         })
     }
 
-    /// Serves until the guest has ended, and then turns into the program that cleans up.
-    pub fn run(mut self) -> io::Result<Infallible> {
+    /// Serves until the guest has ended. The status says how.
+    pub fn run(mut self) -> io::Result<ExitCode> {
         // Only a saving: a supervisor that keeps its start-up code mapped works as well.
         memory::forget_startup_code().ok();
         loop {
@@ -111,8 +112,8 @@ impl Supervisor {
                 self.accept();
             }
             self.serve();
-            if init && let Some(reboot) = self.init_ended() {
-                return self.clean_up(reboot);
+            if init && let Some(why) = self.init_ended() {
+                return Ok(self.leave(why));
             }
         }
     }
@@ -202,9 +203,13 @@ impl Supervisor {
     fn handle(&mut self, session: &mut Session, request: Request, fds: Vec<OwnedFd>) {
         match request {
             Request::Hello => session.reply(&Reply::Accepted, &[]),
-            Request::Stop { kill } => {
+            Request::Stop { kill, orders } => {
                 let now = Instant::now();
-                let ending = self.ending.get_or_insert_with(|| Ending::begin(&self.settings, kill, now));
+                if let (None, Some(orders)) = (&self.ending, orders) {
+                    self.settings.orders = *orders;
+                }
+                let orders = &self.settings.orders;
+                let ending = self.ending.get_or_insert_with(|| Ending::begin(orders.clone(), kill, now));
                 if kill {
                     ending.hurry(now);
                 }
@@ -276,7 +281,7 @@ impl Supervisor {
     }
 
     fn run_stop_command(&mut self, argv: Vec<String>) {
-        let env = self.settings.stop_env.clone();
+        let env = self.settings.orders.stop_env.clone();
         let job = Job { argv, env, user: None, stdio: [None, None, None], terminal: None };
         let doors = std::mem::take(&mut self.doors);
         let started = self.init.try_clone().map_err(|error| error.to_string()).and_then(|socket| {
@@ -295,39 +300,27 @@ impl Supervisor {
         }
     }
 
-    /// `Some` if the guest has ended: whether it asked for a reboot.
-    fn init_ended(&mut self) -> Option<bool> {
-        let status = waitpid(Pid::from_raw(self.settings.init), Some(WaitPidFlag::WNOHANG));
-        let reboot = match status {
+    /// How the guest has ended, if it has.
+    fn init_ended(&mut self) -> Option<Why> {
+        let why = match waitpid(Pid::from_raw(self.settings.init), Some(WaitPidFlag::WNOHANG)) {
             Ok(WaitStatus::StillAlive) => return None,
-            Ok(WaitStatus::Signaled(_, signal, _)) => signal as i32 == SIGHUP,
-            _ => false,
+            Ok(WaitStatus::Signaled(_, signal, _)) if signal as i32 == SIGHUP => Why::Reboot,
+            Ok(WaitStatus::Signaled(_, signal, _)) if signal as i32 == SIGINT => Why::Halt,
+            _ => Why::Shutdown,
         };
-        Some(reboot && self.ending.is_none())
+        Some(if self.ending.is_some() { Why::Stopped } else { why })
     }
 
-    /// Tells those who wait, and turns into `vserver NAME after-exit`: the same process, so that whoever watches it
-    /// sees it end when the clean-up has ended.
-    fn clean_up(mut self, reboot: bool) -> io::Result<Infallible> {
+    /// Tells those who wait, and the keeper by the status that it ends with.
+    fn leave(mut self, why: Why) -> ExitCode {
         self.console.pump();
-        self.console.note(if reboot { "the guest reboots" } else { "the guest has ended" });
+        self.console.note(if why == Why::Reboot { "the guest reboots" } else { "the guest has ended" });
         let killed = self.ending.as_ref().is_some_and(Ending::killed);
         for session in &self.sessions {
             if matches!(session.state, State::AwaitsEnd) {
                 session.reply(&Reply::Ended { killed }, &[]);
             }
         }
-        let text = |value: &std::path::Path| CString::new(value.as_os_str().as_encoded_bytes()).unwrap_or_default();
-        let program = text(&self.settings.vserver);
-        let name = CString::new(self.settings.name.as_str()).unwrap_or_default();
-        let how = if reboot { c"reboot" } else { c"halt" };
-        let argv = [program.as_c_str(), c"--confdir", &text(&self.settings.confdir), &name, c"after-exit", how];
-        let environment = [c"PATH=/usr/sbin:/usr/bin:/sbin:/bin"];
-        let errno = match execve(&program, &argv, &environment) {
-            Ok(never) => match never {},
-            Err(errno) => errno,
-        };
-        self.console.note(&format!("cannot execute {}: {errno}", self.settings.vserver.display()));
-        Err(errno.into())
+        ExitCode::from(why.status())
     }
 }

@@ -1,0 +1,58 @@
+//! The keeper's own image: it waits for the supervisor's end, outside of the guest's Landlock domain, and turns into
+//! `vserver NAME after-exit`.
+
+use std::convert::Infallible;
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::fcntl::{AtFlags, FcntlArg, OFlag, fcntl, open};
+use nix::sched::{CloneFlags, setns};
+use nix::sys::stat::Mode;
+use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, execveat};
+use vserver_sys::{fd, process};
+
+use crate::error::{Error, Result};
+use crate::host::Host;
+use crate::plan::Plan;
+use crate::settings::fds;
+use crate::stage::{Stage, own_namespace};
+
+/// Executes it; returns only to say what failed.
+pub fn become_keeper(
+    host: &Host,
+    plan: &Plan,
+    supervisor: i32,
+    image: &OwnedFd,
+    stage: Option<&Stage>,
+) -> Result<Infallible> {
+    let outer = stage.map(|_| own_namespace()).transpose().map_err(failed(plan))?;
+    if let Some(stage) = stage {
+        setns(stage.home(), CloneFlags::CLONE_NEWNS).map_err(failed(plan))?;
+    }
+    let null = open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()).map_err(failed(plan))?;
+    dup2_stdin(&null).and_then(|()| dup2_stdout(&null)).and_then(|()| dup2_stderr(&null)).map_err(failed(plan))?;
+    // Out of the way of the number that the namespace is going to have.
+    let above = |fd: BorrowedFd<'_>| fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(10)).map_err(failed(plan));
+    let image = fd::inherited(above(image.as_fd())?).map_err(failed(plan))?;
+    let outer = outer.map(|outer| above(outer.as_fd())).transpose()?;
+    process::default_signals().map_err(failed(plan))?;
+    fd::cloexec_from(fds::SETTINGS).map_err(failed(plan))?;
+    if let Some(outer) = outer {
+        let outer = fd::inherited(outer).map_err(failed(plan))?;
+        fd::place(outer.as_fd(), fds::OUTER).map_err(failed(plan))?;
+    }
+    let text = |bytes: &[u8]| CString::new(bytes).unwrap_or_default();
+    let argv = [
+        c"vserver-keeper".to_owned(),
+        text(plan.name.as_str().as_bytes()),
+        text(host.confdir.as_os_str().as_encoded_bytes()),
+        text(host.vserver.as_os_str().as_encoded_bytes()),
+        text(supervisor.to_string().as_bytes()),
+    ];
+    let environment: [CString; 0] = [];
+    execveat(image.as_fd(), c"", &argv, &environment, AtFlags::AT_EMPTY_PATH).map_err(failed(plan))
+}
+
+fn failed<E: Into<Box<dyn std::error::Error + Send + Sync>>>(plan: &Plan) -> impl FnOnce(E) -> Error {
+    Error::layer("make its keeper", &plan.name)
+}

@@ -1,0 +1,72 @@
+//! What a start needs to know first: whether the guest runs already, and its number.
+
+use vserver_cgroup::Layout;
+use vserver_config::{Clash, GuestConfig};
+use vserver_types::{GuestName, Xid};
+
+use crate::error::{Error, Result};
+use crate::host::Host;
+use crate::record::RunRecord;
+use crate::{list, teardown};
+
+/// The number of a guest that runs; otherwise whatever an accident left of it is taken away first.
+pub(crate) fn clear_the_way(host: &Host, name: &GuestName) -> Result<Option<Xid>> {
+    let Some(record) = RunRecord::load(host, name)? else {
+        return Ok(None);
+    };
+    if record.supervisor_lives() {
+        if record.confdir != host.confdir {
+            let what =
+                format!("a guest of this name runs already, from {}; stop that one first", record.confdir.display());
+            return Err(Error::Taken { name: name.clone(), what });
+        }
+        return Ok(Some(record.xid));
+    }
+    teardown::teardown(host, &record)?;
+    Ok(None)
+}
+
+/// The configured number, or the first free one of those that are handed out; and nobody else has it or its addresses.
+pub(crate) fn choose_xid(host: &Host, config: &GuestConfig) -> Result<Xid> {
+    let name = &config.name;
+    let others: Vec<RunRecord> = list::running(host)?.into_iter().filter(|other| other.name != *name).collect();
+    for clash in vserver_config::conflicts(&host.confdir, name)? {
+        let remedy = match clash.what {
+            Clash::Address(_) => "give one of them another in interfaces/",
+            Clash::Context(_) => "give one of them another in the file 'context'",
+        };
+        let runs = others.iter().any(|other| other.name == clash.other);
+        // Two configurations may share an address as long as they do not run at the same time.
+        if runs || matches!(clash.what, Clash::Context(_)) {
+            return Err(Error::Taken { name: name.clone(), what: format!("{clash}; {remedy}") });
+        }
+    }
+    let taken = |xid: Xid| others.iter().find(|other| other.xid == xid);
+    match config.context {
+        Some(xid) => match taken(xid) {
+            None => Ok(xid),
+            Some(other) => Err(Error::Taken {
+                name: name.clone(),
+                what: format!("context {xid} is in use by guest '{}'; stop it or choose another number", other.name),
+            }),
+        },
+        None => {
+            let mut numbers = (Xid::FIRST_DYNAMIC.0..=Xid::LAST_DYNAMIC.0).map(Xid);
+            numbers.find(|xid| taken(*xid).is_none() && xid.id_base().is_some()).ok_or_else(|| Error::Taken {
+                name: name.clone(),
+                what: "all dynamic context numbers are in use; give it one in the file 'context'".to_owned(),
+            })
+        }
+    }
+}
+
+/// CPUs of the host that are online: the caller's own affinity or quota must not make a guest's bucket smaller.
+pub(crate) fn cpus() -> u32 {
+    let online = nix::unistd::sysconf(nix::unistd::SysconfVar::_NPROCESSORS_ONLN).ok().flatten();
+    online.and_then(|count| u32::try_from(count).ok()).unwrap_or(1)
+}
+
+/// The hierarchies of this host; for commands that only look.
+pub(crate) fn layout(name: &GuestName) -> Result<Layout> {
+    Layout::detect().map_err(Error::layer("find the cgroup hierarchies", name))
+}

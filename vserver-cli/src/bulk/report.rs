@@ -1,0 +1,302 @@
+//! What became of each guest, and of all.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::json;
+use vserver_types::{Exit, GuestName};
+
+use crate::bulk::job::{Ended, Job};
+use crate::bulk::{Goal, Wish};
+use crate::context::Context;
+use crate::error::CliError;
+
+/// How it went for one guest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The command ended with 0.
+    Done,
+    /// There was nothing to do.
+    Already,
+    /// It did not end in time: what it did is undone, or (stop) the guest was killed.
+    TimedOut,
+    /// The command ended with another status.
+    Failed,
+    /// It was not tried: a guest that it needs could not be started.
+    KeptBack,
+    /// It was not tried: a signal came before.
+    Interrupted,
+}
+
+/// One guest.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Which.
+    pub name: GuestName,
+    /// How it went.
+    pub outcome: Outcome,
+    /// Status of its command; 0 if there was nothing to do, `None` if none was run.
+    pub code: Option<u8>,
+    /// How long it took.
+    pub took: Duration,
+    output: String,
+    errors: String,
+}
+
+impl Row {
+    /// Nothing has been done.
+    pub fn empty(name: GuestName) -> Self {
+        let (output, errors) = (String::new(), String::new());
+        Self { name, outcome: Outcome::Failed, code: None, took: Duration::ZERO, output, errors }
+    }
+
+    /// It is as it should be.
+    pub fn already(name: GuestName, goal: Goal) -> Self {
+        let errors = if goal == Goal::Up { "already running" } else { "not running" }.to_owned();
+        Self { outcome: Outcome::Already, code: Some(0), errors, ..Self::empty(name) }
+    }
+
+    /// It is not started because of another one.
+    pub fn kept_back(name: GuestName, need: &str) -> Self {
+        let errors = format!("not started: it depends on '{need}', which could not be started");
+        Self { outcome: Outcome::KeptBack, errors, ..Self::empty(name) }
+    }
+
+    /// A signal came before its turn.
+    pub fn interrupted(name: GuestName) -> Self {
+        Self { outcome: Outcome::Interrupted, ..Self::empty(name) }
+    }
+
+    /// Its command could not even be run.
+    pub fn failed(name: GuestName, errors: String) -> Self {
+        Self { errors, ..Self::empty(name) }
+    }
+
+    /// From its ended command.
+    pub fn of(job: &Job, ended: Ended, timeout: Duration) -> Self {
+        let mut errors = ended.errors;
+        if job.timed_out {
+            errors.push_str(&format!("it took longer than {} s\n", timeout.as_secs()));
+        }
+        let outcome = match (job.timed_out, ended.code) {
+            (true, _) => Outcome::TimedOut,
+            (false, 0) => Outcome::Done,
+            (false, _) => Outcome::Failed,
+        };
+        let code = if job.timed_out { ended.code.max(1) } else { ended.code };
+        Self {
+            name: job.name.clone(),
+            outcome,
+            code: Some(code),
+            took: job.begun.elapsed(),
+            output: ended.output,
+            errors,
+        }
+    }
+
+    fn well(&self) -> bool {
+        self.code == Some(0)
+    }
+
+    /// What its command wrote to standard error, each line with the guest's name before it, once.
+    fn remarks(&self) -> String {
+        let lines = self.errors.lines().filter(|line| !line.is_empty()).map(|line| {
+            let line = line.strip_prefix("vserver: ").unwrap_or(line);
+            let line = line.strip_prefix(self.name.as_str()).and_then(|line| line.strip_prefix(": ")).unwrap_or(line);
+            format!("{}: {line}", self.name)
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    /// The line that `start` and `stop` get.
+    fn verdict(&self, past: &str) -> String {
+        let (name, seconds) = (&self.name, self.took.as_secs_f32());
+        match (&self.outcome, self.code) {
+            (Outcome::Done, _) => format!("{name}: {past} ({seconds:.1} s)"),
+            (Outcome::TimedOut, _) => format!("{name}: not {past} in time ({seconds:.1} s)"),
+            (Outcome::Failed, Some(code)) => format!("{name}: not {past}, status {code} ({seconds:.1} s)"),
+            (Outcome::Interrupted, _) => format!("{name}: not {past}, interrupted"),
+            (Outcome::Failed | Outcome::Already | Outcome::KeptBack, _) => String::new(),
+        }
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let output = serde_json::from_str(&self.output).unwrap_or_else(|_| json!(self.output));
+        let (seconds, errors) = ((self.took.as_secs_f64() * 1e3).round() / 1e3, self.errors.trim_end());
+        json!({
+            "name": self.name, "outcome": self.outcome, "status": self.code, "seconds": seconds,
+            "output": output, "errors": errors,
+        })
+    }
+}
+
+/// All of them.
+#[derive(Debug)]
+pub struct Report {
+    /// As they ended.
+    pub rows: Vec<Row>,
+    /// Nothing is printed before the end.
+    pub as_json: bool,
+    goal: Goal,
+    verb: String,
+    verbatim: bool,
+    killed: BTreeSet<GuestName>,
+}
+
+impl Report {
+    /// Of nobody yet.
+    pub fn new(wish: &Wish, as_json: bool) -> Self {
+        let (goal, verb, verbatim) = (wish.goal, wish.verb(), wish.verbatim);
+        Self { rows: Vec::new(), as_json, goal, verb, verbatim, killed: BTreeSet::new() }
+    }
+
+    /// Adds one guest's result and shows it.
+    pub fn add(&mut self, mut row: Row, context: &Context) -> Result<(), CliError> {
+        if self.killed.contains(&row.name) && row.well() {
+            row.outcome = Outcome::TimedOut;
+            row.errors.push_str("it did not stop in time and was killed\n");
+        }
+        if !self.as_json {
+            self.show(&row, context)?;
+        }
+        self.rows.push(row);
+        Ok(())
+    }
+
+    fn show(&self, row: &Row, context: &Context) -> Result<(), CliError> {
+        if !row.output.is_empty() && self.verbatim {
+            context.printer.text(&row.output)?;
+        } else if !row.output.is_empty() {
+            let lines = row.output.lines().map(|line| format!("{}: {line}\n", row.name));
+            context.printer.text(&lines.collect::<String>())?;
+        }
+        let remarks = row.remarks();
+        // That there was nothing to do is worth a word only to a person.
+        let wanted = !row.well() || !context.printer.is_quiet();
+        if wanted && !remarks.is_empty() {
+            context.printer.warn(remarks);
+        }
+        let verdict = self.past().map(|past| row.verdict(past)).unwrap_or_default();
+        if verdict.is_empty() { Ok(()) } else { context.printer.status(verdict) }
+    }
+
+    fn past(&self) -> Option<&'static str> {
+        match self.goal {
+            Goal::Up => Some("started"),
+            Goal::Down => Some("stopped"),
+            Goal::Any => None,
+        }
+    }
+
+    /// The report of two commands, one after the other: where the second one was tried for a guest, that counts.
+    pub fn then(mut self, next: Self) -> Self {
+        self.rows.retain(|row| next.rows.iter().all(|later| later.name != row.name));
+        self.rows.extend(next.rows);
+        Self {
+            rows: self.rows,
+            as_json: next.as_json,
+            goal: next.goal,
+            verb: next.verb,
+            verbatim: next.verbatim,
+            killed: next.killed,
+        }
+    }
+
+    /// That this guest's stop is now a kill.
+    pub fn kills(&mut self, name: &GuestName) {
+        self.killed.insert(name.clone());
+    }
+
+    /// Whether it was tried.
+    pub fn was_killed(&self, name: &GuestName) -> bool {
+        self.killed.contains(name)
+    }
+
+    /// How many went well, of how many.
+    pub fn count(&self) -> (usize, usize) {
+        (self.rows.iter().filter(|row| row.well()).count(), self.rows.len())
+    }
+
+    /// One line on standard error, or all of it as JSON.
+    pub fn close(&self, context: &Context) -> Result<(), CliError> {
+        if self.as_json {
+            let rows: Vec<_> = self.rows.iter().map(Row::json).collect();
+            return context.printer.json(&rows);
+        }
+        if !self.rows.is_empty() {
+            context.printer.note(self.summary());
+        }
+        Ok(())
+    }
+
+    fn summary(&self) -> String {
+        let (well, all) = self.count();
+        let already = self.rows.iter().filter(|row| row.outcome == Outcome::Already).count();
+        let mut text = match self.past() {
+            Some(past) => format!("{} of {all} guests {past}", well - already),
+            None => format!("{}: {well} of {all} guests ended with 0", self.verb),
+        };
+        if already > 0 {
+            text.push_str(&format!(
+                ", {already} {}",
+                if self.goal == Goal::Up { "already ran" } else { "did not run" }
+            ));
+        }
+        let bad: Vec<_> = self.rows.iter().filter(|row| !row.well()).map(|row| row.name.as_str()).collect();
+        if !bad.is_empty() {
+            let word = if self.past().is_some() { "failed" } else { "others" };
+            text.push_str(&format!(", {word}: {}", bad.join(" ")));
+        }
+        text
+    }
+
+    /// The status that all commands had, if it is one; else that it went well for some only.
+    pub fn exit(&self) -> Exit {
+        let mut codes = self.rows.iter().map(|row| row.code.unwrap_or(1));
+        let Some(first) = codes.next() else { return Exit::Success };
+        if codes.all(|code| code == first) {
+            return Exit::Command(first);
+        }
+        let (well, _) = self.count();
+        if self.past().is_some() && well == 0 { Exit::Failure } else { Exit::Partial }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(goal: Goal, codes: &[Option<u8>]) -> Report {
+        let (timeout, jobs, options) = (Duration::ZERO, None, Vec::new());
+        let wish = Wish { goal, words: vec!["exec".into()], options, jobs, timeout, verbatim: false };
+        let mut report = Report::new(&wish, true);
+        for (index, code) in codes.iter().enumerate() {
+            let outcome = if *code == Some(0) { Outcome::Done } else { Outcome::Failed };
+            report.rows.push(Row { code: *code, outcome, ..Row::empty(format!("g{index}").parse().unwrap()) });
+        }
+        report
+    }
+
+    #[test]
+    fn the_status_says_all_some_or_none() {
+        let exit = |goal, codes: &[Option<u8>]| report(goal, codes).exit().code();
+        assert_eq!(exit(Goal::Up, &[]), 0);
+        assert_eq!(exit(Goal::Up, &[Some(0), Some(0)]), 0);
+        assert_eq!(exit(Goal::Up, &[Some(0), Some(3)]), 6);
+        assert_eq!(exit(Goal::Up, &[Some(1), Some(3), None]), 1);
+        assert_eq!(exit(Goal::Any, &[Some(3), Some(3)]), 3);
+        assert_eq!(exit(Goal::Any, &[Some(3), Some(4)]), 6);
+    }
+
+    #[test]
+    fn words_for_people() {
+        let mut sample = report(Goal::Up, &[Some(0), Some(1), None]);
+        sample.rows.push(Row::already("g9".parse().unwrap(), Goal::Up));
+        assert_eq!(sample.summary(), "1 of 4 guests started, 1 already ran, failed: g1 g2");
+        assert_eq!(report(Goal::Any, &[Some(0), Some(2)]).summary(), "exec: 1 of 2 guests ended with 0, others: g1");
+        let row = Row { errors: "vserver: g0: no\nodd\n".into(), ..Row::empty("g0".parse().unwrap()) };
+        assert_eq!(row.remarks(), "g0: no\ng0: odd");
+    }
+}

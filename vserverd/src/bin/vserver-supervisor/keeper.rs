@@ -1,0 +1,48 @@
+//! The supervisor's parent, outside of the guest's Landlock domain: asleep until the supervisor ends, then the program
+//! that cleans up. The same process all the time, so that whoever watches it sees it end when the clean-up has ended.
+
+use std::ffi::CString;
+use std::process::ExitCode;
+
+use nix::errno::Errno;
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{Pid, execve};
+use vserver_runtime::settings::Ending;
+use vserver_sys::memory;
+
+/// What the kernel gave to the helper that it ran on a guest's reboot. Source: util-vserver, `behaviours.md` §6.
+const ENVIRONMENT: [&std::ffi::CStr; 3] = [c"HOME=/", c"TERM=linux", c"PATH=/sbin:/usr/sbin:/bin:/usr/bin"];
+
+/// `NAME CONFDIR VSERVER PID`: the guest, its configuration root, the program that cleans up, the supervisor.
+pub fn run(arguments: &[String]) -> ExitCode {
+    let [name, confdir, vserver, pid] = arguments else {
+        return ExitCode::FAILURE;
+    };
+    // Only a saving, as in the supervisor.
+    memory::forget_startup_code().ok();
+    let status = match pid.parse().map(Pid::from_raw).map(wait_for) {
+        Ok(Some(WaitStatus::Exited(_, status))) => Some(status),
+        Ok(Some(_)) => None,
+        Ok(None) | Err(_) => return ExitCode::FAILURE,
+    };
+    let Some(ending) = Ending::from_status(status) else {
+        return ExitCode::SUCCESS;
+    };
+    let words = [vserver.as_str(), "--confdir", confdir, name, "after-exit", ending.event()];
+    let words: Vec<CString> = words.into_iter().filter_map(|word| CString::new(word).ok()).collect();
+    if let Some(program) = words.first() {
+        execve(program, &words, &ENVIRONMENT).ok();
+    }
+    // The guest's record stays and tells the next command.
+    ExitCode::FAILURE
+}
+
+fn wait_for(pid: Pid) -> Option<WaitStatus> {
+    loop {
+        match waitpid(pid, None) {
+            Ok(status) => return Some(status),
+            Err(Errno::EINTR) => {}
+            Err(_) => return None,
+        }
+    }
+}
