@@ -131,6 +131,11 @@ fn help_has_an_example_and_version_one_line() {
         "naddress",
         "vspace",
         "vnamespace",
+        "vuname",
+        "vmemctrl",
+        "vdevmap",
+        "vtag",
+        "reducecap",
     ] {
         let help = run(&[tool, "--help"]);
         assert!(text(&help.stdout).contains("Example"), "{tool}");

@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd;
 
-use vserver_cgroup::GuestCgroup;
+use vserver_cgroup::{DevicePolicy, GuestCgroup};
 use vserver_types::{ContextCaps, ContextFlags, FlagKind, GuestName, Limits, Unenforced};
 
 use crate::attributes::Attributes;
@@ -72,6 +72,26 @@ pub fn change_network(
     record.network = Some(network);
     let cgroup = GuestCgroup::open(&layout(name)?, name).ok_or_else(|| Error::NotRunning { name: name.clone() })?;
     let report = confine(&record, &cgroup)?;
+    record.save(host)?;
+    Ok(report)
+}
+
+/// Lets a running guest use the devices that `line` names (as in `devices.allow`), or takes them away again.
+pub fn change_devices(host: &Host, name: &GuestName, line: &str, allow: bool) -> Result<Vec<Unenforced>> {
+    let _lock = host.lock(name, LOCK_PATIENCE)?;
+    let mut record = running(host, name)?;
+    let (config, _) = vserver_config::read(&record.confdir, name)?;
+    record.devices.retain(|own| own != line);
+    let mut rules = config.cgroup.clone();
+    if allow {
+        record.devices.push(line.to_owned());
+    } else {
+        rules.push(("devices.deny".to_owned(), line.to_owned()));
+    }
+    rules.extend(record.devices.iter().map(|line| ("devices.allow".to_owned(), line.clone())));
+    let (policy, report) = DevicePolicy::default().with_raw(&rules);
+    let cgroup = GuestCgroup::open(&layout(name)?, name).ok_or_else(|| Error::NotRunning { name: name.clone() })?;
+    cgroup.device_policy(&policy).map_err(Error::layer("restrict the devices", name))?;
     record.save(host)?;
     Ok(report)
 }

@@ -43,7 +43,7 @@ mod terminal;
 mod unapplied;
 
 pub use attributes::Attributes;
-pub use change::{change_attributes, change_network};
+pub use change::{change_attributes, change_devices, change_network};
 pub use error::{Error, Result};
 pub use exec::{Command, User, enter, exec};
 pub use host::{CONFDIR_VARIABLE, Host};

@@ -75,6 +75,9 @@ pub struct RunRecord {
     /// Its capabilities and flags, as they are now.
     #[serde(default)]
     pub attributes: Attributes,
+    /// Devices that it was given while it runs, as lines of `devices.allow`.
+    #[serde(default)]
+    pub devices: Vec<String>,
     /// What its sockets are held to now.
     #[serde(default)]
     pub network: Option<NetworkPlan>,
@@ -101,6 +104,7 @@ impl RunRecord {
             rescue: false,
             unenforced: Vec::new(),
             attributes: Attributes::default(),
+            devices: Vec::new(),
             network: None,
         }
     }

@@ -26,6 +26,12 @@ pub const APPLETS: &[&str] = &[
     "naddress",
     "vspace",
     "vnamespace",
+    "vuname",
+    "vmemctrl",
+    "vdevmap",
+    "vtag",
+    "reducecap",
+    "capchroot",
 ];
 
 /// Runs the verb.

@@ -6,15 +6,15 @@ use vserver_types::Exit;
 
 use super::{Applet, context};
 use crate::args::{
-    self, ChbindArgs, ChcontextArgs, NaddressArgs, NattributeArgs, NcontextArgs, VattributeArgs, VcontextArgs,
-    VnamespaceArgs, VspaceArgs,
+    self, ChbindArgs, ChcontextArgs, NaddressArgs, NattributeArgs, NcontextArgs, ReducecapArgs, VattributeArgs,
+    VcontextArgs, VdevmapArgs, VmemctrlArgs, VnamespaceArgs, VspaceArgs, VtagArgs, VunameArgs,
 };
 use crate::commands;
 use crate::error::CliError;
 use crate::printer::Printer;
 
 /// All of them. Source of the statuses: util-vserver, `commands.md` §5.
-pub const APPLETS: [Applet; 9] = [
+pub const APPLETS: [Applet; 15] = [
     Applet { name: "chcontext", failure: Exit::BeforeExec, run: chcontext },
     Applet { name: "chbind", failure: Exit::BeforeExec, run: chbind },
     Applet { name: "vcontext", failure: Exit::BeforeExec, run: vcontext },
@@ -24,6 +24,12 @@ pub const APPLETS: [Applet; 9] = [
     Applet { name: "naddress", failure: Exit::BeforeExec, run: naddress },
     Applet { name: "vspace", failure: Exit::BeforeExec, run: vspace },
     Applet { name: "vnamespace", failure: Exit::BeforeExec, run: vnamespace },
+    Applet { name: "vuname", failure: Exit::BeforeExec, run: vuname },
+    Applet { name: "vmemctrl", failure: Exit::BeforeExec, run: vmemctrl },
+    Applet { name: "vdevmap", failure: Exit::Failure, run: vdevmap },
+    Applet { name: "vtag", failure: Exit::BeforeExec, run: vtag },
+    Applet { name: "reducecap", failure: Exit::BeforeExec, run: reducecap },
+    Applet { name: "capchroot", failure: Exit::Failure, run: |_, _| commands::obsolete_caps::capchroot() },
 ];
 
 fn chcontext(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
@@ -74,4 +80,29 @@ fn vnamespace(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
     let (mask, rest) = commands::vspace::mask(&words)?;
     let VnamespaceArgs { all: args } = args::parse(&printer, &rest, Exit::BeforeExec)?;
     commands::vspace::run(&args, mask, &context(&args.common, printer))
+}
+
+fn vuname(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
+    let args: VunameArgs = args::parse(&printer, words, Exit::BeforeExec)?;
+    commands::vuname::run(&args, &context(&args.common, printer))
+}
+
+fn vmemctrl(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
+    let args: VmemctrlArgs = args::parse(&printer, words, Exit::BeforeExec)?;
+    commands::vmemctrl::run(&args, &context(&args.common, printer))
+}
+
+fn vdevmap(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
+    let args: VdevmapArgs = args::parse(&printer, words, Exit::Failure)?;
+    commands::vdevmap::run(&args, &context(&args.common, printer))
+}
+
+fn vtag(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
+    let args: VtagArgs = args::parse(&printer, words, Exit::BeforeExec)?;
+    commands::obsolete_caps::vtag(&args)
+}
+
+fn reducecap(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
+    let args: ReducecapArgs = args::parse(&printer, words, Exit::BeforeExec)?;
+    commands::obsolete_caps::reducecap(&args, &context(&args.common, printer))
 }

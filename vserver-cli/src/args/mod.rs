@@ -12,6 +12,7 @@ mod vsched;
 mod vserver;
 mod vserver_stat;
 mod vspace;
+mod vuname;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -35,6 +36,7 @@ pub use vsched::VschedArgs;
 pub use vserver::{CheckArgs, ListArgs, NoArgs, PlanArgs, StartArgs, StatusArgs, StopArgs, VserverArgs};
 pub use vserver_stat::VserverStatArgs;
 pub use vspace::{VnamespaceArgs, VspaceArgs};
+pub use vuname::{ReducecapArgs, VdevmapArgs, VmemctrlArgs, VtagArgs, VunameArgs};
 
 /// What every command takes.
 #[derive(Args, Clone, Debug, Default)]

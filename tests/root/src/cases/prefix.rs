@@ -23,6 +23,10 @@ pub fn tests() -> Vec<Trial> {
         Trial::new("prefix::nattribute_on_a_running_guest", nattribute_on_a_running_guest),
         Trial::new("prefix::vattribute_shows_and_changes", vattribute_shows_and_changes),
         Trial::new("prefix::vspace_and_vnamespace", vspace_and_vnamespace),
+        Trial::new("prefix::vuname_shows_and_changes_names", vuname_shows_and_changes_names),
+        Trial::new("prefix::vmemctrl_sets_the_bias", vmemctrl_sets_the_bias),
+        Trial::new("prefix::vdevmap_on_a_running_guest", vdevmap_on_a_running_guest),
+        Trial::new("prefix::what_has_no_counterpart", what_has_no_counterpart),
     ]
 }
 
@@ -305,4 +309,89 @@ fn vspace_and_vnamespace() {
     let mounts = tool(&host, "vnamespace", &format!("-e {} -- /bin/cat /etc/inittab", guest.name));
     mounts.ok().says("::sysinit:/etc/rc.start");
     tool(&host, "vspace", "--enter nonsense --uts -- true").exits(255);
+}
+
+/// commands.md §5, vuname: all seven in order, `context` is the configuration path, a tag by its beginning.
+fn vuname_shows_and_changes_names() {
+    let host = Fixture::new();
+    let guest = guest(&host, "127.9.35.1");
+    let config = guest.cfg.display().to_string();
+    let show = |line: &str| tool(&host, "vuname", &format!("--xid {} {line}", guest.xid)).ok().out.clone();
+    assert_eq!(show("context"), format!("{config}\n"));
+    assert_eq!(show("-g NODE context"), format!("{}.test {config}\n", guest.name));
+    let host_names = nix::sys::utsname::uname().unwrap();
+    let release = host_names.release().to_string_lossy();
+    let all = show("");
+    let words: Vec<&str> = all.trim_end_matches('\n').split(' ').collect();
+    assert_eq!(
+        (words[0], words[1], words[2], words[3]),
+        (&*config, "Linux", &*format!("{}.test", guest.name), &*release)
+    );
+    let line = format!("-s --xid {} -t nodename=new.test -t domain=nis.test", guest.xid);
+    tool(&host, "vuname", &line).ok();
+    assert_eq!(guest.exec(&["uname", "-n"]).ok().out, "new.test\n");
+    assert_eq!(show("domainname"), "nis.test\n");
+    assert_eq!(nix::unistd::gethostname().unwrap(), host_names.nodename());
+    let dir = host.scratch("uts");
+    fs::write(dir.join("nodename"), "third.test\n").unwrap();
+    // What stands behind it runs with the host's names.
+    let chained = tool(&host, "vuname", &format!("--dir {} --xid {} -- uname -n", dir.display(), guest.xid));
+    assert_eq!(chained.ok().out.trim(), host_names.nodename().to_string_lossy());
+    assert_eq!(show("nodename"), "third.test\n");
+    tool(&host, "vuname", &format!("--dir /nonexistent --missingok --xid {}", guest.xid)).ok();
+    tool(&host, "vuname", &format!("--xid {} nonsense", guest.xid)).exits(255).says("Tag 'nonsense' not recognized");
+    tool(&host, "vuname", &format!("-s --xid {} -t release=2.4", guest.xid)).exits(255).says("release");
+    tool(&host, "vuname", "nodename").exits(255).says("--xid");
+    let (_, number) = host.fresh();
+    let child = sleeper(&host, "chcontext", &format!("--silent --xid {number} --hostname bare.test"));
+    assert_eq!(tool(&host, "vuname", &format!("--xid {number} context nodename")).ok().out, "??? bare.test\n");
+    end(child);
+    settled();
+}
+
+/// commands.md §5, vmemctrl: every process has the bias; get prints the number.
+fn vmemctrl_sets_the_bias() {
+    let host = Fixture::new();
+    let guest = guest(&host, "127.9.36.1");
+    tool(&host, "vmemctrl", &format!("--set --xid {} --badness 700", guest.xid)).ok();
+    assert_eq!(tool(&host, "vmemctrl", &format!("--get --xid {}", guest.name)).ok().out, "700\n");
+    assert_eq!(guest.sh("cat /proc/1/oom_score_adj").ok().out, "700\n");
+    tool(&host, "vmemctrl", &format!("--set --xid {}", guest.xid)).exits(255);
+}
+
+/// commands.md §5, vdevmap: a device that the guest's policy has not can be made, and then not any more.
+fn vdevmap_on_a_running_guest() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    guest.set("userns", "off\n");
+    guest.set("bcapabilities", "MKNOD\n");
+    // Of all numbers one that every kernel has and that no guest may use by default.
+    let number = nix::sys::stat::makedev(1, 11);
+    let mode = nix::sys::stat::Mode::from_bits_truncate(0o600);
+    let device = host.scratch("dev").join("kmsg");
+    nix::sys::stat::mknod(&device, nix::sys::stat::SFlag::S_IFCHR, mode, number).unwrap();
+    guest.start();
+    let make = || guest.sh("rm -f /tmp/kmsg; mknod /tmp/kmsg c 1 11").code == 0;
+    assert!(!make());
+    let line = |verb: &str| format!("--xid {} --{verb} --create --device {}", guest.name, device.display());
+    tool(&host, "vdevmap", &line("set")).ok();
+    assert!(make());
+    tool(&host, "vdevmap", &line("unset")).ok();
+    assert!(!make());
+    let bad = |rest: &str| tool(&host, "vdevmap", &format!("--xid {} --set {rest}", guest.name));
+    bad("--device /dev/nonexistent").exits(1).says("No such file");
+    bad("--device /etc/passwd").exits(1).says("not a device");
+    bad("--remap --target /dev/null --device /dev/zero").exits(1).says("--remap");
+}
+
+/// vtag runs the command only with --silent; reducecap only shows; capchroot refuses.
+fn what_has_no_counterpart() {
+    let host = Fixture::new();
+    tool(&host, "vtag", "--create --tag 5 -- true").exits(255).says("project id");
+    tool(&host, "vtag", "--migrate --tag 5 --silent -- echo ran").ok().says("ran\n");
+    tool(&host, "reducecap", "-- true").exits(255).says("chcontext");
+    let table = tool(&host, "reducecap", "--show");
+    let first = table.ok().out.lines().next().unwrap().to_owned();
+    assert_eq!(first, "            Capability Effective  Permitted  Inheritable");
+    tool(&host, "capchroot", "/ true").exits(1);
 }
