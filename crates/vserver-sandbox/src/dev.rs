@@ -64,8 +64,15 @@ pub(crate) fn tmpfs(options: &[(&std::ffi::CStr, &str)], base: u32, attributes: 
 
 fn devpts(base: u32) -> Result<OwnedFd> {
     let group = (base + TTY_GROUP).to_string();
-    let options = [(c"gid", group.as_str()), (c"mode", "0620"), (c"ptmxmode", "0666"), (c"max", MAX_PTYS)];
-    filesystem(c"devpts", &options, NOSUID | NOEXEC)
+    let options = [(c"ptmxmode", "0666"), (c"max", MAX_PTYS)];
+    let made =
+        filesystem(c"devpts", &[&options[..], &[(c"gid", &group), (c"mode", "0620")]].concat(), NOSUID | NOEXEC);
+    if made.is_err() && base > i32::MAX.unsigned_abs() - TTY_GROUP {
+        // Debian's 6.1 reads the group as a signed number and refuses the upper half of all. A terminal that the guest
+        // opens then has the group of whoever opens it, which gets no rights; ours are given to `tty` one by one.
+        return filesystem(c"devpts", &[&options[..], &[(c"mode", "0600")]].concat(), NOSUID | NOEXEC);
+    }
+    made
 }
 
 /// A new file system with text options.

@@ -26,7 +26,8 @@ usage: cargo xtask VERB
   ci                                 format, lints, documentation, licences, layers, tests, VM smoke
   bench [SET] [--json]               ours and each peer that is installed, side by side (SET: life)
   install [--destdir DIR] [--prefix DIR]
-  vm [--smoke] [FILTER]              the root tests on a pure cgroup v2 Debian kernel";
+  vm [--smoke] [FILTER]              the root tests on a pure cgroup v2 Debian kernel
+  vm boot                            a Debian 12 host that boots, starts marked guests, and powers off";
 
 /// A verb's end: nothing to say, or the sentence that says why it failed.
 type Outcome = Result<(), String>;

@@ -1,5 +1,7 @@
 //! `vm`: the root tests on a pure cgroup v2 host: Debian's own kernel under qemu's TCG, over this very file system.
 
+mod boot;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -47,6 +49,7 @@ pub fn run(words: &[&str]) -> Outcome {
     need_root("vm")?;
     match words {
         [] => test::verdict(tests(false, "")?),
+        ["boot"] => boot::run(),
         ["--smoke"] => test::verdict(tests(true, "")?),
         [filter] if !filter.starts_with('-') => test::verdict(tests(false, filter)?),
         _ => Err(format!("`cargo xtask vm` knows no '{}'", words.join(" "))),

@@ -15,6 +15,7 @@ mod helper;
 mod interrupt;
 mod life;
 mod limits;
+mod many;
 mod memory;
 mod prefix;
 mod reboot;
@@ -38,6 +39,7 @@ pub fn tests() -> Vec<Trial> {
         removal::tests(),
         limits::tests(),
         burst::tests(),
+        many::tests(),
         memory::tests(),
         watch::tests(),
         interrupt::tests(),
