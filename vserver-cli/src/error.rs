@@ -111,7 +111,8 @@ impl CliError {
             Self::Output { source } if source.kind() == io::ErrorKind::BrokenPipe => Exit::Success,
             Self::Usage { exit, .. } | Self::Known { exit, .. } => *exit,
             // As a shell says of a program that ctrl-C has ended.
-            Self::Runtime(vserver_runtime::Error::Interrupted { .. }) => Exit::Command(130),
+            Self::Runtime(vserver_runtime::Error::Interrupted { .. })
+            | Self::Build(vserver_build::Error::Interrupted { .. }) => Exit::Command(130),
             Self::Runtime(vserver_runtime::Error::StartCommand { status, .. }) => {
                 Exit::Command(u8::try_from(*status).unwrap_or(1).max(1))
             }

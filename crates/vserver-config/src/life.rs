@@ -54,10 +54,14 @@ pub fn helper_log(confdir: &Path) -> Option<PathBuf> {
     path.exists().then_some(path)
 }
 
-/// Who handles `event` (`restart`, `halt`, `shutdown`, …). A guest's `action` beats the host's program for one event.
+/// Who handles `event` (`restart`, `halt`, `shutdown`, …): the host's delegate for it, if there is one. A guest's `action` beats the host's program for one event.
 /// Source: `config-tree.md` §5.9.
 pub fn helper(confdir: &Path, name: &GuestName, event: &str) -> Handler {
     let defaults = confdir.join(".defaults");
+    let delegate = defaults.join("apps/vshelper-delegate").join(event);
+    if is_executable(&delegate) {
+        return Handler::Program(delegate);
+    }
     let bases = [confdir.join(name.as_str()), defaults];
     for base in &bases {
         let program = base.join("apps/vshelper").join(event);
@@ -111,5 +115,8 @@ mod tests {
         let own = confdir.join("web1/apps/vshelper/halt");
         put(&own, "", 0o755);
         assert_eq!(helper(confdir, &name, "halt"), Handler::Program(own));
+        let delegate = confdir.join(".defaults/apps/vshelper-delegate/halt");
+        put(&delegate, "", 0o755);
+        assert_eq!(helper(confdir, &name, "halt"), Handler::Program(delegate));
     }
 }

@@ -58,6 +58,10 @@ pub enum Started {
         unenforced: Vec<Unenforced>,
         /// Warnings about its configuration.
         warnings: Vec<String>,
+        /// What is told only if more is wanted.
+        details: Vec<String>,
+        /// The configuration wants more (`noisy`).
+        noisy: bool,
     },
     /// It ran before.
     AlreadyRunning {
@@ -79,7 +83,7 @@ pub fn start(host: &Host, name: &GuestName, options: &StartOptions) -> Result<St
     let mut start = Start::new(host, name, options, &interrupts, stage.as_ref());
     let config = start.begin(config)?;
     let plan = start.plan(&config)?;
-    let xid = plan.xid;
+    let (xid, details) = (plan.xid, details(&plan));
     let paused = plan.attributes.cflags.contains(ContextFlags::SCHED_PAUSE);
     let Launched { start_command, unenforced } = start.raise(plan)?;
     if paused {
@@ -93,7 +97,16 @@ pub fn start(host: &Host, name: &GuestName, options: &StartOptions) -> Result<St
     start.finish(&config, xid)?;
     let mut warnings = sentences(&diagnostics);
     warnings.append(&mut start.warnings);
-    Ok(Started::Now { xid, unenforced, warnings })
+    Ok(Started::Now { xid, unenforced, warnings, details, noisy: config.noisy })
+}
+
+/// Source: util-vserver, `behaviours.md` §13.
+fn details(plan: &Plan) -> Vec<String> {
+    let mut lines: Vec<_> =
+        plan.addresses.iter().map(|wish| format!("Adding {} to {}", wish.address, wish.device)).collect();
+    lines.extend(plan.network.is_some().then(|| format!("New network context is {}", plan.nid)));
+    lines.push(format!("New security context is {}", plan.xid));
+    lines
 }
 
 /// The plan of a start, without starting anything.

@@ -31,15 +31,15 @@ pub fn run(args: &StartArgs, guest: &Guest, context: &Context) -> Result<Exit, C
         Started::AlreadyRunning { .. } => {
             context.printer.warn(format_args!("vserver '{}' already running", guest.word));
         }
-        Started::Now { xid, unenforced, warnings } => {
+        Started::Now { unenforced, warnings, details, noisy, .. } => {
             for warning in warnings {
                 context.printer.note(warning);
             }
             for item in unenforced {
                 context.printer.note(format_args!("{}: {item}", guest.name));
             }
-            if guest.verbose {
-                context.printer.status(format_args!("New security context is {xid}"))?;
+            for line in details.iter().filter(|_| guest.verbose || noisy) {
+                context.printer.status(line)?;
             }
         }
     }

@@ -30,7 +30,7 @@ pub fn run(host: &Host, task: &Task) -> Outcome {
 
 fn started(started: Started) -> Outcome {
     Outcome::Started(match started {
-        Started::Now { xid, unenforced, warnings } => {
+        Started::Now { xid, unenforced, warnings, .. } => {
             StartAnswer { xid, already_running: false, unenforced, warnings: fitting(warnings) }
         }
         Started::AlreadyRunning { xid } => {

@@ -1,7 +1,7 @@
 //! Ctrl-C at any moment of build, start and stop: everything or nothing, and nothing left behind.
 
 use std::fs;
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -26,7 +26,8 @@ pub fn tests() -> Vec<Trial> {
 /// How many moments of each verb are tried, spread evenly over its usual time and a little more.
 const MOMENTS: u32 = 20;
 
-/// Interrupts a command after some time, as a terminal does: the whole process group. Whether it was still running.
+/// Interrupts a command after some time, as a terminal does: the whole process group. Whether it was still running. Its
+/// status is then 130, whether it ended itself or the signal did, unless it had just succeeded.
 fn interrupt(mut command: Command, after: Duration) -> bool {
     let mut child = command.process_group(0).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     sleep(after);
@@ -39,6 +40,9 @@ fn interrupt(mut command: Command, after: Duration) -> bool {
         assert!(begun.elapsed() < Duration::from_secs(60), "it did not end after SIGINT");
         sleep(Duration::from_millis(2));
     }
+    let status = child.wait().unwrap();
+    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+    assert!(matches!(code, 0 | 130), "it ended with {status}");
     running
 }
 

@@ -18,6 +18,7 @@ pub fn tests() -> Vec<Trial> {
         Trial::new("options::defaulttty_takes_late_output", defaulttty_takes_late_output),
         Trial::new("options::debug_traces", debug_traces),
         Trial::new("options::strace_traces_the_start", strace_traces_the_start).needs(Need::Tool("strace")),
+        Trial::new("options::noisy_and_verbose_tell_more", noisy_and_verbose_tell_more),
         Trial::new("options::stop_follows_todays_configuration", stop_follows_todays_configuration),
         Trial::new("options::interrupted_in_every_script", interrupted_in_every_script).within(180),
         Trial::new("options::interrupted_while_the_start_command_runs", interrupted_while_the_start_command_runs),
@@ -201,4 +202,23 @@ fn interrupted_while_the_start_command_runs() {
     assert_eq!(start.wait().unwrap().code(), Some(130));
     guest.v(&["status"]).exits(3);
     assert!(!guest.cgroup("").exists());
+}
+
+/// compat/behaviours.md §13; compat/config-tree.md §5.1.
+fn noisy_and_verbose_tell_more() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    guest.set("interfaces/0/ip", "127.9.7.1\n").set("interfaces/0/dev", "lo\n").set("interfaces/0/prefix", "32\n");
+    let quiet = guest.v(&["start"]);
+    assert!(quiet.ok().out.is_empty(), "{}", quiet.out);
+    guest.stop();
+    let xid = guest.xid;
+    let expected =
+        format!("Adding 127.9.7.1/32 to lo\nNew network context is {xid}\nNew security context is {xid}\n");
+    assert_eq!(host.v(&["--verbose", &guest.name, "start"]).ok().out, expected);
+    guest.stop();
+    guest.set("noisy", "");
+    assert_eq!(guest.v(&["start"]).ok().out, expected);
+    guest.stop();
+    assert_eq!(host.v(&["--silent", &guest.name, "start"]).ok().out, "");
 }
