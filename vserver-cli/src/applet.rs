@@ -1,5 +1,8 @@
-//! One file, several programs: which one, by the name it was called.
+//! One file, several programs: which one, by the name it was called. The tables are split by what the programs are for.
 
+mod helper;
+mod info;
+mod obsolete;
 mod prefix;
 
 use std::ffi::{OsStr, OsString};
@@ -7,10 +10,11 @@ use std::path::Path;
 
 use vserver_types::Exit;
 
-use crate::args::{self, Common, StartVserversArgs, VkillArgs, VlimitArgs, VpsArgs, VschedArgs, VserverStatArgs};
+use crate::args::{self, Common, StartVserversArgs};
 use crate::commands;
 use crate::context::Context;
 use crate::error::CliError;
+use crate::manual;
 use crate::printer::Printer;
 
 /// One program.
@@ -23,14 +27,9 @@ pub struct Applet {
     run: fn(&[OsString], Printer) -> Result<Exit, CliError>,
 }
 
-/// All of them; the first is the default.
-pub const APPLETS: [Applet; 12] = [
+/// What starts, stops and boots guests; the first is the default.
+const APPLETS: [Applet; 7] = [
     Applet { name: "vserver", failure: Exit::Failure, run: commands::vserver::run },
-    Applet { name: "vserver-stat", failure: Exit::Failure, run: vserver_stat },
-    Applet { name: "vps", failure: Exit::Command(254), run: vps },
-    Applet { name: "vkill", failure: Exit::Failure, run: vkill },
-    Applet { name: "vlimit", failure: Exit::BeforeExec, run: vlimit },
-    Applet { name: "vsched", failure: Exit::BeforeExec, run: vsched },
     Applet { name: "start-vservers", failure: Exit::Failure, run: start_vservers },
     Applet { name: "stop-vservers", failure: Exit::Failure, run: start_vservers },
     Applet { name: "vserver-wrapper", failure: Exit::Failure, run: vserver_wrapper },
@@ -38,6 +37,11 @@ pub const APPLETS: [Applet; 12] = [
     Applet { name: "vshelper", failure: Exit::Failure, run: vshelper },
     Applet { name: "systemd-vserver-generator", failure: Exit::Command(71), run: generator },
 ];
+
+/// All of them, one table after the other.
+pub fn all() -> impl Iterator<Item = &'static Applet> {
+    APPLETS.iter().chain(&prefix::APPLETS).chain(&info::APPLETS).chain(&helper::APPLETS).chain(&obsolete::APPLETS)
+}
 
 impl Applet {
     /// The program that `argv` means, by the last part of its first word or by `--applet NAME` after it; and its arguments.
@@ -55,6 +59,9 @@ impl Applet {
     /// Runs it and says why if it failed.
     pub fn run(&self, words: &[OsString]) -> Exit {
         let printer = Printer::new(self.name);
+        if let Some(told) = manual::plain(self.name).and_then(|plain| plain.tell(words, &printer)) {
+            return told;
+        }
         (self.run)(words, printer).unwrap_or_else(|error| {
             error.report(&printer);
             error.exit(self.failure)
@@ -63,37 +70,11 @@ impl Applet {
 }
 
 fn by_name(name: &OsStr) -> Option<&'static Applet> {
-    APPLETS.iter().chain(&prefix::APPLETS).find(|applet| name == applet.name)
+    all().find(|applet| name == applet.name)
 }
 
 fn context(common: &Common, printer: Printer) -> Context {
     Context::new(common.confdir.clone(), printer)
-}
-
-fn vserver_stat(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
-    let args: VserverStatArgs = args::parse(&printer, words, Exit::Failure)?;
-    commands::vserver_stat::run(&args, &context(&args.common, printer))
-}
-
-fn vps(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
-    let args = VpsArgs::read(&printer, words)?;
-    commands::vps::run(&args, &context(&args.common, printer))
-}
-
-fn vkill(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
-    let args: VkillArgs = args::parse(&printer, words, Exit::Failure)?;
-    commands::vkill::run(&args, &context(&args.common, printer))
-}
-
-fn vlimit(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
-    let split = VlimitArgs::split(words).map_err(|fault| CliError::usage("vlimit", &fault, Exit::BeforeExec))?;
-    let args: VlimitArgs = args::parse(&printer, &split.0, Exit::BeforeExec)?;
-    commands::vlimit::run(&args, &split.1, &context(&args.common, printer))
-}
-
-fn vsched(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
-    let args: VschedArgs = args::parse(&printer, words, Exit::BeforeExec)?;
-    commands::vsched::run(&args, &context(&args.common, printer))
 }
 
 fn start_vservers(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {

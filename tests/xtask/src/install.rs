@@ -7,32 +7,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use crate::Outcome;
-use crate::build::{PROGRAMS, release};
-use crate::shell::{repository, say};
-
-/// Names that the one program answers to.
-pub const APPLETS: &[&str] = &[
-    "vserver-stat",
-    "vps",
-    "vkill",
-    "chcontext",
-    "vlimit",
-    "vsched",
-    "chbind",
-    "vcontext",
-    "ncontext",
-    "vattribute",
-    "nattribute",
-    "naddress",
-    "vspace",
-    "vnamespace",
-    "vuname",
-    "vmemctrl",
-    "vdevmap",
-    "vtag",
-    "reducecap",
-    "capchroot",
-];
+use crate::build::{PROGRAMS, cargo, release};
+use crate::shell::{capture, repository, say};
 
 /// Runs the verb.
 pub fn run(words: &[&str]) -> Outcome {
@@ -55,6 +31,7 @@ pub fn run(words: &[&str]) -> Outcome {
     lay(&bin, &root)
         .and_then(|()| boot::lay(&places))
         .map_err(|error| format!("could not install below {}: {error}", root.display()))?;
+    manual(&root)?;
     boot::verify(&places)?;
     say(&format!("installed below {}", root.display()));
     Ok(())
@@ -68,19 +45,34 @@ fn lay(bin: &Path, root: &Path) -> std::io::Result<()> {
     let lib = root.join("lib/vserver");
     fs::create_dir_all(&lib)?;
     place(&bin.join("vserver-supervisor"), &lib.join("vserver-supervisor"), 0o755)?;
-    for applet in APPLETS {
-        let link = sbin.join(applet);
-        let _ = fs::remove_file(&link);
-        symlink("vserver", &link)?;
-    }
     for data in ["distributions", "etc-templates"] {
         let from = repository().join(data);
         if from.is_dir() {
             copy_dir(&from, &root.join("share/vserver").join(data))?;
         }
     }
-    let pages = repository().join("docs/man");
-    if pages.is_dir() { copy_dir(&pages, &root.join("share/man/man8")) } else { Ok(()) }
+    Ok(())
+}
+
+/// Man pages, completions and a link for each name of the one program, all from the definitions of its command lines:
+/// those that people call in `sbin`, the others in `lib/util-vserver`.
+fn manual(root: &Path) -> Outcome {
+    let mut example = cargo();
+    example.args(["run", "--release", "--locked", "--quiet", "-p", "vserver-cli", "--example", "manual", "--"]);
+    let programs = capture(example.arg(root.join("share")))?;
+    for line in programs.lines() {
+        let (dir, target, name) = match line.split_once(' ') {
+            Some(("people", name)) => ("sbin", "vserver", name),
+            Some((_, name)) => ("lib/util-vserver", "../../sbin/vserver", name),
+            None => continue,
+        };
+        let link = root.join(dir).join(name);
+        let _ = fs::remove_file(&link);
+        fs::create_dir_all(root.join(dir))
+            .and_then(|()| symlink(target, &link))
+            .map_err(|error| format!("could not make the link {}: {error}", link.display()))?;
+    }
+    Ok(())
 }
 
 /// Beside, then over: a running program keeps its file.

@@ -10,9 +10,11 @@ mod vlimit;
 mod vps;
 mod vsched;
 mod vserver;
+mod vserver_info;
 mod vserver_stat;
 mod vspace;
 mod vuname;
+mod vwait;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -22,6 +24,7 @@ use clap::{Args, CommandFactory, FromArgMatches};
 use vserver_types::Exit;
 
 use crate::error::CliError;
+use crate::manual;
 use crate::printer::Printer;
 
 pub use build::{BuildArgs, DebootstrapArgs, SkeletonArgs, TemplateArgs};
@@ -34,9 +37,11 @@ pub use vlimit::{Asked, VlimitArgs};
 pub use vps::VpsArgs;
 pub use vsched::VschedArgs;
 pub use vserver::{CheckArgs, ListArgs, NoArgs, PlanArgs, StartArgs, StatusArgs, StopArgs, VserverArgs};
+pub use vserver_info::VinfoArgs;
 pub use vserver_stat::VserverStatArgs;
 pub use vspace::{VnamespaceArgs, VspaceArgs};
 pub use vuname::{ReducecapArgs, VdevmapArgs, VmemctrlArgs, VtagArgs, VunameArgs};
+pub use vwait::VwaitArgs;
 
 /// What every command takes.
 #[derive(Args, Clone, Debug, Default)]
@@ -55,8 +60,15 @@ where
     let called = command.get_bin_name().unwrap_or_else(|| command.get_name()).to_owned();
     let parsed = command.try_get_matches_from(words).and_then(|mut found| T::from_arg_matches_mut(&mut found));
     parsed.or_else(|error| match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+        ErrorKind::DisplayHelp => {
             printer.text(&error.render().to_string())?;
+            Err(CliError::Shown)
+        }
+        ErrorKind::DisplayVersion => {
+            // Two programs may share a definition.
+            let text = error.render().to_string();
+            let about = text.trim_end().split_once(' ').map_or("", |(_, about)| about);
+            printer.text(&manual::version(&format!("{} {about}", printer.tool())))?;
             Err(CliError::Shown)
         }
         _ => Err(CliError::usage(&called, &first_line(&error), usage)),

@@ -62,7 +62,7 @@ fn exit(status: &Status) -> Exit {
 }
 
 /// `[N days, ]HH:MM`, rounded down, the word `days` also for 1. Source: util-vserver, `commands.md` §3.1.
-fn uptime(seconds: u64) -> String {
+pub fn uptime(seconds: u64) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
     let days = if days > 0 { format!("{days} days, ") } else { String::new() };
     format!("{days}{hours:02}:{minutes:02}")

@@ -12,7 +12,7 @@ use crate::printer::Printer;
 use crate::resolve;
 
 /// The verbs, as the usage line shows them.
-const VERBS: [&str; 14] = [
+pub const VERBS: [&str; 14] = [
     "start",
     "stop",
     "suexec",

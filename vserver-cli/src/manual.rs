@@ -1,0 +1,110 @@
+//! The one source of help texts, man pages and completions: the definitions in `args`, and [`plain`] for programs whose
+//! command line is a few fixed words.
+
+mod plain;
+
+use clap::{Command, CommandFactory};
+
+use crate::applet;
+use crate::args::{
+    BuildArgs, ChbindArgs, ChcontextArgs, CheckArgs, ListArgs, NaddressArgs, NattributeArgs, NcontextArgs, PlanArgs,
+    ReducecapArgs, StartArgs, StartVserversArgs, StatusArgs, StopArgs, VattributeArgs, VcontextArgs, VdevmapArgs,
+    VinfoArgs, VkillArgs, VlimitArgs, VmemctrlArgs, VnamespaceArgs, VpsArgs, VschedArgs, VserverArgs,
+    VserverStatArgs, VspaceArgs, VtagArgs, VunameArgs, VwaitArgs,
+};
+use crate::commands::vserver::VERBS;
+
+pub(crate) use plain::plain;
+
+/// One page of the manual.
+#[derive(Debug)]
+pub struct Page {
+    /// Name of the page and, unless it is a verb of `vserver`, of the program.
+    pub name: &'static str,
+    /// What may be written on the command line, and the texts.
+    pub command: Command,
+    /// Whether it is called by people, with completion; others only get a page.
+    pub completed: bool,
+}
+
+/// A page for each program, then one for each verb of `vserver` that has options. Programs without a definition are
+/// left out, which a test forbids.
+pub fn pages() -> Vec<Page> {
+    let programs = applet::all().filter_map(|applet| {
+        let command = definition(applet.name)?;
+        let completed = plain(applet.name).is_none_or(|plain| plain.completed);
+        Some(page(applet.name, command, completed))
+    });
+    programs.chain(verbs()).collect()
+}
+
+/// The names of all programs.
+pub fn programs() -> Vec<&'static str> {
+    applet::all().map(|applet| applet.name).collect()
+}
+
+/// The text for `--version`; `first` is its first line. Source: util-vserver, `commands.md` §1.
+pub(crate) fn version(first: &str) -> String {
+    format!(
+        "{first}\nThis program is part of util-vserver {}\n\n\
+         Copyright (C) the authors of vserver\n\
+         This program is free software; it comes without any warranty. See the GNU General Public License, version 2 or\n\
+         later.\n",
+        env!("CARGO_PKG_VERSION")
+    )
+}
+
+fn page(name: &'static str, command: Command, completed: bool) -> Page {
+    let command = command.name(name).bin_name(name);
+    let command = if command.get_version().is_some() { command.version(env!("CARGO_PKG_VERSION")) } else { command };
+    Page { name, command, completed }
+}
+
+fn verbs() -> impl Iterator<Item = Page> {
+    let verb = |name: &'static str, command: Command| {
+        let called = command.get_bin_name().unwrap_or_default().to_owned();
+        let page = page(name, command, false);
+        Page { command: page.command.bin_name(called), ..page }
+    };
+    [
+        verb("vserver-build", BuildArgs::command()),
+        verb("vserver-start", StartArgs::command()),
+        verb("vserver-stop", StopArgs::command()),
+        verb("vserver-status", StatusArgs::command()),
+        verb("vserver-list", ListArgs::command()),
+        verb("vserver-plan", PlanArgs::command()),
+        verb("vserver-check", CheckArgs::command()),
+    ]
+    .into_iter()
+}
+
+/// What may follow the program's name.
+fn definition(name: &str) -> Option<Command> {
+    let command = match name {
+        "vserver" => VserverArgs::command().mut_arg("words", |words| words.value_parser(VERBS)),
+        "start-vservers" | "stop-vservers" => StartVserversArgs::command(),
+        "vserver-stat" => VserverStatArgs::command(),
+        "vserver-info" => VinfoArgs::command(),
+        "vps" => VpsArgs::command(),
+        "vkill" => VkillArgs::command(),
+        "vlimit" => VlimitArgs::command(),
+        "vsched" => VschedArgs::command(),
+        "vwait" => VwaitArgs::command(),
+        "chcontext" => ChcontextArgs::command(),
+        "chbind" => ChbindArgs::command(),
+        "vcontext" => VcontextArgs::command(),
+        "ncontext" => NcontextArgs::command(),
+        "vattribute" => VattributeArgs::command(),
+        "nattribute" => NattributeArgs::command(),
+        "naddress" => NaddressArgs::command(),
+        "vspace" => VspaceArgs::command(),
+        "vuname" => VunameArgs::command(),
+        "vmemctrl" => VmemctrlArgs::command(),
+        "vdevmap" => VdevmapArgs::command(),
+        "vtag" => VtagArgs::command(),
+        "reducecap" => ReducecapArgs::command(),
+        "vnamespace" => VnamespaceArgs::command(),
+        _ => return plain(name).map(plain::Plain::command),
+    };
+    Some(command)
+}
