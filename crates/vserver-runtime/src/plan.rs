@@ -237,7 +237,7 @@ fn confinement(config: &GuestConfig, mode: SeccompMode, unenforced: &mut Vec<Une
             .badness
             .filter(|_| unapplied::can_set_badness(config.badness))
             .map(|bias| i32::try_from(bias.clamp(-1000, 1000)).unwrap_or(0)),
-        personality: config.personality,
+        personality: config.personality.or_else(|| unapplied::machine_domain(config)),
     })
 }
 

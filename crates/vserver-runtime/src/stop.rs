@@ -89,16 +89,18 @@ fn end(host: &Host, record: &RunRecord, outer: Option<OwnedFd>, options: &StopOp
     let orders = if record.rescue { None } else { stopping.orders() };
     let timeout = orders.as_ref().map_or(record.stop_timeout, |orders| orders.stop_timeout.as_secs());
     wake(name);
+    let asked = Instant::now();
     let socket = ask(host, name, options, orders);
     let patience = Duration::from_secs(timeout) + MARGIN;
     let killed = socket.map(|socket| wait_for_end(&socket, patience)).unwrap_or(false);
     wait_for_init(record, patience)?;
+    let seconds = asked.elapsed().as_secs();
     let done = stopping.tear_down(record);
     drop(stage);
     done?;
     let mut report = stopping.report;
     if killed && !options.kill {
-        report.push(format!("it did not end within {timeout} s and was killed"));
+        report.push(format!("it did not end by itself and was killed after {seconds} s"));
     }
     Ok(report)
 }

@@ -16,7 +16,8 @@ pub fn found(config: &GuestConfig) -> Vec<Unenforced> {
     add(differs(&uts.sysname, host.as_ref().map(|h| text(h.sysname()))), "uts/sysname", fixed);
     add(differs(&uts.release, host.as_ref().map(|h| text(h.release()))), "uts/release", fixed);
     add(differs(&uts.version, host.as_ref().map(|h| text(h.version()))), "uts/version", fixed);
-    add(differs(&uts.machine, host.as_ref().map(|h| text(h.machine()))), "uts/machine", fixed);
+    let machine = differs(&uts.machine, host.as_ref().map(|h| text(h.machine()))) && machine_domain(config).is_none();
+    add(machine, "uts/machine", fixed);
     let reason = "this host's root lacks CAP_SYS_RESOURCE and cannot make the OOM killer spare a process; give the guest \
                   room in its memory limit";
     add(!can_set_badness(config.badness), "badness", reason);
@@ -27,6 +28,14 @@ pub fn found(config: &GuestConfig) -> Vec<Unenforced> {
         all.push(Unenforced::none(format!("sysctl {name}"), reason));
     }
     all
+}
+
+/// The execution domain that shows a 32-bit machine, if that is what `uts/machine` asks for and `personality` does not say
+/// otherwise: the one field besides the names that a stock kernel can change. personality(2), `PER_LINUX32`.
+pub fn machine_domain(config: &GuestConfig) -> Option<u32> {
+    const PER_LINUX32: u32 = 0x8;
+    let wanted = cfg!(target_arch = "x86_64") && config.uts.machine.as_deref() == Some("i686");
+    (wanted && config.personality.is_none_or(|domain| domain & 0xff == PER_LINUX32)).then_some(PER_LINUX32)
 }
 
 /// A bias below nought needs a capability that root in a container may lack.

@@ -50,8 +50,10 @@ pub fn run(args: &StartArgs, guest: &Guest, context: &Context) -> Result<Exit, C
 fn rescue(args: &StartArgs) -> Result<Option<Rescue>, CliError> {
     let words: Vec<String> = args.command.iter().map(text).collect::<Result<_, _>>()?;
     let wanted = args.rescue || args.rescue_init || args.rescue_cmd.is_some();
-    if !wanted && !words.is_empty() {
-        return Err(CliError::usage("vserver NAME start", "a command needs --rescue before it", Exit::Failure));
+    if let Some(word) = words.first().filter(|_| !wanted) {
+        let option = format!("unexpected argument '{word}' found");
+        let fault = if word.starts_with('-') { &option } else { "a command needs --rescue before it" };
+        return Err(CliError::usage("vserver NAME start", fault, Exit::Failure));
     }
     let command = args.rescue_cmd.iter().cloned().chain(words).collect();
     Ok(wanted.then_some(Rescue { command, init: args.rescue_init }))

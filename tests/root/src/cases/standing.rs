@@ -100,6 +100,11 @@ fn names() {
     assert!(!ran.err.contains("uts/sysname"), "{}", ran.err);
     guest.sh("uname -n; cat /proc/sys/kernel/domainname").ok().says("node.example\nnis.example\n");
     guest.stop();
+    fs::remove_file(guest.cfg.join("uts/release")).unwrap();
+    let quiet = guest.set("uts/machine", "i686\n").v(&["start"]);
+    assert!(quiet.ok().err.is_empty(), "{}", quiet.err);
+    guest.sh("uname -m").ok().says("i686");
+    guest.stop();
     guest.set("uts/nodename", &"x".repeat(65));
     guest.v(&["start"]).exits(1).says("uts/nodename");
 }
