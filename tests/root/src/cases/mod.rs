@@ -20,6 +20,7 @@ mod memory;
 mod prefix;
 mod reboot;
 mod removal;
+mod samples;
 mod scripts;
 mod standing;
 mod start_options;
@@ -53,6 +54,7 @@ pub fn tests() -> Vec<Trial> {
         flags::tests(),
         flags_net::tests(),
         scripts::tests(),
+        samples::tests(),
         styles::tests(),
         start_options::tests(),
         standing::tests(),
