@@ -83,19 +83,23 @@ fn start_vservers(words: &[OsString], printer: Printer) -> Result<Exit, CliError
 }
 
 fn vserver_wrapper(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
-    commands::vserver_wrapper::run(words, &Context::new(None, printer))
+    let args: args::VserverWrapperArgs = args::parse(&printer, words, Exit::Usage)?;
+    commands::vserver_wrapper::run(&args, &context(&args.common, printer))
 }
 
 fn vprocunhide(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
-    commands::vprocunhide::run(words, &Context::new(None, printer))
+    let args: args::VprocunhideArgs = args::parse(&printer, words, Exit::Failure)?;
+    commands::vprocunhide::run(&args, &context(&args.common, printer))
 }
 
 fn vshelper(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
-    commands::vshelper::run(words, &Context::new(None, printer))
+    let args: args::VshelperArgs = args::parse(&printer, words, Exit::Failure)?;
+    commands::vshelper::run(&args, &context(&args.common, printer))
 }
 
 fn generator(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
-    commands::generator::run(words, &Context::new(None, printer))
+    let args: args::GeneratorArgs = args::parse(&printer, words, Exit::Command(64))?;
+    commands::generator::run(&args, &context(&args.common, printer))
 }
 
 #[cfg(test)]

@@ -19,6 +19,8 @@ pub struct BootFacts {
     pub depends: Vec<String>,
     /// Not `disabled`, and `vdir` is a directory.
     pub enabled: bool,
+    /// Not `disabled`, but `vdir` leads nowhere.
+    pub dangling: bool,
 }
 
 /// All guests of a configuration root.
@@ -38,10 +40,12 @@ impl Boot {
         let mut guests = BTreeMap::new();
         for name in list(confdir)? {
             let dir = confdir.join(name.as_str());
+            let (disabled, there) = (Reader::exists(&dir.join("disabled")), dir.join("vdir").is_dir());
             let facts = BootFacts {
                 marks: reader.list(&dir.join("apps/init/mark")).into_iter().map(text).collect(),
                 depends: reader.list(&dir.join("apps/init/depends")).into_iter().map(text).collect(),
-                enabled: !Reader::exists(&dir.join("disabled")) && dir.join("vdir").is_dir(),
+                enabled: !disabled && there,
+                dangling: !disabled && !there,
             };
             guests.insert(name, facts);
         }

@@ -1,5 +1,6 @@
 //! What may be written on each command line: definitions only.
 
+mod boot;
 mod build;
 mod bulk;
 mod chbind;
@@ -27,6 +28,7 @@ use crate::error::CliError;
 use crate::manual;
 use crate::printer::Printer;
 
+pub use boot::{GeneratorArgs, VprocunhideArgs, VserverWrapperArgs, VshelperArgs};
 pub use build::{BuildArgs, DebootstrapArgs, SkeletonArgs, TemplateArgs};
 pub use bulk::{BulkArgs, StartVserversArgs};
 pub use chbind::{Addresses, ChbindArgs, Joining, NaddressArgs, NattributeArgs, NcontextArgs};

@@ -91,7 +91,7 @@ pub fn perform(
             "guests depend on each other in a circle, which is cut at its end: {circle}; remove one of these lines of apps/init/depends"
         ));
     }
-    let mut report = Report::new(wish, as_json);
+    let mut report = Report::new(wish, names, as_json);
     for lost in order.lost {
         report.add(Row::kept_back(lost.name, &lost.need), context)?;
     }

@@ -1,6 +1,6 @@
 //! What became of each guest, and of all.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -143,13 +143,16 @@ pub struct Report {
     verb: String,
     verbatim: bool,
     killed: BTreeSet<GuestName>,
+    /// Whose turn to be shown comes next, where results are shown by name.
+    turn: VecDeque<GuestName>,
 }
 
 impl Report {
-    /// Of nobody yet.
-    pub fn new(wish: &Wish, as_json: bool) -> Self {
+    /// Of nobody yet. What has no order of its own is shown by name, the rest as it ends.
+    pub fn new(wish: &Wish, names: &BTreeSet<GuestName>, as_json: bool) -> Self {
+        let turn = if wish.goal == Goal::Any { names.iter().cloned().collect() } else { VecDeque::new() };
         let (goal, verb, verbatim) = (wish.goal, wish.verb(), wish.verbatim);
-        Self { rows: Vec::new(), as_json, goal, verb, verbatim, killed: BTreeSet::new() }
+        Self { rows: Vec::new(), as_json, goal, verb, verbatim, killed: BTreeSet::new(), turn }
     }
 
     /// Adds one guest's result and shows it.
@@ -158,10 +161,16 @@ impl Report {
             row.outcome = Outcome::TimedOut;
             row.errors.push_str("it did not stop in time and was killed\n");
         }
-        if !self.as_json {
+        if self.goal != Goal::Any && !self.as_json {
             self.show(&row, context)?;
         }
         self.rows.push(row);
+        while let Some(row) = self.turn.front().and_then(|next| self.rows.iter().find(|row| row.name == *next)) {
+            if !self.as_json {
+                self.show(row, context)?;
+            }
+            self.turn.pop_front();
+        }
         Ok(())
     }
 
@@ -191,17 +200,10 @@ impl Report {
     }
 
     /// The report of two commands, one after the other: where the second one was tried for a guest, that counts.
-    pub fn then(mut self, next: Self) -> Self {
+    pub fn then(mut self, mut next: Self) -> Self {
         self.rows.retain(|row| next.rows.iter().all(|later| later.name != row.name));
-        self.rows.extend(next.rows);
-        Self {
-            rows: self.rows,
-            as_json: next.as_json,
-            goal: next.goal,
-            verb: next.verb,
-            verbatim: next.verbatim,
-            killed: next.killed,
-        }
+        self.rows.append(&mut next.rows);
+        Self { rows: self.rows, ..next }
     }
 
     /// That this guest's stop is now a kill.
@@ -222,7 +224,9 @@ impl Report {
     /// One line on standard error, or all of it as JSON.
     pub fn close(&self, context: &Context) -> Result<(), CliError> {
         if self.as_json {
-            let rows: Vec<_> = self.rows.iter().map(Row::json).collect();
+            let mut rows: Vec<_> = self.rows.iter().collect();
+            rows.sort_by_key(|row| &row.name);
+            let rows: Vec<_> = rows.into_iter().map(Row::json).collect();
             return context.printer.json(&rows);
         }
         if !self.rows.is_empty() {
@@ -271,7 +275,7 @@ mod tests {
     fn report(goal: Goal, codes: &[Option<u8>]) -> Report {
         let (timeout, jobs, options) = (Duration::ZERO, None, Vec::new());
         let wish = Wish { goal, words: vec!["exec".into()], options, jobs, timeout, verbatim: false };
-        let mut report = Report::new(&wish, true);
+        let mut report = Report::new(&wish, &BTreeSet::new(), true);
         for (index, code) in codes.iter().enumerate() {
             let outcome = if *code == Some(0) { Outcome::Done } else { Outcome::Failed };
             report.rows.push(Row { code: *code, outcome, ..Row::empty(format!("g{index}").parse().unwrap()) });

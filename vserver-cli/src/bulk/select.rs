@@ -63,6 +63,13 @@ impl Selection {
         Ok((picked, nobody))
     }
 
+    /// Guests that would be meant if their trees were there.
+    pub fn without_tree(&self, boot: &Boot, runs: impl Fn(&GuestName) -> bool) -> Result<Vec<GuestName>, CliError> {
+        let (mut all, _) = Self { enabled_only: false, ..self.clone() }.pick(boot, runs)?;
+        all.retain(|name| self.enabled_only && boot.guests.get(name).is_some_and(|facts| facts.dangling));
+        Ok(all.into_iter().collect())
+    }
+
     fn lets(&self, facts: &BootFacts) -> bool {
         facts.enabled || !self.enabled_only
     }
@@ -81,7 +88,7 @@ mod tests {
     fn boot() -> Boot {
         let guest = |name: &str, marks: &[&str], enabled| {
             let marks = marks.iter().map(ToString::to_string).collect();
-            (name.parse().unwrap(), BootFacts { marks, depends: Vec::new(), enabled })
+            (name.parse().unwrap(), BootFacts { marks, depends: Vec::new(), enabled, dangling: false })
         };
         let guests = [
             guest("db", &["default", "early"], true),

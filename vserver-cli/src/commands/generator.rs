@@ -2,7 +2,6 @@
 //! systemd. Source: util-vserver, `commands.md` §10; the order (`After=`) is ours.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
@@ -12,13 +11,13 @@ use vserver_config::order::circles;
 use vserver_config::{Boot, BootFacts};
 use vserver_types::Exit;
 
+use crate::args::GeneratorArgs;
 use crate::context::Context;
 use crate::error::CliError;
 
 /// The original's variable for the configuration root.
 const CONFDIR: &str = "X_UTIL_VSERVER_CONFDIR";
-/// Statuses of sysexits.h that the original gives.
-const USAGE: Exit = Exit::Command(64);
+/// The status of sysexits.h that the original gives.
 const OS_ERROR: Exit = Exit::Command(71);
 
 /// What is to be made below the directory for units.
@@ -31,13 +30,9 @@ struct Made {
 }
 
 /// 0, 64 for a wrong command line, 71 if something could not be read or made.
-pub fn run(words: &[OsString], context: &Context) -> Result<Exit, CliError> {
-    let [normal, _, _] = words else {
-        let usage = "Usage: systemd-vserver-generator NORMAL-DIR EARLY-DIR LATE-DIR";
-        return Err(CliError::known(usage, USAGE));
-    };
+pub fn run(args: &GeneratorArgs, context: &Context) -> Result<Exit, CliError> {
     let confdir = std::env::var_os(CONFDIR).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let confdir = confdir.unwrap_or_else(|| context.host.confdir.clone());
+    let confdir = confdir.filter(|_| args.common.confdir.is_none()).unwrap_or_else(|| context.host.confdir.clone());
     let boot = match Boot::read(&confdir) {
         Ok(boot) => boot,
         Err(error) => {
@@ -51,10 +46,10 @@ pub fn run(words: &[OsString], context: &Context) -> Result<Exit, CliError> {
             .printer
             .note(format_args!("guests depend on each other in a circle, which is cut at its end: {circle}"));
     }
-    match write(Path::new(normal), &made(&boot, &confdir, &units())) {
+    match write(&args.normal, &made(&boot, &confdir, &units())) {
         Ok(()) => Ok(Exit::Success),
         Err(error) => {
-            context.printer.note(format_args!("cannot write below {}: {error}", Path::new(normal).display()));
+            context.printer.note(format_args!("cannot write below {}: {error}", args.normal.display()));
             Ok(OS_ERROR)
         }
     }
@@ -157,7 +152,7 @@ mod tests {
     fn marks_and_depends_become_links_and_an_order() {
         let guest = |name: &str, marks: &[&str], depends: &[&str], enabled| {
             let [marks, depends] = [marks, depends].map(|lines| lines.iter().map(ToString::to_string).collect());
-            (name.parse().unwrap(), BootFacts { marks, depends, enabled })
+            (name.parse().unwrap(), BootFacts { marks, depends, enabled, dangling: !enabled })
         };
         let guests = [
             guest("db-1", &[], &["web"], true),

@@ -48,6 +48,11 @@ pub fn run(
     let boot = Boot::read(&context.host.confdir)?;
     boot.findings.iter().for_each(|finding| context.printer.note(finding));
     let (names, nobody) = selection.pick(&boot, |name| runs(name, context))?;
+    for name in selection.without_tree(&boot, |name| runs(name, context))? {
+        context
+            .printer
+            .note(format_args!("{name}: left out: its vdir leads nowhere; make its tree, or the file disabled"));
+    }
     if let [pattern] = &nobody[..] {
         let text = format!("vserver: no guest has a name like '{pattern}'; `vserver list` shows all");
         return Err(CliError::known(text, Exit::NoSuchGuest));
@@ -55,6 +60,7 @@ pub fn run(
     if names.is_empty() {
         context.printer.note("no guest is meant by that; `vserver list` shows all");
     }
+    let as_json = as_json || (VERBATIM.contains(&verb.as_str()) && words.iter().any(|word| word == "--json"));
     let timeout = Duration::from_secs(args.bulk.timeout.unwrap_or(bulk::TIMEOUT));
     let verbatim = VERBATIM.contains(&verb.as_str());
     let wish = |goal, words: &[OsString]| Wish {

@@ -18,7 +18,13 @@ pub fn run(args: &StartVserversArgs, context: &Context) -> Result<Exit, CliError
     let goal = if stop { Goal::Down } else { Goal::Up };
     let boot = Boot::read(&context.host.confdir)?;
     boot.findings.iter().for_each(|finding| context.printer.note(finding));
-    let (names, nobody) = selection(args, stop).pick(&boot, |name| runs(name, context))?;
+    let selection = selection(args, stop);
+    let (names, nobody) = selection.pick(&boot, |name| runs(name, context))?;
+    for name in selection.without_tree(&boot, |name| runs(name, context))? {
+        context
+            .printer
+            .note(format_args!("{name}: left out: its vdir leads nowhere; make its tree, or the file disabled"));
+    }
     for word in nobody {
         context.printer.note(format_args!("there is no guest '{word}'; it is left out"));
     }

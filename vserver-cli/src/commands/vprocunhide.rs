@@ -1,9 +1,8 @@
 //! `vprocunhide`: kept for init scripts and units that call it. Source: util-vserver, `commands.md` §10.
 
-use std::ffi::OsString;
-
 use vserver_types::Exit;
 
+use crate::args::VprocunhideArgs;
 use crate::context::Context;
 use crate::error::CliError;
 
@@ -11,11 +10,7 @@ const WHY: &str =
     "nothing to do: each guest has a /proc of its own, in which what must not be seen is masked at its start";
 
 /// Succeeds and says why nothing is done; a list of one's own is named, for it has no effect.
-pub fn run(words: &[OsString], context: &Context) -> Result<Exit, CliError> {
-    if let Some(word) = words.first() {
-        let fault = format!("it takes no arguments, but '{}' was given", word.to_string_lossy());
-        return Err(CliError::usage("vprocunhide", &fault, Exit::Failure));
-    }
+pub fn run(_args: &VprocunhideArgs, context: &Context) -> Result<Exit, CliError> {
     context.printer.note(WHY);
     let files = context.host.confdir.join(".defaults/apps/vprocunhide/files");
     if files.exists() {

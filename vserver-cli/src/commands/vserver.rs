@@ -82,7 +82,7 @@ pub fn run(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
     let printer = printer.quiet(args.silent);
     if let Some((selection, words)) = several::meant(&args) {
         let verb = words.first().map(text).transpose()?.ok_or_else(usage)?;
-        if !VERBS.contains(&verb.as_str()) {
+        if !VERBS.contains(&verb.as_str()) || verb == "list" {
             return Err(usage());
         }
         let context = Context::new(args.confdir.clone(), printer);

@@ -1,13 +1,12 @@
 //! `vserver-wrapper`: what init scripts of a mark call. Source: util-vserver, `commands.md` §10.
 
-use std::ffi::OsString;
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use vserver_types::Exit;
 
-use crate::args::{Common, StartVserversArgs};
+use crate::args::{Common, StartVserversArgs, VserverWrapperArgs};
 use crate::bulk;
 use crate::commands::start_vservers;
 use crate::context::Context;
@@ -37,19 +36,14 @@ impl Group {
 }
 
 /// `start`, `stop`, `restart`, `condrestart`, `status`. That some guests failed is success: the others are up.
-pub fn run(words: &[OsString], context: &Context) -> Result<Exit, CliError> {
+pub fn run(args: &VserverWrapperArgs, context: &Context) -> Result<Exit, CliError> {
     let group = Group::from_environment()?;
-    match words.first().and_then(|word| word.to_str()) {
-        Some("start") => start(&group, context),
-        Some("stop") => stop(&group, context),
-        Some("restart") => stop(&group, context).and_then(|_| start(&group, context)),
-        Some("condrestart") if !group.lock.exists() => Ok(Exit::Success),
-        Some("condrestart") => stop(&group, context).and_then(|_| start(&group, context)),
-        Some("status") => Ok(if group.lock.exists() { Exit::Success } else { Exit::Failure }),
-        _ => {
-            let usage = "Usage: vserver-wrapper {start|stop|restart|condrestart|status}";
-            Err(CliError::known(usage, Exit::Usage))
-        }
+    match args.action.as_str() {
+        "start" => start(&group, context),
+        "stop" => stop(&group, context),
+        "status" => Ok(if group.lock.exists() { Exit::Success } else { Exit::Failure }),
+        "condrestart" if !group.lock.exists() => Ok(Exit::Success),
+        _ => stop(&group, context).and_then(|_| start(&group, context)),
     }
 }
 

@@ -141,6 +141,11 @@ fn patterns_marks_and_statuses() {
     assert_eq!(json[0]["output"]["state"], "running");
     assert_eq!(json[0]["name"], one.name.as_str());
 
+    let json: Value = serde_json::from_str(&host.v(&["--all", "status", "--json"]).exits(6).out).unwrap();
+    let states: Vec<_> =
+        json.as_array().unwrap().iter().map(|row| row["output"]["state"].as_str().unwrap()).collect();
+    assert_eq!(states, ["running", "running", "stopped"], "by name");
+
     let (first, second) = (one.init(), two.init());
     host.v(&["--all", "condrestart"]).ok();
     assert!(one.init() != first && two.init() != second && !off.is_running());
@@ -154,6 +159,11 @@ fn patterns_marks_and_statuses() {
     host.v(&["--all", "enter"]).exits(2).says("one guest at a time");
     host.v(&["--all", "explode"]).exits(2).says("Usage:");
     host.v(&["--all"]).exits(2);
+    host.v(&["--all", "list"]).exits(2);
+    fs::remove_file(off.cfg.join("disabled")).unwrap();
+    fs::rename(&off.root, off.root.with_extension("away")).unwrap();
+    host.v(&["--all", "start"]).ok().says(&format!("{}: left out: its vdir leads nowhere", off.name));
+    host.v(&["--all", "stop"]).ok();
     host.v(&["--all", "--jobs", "0", "start"]).exits(2).says("--jobs");
 }
 
