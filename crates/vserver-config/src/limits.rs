@@ -26,6 +26,24 @@ impl GuestConfig {
         (limits, lost)
     }
 
+    /// Totals of `rlimits/` that the guest's IPC namespace counts, as settings below `/proc/sys`: `shmem` in pages, `nsems`
+    /// and `semary` as fields 2 and 4 of `kernel/sem`. Source: proc_sys_kernel(5).
+    pub fn ipc_settings(&self) -> Vec<(String, String)> {
+        /// The kernel's defaults: semaphores per array, in all, per call; arrays.
+        const SEM: [u64; 4] = [32_000, 1_024_000_000, 500, 32_000];
+        /// Larger numbers do not fit the kernel's `int`.
+        const MOST: u64 = i32::MAX.unsigned_abs() as u64;
+        let shmem = self.hard(Resource::Shmem).map(|pages| ("kernel/shmall".to_owned(), format!("{pages}\n")));
+        let (semaphores, arrays) = (self.hard(Resource::Nsems), self.hard(Resource::Semary));
+        let [per_array, default_semaphores, per_call, default_arrays] = SEM;
+        let (semaphores, arrays) = match (semaphores, arrays) {
+            (None, None) => return shmem.into_iter().collect(),
+            (semaphores, arrays) => (semaphores.unwrap_or(default_semaphores), arrays.unwrap_or(default_arrays)),
+        };
+        let text = format!("{per_array} {} {per_call} {}\n", semaphores.min(MOST), arrays.min(per_array));
+        shmem.into_iter().chain([("kernel/sem".to_owned(), text)]).collect()
+    }
+
     fn hard(&self, resource: Resource) -> Option<u64> {
         value(self.rlimits.get(&resource)?.hard)
     }
@@ -85,18 +103,22 @@ fn beyond_a_cgroup(resource: Resource, limit: ResourceLimit) -> Option<Unenforce
     let name = format!("rlimits/{resource}");
     match resource {
         Resource::Rss | Resource::Nproc | Resource::As => None,
+        Resource::Nsems | Resource::Semary => None,
+        Resource::Shmem => Some(Unenforced::partial(
+            name,
+            "it holds for System V segments; what is in /dev/shm is counted as memory",
+        )),
+        Resource::Msgqueue => {
+            Some(Unenforced::partial(name, "it holds for each user of the guest, there is no total"))
+        }
         Resource::Nofile | Resource::Openfd | Resource::Memlock => {
             Some(Unenforced::partial(name, "it holds per process, there is no total"))
         }
-        Resource::Anon | Resource::Shmem | Resource::Dentry => {
-            Some(Unenforced::none(name, "it is counted as memory; use rlimits/rss"))
-        }
+        Resource::Anon | Resource::Dentry => Some(Unenforced::none(name, "it is counted as memory; use rlimits/rss")),
         Resource::Cpu | Resource::Fsize | Resource::Data | Resource::Stack | Resource::Core => {
             Some(Unenforced::none(name, "a guest has no such total, nor had it in Linux-VServer; use ulimits/"))
         }
-        Resource::Locks | Resource::Msgqueue | Resource::Nsock | Resource::Semary | Resource::Nsems => {
-            Some(Unenforced::none(name, "the kernel has no such total"))
-        }
+        Resource::Locks | Resource::Nsock => Some(Unenforced::none(name, "the kernel has no such total")),
     }
 }
 

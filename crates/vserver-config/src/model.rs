@@ -193,6 +193,7 @@ impl GuestConfig {
         total(Resource::Nofile, Resource::Nofile, 1);
         total(Resource::Openfd, Resource::Nofile, 1);
         total(Resource::Memlock, Resource::Memlock, PAGE);
+        total(Resource::Msgqueue, Resource::Msgqueue, 1);
         all
     }
 

@@ -179,7 +179,7 @@ impl Plan {
             init,
             mounts,
             attributes: Attributes::of(config, confinement.caps, mode),
-            sysctls: config.sysctl.iter().filter(|(name, _)| unapplied::is_namespaced(name)).cloned().collect(),
+            sysctls: sysctls(config),
             confinement,
             limits,
             addresses: addresses(config)?,
@@ -206,6 +206,12 @@ impl Plan {
         let kept = self.environment.iter().filter(|pair| !level(pair));
         kept.cloned().chain(self.init.stop_levels.iter().map(|(name, value)| format!("{name}={value}"))).collect()
     }
+}
+
+/// A file in `sysctl/` wins over a total in `rlimits/` that means the same.
+fn sysctls(config: &GuestConfig) -> Vec<(String, String)> {
+    let own = config.sysctl.iter().filter(|(name, _)| unapplied::is_namespaced(name)).cloned();
+    config.ipc_settings().into_iter().chain(own).collect()
 }
 
 fn id_base(config: &GuestConfig, xid: Xid) -> Result<Option<u32>> {

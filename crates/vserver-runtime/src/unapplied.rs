@@ -1,7 +1,7 @@
 //! Settings that are understood and that this version does not apply: said at start, never passed over in silence.
 
 use vserver_config::GuestConfig;
-use vserver_types::Unenforced;
+use vserver_types::{ContextCaps, ContextFlags, FlagKind, NetCaps, NetFlags, Unenforced, Verdict};
 
 /// All of them, in the order of the configuration's files.
 pub fn found(config: &GuestConfig) -> Vec<Unenforced> {
@@ -27,6 +27,7 @@ pub fn found(config: &GuestConfig) -> Vec<Unenforced> {
             "it is not of the guest's own namespaces: it would change the host; set it there if that is meant";
         all.push(Unenforced::none(format!("sysctl {name}"), reason));
     }
+    all.extend(flags(config));
     all
 }
 
@@ -36,6 +37,27 @@ pub fn machine_domain(config: &GuestConfig) -> Option<u32> {
     const PER_LINUX32: u32 = 0x8;
     let wanted = cfg!(target_arch = "x86_64") && config.uts.machine.as_deref() == Some("i686");
     (wanted && config.personality.is_none_or(|domain| domain & 0xff == PER_LINUX32)).then_some(PER_LINUX32)
+}
+
+/// Flags that were asked for beyond what every guest has, and that do not hold.
+fn flags(config: &GuestConfig) -> Vec<Unenforced> {
+    let words = [
+        ("ccapabilities", FlagKind::Ccap, config.ccaps.0 & !ContextCaps::SECURE),
+        ("cflags", FlagKind::Cflag, config.cflags.0 & !ContextFlags::START),
+        ("ncapabilities", FlagKind::Ncap, config.ncaps.0 & !NetCaps::SECURE),
+        ("nflags", FlagKind::Nflag, config.nflags.0 & !NetFlags::KERNEL_DEFAULT),
+    ];
+    let effects =
+        words.into_iter().flat_map(|(file, kind, word)| kind.effects_of(word).map(move |effect| (file, effect)));
+    let found = effects.filter_map(|(file, effect)| {
+        let setting = format!("{file} {}", effect.name);
+        match effect.verdict {
+            Verdict::Honoured => None,
+            Verdict::Partly => Some(Unenforced::partial(setting, effect.how)),
+            Verdict::Cannot => Some(Unenforced::none(setting, effect.how)),
+        }
+    });
+    found.collect()
 }
 
 /// A bias below nought needs a capability that root in a container may lack.

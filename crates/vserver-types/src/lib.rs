@@ -4,6 +4,7 @@
 
 mod caps;
 mod exit;
+mod flag_effects;
 mod flag_tables;
 mod flags;
 mod guest;
@@ -14,6 +15,7 @@ mod report;
 
 pub use caps::{CapSet, Capability};
 pub use exit::Exit;
+pub use flag_effects::{Effect, Verdict};
 pub use flags::{ContextCaps, ContextFlags, FlagEdit, FlagKind, FlagListError, NetCaps, NetFlags};
 pub use guest::{GuestName, GuestState, Nid, Xid, XidKind};
 pub use limits::{CpuBucket, CpuSet, Limits, Resource, ResourceLimit, Rlimit, Ulimit};

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::answer::Answer;
+use crate::answer::{Answer, address, call};
 use crate::kernel::open_for_writing;
 use crate::{Check, check, with};
 
@@ -16,6 +16,8 @@ pub const CHECKS: &[Check] = &[
     check("E16", "binfmt_register", |_| open_for_writing("/proc/sys/fs/binfmt_misc/register")),
     check("K28", "uevent", |_| writable_below_sys()),
     check("K33", "proc_hidden", |_| proc_hidden()),
+    check("", "file_capability", |_| security_attribute(c"security.capability")),
+    check("", "file_label", |_| security_attribute(c"security.probe")),
     check("K36", "chmod_proc", |_| chmod_proc()),
 ];
 
@@ -114,4 +116,15 @@ fn chmod_proc() -> Answer {
         mode.and_then(|mode| fs::set_permissions(path, fs::Permissions::from_mode(mode))).is_ok()
     });
     Answer::held_or(changed.map(|path| path.display().to_string()).collect())
+}
+
+/// Sets an attribute on a new file: version 2 of file capabilities, `CAP_KILL` permitted and effective.
+fn security_attribute(name: &std::ffi::CStr) -> Answer {
+    const VALUE: [u32; 5] = [0x0200_0001_u32.to_le(), (1_u32 << 5).to_le(), 0, 0, 0];
+    const PATH: &std::ffi::CStr = c"/tmp/attribute";
+    if let Err(error) = fs::write("/tmp/attribute", "") {
+        return Err::<(), _>(error).into();
+    }
+    let arguments = [address(PATH), address(name), address(&VALUE), size_of_val(&VALUE) as i64, 0];
+    call(libc::SYS_setxattr, &arguments).into()
 }

@@ -1,6 +1,7 @@
 //! Capabilities and flags of `flags.md` §2–§4, §8, §9: each is seen from inside a guest, with it and without it.
 
 use std::fs;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::fixture::{Fixture, Guest, eventually};
@@ -26,6 +27,10 @@ pub fn tests() -> Vec<Trial> {
         Trial::new("flags::personality", personality),
         Trial::new("flags::every_ulimit", every_ulimit),
         Trial::new("flags::nice_of_every_process", nice_of_every_process),
+        Trial::new("flags::tiocsti_types_into_an_own_terminal", tiocsti_types_into_an_own_terminal),
+        Trial::new("flags::file_capabilities_are_all_of_fs_security", file_capabilities_are_all_of_fs_security),
+        Trial::new("flags::sched_prio_is_a_weight", sched_prio_is_a_weight),
+        Trial::new("flags::what_cannot_be_is_said_at_start", what_cannot_be_is_said_at_start),
     ]
 }
 
@@ -302,4 +307,69 @@ fn nice_of_every_process() {
     for process in ["1", "self"] {
         guest.sh(&format!("cut -d' ' -f19 /proc/{process}/stat")).ok().says("7\n");
     }
+}
+
+/// flags.md §3, `tiocsti`: on a terminal of the guest's own; X08 shows that it is refused without.
+fn tiocsti_types_into_an_own_terminal() {
+    let host = Fixture::new();
+    let guest = guest(&host, Mode::User, &[("ccapabilities", "tiocsti\n")]);
+    guest.start();
+    let vserver = host.command("vserver").get_program().to_string_lossy().into_owned();
+    let enter = format!("{vserver} --confdir {} {} enter", host.confdir().display(), guest.name);
+    let line =
+        format!("(sleep 0.5; echo '/probe tiocsti >/tmp/answer; exit'; sleep 3) | script -qec '{enter}' /dev/null");
+    let output = Command::new("sh").args(["-c", &line]).stdin(Stdio::null()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).replace('\r', "");
+    let given = fs::read_to_string(guest.root.join("tmp/answer")).unwrap_or_default();
+    // A host may have taken the call from everybody.
+    let legacy = fs::read_to_string("/proc/sys/dev/tty/legacy_tiocsti").unwrap_or_else(|_| "1".to_owned());
+    let expected = if legacy.trim() == "1" { "OK" } else { "EIO" };
+    assert_eq!(given.trim(), expected, "{text}");
+}
+
+/// flags.md §4, `sched_prio`, config-tree.md §5.3.3: without `sched_hard` the fill rate is a weight against other guests.
+fn sched_prio_is_a_weight() {
+    let host = Fixture::new();
+    let weight = |guest: &Guest<'_>| {
+        let dir = guest.cgroup("cpu");
+        let files = ["cpu.shares", "cpu.weight"].map(|file| fs::read_to_string(dir.join(file)).ok());
+        files.into_iter().flatten().next().unwrap().trim().parse::<u64>().unwrap()
+    };
+    let rates = [("1\n", "4\n"), ("3\n", "4\n")].map(|(fill, interval)| {
+        let files = [("cflags", "sched_prio\n"), ("sched/fill-rate", fill), ("sched/interval", interval)];
+        let guest = guest(&host, Mode::User, &files);
+        guest.start();
+        weight(&guest)
+    });
+    assert!(rates[1].abs_diff(rates[0] * 3) <= 3, "{rates:?}");
+}
+
+/// Every flag that a stock kernel cannot honour is named when the guest starts, with the reason.
+fn what_cannot_be_is_said_at_start() {
+    let host = Fixture::new();
+    let files = [
+        ("ccapabilities", "quota_ctl,binary_mount,kthread\n"),
+        ("cflags", "virt_time\nfork_rss\n"),
+        ("ncapabilities", "tun_create\n"),
+    ];
+    let guest = guest(&host, Mode::User, &files);
+    let started = guest.v(&["start"]);
+    started.ok();
+    for word in ["quota_ctl", "binary_mount", "kthread", "virt_time", "fork_rss", "tun_create"] {
+        started.says(word);
+    }
+    // What every guest has anyway is no reason to warn.
+    let plain = bench::guest(&host, Mode::User);
+    let quiet = plain.v(&["start", "--strict"]);
+    quiet.ok();
+    assert!(!quiet.err.contains("capabilities") && !quiet.err.contains("cflags"), "{}", quiet.err);
+}
+
+/// flags.md §3, `fs_security`: in part. File capabilities are the guest's own, other labels are the host's.
+fn file_capabilities_are_all_of_fs_security() {
+    let host = Fixture::new();
+    let guest = guest(&host, Mode::User, &[("ccapabilities", "fs_security\n")]);
+    guest.v(&["start"]).ok().says("ccapabilities fs_security");
+    assert_eq!(answer(&guest, "file_capability"), "OK");
+    assert_ne!(answer(&guest, "file_label"), "OK");
 }

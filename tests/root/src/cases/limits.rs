@@ -16,6 +16,8 @@ pub fn tests() -> Vec<Trial> {
         Trial::new("limits::vsched_on_a_running_guest", vsched_on_a_running_guest),
         Trial::new("limits::processes", processes).smoke(),
         Trial::new("limits::cpuset", cpuset),
+        Trial::new("limits::totals_of_the_ipc_namespace", totals_of_the_ipc_namespace),
+        Trial::new("limits::totals_that_hold_per_process", totals_that_hold_per_process),
         Trial::new("limits::ulimits_of_the_first_process", ulimits_of_the_first_process),
     ]
 }
@@ -120,5 +122,38 @@ fn ulimits_of_the_first_process() {
         let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap().to_owned();
         let numbers: Vec<&str> = files.split_whitespace().skip(3).take(2).collect();
         assert_eq!(numbers, ["128", "512"], "process {pid}");
+    }
+}
+
+/// compat/config-tree.md §5.3.1: `shmem`, `nsems` and `semary` are counted by the guest's own IPC namespace.
+fn totals_of_the_ipc_namespace() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    guest
+        .set("rlimits/shmem", "1000\n")
+        .set("rlimits/nsems.hard", "500\n")
+        .set("rlimits/semary.hard", "20\n")
+        .start();
+    assert_eq!(guest.sh("cat /proc/sys/kernel/shmall").ok().out.trim(), "1000");
+    let sem = guest.sh("cat /proc/sys/kernel/sem").ok().out.clone();
+    assert_eq!(sem.split_whitespace().collect::<Vec<_>>(), ["32000", "500", "500", "20"]);
+    assert_ne!(fs::read_to_string("/proc/sys/kernel/shmall").unwrap().trim(), "1000");
+}
+
+/// The same: what nothing counts for a guest holds for each of its processes, and the start says so.
+fn totals_that_hold_per_process() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    guest.set("rlimits/openfd", "300\n").set("rlimits/memlock", "16\n").set("rlimits/msgqueue", "4096\n");
+    guest.set("rlimits/locks", "5\n");
+    let started = guest.v(&["start"]);
+    started.ok();
+    for name in ["rlimits/openfd", "rlimits/memlock", "rlimits/msgqueue", "rlimits/locks"] {
+        started.says(name);
+    }
+    let limits = guest.sh("cat /proc/self/limits").ok().out.clone();
+    for (title, hard) in [("Max open files", "300"), ("Max locked memory", "65536"), ("Max msgqueue size", "4096")] {
+        let line = limits.lines().find(|line| line.starts_with(title)).unwrap();
+        assert_eq!(line[title.len()..].split_whitespace().nth(1), Some(hard), "{line}");
     }
 }

@@ -1,0 +1,302 @@
+//! What becomes of each flag and capability on a stock kernel, and which test shows it: one table, from which
+//! `docs/flags.md`, the report at start and a test of completeness are made. Source of the meanings: `flags.md` §3–§6, §8.
+
+use crate::FlagKind;
+
+/// How much of a flag holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// What it says is so, seen from inside a guest.
+    Honoured,
+    /// In part, or in some guests only.
+    Partly,
+    /// Nothing of it; said when a guest starts with it.
+    Cannot,
+}
+
+/// One flag.
+#[derive(Clone, Copy, Debug)]
+pub struct Effect {
+    /// Its first name.
+    pub name: &'static str,
+    /// How much of it holds.
+    pub verdict: Verdict,
+    /// By what, or why not.
+    pub how: &'static str,
+    /// The root test that shows it; empty where there is nothing to see.
+    pub test: &'static str,
+}
+
+const fn effect(name: &'static str, verdict: Verdict, how: &'static str, test: &'static str) -> Effect {
+    Effect { name, verdict, how, test }
+}
+
+use Verdict::{Cannot, Honoured, Partly};
+
+const CCAPS: &[Effect] = &[
+    effect(
+        "set_utsname",
+        Partly,
+        "a guest that governs its own namespaces (systemd, secure_mount, namespace, umask, bcapability SYS_ADMIN) changes its names; any other gets them from uts/ and vuname; taken away, nobody does",
+        "flags::set_utsname",
+    ),
+    effect(
+        "set_rlimit",
+        Partly,
+        "hard limits without a file in ulimits/ are infinite from the start; raising a lower one needs the classic mode (CAP_SYS_RESOURCE)",
+        "flags::every_ulimit",
+    ),
+    effect(
+        "fs_security",
+        Partly,
+        "file capabilities can be set inside a user namespace; other security.* attributes cannot",
+        "flags::file_capabilities_are_all_of_fs_security",
+    ),
+    effect("fs_trusted", Cannot, "trusted.* attributes ask for CAP_SYS_ADMIN over the host", ""),
+    effect(
+        "tiocsti",
+        Honoured,
+        "system call filter; the host's dev.tty.legacy_tiocsti decides too",
+        "flags::tiocsti_types_into_an_own_terminal",
+    ),
+    effect(
+        "raw_icmp",
+        Partly,
+        "ping sockets as far as the host's net.ipv4.ping_group_range allows",
+        "flags_net::raw_icmp",
+    ),
+    effect(
+        "syslog",
+        Partly,
+        "without it the log is empty; with it the guest sees what the kernel shows it: all in the classic mode, in a user namespace only if the host's kernel.dmesg_restrict is 0",
+        "flags::kernel_log_is_empty_without_syslog",
+    ),
+    effect(
+        "oom_adjust",
+        Cannot,
+        "lowering asks for CAP_SYS_RESOURCE over the host; set the guest's bias in the file badness",
+        "",
+    ),
+    effect(
+        "audit_control",
+        Partly,
+        "audit is answered with \"not there\", which PAM and login tolerate",
+        "security::k30_audit",
+    ),
+    effect(
+        "secure_mount",
+        Honoured,
+        "mounts in the guest's own user and mount namespace, always nodev",
+        "flags::secure_mount_and_secure_remount",
+    ),
+    effect(
+        "secure_remount",
+        Honoured,
+        "the same for mounts that are there; what the host locked stays",
+        "flags::secure_mount_and_secure_remount",
+    ),
+    effect(
+        "binary_mount",
+        Cannot,
+        "the kernel mounts no block device or network file system inside a user namespace: let the host mount it (fstab, vmount)",
+        "",
+    ),
+    effect(
+        "dev_mount",
+        Cannot,
+        "what is mounted inside a user namespace is always nodev: let the host mount it (fstab)",
+        "",
+    ),
+    effect("quota_ctl", Cannot, "quotas are the host's: dlimits/ and vdlimit", ""),
+    effect("admin_mapper", Cannot, "the device mapper cannot be confined to a guest", ""),
+    effect("admin_cloop", Cannot, "loop devices are the host's: let the host mount the image (fstab)", ""),
+    effect("kthread", Cannot, "kernel threads belong to the host", ""),
+    effect(
+        "namespace",
+        Honoured,
+        "CLONE_NEW* by the system call filter, in a user namespace",
+        "flags::ccapability_namespace_allows_all",
+    ),
+];
+
+const CFLAGS: &[Effect] = &[
+    effect("lock", Honoured, "always so: nothing leaves a guest", "security::k32_namespaces"),
+    effect("nproc", Honoured, "always so: pids.max counts the whole guest", "limits::processes"),
+    effect(
+        "private",
+        Partly,
+        "our commands do not enter; the host's root could by other means",
+        "flags::private_is_not_entered",
+    ),
+    effect("fakeinit", Honoured, "always so: PID namespace", "flags::fakeinit_and_hide_mount"),
+    effect(
+        "hideinfo",
+        Honoured,
+        "always so: there is nothing to hide",
+        "security::k33_proc_hides_what_is_not_listed",
+    ),
+    effect("ulimit", Honoured, "Linux 2.4 only; changes nothing", "flags::every_ulimit"),
+    effect("namespace", Honoured, "always so: mount namespace", "flags::fakeinit_and_hide_mount"),
+    effect("sched_hard", Honoured, "cpu.max with burst", "limits::token_bucket_holds_a_quarter"),
+    effect(
+        "sched_prio",
+        Partly,
+        "the fill rate is a weight; how full the bucket is does not matter",
+        "flags::sched_prio_is_a_weight",
+    ),
+    effect("sched_pause", Honoured, "cgroup.freeze", "flags::sched_pause_holds_everything"),
+    effect("virt_mem", Cannot, "not yet: /proc/meminfo shows the host's memory", ""),
+    effect("virt_uptime", Honoured, "time namespace", "flags::virt_uptime"),
+    effect(
+        "virt_cpu",
+        Cannot,
+        "not yet: /proc/stat and /proc/cpuinfo show the host's processors; sched_getaffinity follows cpuset/",
+        "",
+    ),
+    effect("virt_load", Cannot, "not yet: /proc/loadavg shows the host's load", ""),
+    effect("virt_time", Cannot, "the wall clock is in no namespace", ""),
+    effect("hide_mount", Honoured, "always so: the root is pivoted", "flags::fakeinit_and_hide_mount"),
+    effect("hide_netif", Cannot, "see nflags", ""),
+    effect(
+        "hide_vinfo",
+        Honoured,
+        "always so: there is nothing to hide",
+        "security::k33_proc_hides_what_is_not_listed",
+    ),
+    effect("state_setup", Honoured, "internal", ""),
+    effect("state_init", Honoured, "internal", ""),
+    effect("state_admin", Honoured, "internal", ""),
+    effect("sc_helper", Honoured, "the supervisor tells vshelper", "helper::action_and_methods"),
+    effect(
+        "reboot_kill",
+        Honoured,
+        "always so: reboot(2) ends the PID namespace",
+        "security::k01_reboot_ends_the_guest_only",
+    ),
+    effect(
+        "persistent",
+        Partly,
+        "a guest of an init-less style, and a context without a guest, stay without processes; with the end of an own init everything ends",
+        "flags::persistent_survives_its_processes",
+    ),
+    effect(
+        "fork_rss",
+        Cannot,
+        "fork is not bound to memory in use; memory.high slows the guest down at its soft limit",
+        "",
+    ),
+    effect("prolific", Cannot, "contexts are made by the host", ""),
+    effect(
+        "igneg_nice",
+        Partly,
+        "a negative level is ignored; going from a higher level to a lower one that is not negative is refused",
+        "flags::negative_nice_is_ignored",
+    ),
+    effect("igneg_ionice", Honoured, "the real-time class is ignored", "flags::realtime_ionice_is_ignored"),
+];
+
+const NCAPS: &[Effect] = &[
+    effect("tun_create", Cannot, "not yet: a tun device belongs to the network stack, which is the host's", ""),
+    effect("raw_icmp", Partly, "as the ccapability", "flags_net::raw_icmp"),
+];
+
+const NFLAGS: &[Effect] = &[
+    effect("lock", Honoured, "always so: nothing leaves its network context", "address::foreign_address_is_refused"),
+    effect("private", Cannot, "the host's root may always use a guest's addresses", ""),
+    effect(
+        "single_ip",
+        Honoured,
+        "a wildcard bind becomes one to the first address, with several addresses too",
+        "flags_net::single_ip",
+    ),
+    effect(
+        "lback_remap",
+        Honoured,
+        "bind, connect and send are redirected to the private loopback address",
+        "flags_net::without_lback_remap_there_is_no_localhost",
+    ),
+    effect("lback_allow", Honoured, "127.0.0.1 is the host's", "flags_net::lback_allow_shares_the_hosts"),
+    effect("hide_netif", Cannot, "on the host's own network stack there is no view for one guest", ""),
+    effect("hide_lback", Honoured, "the kernel shows the private loopback as 127.0.0.1", "flags_net::hide_lback"),
+    effect("state_setup", Honoured, "internal", ""),
+    effect("state_admin", Honoured, "internal", ""),
+    effect("sc_helper", Cannot, "there is no helper for networks alone; vshelper gets startup and shutdown", ""),
+    effect(
+        "persistent",
+        Partly,
+        "the network context of a guest ends with the guest; one that ncontext made stays",
+        "prefix::persistent_context_without_a_guest",
+    ),
+];
+
+const SPACES: &[Effect] = &[
+    effect("fs", Honoured, "always so: a process may stop sharing its root and working directory", ""),
+    effect(
+        "newns",
+        Honoured,
+        "system call filter, in a user namespace",
+        "flags::umask_names_the_namespaces_to_be_made",
+    ),
+    effect(
+        "newuts",
+        Honoured,
+        "system call filter, in a user namespace",
+        "flags::umask_names_the_namespaces_to_be_made",
+    ),
+    effect(
+        "newipc",
+        Honoured,
+        "system call filter, in a user namespace",
+        "flags::umask_names_the_namespaces_to_be_made",
+    ),
+    effect(
+        "newuser",
+        Honoured,
+        "system call filter, in a user namespace",
+        "flags::umask_names_the_namespaces_to_be_made",
+    ),
+    effect(
+        "newpid",
+        Honoured,
+        "system call filter, in a user namespace",
+        "flags::umask_names_the_namespaces_to_be_made",
+    ),
+    effect(
+        "newnet",
+        Honoured,
+        "system call filter, in a user namespace",
+        "flags::umask_names_the_namespaces_to_be_made",
+    ),
+    effect(
+        "newcgroup",
+        Honoured,
+        "system call filter, in a user namespace",
+        "flags::umask_names_the_namespaces_to_be_made",
+    ),
+    effect(
+        "newtime",
+        Honoured,
+        "system call filter, in a user namespace",
+        "flags::umask_names_the_namespaces_to_be_made",
+    ),
+];
+
+impl FlagKind {
+    /// What becomes of the flags of this kind; capabilities and personality flags are the kernel's own and have no entry.
+    pub fn effects(self) -> &'static [Effect] {
+        match self {
+            Self::Ccap => CCAPS,
+            Self::Cflag => CFLAGS,
+            Self::Ncap => NCAPS,
+            Self::Nflag => NFLAGS,
+            Self::Space => SPACES,
+            Self::Bcap | Self::Personality => &[],
+        }
+    }
+
+    /// The entries of the flags in `word`.
+    pub fn effects_of(self, word: u64) -> impl Iterator<Item = &'static Effect> {
+        let bit = move |name: &str| self.names().iter().find(|(known, _)| *known == name).map_or(0, |(_, bit)| *bit);
+        self.effects().iter().filter(move |effect| word & bit(effect.name) != 0)
+    }
+}
