@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -62,6 +62,8 @@ impl Job {
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(errors.try_clone()?)
+            // Ctrl-C reaches us alone, and we ask it once.
+            .process_group(0)
             .spawn()?;
         // It is ours and not waited for yet, so the number is its.
         let pidfd = pidfd::open(child.id().cast_signed())?;

@@ -132,6 +132,9 @@ impl Row {
     }
 }
 
+/// As a shell has it for SIGINT.
+const INTERRUPTED: Exit = Exit::Command(130);
+
 /// All of them.
 #[derive(Debug)]
 pub struct Report {
@@ -139,6 +142,8 @@ pub struct Report {
     pub rows: Vec<Row>,
     /// Nothing is printed before the end.
     pub as_json: bool,
+    /// A signal came.
+    pub interrupted: bool,
     goal: Goal,
     verb: String,
     verbatim: bool,
@@ -152,7 +157,7 @@ impl Report {
     pub fn new(wish: &Wish, names: &BTreeSet<GuestName>, as_json: bool) -> Self {
         let turn = if wish.goal == Goal::Any { names.iter().cloned().collect() } else { VecDeque::new() };
         let (goal, verb, verbatim) = (wish.goal, wish.verb(), wish.verbatim);
-        Self { rows: Vec::new(), as_json, goal, verb, verbatim, killed: BTreeSet::new(), turn }
+        Self { rows: Vec::new(), as_json, interrupted: false, goal, verb, verbatim, killed: BTreeSet::new(), turn }
     }
 
     /// Adds one guest's result and shows it.
@@ -256,8 +261,12 @@ impl Report {
         text
     }
 
-    /// The status that all commands had, if it is one; else that it went well for some only.
+    /// The status that all commands had, if it is one; else that it went well for some only. After a signal that of a
+    /// command that was interrupted.
     pub fn exit(&self) -> Exit {
+        if self.interrupted {
+            return INTERRUPTED;
+        }
         let mut codes = self.rows.iter().map(|row| row.code.unwrap_or(1));
         let Some(first) = codes.next() else { return Exit::Success };
         if codes.all(|code| code == first) {

@@ -109,6 +109,7 @@ impl Run<'_> {
     }
 
     fn interrupt(&mut self, report: &mut Report) -> Result<(), CliError> {
+        report.interrupted = true;
         for name in self.schedule.give_up() {
             report.add(Row::interrupted(name), self.context)?;
         }

@@ -77,6 +77,9 @@ pub fn run(
         "restart" | "condrestart" => {
             let running: BTreeSet<_> = names.iter().filter(|name| runs(name, context)).cloned().collect();
             let stopped = bulk::perform(&wish(Goal::Down, &["stop".into()]), &running, &boot, as_json, context)?;
+            if stopped.interrupted {
+                return close(stopped, context);
+            }
             let mut again = if verb == "restart" { names } else { running };
             again.retain(|name| stopped.rows.iter().all(|row| row.name != *name || row.code == Some(0)));
             let started = bulk::perform(&wish(Goal::Up, &["start".into()]), &again, &boot, as_json, context)?;

@@ -225,7 +225,7 @@ fn an_interrupt_lets_nothing_more_begin() {
     let pid = nix::unistd::Pid::from_raw(child.id().cast_signed());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
     let ran = crate::fixture::Ran::from(child.wait_with_output().unwrap());
-    ran.exits(1).says(&format!("{}: not started, interrupted", waits.name));
+    ran.exits(130).says(&format!("{}: not started, interrupted", waits.name));
     assert!(!slow.is_running() && !waits.is_running());
 }
 
