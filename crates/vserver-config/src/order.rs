@@ -3,7 +3,7 @@
 //! Pure: a [`Schedule`] is asked what may begin now and told how that ended. Source: util-vserver, `behaviours.md` §8;
 //! where the original looks two levels deep, this one looks all the way.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::num::NonZeroUsize;
 
@@ -155,6 +155,29 @@ impl Schedule {
 /// All circles among all guests, each once.
 pub fn circles(depends: &Depends) -> Vec<Circle> {
     Walk::over(&depends.keys().cloned().collect(), depends).circles
+}
+
+/// A shortest circle that this guest is part of.
+pub fn circle_through(name: &GuestName, depends: &Depends) -> Option<Circle> {
+    let mut before: BTreeMap<GuestName, GuestName> = BTreeMap::new();
+    let mut queue = VecDeque::from([name.clone()]);
+    while let Some(next) = queue.pop_front() {
+        for need in depends.get(&next).into_iter().flatten().filter_map(|need| need.parse::<GuestName>().ok()) {
+            if need == *name {
+                let mut path = vec![next];
+                while let Some(above) = path.last().filter(|last| *last != name).and_then(|last| before.get(last)) {
+                    path.push(above.clone());
+                }
+                path.reverse();
+                return Some(Circle(path));
+            }
+            if depends.contains_key(&need) && !before.contains_key(&need) {
+                before.insert(need.clone(), next.clone());
+                queue.push_back(need);
+            }
+        }
+    }
+    None
 }
 
 /// Depth first, so that a guest that is met again on the way down closes a circle.

@@ -97,6 +97,15 @@ fn a_circle_is_named_and_loses_one_edge() {
     assert_eq!(run(&mut order.schedule), "a b c x");
 }
 
+#[test]
+fn whoever_is_part_of_a_circle_learns_it() {
+    let depends = depends(&["a:b", "b:d c", "c:a", "d:", "e:a", "x:x"]);
+    let through = |name: &str| circle_through(&self::name(name), &depends).map(|circle| circle.to_string());
+    assert_eq!(through("b").as_deref(), Some("b -> c -> a -> b"));
+    assert_eq!(through("x").as_deref(), Some("x -> x"));
+    assert_eq!((through("d"), through("e")), (None, None), "e only leads to one");
+}
+
 /// Up to twelve guests that need each other anyhow, some of them somebody unknown.
 fn graphs() -> impl Strategy<Value = (Depends, BTreeSet<GuestName>)> {
     let needs = prop::collection::vec(prop::collection::vec(0_u8..14, 0..4), 12);

@@ -19,13 +19,15 @@ fn checks() -> Outcome {
     step("dependencies", dependencies)
 }
 
-/// Checks, then tests, the smoke subset on a pure cgroup v2 kernel too; all of them there: `cargo xtask vm`.
+/// Checks, then tests, the smoke subset on a pure cgroup v2 kernel too; all of them there: `cargo xtask vm`. Last, a
+/// whole host boots.
 pub fn run() -> Outcome {
     need_root("ci")?;
     step_components()?;
     checks()?;
     let mut tally = test::tests(true, true, None)?;
     tally += vm::tests(true, "")?;
+    step("a host that boots and powers off", vm::boot::run)?;
     test::verdict(tally)
 }
 

@@ -1,6 +1,6 @@
 //! `vm`: the root tests on a pure cgroup v2 host: Debian's own kernel under qemu's TCG, over this very file system.
 
-mod boot;
+pub mod boot;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -24,6 +24,7 @@ pub fn tests() -> Vec<Trial> {
         Trial::new("daemon::killed_it_touches_no_guest", killed_it_touches_no_guest).smoke(),
         Trial::new("daemon::killed_in_the_middle_of_a_start", killed_in_the_middle_of_a_start),
         Trial::new("daemon::a_mark_starts_dependencies_first", a_mark_starts_dependencies_first),
+        Trial::new("daemon::starts_marked_guests_once_per_boot", starts_marked_guests_once_per_boot),
         Trial::new("daemon::a01_other_users_are_refused", a01_other_users_are_refused),
         Trial::new("daemon::a02_a_guest_is_refused_even_as_root", a02_a_guest_is_refused_even_as_root),
         Trial::new("daemon::systemd_hands_over_a_socket_and_is_told", systemd_hands_over_a_socket_and_is_told),
@@ -31,6 +32,8 @@ pub fn tests() -> Vec<Trial> {
     ]
 }
 
+/// Where the daemon keeps whose guests it has started in this boot.
+const AUTOSTARTED: &str = "/run/vserver/.autostart";
 const SOON: Duration = Duration::from_secs(10);
 
 /// A daemon of one test; killed at the end if it still runs.
@@ -84,6 +87,8 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+        // That guests were started is known until the next boot; a test is no boot.
+        let _ = fs::remove_file(AUTOSTARTED);
     }
 }
 
@@ -116,6 +121,7 @@ fn lists_starts_watches_and_stops() {
     assert_eq!((started.xid.0, started.already_running), (guest.xid, false));
     assert!(guest.is_running(), "the command line sees the same guest");
     assert!(client.start(&name, &StartRequest::default()).unwrap().already_running);
+    eventually("its service runs", SOON, || client.status(&name).unwrap().processes >= 2);
     let status = client.status(&name).unwrap();
     assert_eq!((status.state, status.init), (GuestState::Running, Some(guest.init())));
     assert!(status.processes >= 2 && status.uptime.is_some(), "{status:?}");
@@ -210,6 +216,21 @@ fn a_mark_starts_dependencies_first() {
 }
 
 /// A01 and A02 of the threat model: the file's mode, and behind it the kernel's word for who calls.
+/// A guest that was stopped by hand stays stopped when the daemon is restarted.
+fn starts_marked_guests_once_per_boot() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    guest.set("apps/init/mark", "default\n");
+    let mut daemon = Daemon::serve(&host, &[]);
+    eventually("the marked guest runs", SOON, || guest.is_running());
+    eventually("that is noted", SOON, || std::path::Path::new(AUTOSTARTED).exists());
+    guest.stop();
+    daemon.end();
+    let other = Daemon::serve(&host, &[]);
+    eventually("it says why nobody is started", SOON, || other.log().contains("started in this boot already"));
+    assert!(!guest.is_running());
+}
+
 fn a01_other_users_are_refused() {
     let host = Fixture::new();
     let daemon = Daemon::serve(&host, &["--no-autostart"]);

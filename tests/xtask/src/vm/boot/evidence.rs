@@ -83,6 +83,7 @@ impl Evidence {
         let controllers: Vec<_> = self.file("controllers").split_whitespace().collect();
         must(["cpu", "memory", "pids"].iter().all(|name| controllers.contains(name)), "controllers stay enabled");
         must(is("unmarked", "a-web m-app z-db"), "stopping a mark's target stops its guests");
+        must(is("script", "a-web m-app z-db"), "the init script stops the guests of its mark");
         must(is("before", "a-web byhand late m-app z-db"), "a guest can be started by hand beside the units");
         let order = |what: &str, guests: [&str; 3]| {
             let times = guests.map(|guest| self.time(guest, what));
@@ -130,6 +131,7 @@ mod tests {
             ("reloaded", "a-web\nlate\nm-app\nz-db\n"),
             ("controllers", "cpuset cpu io memory pids\n"),
             ("unmarked", "a-web\nm-app\nz-db\n"),
+            ("script", "a-web\nm-app\nz-db\n"),
             ("before", "a-web\nbyhand\nlate\nm-app\nz-db\n"),
             ("entered", "a-web 30\nm-app 20\nz-db 10\n"),
             ("z-db.boot", "started 1.0\nstopping 24.0\nstopped 25.0\n"),

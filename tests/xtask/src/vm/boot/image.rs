@@ -46,6 +46,7 @@ vserver --version | head -1 >version; systemctl is-active vserverd.service vserv
 systemctl stop vserver-mark@late.target
 n=0; while vserver late running && [ $n -lt 60 ]; do sleep 1; n=$((n+1)); done; running >unmarked
 systemctl start vserver-mark@late.target
+MARK=late /etc/init.d/vservers-default stop; running >script; MARK=late /etc/init.d/vservers-default start
 vserver byhand start >byhand 2>&1; running >before
 sync
 systemctl poweroff
@@ -74,7 +75,10 @@ pub fn make(kernel: &Path, work: &Path) -> Outcome {
     }
     fs::write(tree.join("etc/vservers/off/disabled"), "").map_err(io)?;
     let units = ["util-vserver.service", "vserver.target", "vserverd.service", "evidence.service"];
-    run(command("systemctl", &["enable", "-q", "--root"]).arg(&tree).args(units))?;
+    // By the systemd inside: this machine may have none.
+    run(command("chroot", &[&tree]).args(["systemctl", "enable", "-q"]).args(units))?;
+    let units = ["vserver@x.service", "vserver-mark@x.target", "vservers.target", "vserverd.socket", "vserver.slice"];
+    run(command("chroot", &[&tree]).args(["systemd-analyze", "verify", "--man=no"]).args(units))?;
     let image = work.join("image");
     run(command("truncate", &["-s", "2G"]).arg(&image))?;
     run(command("mkfs.ext4", &["-q", "-F", "-d"]).arg(&tree).arg(&image))?;
