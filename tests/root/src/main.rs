@@ -22,6 +22,7 @@ mod inside;
 mod leak;
 mod needs;
 mod security;
+mod transcript;
 mod tree;
 mod trial;
 mod warden;

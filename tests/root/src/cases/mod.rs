@@ -26,6 +26,7 @@ mod standing;
 mod start_options;
 mod strict;
 mod styles;
+mod transcripts;
 mod watch;
 
 use crate::trial::Trial;
@@ -43,6 +44,7 @@ pub fn tests() -> Vec<Trial> {
         many::tests(),
         memory::tests(),
         watch::tests(),
+        transcripts::tests(),
         interrupt::tests(),
         bad_input::tests(),
         build::tests(),

@@ -1,0 +1,17 @@
+//! What the commands print, compared to the byte: one file of `transcripts/` each. A new one: a file there, a line here.
+
+use crate::transcript::play;
+use crate::trial::Trial;
+
+macro_rules! transcripts {
+    ($($name:literal)*) => {
+        vec![$(Trial::new(concat!("transcripts::", $name), || {
+            play(include_str!(concat!("../../transcripts/", $name, ".txt")))
+        }),)*]
+    };
+}
+
+/// All of them.
+pub fn tests() -> Vec<Trial> {
+    transcripts!["stat" "vps" "info" "status" "vlimit" "vwait" "helpers" "obsolete"]
+}
