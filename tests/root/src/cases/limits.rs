@@ -16,6 +16,8 @@ pub fn tests() -> Vec<Trial> {
         Trial::new("limits::vsched_on_a_running_guest", vsched_on_a_running_guest),
         Trial::new("limits::processes", processes).smoke(),
         Trial::new("limits::cpuset", cpuset),
+        Trial::new("limits::cgroup_files_of_either_version", cgroup_files_of_either_version),
+        Trial::new("limits::every_key_of_cpuset", every_key_of_cpuset),
         Trial::new("limits::totals_of_the_ipc_namespace", totals_of_the_ipc_namespace),
         Trial::new("limits::totals_that_hold_per_process", totals_that_hold_per_process),
         Trial::new("limits::ulimits_of_the_first_process", ulimits_of_the_first_process),
@@ -155,5 +157,49 @@ fn totals_that_hold_per_process() {
     for (title, hard) in [("Max open files", "300"), ("Max locked memory", "65536"), ("Max msgqueue size", "4096")] {
         let line = limits.lines().find(|line| line.starts_with(title)).unwrap();
         assert_eq!(line[title.len()..].split_whitespace().nth(1), Some(hard), "{line}");
+    }
+}
+
+/// The content of the first of these control files that is there.
+fn control(guest: &Guest<'_>, controller: &str, files: [&str; 2]) -> String {
+    let dir = guest.cgroup(controller);
+    let found = files.iter().find_map(|file| fs::read_to_string(dir.join(file)).ok());
+    found.unwrap_or_else(|| panic!("none of {files:?} in {}", dir.display())).trim().to_owned()
+}
+
+/// compat/config-tree.md §5.3.6: names of v1 and of v2 mean the same whichever hierarchy the host has.
+fn cgroup_files_of_either_version() {
+    let host = Fixture::new();
+    let (old, new) = (host.guest(), host.guest());
+    old.set("cgroup/memory.limit_in_bytes", "64M\n").set("cgroup/memory.memsw.limit_in_bytes", "64M\n");
+    old.set("cgroup/cpu.shares", "512\n").set("cgroup/cpu.cfs_period_us", "50000\n");
+    old.set("cgroup/cpu.cfs_quota_us", "25000\n").set("cgroup/pids.max", "77\n");
+    new.set("cgroup/memory.max", "67108864\n")
+        .set("cgroup/cpu.weight", "20\n")
+        .set("cgroup/cpu.max", "25000 50000\n");
+    new.set("cgroup/pids.max", "77\n");
+    for guest in [&old, &new] {
+        guest.start();
+        assert_eq!(control(guest, "memory", ["memory.limit_in_bytes", "memory.max"]), "67108864");
+        assert_eq!(control(guest, "pids", ["pids.max", "pids.max"]), "77");
+        let quota = control(guest, "cpu", ["cpu.cfs_quota_us", "cpu.max"]);
+        assert!(quota == "25000" || quota == "25000 50000", "{quota}");
+        let weight: u64 = control(guest, "cpu", ["cpu.shares", "cpu.weight"]).parse().unwrap();
+        // Shares become 1 + (512 - 2) * 9999 / 262142 = 20; a weight keeps its relation to the default, 100 to 1024.
+        assert!(weight == 20 || weight == if guest.name == old.name { 512 } else { 204 }, "{weight}");
+    }
+}
+
+/// compat/config-tree.md §5.3.5: `name` is required, `cpus` and `mems` are lists; the exclusive keys need a partition of
+/// the host's own, which a shared CPU cannot give: whatever does not hold is said, and the guest starts.
+fn every_key_of_cpuset() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    guest.set("cpuset/name", &format!("{}\n", guest.name)).set("cpuset/cpus", "0\n").set("cpuset/mems", "0\n");
+    guest.set("cpuset/virtualized", "1\n").start();
+    let status = guest.sh("cat /proc/self/status").ok().out.clone();
+    for (key, wanted) in [("Cpus_allowed_list:", "0"), ("Mems_allowed_list:", "0")] {
+        let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap();
+        assert_eq!(line.trim(), wanted, "{key}");
     }
 }
