@@ -7,10 +7,11 @@ use clap::{Command, CommandFactory};
 
 use crate::applet;
 use crate::args::{
-    BuildArgs, ChbindArgs, ChcontextArgs, CheckArgs, ListArgs, NaddressArgs, NattributeArgs, NcontextArgs, PlanArgs,
-    ReducecapArgs, StartArgs, StartVserversArgs, StatusArgs, StopArgs, VattributeArgs, VcontextArgs, VdevmapArgs,
-    VinfoArgs, VkillArgs, VlimitArgs, VmemctrlArgs, VnamespaceArgs, VpsArgs, VschedArgs, VserverArgs,
-    VserverStatArgs, VspaceArgs, VtagArgs, VunameArgs, VwaitArgs,
+    BuildArgs, ChbindArgs, ChcontextArgs, CheckArgs, GeneratorArgs, ListArgs, NaddressArgs, NattributeArgs,
+    NcontextArgs, PlanArgs, ReducecapArgs, StartArgs, StartVserversArgs, StatusArgs, StopArgs, VattributeArgs,
+    VcontextArgs, VdevmapArgs, VinfoArgs, VkillArgs, VlimitArgs, VmemctrlArgs, VnamespaceArgs, VprocunhideArgs,
+    VpsArgs, VschedArgs, VserverArgs, VserverStatArgs, VserverWrapperArgs, VshelperArgs, VspaceArgs, VtagArgs,
+    VunameArgs, VwaitArgs,
 };
 use crate::commands::vserver::VERBS;
 
@@ -32,7 +33,8 @@ pub struct Page {
 pub fn pages() -> Vec<Page> {
     let programs = applet::all().filter_map(|applet| {
         let command = definition(applet.name)?;
-        let completed = plain(applet.name).is_none_or(|plain| plain.completed);
+        let for_scripts = ["vserver-wrapper", "vprocunhide", "systemd-vserver-generator"].contains(&applet.name);
+        let completed = !for_scripts && plain(applet.name).is_none_or(|plain| plain.completed);
         Some(page(applet.name, command, completed))
     });
     programs.chain(verbs()).collect()
@@ -83,6 +85,10 @@ fn definition(name: &str) -> Option<Command> {
     let command = match name {
         "vserver" => VserverArgs::command().mut_arg("words", |words| words.value_parser(VERBS)),
         "start-vservers" | "stop-vservers" => StartVserversArgs::command(),
+        "vserver-wrapper" => VserverWrapperArgs::command(),
+        "vprocunhide" => VprocunhideArgs::command(),
+        "vshelper" => VshelperArgs::command(),
+        "systemd-vserver-generator" => GeneratorArgs::command(),
         "vserver-stat" => VserverStatArgs::command(),
         "vserver-info" => VinfoArgs::command(),
         "vps" => VpsArgs::command(),

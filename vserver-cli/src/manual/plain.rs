@@ -25,11 +25,6 @@ pub(crate) struct Plain {
     pub answers: bool,
 }
 
-/// A program that people call.
-const fn tool(name: &'static str, about: &'static str, usage: &'static str, example: &'static str) -> Plain {
-    Plain { name, about, usage, example, completed: true, answers: true }
-}
-
 /// One that scripts call by its path.
 const fn helper(name: &'static str, about: &'static str, usage: &'static str, example: &'static str) -> Plain {
     Plain { name, about, usage, example, completed: false, answers: true }
@@ -48,25 +43,6 @@ const fn obsolete(name: &'static str, about: &'static str, example: &'static str
 const PLAIN: &[Plain] = &[
     wrapper("vtop", "Runs top, which shows the processes of all contexts", "vtop -b -n 1"),
     wrapper("vpstree", "Runs pstree, which shows the processes of all contexts", "vpstree -p"),
-    helper(
-        "vserver-wrapper",
-        "Starts and stops the guests of a mark, for init scripts; MARK, NUMPARALLEL and LOCKFILE are in its environment",
-        "{start|stop|restart|condrestart|status}",
-        "MARK=default vserver-wrapper start",
-    ),
-    helper("vprocunhide", "Does nothing and succeeds: each guest has a /proc of its own", "", "vprocunhide"),
-    tool(
-        "vshelper",
-        "Does what a guest that reboots or halts itself wants",
-        "ACTION XID [ARGUMENTS]",
-        "vshelper restart 40012",
-    ),
-    helper(
-        "systemd-vserver-generator",
-        "Makes units for guests with a mark; systemd calls it",
-        "DIR [DIR DIR]",
-        "systemd-vserver-generator /tmp/units",
-    ),
     helper(
         "exec-cd",
         "Runs a command in a directory below the working directory, which links cannot lead out of",
