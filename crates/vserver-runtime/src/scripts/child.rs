@@ -70,8 +70,9 @@ pub fn wait(
 /// Ends the program and all of its descendants, politely first. They are stopped before they are counted, so that none
 /// can have another child meanwhile.
 fn end_all(child: &mut Child, pidfd: &OwnedFd) {
-    pidfd::signal(pidfd.as_fd(), SIGSTOP).ok();
-    let handles = stopped_descendants(i32::try_from(child.id()).unwrap_or(0));
+    let pid = i32::try_from(child.id()).unwrap_or(0);
+    stop(pid, pidfd);
+    let handles = stopped_descendants(pid);
     for signal in [SIGTERM, SIGKILL] {
         for handle in handles.iter().chain([pidfd]) {
             // What has ended meanwhile is no failure.
@@ -95,11 +96,25 @@ fn stopped_descendants(pid: i32) -> Vec<OwnedFd> {
             if let Ok(handle) = pidfd::open(child)
                 && found.insert(child)
             {
-                pidfd::signal(handle.as_fd(), SIGSTOP).ok();
+                stop(child, &handle);
                 handles.push(handle);
                 todo.push(child);
             }
         }
     }
     handles
+}
+
+/// Returns when it has stopped: a process in the middle of a fork completes it first.
+fn stop(pid: i32, handle: &OwnedFd) {
+    pidfd::signal(handle.as_fd(), SIGSTOP).ok();
+    let end = Instant::now() + GRACE;
+    while Instant::now() < end {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+        if matches!(state, None | Some('T' | 't' | 'Z' | 'X')) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
