@@ -10,7 +10,7 @@ use vserver_types::GuestName;
 use crate::error::Error;
 use crate::host::Host;
 use crate::record::RunRecord;
-use crate::scripts::{may_run, run_command};
+use crate::scripts::{Trust, run_command};
 use crate::settings::Ending;
 
 /// Handles the event. Whether the built-in handler is to go on, which cleans up and starts again after a reboot; a
@@ -32,7 +32,9 @@ pub fn handle(host: &Host, name: &GuestName, ending: Ending, report: &mut Vec<St
 /// The program gets the event and the context number, as from the kernel.
 fn run(host: &Host, name: &GuestName, ending: Ending, program: &Path) -> Result<(), String> {
     let shown = program.display();
-    may_run(host, program).map_err(|what| format!("the handler '{shown}' is not run: {what}"))?;
+    if let Some(what) = Trust::new(host).refuses(program) {
+        return Err(format!("the handler '{shown}' is not run: {what}"));
+    }
     let record = RunRecord::load(host, name).map_err(|error| error.chain())?;
     let xid = record.map(|record| record.xid.to_string()).unwrap_or_default();
     let mut command = Command::new(program);

@@ -82,7 +82,7 @@ pub fn plan(config: &GuestConfig) -> (Mounts, Vec<Unenforced>) {
         if let Some(lines) = plans.mtab.as_mut().filter(|_| target != "/" && !entry.mount_options().nomtab) {
             lines.push(mtab_line(entry));
         }
-        if ALWAYS_THERE.contains(&target.as_str()) {
+        if is_always_there(&target) {
             continue;
         }
         let setting = format!("{}:{}", entry.file.file_name().unwrap_or_default().to_string_lossy(), entry.line);
@@ -112,6 +112,11 @@ pub fn plan(config: &GuestConfig) -> (Mounts, Vec<Unenforced>) {
         }
     }
     (plans, refused)
+}
+
+/// Whether every guest has a mount there anyway.
+pub fn is_always_there(target: &str) -> bool {
+    ALWAYS_THERE.contains(&format!("/{}", target.trim_matches('/')).as_str())
 }
 
 fn one(entry: &FstabEntry, target: String) -> MountPlan {

@@ -1,6 +1,6 @@
 //! `check`.
 
-use vserver_config::Boot;
+use vserver_config::{Boot, Severity};
 use vserver_types::Exit;
 
 use crate::commands::vserver::Guest;
@@ -10,7 +10,11 @@ use crate::error::CliError;
 /// Prints every fault of the configuration with file and line: 0 if there is none that forbids a start.
 pub fn run(guest: &Guest, context: &Context) -> Result<Exit, CliError> {
     let (mut exit, mut findings) = match vserver_config::read(&context.host.confdir, &guest.name) {
-        Ok((_, warnings)) => (Exit::Success, warnings),
+        Ok((config, mut found)) => {
+            found.extend(vserver_runtime::inspect(&context.host, &config)?);
+            let fault = found.iter().any(|finding| finding.severity == Severity::Error);
+            (if fault { Exit::Failure } else { Exit::Success }, found)
+        }
         Err(vserver_config::Error::Invalid { diagnostics }) => (Exit::Failure, diagnostics),
         Err(error) => return Err(guest.failed(error.into(), context)),
     };

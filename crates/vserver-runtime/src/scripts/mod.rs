@@ -287,9 +287,19 @@ fn redirect(command: &mut Command, tty: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// A program of the host that is no script: whether it may be run.
-pub(crate) fn may_run(host: &Host, program: &Path) -> std::result::Result<(), String> {
-    trust::check(program, &Territory::of(&host.confdir))
+/// Judges programs of the host that are to be run for a guest.
+pub(crate) struct Trust(Territory);
+
+impl Trust {
+    /// As the configurations of all guests are now.
+    pub fn new(host: &Host) -> Self {
+        Self(Territory::of(&host.confdir))
+    }
+
+    /// Why it may not be run, if it may not.
+    pub fn refuses(&self, program: &Path) -> Option<String> {
+        trust::check(program, &self.0).err()
+    }
 }
 
 /// Runs a command of the host and waits for it.

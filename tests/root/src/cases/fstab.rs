@@ -17,6 +17,7 @@ pub fn tests() -> Vec<Trial> {
         Trial::new("fstab::remote_ones_and_helpers", remote_ones_and_helpers),
         Trial::new("fstab::the_root_itself", the_root_itself),
         Trial::new("fstab::mtab_lists_them", mtab_lists_them),
+        Trial::new("fstab::check_finds_what_a_start_would_refuse", check_finds_what_a_start_would_refuse).smoke(),
         Trial::new("fstab::the_hosts_file_systems_are_not_shown", the_hosts_file_systems_are_not_shown),
     ]
 }
@@ -191,4 +192,28 @@ fn the_hosts_file_systems_are_not_shown() {
     guest.set("fstab", "none /srv sysfs defaults 0 0\nnone /mnt cgroup2 defaults 0 0\n");
     guest.v(&["start"]).ok().says("fstab:1").says("sysfs").says("fstab:2");
     assert_eq!(guest.sh("grep -c -e ' /srv ' -e ' /mnt ' /proc/mounts").out.trim(), "0");
+}
+
+/// File, line, reason and remedy, before anything starts: a target that leads out, a script that others can write, a
+/// number of another guest; a missing source and an unknown action are warnings.
+fn check_finds_what_a_start_would_refuse() {
+    let host = Fixture::new();
+    let (guest, other) = (host.guest(), host.guest());
+    guest.v(&["check"]).ok();
+    guest.set("apps/vshelper/action", "nonsense\n").set("fstab", "/nowhere /srv none bind 0 0\n");
+    let cfg = guest.cfg.display();
+    let warned = guest.v(&["check"]);
+    warned.ok().says(&format!("{cfg}/apps/vshelper/action:1: warning: the action 'nonsense' is unknown"));
+    warned.says(&format!("{cfg}/fstab:1: warning: the source '/nowhere' does not exist"));
+    symlink("/nowhere/here", guest.root.join("out")).unwrap();
+    guest.set("fstab", "none /srv tmpfs size=1m 0 0\nnone /out tmpfs size=1m 0 0\n");
+    tree::write(&guest.cfg, "scripts/pre-start", "", 0o666);
+    guest.set("context", &format!("{}\n", other.xid));
+    let found = guest.v(&["check"]);
+    found.exits(1).says(&format!("{cfg}/fstab:2: the target '/out' leads out of the guest's tree"));
+    found.says("symbolic link").says("remove the link");
+    found.says(&format!("{cfg}/scripts/pre-start: it is not run: ")).says("chmod go-w");
+    found.says(&format!("{cfg}/context:1: context {} belongs to guest '{}' already", other.xid, other.name));
+    fs::remove_file(guest.root.join("sbin/init")).unwrap();
+    guest.v(&["check"]).exits(1).says(&format!("{cfg}/apps/init/style: ")).says("/sbin/init");
 }
