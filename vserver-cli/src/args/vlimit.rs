@@ -13,7 +13,7 @@ use super::Common;
 #[command(
     name = "vlimit",
     version = concat!(env!("CARGO_PKG_VERSION"), " -- shows and sets the limits of a running context"),
-    override_usage = "vlimit --xid XID -a [-n] [-d]\n       \
+    override_usage = "vlimit --xid XID -a [-n] [-d] [--json]\n       \
                       vlimit --xid XID [[-M] [-S] [-H] --RESOURCE VALUE]… [[--] COMMAND [ARGUMENTS]]",
     after_help = "RESOURCE: cpu fsize data stack core rss nproc nofile memlock as locks msgqueue nsock openfd anon shmem\n\
                   semary nsems dentry, or its number. -M, -S, -H: the minimum, soft, hard limit of the next one (hard if\n\
@@ -36,6 +36,9 @@ pub struct VlimitArgs {
     /// Show all limits
     #[arg(short, long)]
     pub all: bool,
+    /// With -a: as JSON, an array of objects
+    #[arg(long, requires = "all")]
+    pub json: bool,
     /// Command to run afterwards
     #[arg(trailing_var_arg = true, hide = true)]
     pub command: Vec<OsString>,

@@ -1,6 +1,7 @@
 //! `vlimit`: limits of a running context.
 
 use caps::{CapSet, Capability};
+use serde_json::json;
 use vserver_cgroup::{GuestCgroup, Layout};
 use vserver_runtime::RunRecord;
 use vserver_sys::prlimit;
@@ -33,7 +34,12 @@ pub fn run(args: &VlimitArgs, asked: &[Asked], context: &Context) -> Result<Exit
         }
     }
     if args.all {
-        context.printer.text(&show(args, &cgroup.limits()?, &record))?;
+        let rows = rows(&cgroup.limits()?, &record);
+        if args.json {
+            context.printer.json(&rows.iter().map(object).collect::<Vec<_>>())?;
+        } else {
+            context.printer.text(&rows.iter().map(|row| line(args, row)).collect::<String>())?;
+        }
     }
     if args.command.is_empty() { Ok(Exit::Success) } else { Err(become_command(&args.command)) }
 }
@@ -111,29 +117,27 @@ fn rlimit(resource: Resource) -> Option<(u8, u64)> {
     }
 }
 
-/// One line per resource that has a limit here, in the order of their numbers; those per process as the guest's init has
-/// them. Columns: name 0, min 12, soft 32, hard 52. Source: util-vserver, `commands.md` §5.
-fn show(args: &VlimitArgs, limits: &Limits, record: &RunRecord) -> String {
+/// A resource with its soft and hard limit; `None`: there is no such kind of it here.
+type Row = (Resource, Option<Rlimit>, Option<Rlimit>);
+
+/// One per resource that has a limit here, in the order of their numbers; those per process as the guest's init has them.
+fn rows(limits: &Limits, record: &RunRecord) -> Vec<Row> {
     let pages = |bytes: Option<Bytes>| Some(bytes.map_or(Rlimit::Infinity, |bytes| Rlimit::Value(bytes.0 / PAGE)));
     let value = |raw, unit| Some(if raw == prlimit::INFINITY { Rlimit::Infinity } else { Rlimit::Value(raw / unit) });
-    let mut text = String::new();
-    for resource in Resource::ALL {
-        let (soft, hard) = match resource {
-            Resource::Rss => (pages(limits.memory_high), pages(limits.memory)),
-            Resource::Nproc => (None, Some(limits.pids.map_or(Rlimit::Infinity, Rlimit::Value))),
-            _ => {
-                let known = rlimit(resource).filter(|_| resource != Resource::Openfd);
-                let read = known.and_then(|(number, unit)| Some((prlimit::get(record.init, number).ok()?, unit)));
-                let Some((limit, unit)) = read else { continue };
-                (value(limit.soft, unit), value(limit.hard, unit))
-            }
-        };
-        text.push_str(&line(args, resource, soft, hard));
-    }
-    text
+    let row = |resource| match resource {
+        Resource::Rss => Some((resource, pages(limits.memory_high), pages(limits.memory))),
+        Resource::Nproc => Some((resource, None, Some(limits.pids.map_or(Rlimit::Infinity, Rlimit::Value)))),
+        _ => {
+            let (number, unit) = rlimit(resource).filter(|_| resource != Resource::Openfd)?;
+            let limit = prlimit::get(record.init, number).ok()?;
+            Some((resource, value(limit.soft, unit), value(limit.hard, unit)))
+        }
+    };
+    Resource::ALL.into_iter().filter_map(row).collect()
 }
 
-fn line(args: &VlimitArgs, resource: Resource, soft: Option<Rlimit>, hard: Option<Rlimit>) -> String {
+/// Columns: name 0, min 12, soft 32, hard 52. Source: util-vserver, `commands.md` §5.
+fn line(args: &VlimitArgs, &(resource, soft, hard): &Row) -> String {
     let name = if args.numbers { resource.number().to_string() } else { resource.name().to_uppercase() };
     let value = |limit| match limit {
         None => "N/A".to_owned(),
@@ -142,6 +146,16 @@ fn line(args: &VlimitArgs, resource: Resource, soft: Option<Rlimit>, hard: Optio
         Some(Rlimit::Value(number)) => format!("{number:#x}"),
     };
     format!("{name:<12}{:<20}{:<20}{}\n", "N/A", value(soft), value(hard))
+}
+
+/// The same for programs: a number, `"inf"`, or null.
+fn object(&(resource, soft, hard): &Row) -> serde_json::Value {
+    let value = |limit| match limit {
+        None => serde_json::Value::Null,
+        Some(Rlimit::Infinity) => "inf".into(),
+        Some(Rlimit::Value(number)) => number.into(),
+    };
+    json!({ "resource": resource.name(), "number": resource.number(), "min": null, "soft": value(soft), "hard": value(hard) })
 }
 
 #[cfg(test)]
@@ -156,12 +170,13 @@ mod tests {
             numbers,
             decimal,
             all: true,
+            json: false,
             command: Vec::new(),
         };
         let hard = Some(Rlimit::Value(0x186a0));
         let documented = "RSS         N/A                 inf                 0x186a0\n";
-        assert_eq!(line(&args(false, false), Resource::Rss, Some(Rlimit::Infinity), hard), documented);
+        assert_eq!(line(&args(false, false), &(Resource::Rss, Some(Rlimit::Infinity), hard)), documented);
         let decimal = "6           N/A                 N/A                 100000\n";
-        assert_eq!(line(&args(true, true), Resource::Nproc, None, hard), decimal);
+        assert_eq!(line(&args(true, true), &(Resource::Nproc, None, hard)), decimal);
     }
 }

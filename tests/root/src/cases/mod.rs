@@ -22,6 +22,7 @@ mod reboot;
 mod removal;
 mod samples;
 mod scripts;
+mod small;
 mod standing;
 mod start_options;
 mod strict;
@@ -60,6 +61,7 @@ pub fn tests() -> Vec<Trial> {
         styles::tests(),
         start_options::tests(),
         standing::tests(),
+        small::tests(),
         helper::tests(),
         fstab::tests(),
     ]

@@ -13,5 +13,5 @@ macro_rules! transcripts {
 
 /// All of them.
 pub fn tests() -> Vec<Trial> {
-    transcripts!["stat" "vps" "info" "status" "vlimit" "vwait" "helpers" "obsolete"]
+    transcripts!["stat" "vps" "info" "status" "vlimit" "vwait" "helpers" "obsolete" "vkill" "chain"]
 }
