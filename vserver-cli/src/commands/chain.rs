@@ -12,7 +12,7 @@ use std::ffi::OsString;
 use vserver_runtime::bare::{Bare, Side};
 use vserver_runtime::{Command, Host, RunRecord, User};
 use vserver_sys::process::{self, Forked, SingleThreaded};
-use vserver_types::{Exit, FlagEdit, FlagKind};
+use vserver_types::{Exit, FlagEdit, FlagKind, Xid};
 
 use crate::commands::chcontext::become_command;
 use crate::commands::exec::environment;
@@ -46,6 +46,13 @@ pub fn target(context: &Context, side: Side, word: Option<&str>) -> Result<Targe
     if number <= 1 {
         return Ok(Target::Host);
     }
+    if number > Xid::LAST_DYNAMIC.0 {
+        let kind = if side == Side::Context { "context" } else { "network context" };
+        return Err(CliError::Refused(format!(
+            "{number} is no number of a {kind}: they end at {}",
+            Xid::LAST_DYNAMIC
+        )));
+    }
     let mut guests = vserver_runtime::running(&context.host)?.into_iter();
     let is_it = |guest: &RunRecord| number == if side == Side::Context { guest.xid.0 } else { guest.nid.0 };
     if let Some(guest) = guests.find(is_it) {
@@ -57,7 +64,7 @@ pub fn target(context: &Context, side: Side, word: Option<&str>) -> Result<Targe
 
 /// By the name of a guest: while it does not run, its configured number may be that of a bare context.
 fn named(context: &Context, side: Side, word: &str) -> Result<Target, CliError> {
-    if let Meant::Guest(record) = resolve::context_word(context, word)? {
+    if let Meant::Guest(record) = resolve::context_word(context, word).map_err(|_| no_such(side, Some(word)))? {
         return Ok(Target::Guest(record));
     }
     let (_, name) = resolve::guest_word(word.strip_prefix(':').unwrap_or(word))?;

@@ -24,6 +24,8 @@ const UNKNOWN: &str = "???";
 struct Place {
     directory: Option<String>,
     process: Option<i32>,
+    /// There is something to ask.
+    runs: bool,
 }
 
 /// Shows or changes them.
@@ -41,7 +43,7 @@ pub fn run(args: &VunameArgs, context: &Context) -> Result<Exit, CliError> {
     }
     let tags = args.words.iter().map(tag).collect::<Result<Vec<_>, _>>()?;
     let tags = if tags.is_empty() { TAGS.to_vec() } else { tags };
-    let names = in_names_of(&place, || uname().ok()).ok().flatten();
+    let names = place.runs.then(|| in_names_of(&place, || uname().ok()).ok().flatten()).flatten();
     let values: Vec<String> = tags.iter().map(|tag| value(tag, names.as_ref(), &place)).collect();
     context.printer.line(values.join(" "))?;
     Ok(Exit::Success)
@@ -51,10 +53,15 @@ fn place(context: &Context, word: Option<&str>) -> Result<Place, CliError> {
     match chain::target(context, Side::Context, word)? {
         Target::Guest(record) => {
             let directory = record.confdir.join(record.name.as_str()).display().to_string();
-            Ok(Place { directory: Some(directory), process: Some(record.init) })
+            Ok(Place { directory: Some(directory), process: Some(record.init), runs: true })
         }
-        Target::Bare(bare) => Ok(Place { directory: None, process: bare.processes().first().copied() }),
-        Target::Host => Ok(Place { directory: None, process: None }),
+        Target::Bare(bare) => {
+            let process = bare.processes().first().copied();
+            Ok(Place { directory: None, process, runs: process.is_some() })
+        }
+        Target::Host => Ok(Place { directory: None, process: None, runs: true }),
+        // A number that nobody has is answered with question marks, as the original does.
+        Target::Idle(Some(_)) => Ok(Place { directory: None, process: None, runs: false }),
         Target::Idle(_) => Err(chain::no_such(Side::Context, word)),
     }
 }

@@ -197,6 +197,8 @@ fn statuses() {
     tool(&host, "nattribute", "--set --ncap nonsense").exits(1).says("Unknown ncap 'nonsense'");
     tool(&host, "vattribute", "--nonsense").exits(255);
     tool(&host, "vspace", "--enter 1 ").exits(255);
+    tool(&host, "vcontext", "--create --xid 70000 -- true").exits(255).says("70000");
+    tool(&host, "ncontext", "--create --nid nonsense -- true").exits(255).says("vc_nidopt2nid(\"nonsense\")");
     settled();
 }
 
@@ -343,6 +345,7 @@ fn vuname_shows_and_changes_names() {
     tool(&host, "vuname", &format!("-s --xid {} -t release=2.4", guest.xid)).exits(255).says("release");
     tool(&host, "vuname", "nodename").exits(255).says("--xid");
     let (_, number) = host.fresh();
+    assert_eq!(tool(&host, "vuname", &format!("--xid {number} context nodename")).ok().out, "??? ???\n");
     let child = sleeper(&host, "chcontext", &format!("--silent --xid {number} --hostname bare.test"));
     assert_eq!(tool(&host, "vuname", &format!("--xid {number} context nodename")).ok().out, "??? bare.test\n");
     end(child);
