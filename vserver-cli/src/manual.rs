@@ -7,11 +7,11 @@ use clap::{Command, CommandFactory};
 
 use crate::applet;
 use crate::args::{
-    BuildArgs, ChbindArgs, ChcontextArgs, CheckArgs, GeneratorArgs, ListArgs, NaddressArgs, NattributeArgs,
-    NcontextArgs, PlanArgs, ReducecapArgs, StartArgs, StartVserversArgs, StatusArgs, StopArgs, VattributeArgs,
-    VcontextArgs, VdevmapArgs, VinfoArgs, VkillArgs, VlimitArgs, VmemctrlArgs, VnamespaceArgs, VprocunhideArgs,
-    VpsArgs, VschedArgs, VserverArgs, VserverStatArgs, VserverWrapperArgs, VshelperArgs, VspaceArgs, VtagArgs,
-    VunameArgs, VwaitArgs,
+    BuildArgs, ChbindArgs, ChcontextArgs, CheckArgs, ConfigArgs, GeneratorArgs, ListArgs, NaddressArgs,
+    NattributeArgs, NcontextArgs, PlanArgs, ReducecapArgs, StartArgs, StartVserversArgs, StatusArgs, StopArgs,
+    VattributeArgs, VcontextArgs, VdevmapArgs, VinfoArgs, VkillArgs, VlimitArgs, VmemctrlArgs, VnamespaceArgs,
+    VprocunhideArgs, VpsArgs, VschedArgs, VserverArgs, VserverStatArgs, VserverWrapperArgs, VshelperArgs, VspaceArgs,
+    VtagArgs, VunameArgs, VwaitArgs,
 };
 use crate::commands::vserver::VERBS;
 
@@ -76,6 +76,7 @@ fn verbs() -> impl Iterator<Item = Page> {
         verb("vserver-list", ListArgs::command()),
         verb("vserver-plan", PlanArgs::command()),
         verb("vserver-check", CheckArgs::command()),
+        verb("vserver-config", ConfigArgs::command()),
     ]
     .into_iter()
 }

@@ -144,7 +144,7 @@ fn help_has_an_example_and_version_its_line() {
         assert!(text(&version.stdout).starts_with(&expected), "{tool}: {}", text(&version.stdout));
         assert_eq!((help.status.code(), version.status.code()), (Some(0), Some(0)));
     }
-    for verb in ["start", "stop", "status", "running", "build", "plan", "check"] {
+    for verb in ["start", "stop", "status", "running", "build", "plan", "check", "config"] {
         let help = run(&["vserver", "web1", verb, "--help"]);
         assert!(text(&help.stdout).contains("Example"), "{verb}");
         assert_eq!(help.status.code(), Some(0), "{verb}");

@@ -8,6 +8,7 @@ mod boot;
 mod bucket;
 mod cpus;
 mod defaults;
+mod describe;
 mod error;
 mod init;
 mod life;
@@ -25,6 +26,7 @@ mod write;
 
 pub use boot::{Boot, BootFacts};
 pub use defaults::{CACHEBASE, Defaults, FIRST_CONTEXT, FSTAB, HZ, VDIRBASE};
+pub use describe::describe;
 pub use error::{Clash, Conflict, Diagnostic, Error, Severity};
 pub use init::{Init, KillStep, Style};
 pub use life::{Handler, default_tty, helper, helper_is_disabled, helper_log, initial_mtab};

@@ -119,6 +119,16 @@ fn word(option: &str) -> Option<(&'static str, Effect)> {
 }
 
 impl FstabEntry {
+    /// It is of type `swap`, which no guest gets.
+    pub(crate) fn is_swap(&self) -> bool {
+        self.fstype.as_deref() == Some("swap")
+    }
+
+    /// A start leaves it out.
+    pub(crate) fn is_noauto(&self) -> bool {
+        self.options.iter().any(|option| word(option).is_some_and(|(word, _)| word == "noauto"))
+    }
+
     /// What its options mean: `nodev` holds for everything but devpts unless `dev` is said, a known word changes a flag,
     /// the rest is data.
     pub fn mount_options(&self) -> MountOptions {
@@ -177,7 +187,15 @@ pub(crate) fn read(reader: &mut Reader, dir: &Path) -> Vec<FstabEntry> {
     entries
 }
 
+/// The lines that are mounted at start.
 fn file(reader: &mut Reader, path: &Path, remote: bool) -> Vec<FstabEntry> {
+    let mut entries = every_line(reader, path, remote);
+    entries.retain(|entry| !entry.is_swap() && !entry.is_noauto());
+    entries
+}
+
+/// All lines, those too that a start leaves out.
+pub(crate) fn every_line(reader: &mut Reader, path: &Path, remote: bool) -> Vec<FstabEntry> {
     let text = reader.text(path).unwrap_or_default();
     let mut entries = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
@@ -195,10 +213,6 @@ fn file(reader: &mut Reader, path: &Path, remote: bool) -> Vec<FstabEntry> {
             continue;
         }
         let options: Vec<String> = options.split(',').map(str::to_owned).collect();
-        let noauto = options.iter().any(|option| word(option).is_some_and(|(word, _)| word == "noauto"));
-        if fstype == "swap" || noauto {
-            continue;
-        }
         let fstype = Some(fstype.to_owned()).filter(|fstype| fstype != "none");
         let (source, target) = (source.to_owned(), target.to_owned());
         let pass = rest.get(1).and_then(|pass| pass.parse().ok()).unwrap_or(0);

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tempfile::TempDir;
-use vserver_config::{GuestConfig, Style, list, read};
+use vserver_config::{GuestConfig, Style, describe, list, read};
 use vserver_types::{CapSet, Resource, ResourceLimit, Rlimit};
 
 /// Links of the trees, kept as files that hold the target (see `samples/README.md`).
@@ -275,4 +275,69 @@ fn the_rest_of_the_plain_guest() {
     assert_eq!(mail.personality, Some(0x0800_0008));
     assert_eq!(mail.shell.as_deref(), Some("/bin/zsh"));
     assert!(mail.keepfds && mail.unapplied.is_empty());
+}
+
+/// Keys that do not say what a reader understands of the tree (`samples/README.md`), with those that are about other
+/// guests, about the kind of a mount's source, or about how a program of the host is called.
+const APART: [&str; 8] = [
+    "summary",
+    "warnings",
+    "stock_kernel_suggestion",
+    "boot",
+    "external_mount_options",
+    "file_bind_if_source_is_file",
+    "note",
+    "because",
+];
+
+/// What is wanted and not there, as paths.
+fn missing(wanted: &Value, found: &Value, at: &str, out: &mut Vec<String>) {
+    match (wanted, found) {
+        (Value::Object(wanted), Value::Object(found)) => {
+            for (key, wanted) in wanted {
+                if !APART.contains(&key.as_str()) && !key.ends_with("_note") && !key.ends_with("_original") {
+                    missing(wanted, found.get(key).unwrap_or(&Value::Null), &format!("{at}.{key}"), out);
+                }
+            }
+        }
+        (Value::Array(all), Value::Array(found)) if all.len() == found.len() => {
+            for (index, (wanted, found)) in all.iter().zip(found).enumerate() {
+                missing(wanted, found, &format!("{at}[{index}]"), out);
+            }
+        }
+        _ if wanted == found => {}
+        _ => out.push(format!("{at}: wanted {wanted}, found {found}")),
+    }
+}
+
+#[test]
+fn the_description_has_every_key_of_every_sample() {
+    let mut out = Vec::new();
+    for mut sample in samples() {
+        let confdir = sample.confdir();
+        // One line of this environment comes from a sourced script, which a reader does not run.
+        if let Some(lines) = sample.expected.pointer_mut("/init/environment").and_then(Value::as_array_mut) {
+            lines.retain(|line| !line.as_str().unwrap().starts_with("APP_MODE"));
+        }
+        // An empty directory, which version control does not keep.
+        if sample.expected["guest"] == "a8" {
+            fs::create_dir_all(confdir.join("a8/apps/vunify")).unwrap();
+        }
+        let of = |name: &str| {
+            let (config, warnings) = read(&confdir, &name.parse().unwrap()).unwrap();
+            describe(&confdir, &config, &warnings)
+        };
+        let name = sample.expected["guest"].as_str().unwrap();
+        match sample.expected["guests"].as_object() {
+            Some(guests) => {
+                for (name, wanted) in guests {
+                    let mut found = of(name);
+                    found["context"] = found["identity"]["context"].clone();
+                    missing(wanted, &found, name, &mut out);
+                }
+            }
+            None => missing(&sample.expected, &of(name), name, &mut out),
+        }
+    }
+    assert!(out.is_empty(), "{}", out.join("\n"));
 }

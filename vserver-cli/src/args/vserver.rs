@@ -16,6 +16,7 @@ Commands for one guest:
   enter        a login shell inside        exec         run a command inside
   suexec       the same as another user    delete       remove it with all its files
   plan         print what start would do   check        read its configuration, print all faults
+  config       print what is understood of its configuration, as JSON
 Without a guest:
   list         all guests, with state, addresses, memory and uptime
 
@@ -137,6 +138,15 @@ pub struct PlanArgs {}
 #[derive(Parser, Debug)]
 #[command(name = "check", bin_name = "vserver NAME check", after_help = "Example: vserver web1 check")]
 pub struct CheckArgs {}
+
+/// Prints what is understood of the guest's configuration
+#[derive(Parser, Debug)]
+#[command(name = "config", bin_name = "vserver NAME config", after_help = "Example: vserver web1 config --json")]
+pub struct ConfigArgs {
+    /// As JSON, which is the only form
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// This command takes no arguments
 #[derive(Parser, Debug)]

@@ -6,6 +6,7 @@ pub mod chain;
 pub mod chbind;
 pub mod chcontext;
 pub mod check;
+pub mod config;
 pub mod delete;
 pub mod exec;
 pub mod generator;

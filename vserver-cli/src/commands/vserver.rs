@@ -4,15 +4,17 @@ use std::ffi::OsString;
 
 use vserver_types::{Exit, GuestName};
 
-use crate::args::{self, CheckArgs, ListArgs, NoArgs, PlanArgs, StartArgs, StatusArgs, StopArgs, VserverArgs};
-use crate::commands::{after_exit, build, check, delete, exec, list, plan, several, start, status, stop};
+use crate::args::{
+    self, CheckArgs, ConfigArgs, ListArgs, NoArgs, PlanArgs, StartArgs, StatusArgs, StopArgs, VserverArgs,
+};
+use crate::commands::{after_exit, build, check, config, delete, exec, list, plan, several, start, status, stop};
 use crate::context::Context;
 use crate::error::CliError;
 use crate::printer::Printer;
 use crate::resolve;
 
 /// The verbs, as the usage line shows them.
-pub const VERBS: [&str; 14] = [
+pub const VERBS: [&str; 15] = [
     "start",
     "stop",
     "suexec",
@@ -27,6 +29,7 @@ pub const VERBS: [&str; 14] = [
     "list",
     "plan",
     "check",
+    "config",
 ];
 
 /// The original's answer to every kind of entering, word for word.
@@ -140,6 +143,7 @@ fn dispatch(
         "check" => {
             args::parse::<CheckArgs>(printer, rest, Exit::Usage).and_then(|CheckArgs {}| check::run(guest, context))
         }
+        "config" => args::parse::<ConfigArgs>(printer, rest, Exit::Usage).and_then(|_| config::run(guest, context)),
         "after-exit" => after_exit::run(rest, guest, context),
         _ => Err(usage()),
     }

@@ -1,0 +1,142 @@
+//! Numbers, links, how it starts and stops, and the sets of flags.
+
+use serde_json::{Map, Value, json};
+use vserver_types::{CapSet, FlagEdit, FlagKind};
+
+use super::{Subject, lines, names};
+use crate::init::{Init, Style};
+use crate::life::{Handler, helper, helper_log};
+use crate::model::Uts;
+use crate::reader::Reader;
+
+pub(super) fn identity(subject: &Subject<'_>) -> Value {
+    let config = subject.config;
+    let context = config.context.map(|xid| xid.0);
+    let tag = Reader::default().scalar(&subject.own("tag")).and_then(|tag| tag.parse().ok()).or(context);
+    json!({
+        "display_name": config.display_name,
+        "internal_name": config.name.as_str(),
+        "context": context,
+        "ncontext": config.ncontext.map(|nid| nid.0),
+        "tag": tag,
+        "dynamic": context.is_none(),
+        "disabled": config.disabled,
+        "links": {"vdir": config.vdir, "cache": config.cache, "run": config.run_target},
+    })
+}
+
+pub(super) fn init(subject: &Subject<'_>) -> Value {
+    let init = &subject.config.init;
+    let own_init = init.fakeinit || matches!(init.style(), Style::Plain | Style::Systemd);
+    let killseq = Reader::default().argv(&subject.own("apps/init/killseq"));
+    let tty = subject.inherited("apps/init/tty").or_else(|| {
+        let own = subject.own("apps/init/tty");
+        own.is_symlink().then_some(own)
+    });
+    let mut out = json!({
+        "style": init.style().to_string(),
+        "protocol": if own_init { "fakeinit" } else { "foreground" },
+        "runlevel_start": init.runlevel_start,
+        "runlevel_stop": init.runlevel_stop,
+        "killseq": killseq.unwrap_or_else(|| ["15", "5", "9"].map(str::to_owned).to_vec()),
+        "environment": init.start_environment(Some("<caller's TERM>")),
+        "mark": init.mark,
+        "depends": init.depends,
+        "sync": init.sync,
+        "tty": tty.map(|path| path.read_link().unwrap_or(path)),
+    });
+    for (key, value) in commands(init) {
+        out[key] = value;
+    }
+    out
+}
+
+/// The commands that start and stop it, as far as the configuration alone says them.
+fn commands(init: &Init) -> Vec<(&'static str, Value)> {
+    let scripts = |level: &Option<String>| {
+        let level = level.as_deref().unwrap_or_default();
+        json!([["/etc/init.d/rc", level], ["/etc/rc.d/rc", level]])
+    };
+    let mut all = Vec::new();
+    match (&init.cmd_start, init.style()) {
+        (Some(command), _) => all.push(("start", json!(command))),
+        (None, Style::Plain | Style::Systemd) => {
+            let level = init.runlevel_start.iter().map(String::as_str);
+            all.push(("start", std::iter::once("/sbin/init").chain(level).collect()));
+        }
+        (None, Style::Sysv) => all.push(("start_candidates", scripts(&init.runlevel_start))),
+        (None, _) => {}
+    }
+    match (&init.cmd_stop, init.style()) {
+        (_, Style::Plain) => all.push(("stop_signal", json!("INT"))),
+        (_, Style::Systemd) => all.push(("stop_signal", json!("RTMIN+3"))),
+        (Some(command), _) => all.push(("stop", json!(command))),
+        (None, Style::Sysv) => all.push(("stop_candidates", scripts(&init.runlevel_stop))),
+        (None, _) => {}
+    }
+    all
+}
+
+pub(super) fn vshelper(subject: &Subject<'_>) -> Value {
+    let confdir = subject.defaults.parent().unwrap_or(&subject.defaults);
+    let handler = |event: &str| match helper(confdir, &subject.config.name, event) {
+        Handler::Program(path) => subject.shown(&path),
+        Handler::Unknown(method) => format!("unknown method {method}"),
+        Handler::Restart => match subject.inherited("apps/vshelper/action") {
+            Some(action) => format!("builtin restart ({})", subject.shown(&action)),
+            None => "builtin restart".to_owned(),
+        },
+    };
+    let log = subject.defaults.join("apps/vshelper/logfile");
+    json!({
+        "sync_timeout": subject.config.init.sync_timeout.as_secs(),
+        "handlers": {"restart": handler("restart"), "halt": handler("halt"), "poweroff": handler("poweroff")},
+        "logfile": log.read_link().ok().or_else(|| helper_log(confdir)),
+    })
+}
+
+pub(super) fn personality(subject: &Subject<'_>) -> Value {
+    let Some(value) = subject.config.personality else { return Value::Null };
+    let path = subject.own("personality");
+    let kind = Reader::default().scalar(&path);
+    let mut flags = lines(&path);
+    flags.retain(|line| Some(line) != kind.as_ref());
+    let mut edit = FlagEdit::default();
+    for line in &flags {
+        // A bad line was reported when the guest was read.
+        let _ = edit.parse_into(FlagKind::Personality, line);
+    }
+    let flags: Vec<&str> = flags.iter().flat_map(|line| line.split(',')).collect();
+    json!({"type": kind, "flags": flags, "value": format!("{value:#010x}")})
+}
+
+pub(super) fn uts(uts: &Uts) -> Value {
+    let all = [
+        ("sysname", &uts.sysname),
+        ("nodename", &uts.nodename),
+        ("release", &uts.release),
+        ("version", &uts.version),
+        ("machine", &uts.machine),
+        ("domainname", &uts.domainname),
+    ];
+    let set = all.into_iter().filter_map(|(key, value)| Some((key.to_owned(), json!(value.as_ref()?))));
+    Value::Object(set.collect::<Map<_, _>>())
+}
+
+pub(super) fn flags(subject: &Subject<'_>) -> Vec<(&'static str, Value)> {
+    let config = subject.config;
+    let cflags = ["cflags", "flags"].map(|file| subject.own(file)).into_iter().find(|path| path.is_file());
+    let mut cflag_lines = cflags.map(|path| lines(&path)).unwrap_or_default();
+    cflag_lines.retain(|line| line != "namespace");
+    // The samples name what a guest adds to the 32 capabilities that the original knew.
+    let bcaps = names(&CapSet::SECURE.edited(config.bcaps));
+    vec![
+        ("bcaps", json!({"options": lines(&subject.own("bcapabilities")), "final": bcaps})),
+        ("ccaps", json!({"options": lines(&subject.own("ccapabilities")), "final": names(&config.ccaps)})),
+        ("cflags", json!({"options": cflag_lines, "final": names(&config.cflags)})),
+        ("nflags", json!(lines(&subject.own("nflags")))),
+        ("nflags_final_with_kernel_default", json!(names(&config.nflags))),
+        ("ncaps", json!(lines(&subject.own("ncapabilities")))),
+        ("ncaps_final", json!(names(&config.ncaps))),
+    ]
+}

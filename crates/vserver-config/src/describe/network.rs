@@ -1,0 +1,108 @@
+//! Addresses, where their parts come from, and the commands of iproute2 that would make them.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::Subject;
+use crate::model::Interface;
+use crate::reader::Reader;
+
+pub(super) fn network(subject: &Subject<'_>) -> Value {
+    let config = subject.config;
+    let (mut start, mut stop) = (Vec::new(), Vec::new());
+    for interface in config.interfaces.iter().filter(|interface| !interface.nodev) {
+        start.extend(commands(subject, interface, "add"));
+    }
+    for interface in config.interfaces.iter().rev().filter(|interface| !interface.nodev) {
+        stop.extend(commands(subject, interface, "del"));
+    }
+    let dir = subject.own("interfaces");
+    let mut skipped = Reader::default().names(&dir);
+    skipped.retain(|name| dir.join(name).join("disabled").exists());
+    let allowed = config.interfaces.iter().map(|interface| interface.address.to_string());
+    let mut out = json!({
+        "isolated": !config.no_ncontext,
+        "bcast": config.bcast,
+        "lback": config.lback,
+        "allowed": allowed.collect::<Vec<_>>(),
+        "interfaces": config.interfaces.iter().map(|one| interface(subject, one)).collect::<Vec<_>>(),
+        "skipped": skipped,
+        "host_commands_start": start,
+        "host_commands_stop": stop,
+    });
+    if config.no_ncontext {
+        out["reason"] = json!("noncontext");
+    }
+    out
+}
+
+fn interface(subject: &Subject<'_>, interface: &Interface) -> Value {
+    let own = subject.own("interfaces").join(&interface.dir);
+    let mut out = json!({
+        "dir": interface.dir,
+        "ip": interface.address.ip,
+        "prefix": interface.address.prefix,
+        "prefix_from": prefix_from(subject, &own, interface),
+        "dev": interface.dev,
+        "label": interface.label,
+        "bcast": broadcast(subject, interface),
+        "managed": !interface.nodev,
+        "up": (!interface.nodev).then_some(interface.up),
+    });
+    if interface.dev.is_some() {
+        out["dev_from"] = json!(if own.join("dev").is_file() { "own" } else { "interfaces/dev" });
+    }
+    if let Some(vlan) = &interface.vlan {
+        out["vlan"] = json!({"parent": vlan.parent, "id": vlan.id});
+    }
+    for (key, value) in [("peer", &interface.peer), ("scope", &interface.scope)] {
+        if let Some(value) = value {
+            out[key] = json!(value);
+        }
+    }
+    out
+}
+
+fn prefix_from(subject: &Subject<'_>, own: &Path, interface: &Interface) -> Option<&'static str> {
+    interface.address.prefix?;
+    let all = subject.own("interfaces");
+    let holds = |dir: &Path, name: &str| dir.join(name).is_file();
+    let candidates = [
+        (holds(own, "prefix"), "own"),
+        (holds(&all, "prefix"), "interfaces/prefix"),
+        (holds(own, "mask"), "own mask"),
+        (holds(&all, "mask"), "interfaces/mask"),
+    ];
+    Some(candidates.into_iter().find(|(found, _)| *found).map_or("ip", |(_, from)| from))
+}
+
+/// As configured: `+` is "computed from the prefix"; IPv6 has none.
+fn broadcast(subject: &Subject<'_>, interface: &Interface) -> Option<String> {
+    if interface.address.ip.is_ipv6() {
+        return None;
+    }
+    let all = subject.own("interfaces");
+    let files = [all.join(&interface.dir).join("bcast"), all.join("bcast")];
+    let text = Reader::default().first_scalar(&files).filter(|text| !text.is_empty());
+    Some(text.unwrap_or_else(|| "+".to_owned()))
+}
+
+fn commands(subject: &Subject<'_>, interface: &Interface, verb: &str) -> Vec<String> {
+    let Some(dev) = &interface.dev else { return Vec::new() };
+    let mut address = format!("ip addr {verb} {}", interface.address.network());
+    for (word, value) in [("broadcast", broadcast(subject, interface)), ("label", interface.label.clone())] {
+        if let Some(value) = value {
+            address.push_str(&format!(" {word} {value}"));
+        }
+    }
+    address.push_str(&format!(" dev {dev}"));
+    let vlan = interface.vlan.as_ref();
+    if verb == "del" {
+        let remove = vlan.map(|_| format!("ip link delete {dev} type vlan"));
+        return std::iter::once(address).chain(remove).collect();
+    }
+    let make = vlan.map(|vlan| format!("ip link add link {} name {dev} type vlan id {}", vlan.parent, vlan.id));
+    let up = format!("ip link set {dev}{}", if interface.up { " up" } else { "" });
+    make.into_iter().chain([address, up]).collect()
+}
