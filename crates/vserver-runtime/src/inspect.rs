@@ -16,6 +16,7 @@ const EVENTS: [&str; 3] = ["restart", "halt", "shutdown"];
 /// Every finding, faults that would keep the guest from starting and warnings.
 pub fn inspect(host: &Host, config: &GuestConfig) -> Result<Vec<Diagnostic>> {
     let mut found = clashes(host, config)?;
+    found.extend(dangling(config));
     // A root of its own file system is not there yet.
     if mounts::plan(config).0.root.is_none()
         && let Ok(tree) = GuestRoot::open(&config.vdir)
@@ -34,6 +35,12 @@ pub fn inspect(host: &Host, config: &GuestConfig) -> Result<Vec<Diagnostic>> {
 
 fn fault(path: impl Into<std::path::PathBuf>, line: Option<u32>, message: String, hint: &str) -> Diagnostic {
     Diagnostic { path: path.into(), line, severity: Severity::Error, message, hint: Some(hint.to_owned()) }
+}
+
+fn dangling(config: &GuestConfig) -> Option<Diagnostic> {
+    let message = format!("it leads to '{}', which is no directory", config.vdir.display());
+    let hint = "make that directory, mount its file system, or correct the link";
+    (!config.vdir.is_dir()).then(|| fault(config.dir.join("vdir"), None, message, hint))
 }
 
 fn clashes(host: &Host, config: &GuestConfig) -> Result<Vec<Diagnostic>> {

@@ -34,6 +34,14 @@ pub(crate) const RUN_DIR: &str = "/var/run/vservers";
 pub fn read(confdir: &Path, name: &GuestName) -> Result<(GuestConfig, Vec<Diagnostic>), Error> {
     let confdir = std::path::absolute(confdir).map_err(Error::io("find", confdir))?;
     let dir = confdir.join(name.as_str());
+    let old = confdir.join(format!("{name}.conf"));
+    if !dir.is_dir() && old.is_file() {
+        let mut reader = Reader::default();
+        let hint =
+            "make a guest with 'vserver NAME build -m skeleton' and the same address, and move its files there";
+        reader.error(&old, None, "guests of the 2.4 kind, one file each, are not supported", hint);
+        return Err(Error::Invalid { diagnostics: reader.findings });
+    }
     if !dir.is_dir() {
         return Err(Error::NoSuchGuest { nearest: nearest_guest(&confdir, name), dir });
     }

@@ -1,0 +1,122 @@
+//! No content of any file makes a reader panic; a tree that is accepted can also be described.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use proptest::prelude::*;
+use vserver_config::{Boot, Error, describe, mounts, read};
+
+/// One file for each kind of reader, and for each place that reads in a way of its own.
+const FILES: [&str; 44] = [
+    "name",
+    "context",
+    "ncontext",
+    "tag",
+    "shell",
+    "userns",
+    "bcapabilities",
+    "ccapabilities",
+    "ncapabilities",
+    "cflags",
+    "nflags",
+    "umask",
+    "personality",
+    "badness",
+    "nice",
+    "schedule",
+    "ionice/class",
+    "ionice/priority",
+    "rlimits/rss",
+    "rlimits/nproc.hard",
+    "ulimits/nofile",
+    "sched/fill-rate",
+    "sched/cpu1/interval",
+    "cpuset/name",
+    "cpuset/cpus",
+    "cgroup/memory.limit_in_bytes",
+    "uts/nodename",
+    "fstab",
+    "fstab.remote",
+    "namespace-cleanup-skip",
+    "sysctl/0/setting",
+    "sysctl/0/value",
+    "interfaces/bcast",
+    "interfaces/mask",
+    "interfaces/0/ip",
+    "interfaces/0/dev",
+    "interfaces/0/prefix",
+    "netns/interfaces/0/host",
+    "spaces/pid",
+    "apps/init/style",
+    "apps/init/killseq",
+    "apps/init/environment",
+    "apps/init/depends",
+    "apps/vshelper/sync-timeout",
+];
+
+/// Bytes as such, and text that comes nearer to what the readers expect.
+fn content() -> impl Strategy<Value = Vec<u8>> {
+    let words = "(inf|-1|0x7fffffffffffffff|18446744073709551615|[0-9]{1,20}[KMkm]?|[~!^]{0,3}[a-zA-Z_]{0,8}|/|\\.\\.|none|\
+                 255\\.255\\.0\\.255|192\\.0\\.2\\.1/33|2001:db8::1|\\\\|#|,|=|:|é)";
+    let text = prop::collection::vec(words, 0..12);
+    let joint = prop::sample::select(vec![" ", "\n", "\t", ",", ""]);
+    prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..200),
+        (text, joint, any::<bool>()).prop_map(|(words, joint, end)| {
+            let end = if end { "\n" } else { "" };
+            format!("{}{end}", words.join(joint)).into_bytes()
+        }),
+    ]
+}
+
+fn put(root: &Path, file: &str, bytes: &[u8]) {
+    let path = root.join(file);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, bytes).unwrap();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_content_makes_a_reader_panic(files in prop::collection::vec((0..FILES.len(), content()), 1..6)) {
+        let tree = tempfile::tempdir().unwrap();
+        let (confdir, name) = (tree.path(), "web1".parse().unwrap());
+        let dir = confdir.join("web1");
+        fs::create_dir(&dir).unwrap();
+        symlink("/nowhere", dir.join("vdir")).unwrap();
+        for (index, bytes) in &files {
+            put(&dir, FILES[*index], bytes);
+        }
+        match read(confdir, &name) {
+            Ok((config, warnings)) => {
+                let _ = (config.limits(2, config.hz), config.process_limits());
+                let described = describe(confdir, &config, &warnings);
+                prop_assert_eq!(&described["guest"], "web1");
+            }
+            // Every refusal names a file and a reason.
+            Err(Error::Invalid { diagnostics }) => {
+                prop_assert!(diagnostics.iter().all(|fault| fault.path.starts_with(confdir) && !fault.message.is_empty()));
+            }
+            Err(error) => prop_assert!(false, "{}", error),
+        }
+        for entry in mounts(confdir, &name) {
+            let _ = entry.mount_options();
+        }
+        let _ = Boot::read(confdir).unwrap().faults_of(confdir, &name);
+    }
+}
+
+/// `commands.md` §12: a guest of the 2.4 kind is one file; it is told, not passed over.
+#[test]
+fn a_guest_that_is_one_file_is_told_with_a_remedy() {
+    let tree = tempfile::tempdir().unwrap();
+    put(tree.path(), "old.conf", b"IPROOT=192.0.2.1\nS_CONTEXT=7\n");
+    let Err(Error::Invalid { diagnostics }) = read(tree.path(), &"old".parse().unwrap()) else {
+        panic!("it was read");
+    };
+    assert!(diagnostics[0].path.ends_with("old.conf") && diagnostics[0].hint.is_some());
+}
