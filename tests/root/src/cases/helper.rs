@@ -42,13 +42,13 @@ fn a_program_replaces_the_handler() {
     let log = host.scratch("log").join("all");
     tree::write(&guest.cfg, "apps/vshelper/restart", &teller(&log), 0o755);
     guest.start();
-    guest.sh("reboot").ok();
+    guest.sh("reboot");
     eventually("the guest is gone", SOON, || gone(&guest));
     let path = "/sbin:/usr/sbin:/bin:/usr/bin /";
     assert_eq!(fs::read_to_string(&log).unwrap(), format!("restart {} 01234567 {path}\n", guest.xid));
     // Another event still has the built-in handler.
     guest.start();
-    guest.sh("poweroff").ok();
+    guest.sh("poweroff");
     eventually("the guest is gone", SOON, || gone(&guest));
     assert_eq!(fs::read_to_string(&log).unwrap().lines().count(), 1);
 }
@@ -65,17 +65,17 @@ fn action_and_methods() {
     fs::write(&words, "").unwrap();
     std::os::unix::fs::symlink(&words, defaults.join("apps/vshelper/logfile")).unwrap();
     guest.set("apps/vshelper/action", "tell\n").start();
-    guest.sh("reboot").ok();
+    guest.sh("reboot");
     eventually("the guest is gone", SOON, || gone(&guest));
     assert!(fs::read_to_string(&log).unwrap().starts_with(&format!("restart {}", guest.xid)));
     guest.set("apps/vshelper/action", "nonsense\n").start();
-    guest.sh("reboot").ok();
+    guest.sh("reboot");
     eventually("the log says why nothing was done", SOON, || {
         gone(&guest) && fs::read_to_string(&words).unwrap().contains("the action 'nonsense'")
     });
     guest.set("apps/vshelper/action", "restart\n").start();
     let before = guest.init();
-    guest.sh("reboot").ok();
+    guest.sh("reboot");
     eventually("it runs again", SOON, || guest.lives_again(before));
 }
 
@@ -84,7 +84,7 @@ fn disabled_ignores_a_reboot() {
     let guest = host.guest();
     guest.set("apps/vshelper/disabled", "").start();
     assert!(!state(&guest).exists());
-    guest.sh("reboot").ok();
+    guest.sh("reboot");
     eventually("the guest is gone", SOON, || gone(&guest));
 }
 
@@ -96,7 +96,7 @@ fn a_program_that_a_guest_can_write_is_not_run() {
     fs::create_dir_all(guest.cfg.join("apps/vshelper")).unwrap();
     std::os::unix::fs::symlink(guest.root.join("tmp/handler"), guest.cfg.join("apps/vshelper/halt")).unwrap();
     guest.start();
-    guest.sh("poweroff").ok();
+    guest.sh("poweroff");
     eventually("the guest is gone", SOON, || gone(&guest));
     assert!(!log.exists());
 }

@@ -206,7 +206,7 @@ fn stop_scripts_follow_a_halt_from_inside() {
         put(&guest, moment, &script, 0o755);
     }
     guest.start();
-    guest.sh("poweroff").ok();
+    guest.sh("poweroff");
     let name = &guest.name;
     let expected = [format!("pre-stop {name}"), format!("post-stop {name}"), format!("postpost-stop {name}")];
     eventually("all stop scripts ran to their end", Duration::from_secs(20), || lines(&log) == expected);
@@ -226,7 +226,7 @@ fn all_scripts_follow_a_reboot_from_inside() {
     guest.set("fstab", "none /srv tmpfs size=1m 0 0\n");
     guest.start();
     let before = guest.init();
-    guest.sh("reboot").ok();
+    guest.sh("reboot");
     let expected: Vec<&str> = ALL[..4].iter().chain(&ALL[4..]).chain(&ALL[..4]).copied().collect();
     eventually("it runs again", Duration::from_secs(20), || guest.lives_again(before) && lines(&log) == expected);
     let mounts = guest.sh("grep -c ' /srv ' /proc/mounts");
