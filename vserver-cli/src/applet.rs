@@ -3,6 +3,7 @@
 mod helper;
 mod info;
 mod obsolete;
+mod packages;
 mod prefix;
 
 use std::ffi::{OsStr, OsString};
@@ -40,7 +41,13 @@ const APPLETS: [Applet; 7] = [
 
 /// All of them, one table after the other.
 pub fn all() -> impl Iterator<Item = &'static Applet> {
-    APPLETS.iter().chain(&prefix::APPLETS).chain(&info::APPLETS).chain(&helper::APPLETS).chain(&obsolete::APPLETS)
+    APPLETS
+        .iter()
+        .chain(&prefix::APPLETS)
+        .chain(&info::APPLETS)
+        .chain(&packages::APPLETS)
+        .chain(&helper::APPLETS)
+        .chain(&obsolete::APPLETS)
 }
 
 impl Applet {

@@ -1,4 +1,4 @@
-//! The one source of help texts, man pages and completions: the definitions in `args`, and [`plain`] for programs whose
+//! The one source of help texts, man pages and completions: the definitions in `args`, and [`mod@plain`] for programs whose
 //! command line is a few fixed words.
 
 mod plain;
@@ -7,7 +7,7 @@ use clap::{Command, CommandFactory};
 
 use crate::applet;
 use crate::args::{
-    BuildArgs, ChbindArgs, ChcontextArgs, CheckArgs, ConfigArgs, GeneratorArgs, ListArgs, NaddressArgs,
+    BuildArgs, ChbindArgs, ChcontextArgs, CheckArgs, ConfigArgs, GeneratorArgs, ListArgs, LoopArgs, NaddressArgs,
     NattributeArgs, NcontextArgs, PlanArgs, ReducecapArgs, StartArgs, StartVserversArgs, StatusArgs, StopArgs,
     VattributeArgs, VcontextArgs, VdevmapArgs, VinfoArgs, VkillArgs, VlimitArgs, VmemctrlArgs, VnamespaceArgs,
     VprocunhideArgs, VpsArgs, VschedArgs, VserverArgs, VserverStatArgs, VserverWrapperArgs, VshelperArgs, VspaceArgs,
@@ -92,6 +92,8 @@ fn definition(name: &str) -> Option<Command> {
         "systemd-vserver-generator" => GeneratorArgs::command(),
         "vserver-stat" => VserverStatArgs::command(),
         "vserver-info" => VinfoArgs::command(),
+        "vapt-get" | "vrpm" | "vyum" | "vurpm" | "vemerge" | "vupdateworld" | "vesync" | "vdispatch-conf"
+        | "vsomething" => LoopArgs::command(),
         "vps" => VpsArgs::command(),
         "vkill" => VkillArgs::command(),
         "vlimit" => VlimitArgs::command(),

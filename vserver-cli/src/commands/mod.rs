@@ -17,6 +17,7 @@ pub mod nattribute;
 pub mod ncontext;
 pub mod obsolete;
 pub mod obsolete_caps;
+pub mod packages;
 pub mod plan;
 pub mod several;
 pub mod start;

@@ -14,7 +14,7 @@ use crate::printer::Printer;
 use crate::resolve;
 
 /// The verbs, as the usage line shows them.
-pub const VERBS: [&str; 15] = [
+pub const VERBS: [&str; 20] = [
     "start",
     "stop",
     "suexec",
@@ -30,6 +30,11 @@ pub const VERBS: [&str; 15] = [
     "plan",
     "check",
     "config",
+    "chkconfig",
+    "apt-get",
+    "apt-config",
+    "apt-cache",
+    "rpm",
 ];
 
 /// The original's answer to every kind of entering, word for word.
@@ -136,6 +141,7 @@ fn dispatch(
         "enter" => nothing().and_then(|()| exec::enter(guest, context)),
         "exec" => exec::run(rest, guest, context),
         "suexec" => exec::suexec(rest, guest, context),
+        "apt-get" | "apt-config" | "apt-cache" | "rpm" | "chkconfig" => exec::own_tool(verb, rest, guest, context),
         "delete" => nothing().and_then(|()| delete::run(guest, context)),
         "plan" => {
             args::parse::<PlanArgs>(printer, rest, Exit::Usage).and_then(|PlanArgs {}| plan::run(guest, context))

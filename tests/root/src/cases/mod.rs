@@ -17,6 +17,7 @@ mod life;
 mod limits;
 mod many;
 mod memory;
+mod packages;
 mod prefix;
 mod reboot;
 mod removal;
@@ -52,6 +53,7 @@ pub fn tests() -> Vec<Trial> {
         debian::tests(),
         address::tests(),
         strict::tests(),
+        packages::tests(),
         daemon::tests(),
         prefix::tests(),
         flags::tests(),

@@ -1,0 +1,80 @@
+//! One command for several guests, and the guest's own package tools.
+
+use std::os::unix::fs::PermissionsExt;
+
+use crate::fixture::{Fixture, Guest};
+use crate::trial::Trial;
+
+/// All of them.
+pub fn tests() -> Vec<Trial> {
+    vec![
+        Trial::new("packages::each_guest_runs_its_own_tool", each_guest_runs_its_own_tool),
+        Trial::new("packages::filters_choose_guests", filters_choose_guests),
+        Trial::new("packages::managed_from_the_host_is_refused", managed_from_the_host_is_refused),
+    ]
+}
+
+/// A package tool that says where and as whom it runs, and fails where it is told to.
+fn with_tool(guest: &Guest<'_>, status: u8) {
+    let tool = guest.root.join("bin/apt-get");
+    let script = format!("#!/bin/sh\necho \"$(hostname) pid $$ args $*\"; exit {status}\n");
+    std::fs::write(&tool, script).unwrap();
+    std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o755)).unwrap();
+    guest.start();
+}
+
+/// compat/commands.md §9: a line per guest, the output, a line for a failure, an empty line; the status is the last
+/// guest's, 255 without a guest.
+fn each_guest_runs_its_own_tool() {
+    let host = Fixture::new();
+    let (one, two) = (host.guest(), host.guest());
+    with_tool(&one, 3);
+    with_tool(&two, 0);
+    let run = |words: &[&str]| host.tool("vapt-get", words);
+    let both = run(&[&one.name, &two.name, "--", "-y", "upgrade"]);
+    both.exits(0);
+    let lines: Vec<&str> = both.out.lines().collect();
+    assert_eq!(lines[0], format!("vapt-get: operating on vserver {}", one.name));
+    assert!(lines[1].starts_with(&format!("{}.test pid ", one.name)) && lines[1].ends_with("args -y upgrade"));
+    assert_eq!(lines[2], format!("vapt-get failed on vserver '{}' with errorcode 3", one.name));
+    assert_eq!(lines[3], "");
+    assert_eq!(lines[4], format!("vapt-get: operating on vserver {}", two.name));
+    run(&[&two.name, &one.name, "--", "update"]).exits(3);
+    let alone = run(&[&two.name, "--", "update"]);
+    assert_eq!(alone.ok().out.lines().count(), 1, "no heading for one guest: {}", alone.out);
+    run(&[]).exits(255);
+    host.v(&[&one.name, "apt-get", "moo"]).exits(3).says("args moo");
+}
+
+/// compat/commands.md §9: filters are intersected and never mean disabled guests; names and filters are not mixed.
+fn filters_choose_guests() {
+    let host = Fixture::new();
+    let (up, down, off) = (host.guest(), host.guest(), host.guest());
+    up.set("apps/init/mark", "night\n").start();
+    down.set("apps/init/mark", "night\n");
+    off.set("disabled", "");
+    let names = |words: &[&str]| {
+        let ran = host.tool("vsomething", &[&["echo", "-q"], words, &["--", "seen"]].concat());
+        let mut names: Vec<String> = ran.out.lines().map(|line| line.trim_end_matches(" seen").to_owned()).collect();
+        names.sort();
+        names
+    };
+    let mut all = vec![up.name.clone(), down.name.clone()];
+    all.sort();
+    assert_eq!(names(&["--all"]), all);
+    assert_eq!(names(&["--running"]), [up.name.clone()]);
+    assert_eq!(names(&["--mark", "night", "--stopped"]), [down.name.clone()]);
+    assert!(names(&["--mark", "!night"]).is_empty());
+    host.tool("vsomething", &["echo", &up.name, "--all"]).exits(255).says("cannot be mixed");
+}
+
+fn managed_from_the_host_is_refused() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    guest.set("apps/pkgmgmt/style", "debian\n");
+    with_tool(&guest, 0);
+    host.tool("vapt-get", &[&guest.name, "--", "update"]).exits(1).says("apps/pkgmgmt/internal");
+    host.v(&[&guest.name, "apt-get", "update"]).exits(1).says("apps/pkgmgmt/internal");
+    guest.set("apps/pkgmgmt/internal", "");
+    host.tool("vapt-get", &[&guest.name, "--", "update"]).ok().says("args update");
+}

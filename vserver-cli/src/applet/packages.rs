@@ -1,0 +1,29 @@
+//! One command for several guests.
+
+use std::ffi::OsString;
+
+use vserver_types::Exit;
+
+use super::{Applet, context};
+use crate::args::{self, LoopArgs};
+use crate::commands;
+use crate::error::CliError;
+use crate::printer::Printer;
+
+/// All of them. Source: util-vserver, `commands.md` §9.
+pub const APPLETS: [Applet; 9] = [
+    Applet { name: "vapt-get", failure: Exit::BeforeExec, run },
+    Applet { name: "vrpm", failure: Exit::BeforeExec, run },
+    Applet { name: "vyum", failure: Exit::BeforeExec, run },
+    Applet { name: "vurpm", failure: Exit::BeforeExec, run },
+    Applet { name: "vemerge", failure: Exit::BeforeExec, run },
+    Applet { name: "vupdateworld", failure: Exit::BeforeExec, run },
+    Applet { name: "vesync", failure: Exit::BeforeExec, run },
+    Applet { name: "vdispatch-conf", failure: Exit::BeforeExec, run },
+    Applet { name: "vsomething", failure: Exit::BeforeExec, run },
+];
+
+fn run(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
+    let args: LoopArgs = args::parse(&printer, words, Exit::BeforeExec)?;
+    commands::packages::run(&args, &context(&args.common, printer))
+}

@@ -1,0 +1,66 @@
+//! The tools that run one command for several guests, one guest after the other.
+
+use std::ffi::OsString;
+
+use clap::Parser;
+
+use super::Common;
+
+const EXAMPLES: &str = "\
+Filters are intersected; they never mean guests that are disabled or have no tree. A guest must run, except for
+vsomething, which runs its COMMAND on the host with the guest's name as first argument.
+Exit status: that of the last guest, 255 if there was none.
+
+Examples:
+  vapt-get --running -- update
+  vrpm web1 web2 -- -qa
+  vsomething vserver --mark default -- exec uptime";
+
+/// Runs a command for several guests, one after the other
+#[derive(Parser, Debug)]
+#[command(
+    name = "vsomething",
+    version = concat!(env!("CARGO_PKG_VERSION"), " -- runs a command for several guests, one after the other"),
+    after_help = EXAMPLES
+)]
+pub struct LoopArgs {
+    #[command(flatten)]
+    pub common: Common,
+    /// Nothing but the output of the command
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Accepted for old scripts
+    #[arg(long)]
+    pub debug: bool,
+    /// All guests
+    #[arg(long)]
+    pub all: bool,
+    /// Guests that run
+    #[arg(long)]
+    pub running: bool,
+    /// Guests that do not run
+    #[arg(long)]
+    pub stopped: bool,
+    /// Guests with some mark
+    #[arg(long)]
+    pub marked: bool,
+    /// Guests without any mark
+    #[arg(long)]
+    pub unmarked: bool,
+    /// Guests with one of the marks A,B; !A or ~A: without
+    #[arg(long, value_name = "A,B")]
+    pub mark: Vec<String>,
+    /// Guests; first the command, for vsomething and vurpm
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// What the command gets
+    #[arg(last = true, value_name = "ARGUMENT")]
+    pub parameters: Vec<OsString>,
+}
+
+impl LoopArgs {
+    /// Whether guests are chosen by what they are and not by name.
+    pub fn filters(&self) -> bool {
+        self.all || self.running || self.stopped || self.marked || self.unmarked || !self.mark.is_empty()
+    }
+}
