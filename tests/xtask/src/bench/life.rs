@@ -88,8 +88,9 @@ fn resident(runtimes: &[&dyn Runtime]) -> Result<Figure, String> {
             runtime.start()?;
             // It has done its work and is asleep.
             sleep(Duration::from_millis(50));
-            if let Some(pss) = runtime.monitor().and_then(pss) {
-                samples.entry(runtime.name()).or_default().push(pss);
+            let all: Vec<f64> = runtime.monitors().into_iter().filter_map(pss).collect();
+            if !all.is_empty() {
+                samples.entry(runtime.name()).or_default().push(all.iter().sum());
             }
             runtime.kill()?;
         }

@@ -59,16 +59,15 @@ impl Runtime for Lxc {
         run(self.tool("lxc-attach").arg("--").args(argv))
     }
 
-    fn monitor(&self) -> Option<i32> {
+    fn monitors(&self) -> Vec<i32> {
         let title = format!("[lxc monitor] {} {GUEST}", self.path.display());
-        let pids = fs::read_dir("/proc")
-            .ok()?
-            .flatten()
-            .filter_map(|entry| entry.file_name().to_string_lossy().parse().ok());
-        pids.into_iter().find(|pid: &i32| {
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let pids = entries.filter_map(|entry| entry.file_name().to_string_lossy().parse().ok());
+        pids.filter(|pid: &i32| {
             let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             String::from_utf8_lossy(&line).trim_end_matches('\0').trim_end() == title
         })
+        .collect()
     }
 
     fn boots(&self) -> bool {

@@ -66,13 +66,20 @@ impl Runtime for Ours {
         capture(self.vserver(&["exec"]).args(argv)).map(drop)
     }
 
-    fn monitor(&self) -> Option<i32> {
-        let text = fs::read_to_string(format!("/run/vserver/{GUEST}/state.json")).ok()?;
-        let state: serde_json::Value = serde_json::from_str(&text).ok()?;
-        i32::try_from(state["supervisor"].as_i64()?).ok()
+    /// The keeper, and the supervisor, which is the parent of the guest's init.
+    fn monitors(&self) -> Vec<i32> {
+        let text = fs::read_to_string(format!("/run/vserver/{GUEST}/state.json")).unwrap_or_default();
+        let state: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        let pid = |key: &str| i32::try_from(state[key].as_i64()?).ok();
+        pid("supervisor").into_iter().chain(pid("init").and_then(parent)).collect()
     }
 
     fn boots(&self) -> bool {
         true
     }
+}
+
+fn parent(pid: i32) -> Option<i32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok())
 }

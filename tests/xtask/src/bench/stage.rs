@@ -27,9 +27,9 @@ pub trait Runtime {
     fn kill(&self) -> Outcome;
     /// Runs a command inside; fails if the command does.
     fn exec(&self, argv: &[&str]) -> Outcome;
-    /// The process on the host that stays with the guest, if there is one.
-    fn monitor(&self) -> Option<i32> {
-        None
+    /// The processes on the host that stay with the guest.
+    fn monitors(&self) -> Vec<i32> {
+        Vec::new()
     }
     /// Whether it can boot a whole distribution in the background, as a guest.
     fn boots(&self) -> bool {
