@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use vserver_config::{Boot, Error, describe, mounts, read};
 
 /// One file for each kind of reader, and for each place that reads in a way of its own.
-const FILES: [&str; 44] = [
+const FILES: [&str; 48] = [
     "name",
     "context",
     "ncontext",
@@ -50,6 +50,10 @@ const FILES: [&str; 44] = [
     "interfaces/0/prefix",
     "netns/interfaces/0/host",
     "spaces/pid",
+    "dlimits/0/space_total",
+    "apps/vdevmap/0/device",
+    "apps/vdevmap/0/flags",
+    "apps/vunify/hash/method",
     "apps/init/style",
     "apps/init/killseq",
     "apps/init/environment",

@@ -27,7 +27,6 @@ pub(super) fn identity(subject: &Subject<'_>) -> Value {
 
 pub(super) fn init(subject: &Subject<'_>) -> Value {
     let init = &subject.config.init;
-    let own_init = init.fakeinit || matches!(init.style(), Style::Plain | Style::Systemd);
     let killseq = Reader::default().argv(&subject.own("apps/init/killseq"));
     let tty = subject.inherited("apps/init/tty").or_else(|| {
         let own = subject.own("apps/init/tty");
@@ -35,7 +34,7 @@ pub(super) fn init(subject: &Subject<'_>) -> Value {
     });
     let mut out = json!({
         "style": init.style().to_string(),
-        "protocol": if own_init { "fakeinit" } else { "foreground" },
+        "protocol": if has_init(init) { "fakeinit" } else { "foreground" },
         "runlevel_start": init.runlevel_start,
         "runlevel_stop": init.runlevel_stop,
         "killseq": killseq.unwrap_or_else(|| ["15", "5", "9"].map(str::to_owned).to_vec()),
@@ -45,36 +44,59 @@ pub(super) fn init(subject: &Subject<'_>) -> Value {
         "sync": init.sync,
         "tty": tty.map(|path| path.read_link().unwrap_or(path)),
     });
-    for (key, value) in commands(init) {
+    for (key, value) in commands(init).into_iter().flatten() {
         out[key] = value;
     }
     out
 }
 
+/// The guest's first process is an init of its own.
+fn has_init(init: &Init) -> bool {
+    init.fakeinit || matches!(init.style(), Style::Plain | Style::Systemd | Style::Minit)
+}
+
 /// The commands that start and stop it, as far as the configuration alone says them.
-fn commands(init: &Init) -> Vec<(&'static str, Value)> {
-    let scripts = |level: &Option<String>| {
-        let level = level.as_deref().unwrap_or_default();
-        json!([["/etc/init.d/rc", level], ["/etc/rc.d/rc", level]])
+/// Source: util-vserver, `behaviours.md` §3.
+fn commands(init: &Init) -> [Option<(&'static str, Value)>; 2] {
+    let start = match (&init.cmd_start, init.style()) {
+        (Some(command), _) => Some(("start", json!(command))),
+        (None, style) => style_start(style, &init.runlevel_start),
     };
-    let mut all = Vec::new();
-    match (&init.cmd_start, init.style()) {
-        (Some(command), _) => all.push(("start", json!(command))),
-        (None, Style::Plain | Style::Systemd) => {
-            let level = init.runlevel_start.iter().map(String::as_str);
-            all.push(("start", std::iter::once("/sbin/init").chain(level).collect()));
-        }
-        (None, Style::Sysv) => all.push(("start_candidates", scripts(&init.runlevel_start))),
-        (None, _) => {}
+    // What has an init gets a signal, whatever cmd.stop says.
+    let stop = match (&init.cmd_stop, init.style()) {
+        (_, Style::Systemd) => Some(("stop_signal", json!("RTMIN+3"))),
+        _ if has_init(init) => Some(("stop_signal", json!("INT"))),
+        (Some(command), _) => Some(("stop", json!(command))),
+        (None, Style::Sysv) => Some(("stop_candidates", candidates(RC, &init.runlevel_stop))),
+        (None, Style::Gentoo | Style::Openrc) => Some(("stop", json!(["/sbin/rc", "shutdown"]))),
+        (None, Style::Arch) => Some(("stop", json!(["/etc/rc.shutdown"]))),
+        (None, _) => None,
+    };
+    [start, stop]
+}
+
+/// Start scripts of `sysv`; the last one that is there is used.
+const RC: [&str; 2] = ["/etc/init.d/rc", "/etc/rc.d/rc"];
+/// The same of `gentoo` and `openrc`.
+const INIT_VSERVER: [&str; 2] = ["/lib/rcscripts/sh/init-vserver.sh", "/lib/rc/sh/init-vserver.sh"];
+
+fn style_start(style: Style, level: &Option<String>) -> Option<(&'static str, Value)> {
+    match style {
+        Style::Plain | Style::Systemd => Some(("start", with_level("/sbin/init", level))),
+        Style::Minit => Some(("start", with_level("/sbin/minit-start", level))),
+        Style::Sysv => Some(("start_candidates", candidates(RC, level))),
+        Style::Gentoo | Style::Openrc => Some(("start_candidates", candidates(INIT_VSERVER, level))),
+        Style::Arch => Some(("start", json!(["/etc/rc.multi"]))),
+        Style::Empty => None,
     }
-    match (&init.cmd_stop, init.style()) {
-        (_, Style::Plain) => all.push(("stop_signal", json!("INT"))),
-        (_, Style::Systemd) => all.push(("stop_signal", json!("RTMIN+3"))),
-        (Some(command), _) => all.push(("stop", json!(command))),
-        (None, Style::Sysv) => all.push(("stop_candidates", scripts(&init.runlevel_stop))),
-        (None, _) => {}
-    }
-    all
+}
+
+fn candidates(programs: [&str; 2], level: &Option<String>) -> Value {
+    programs.map(|program| with_level(program, level)).into_iter().collect()
+}
+
+fn with_level(program: &str, level: &Option<String>) -> Value {
+    std::iter::once(program).chain(level.as_deref()).collect()
 }
 
 pub(super) fn vshelper(subject: &Subject<'_>) -> Value {

@@ -1,5 +1,6 @@
 //! What was understood of a guest's configuration, as JSON for people and programs: `vserver NAME config --json`.
 
+mod devices;
 mod identity;
 mod limits;
 mod mounts;
@@ -59,7 +60,7 @@ pub fn describe(confdir: &Path, config: &GuestConfig, warnings: &[Diagnostic]) -
     put("uts", identity::uts(&config.uts));
     put("enter_shell", json!(config.shell));
     put("keepfds", json!(config.keepfds));
-    put("pkgmgmt", json!(subject.own("apps/pkgmgmt/internal").exists().then_some("internal")));
+    put("pkgmgmt", json!(pkgmgmt(&subject)));
     for (key, value) in identity::flags(&subject) {
         put(key, value);
     }
@@ -67,6 +68,8 @@ pub fn describe(confdir: &Path, config: &GuestConfig, warnings: &[Diagnostic]) -
     put("netns", spaces::netns(&subject));
     put("spaces", spaces::spaces(&subject));
     put("vunify", vunify::vunify(&subject));
+    put("dlimits", devices::dlimits(&subject));
+    put("vdevmap", devices::vdevmap(&subject));
     for (key, value) in limits::all(&subject) {
         put(key, value);
     }
@@ -76,6 +79,12 @@ pub fn describe(confdir: &Path, config: &GuestConfig, warnings: &[Diagnostic]) -
     put("scripts", scripts::scripts(&subject));
     put("warnings", warnings.iter().map(|finding| json!(finding.to_string())).collect());
     Value::Object(all)
+}
+
+/// Whose package tools are used; the guest's own unless a directory without `internal` is there.
+fn pkgmgmt(subject: &Subject<'_>) -> &'static str {
+    let external = subject.own("apps/pkgmgmt").is_dir() && !subject.own("apps/pkgmgmt/internal").exists();
+    if external { "external" } else { "internal" }
 }
 
 /// A list file's lines, without findings: they were reported when the guest was read.

@@ -97,6 +97,9 @@ fn commands(subject: &Subject<'_>, interface: &Interface, verb: &str) -> Vec<Str
         }
     }
     address.push_str(&format!(" dev {dev}"));
+    if let Some(peer) = &interface.peer {
+        address.push_str(&format!(" peer {peer}"));
+    }
     let vlan = interface.vlan.as_ref();
     if verb == "del" {
         let remove = vlan.map(|_| format!("ip link delete {dev} type vlan"));

@@ -5,13 +5,17 @@ use serde_json::{Value, json};
 use super::Subject;
 use crate::reader::Reader;
 
-/// `spaces/`: an empty file is a new namespace, otherwise the guest whose namespace is shared.
+/// `spaces/`: an empty file is a new namespace and `0` none, otherwise it is the guest whose namespace is shared.
 pub(super) fn spaces(subject: &Subject<'_>) -> Value {
     let text = |file: &str| {
         let path = subject.own("spaces").join(file);
         path.is_file().then(|| Reader::default().scalar(&path).unwrap_or_default())
     };
-    let space = |file: &str| text(file).map(|with| if with.is_empty() { "new".to_owned() } else { with });
+    let space = |file: &str| match text(file)?.as_str() {
+        "" => Some("new".to_owned()),
+        "0" => None,
+        with => Some(with.to_owned()),
+    };
     json!({"pid": space("pid"), "net": space("net"), "mask": text("mask")})
 }
 

@@ -20,9 +20,9 @@ pub(super) fn vunify(subject: &Subject<'_>) -> Value {
     if !references.is_empty() {
         out["refservers"] = references.into_iter().map(|(_, target)| json!(target)).collect();
     }
-    let hash = host.join("hash");
-    if hash.is_dir() {
-        let dirs = targets(&hash, |name| name != "method");
+    let hash = subject.inherited("apps/vunify/hash");
+    if let Some(hash) = hash.filter(|hash| hash.is_dir()) {
+        let dirs = targets(&hash, |name| !matches!(name, "method" | "blocks" | "blocksize"));
         let dirs = dirs.into_iter().map(|(name, target)| (name, json!(target)));
         out["hash_dirs"] = Value::Object(dirs.collect::<Map<_, _>>());
         let method = Reader::default().scalar(&hash.join("method")).filter(|method| !method.is_empty());
