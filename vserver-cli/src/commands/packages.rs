@@ -14,6 +14,9 @@ use crate::commands::several::runs;
 use crate::context::Context;
 use crate::error::CliError;
 
+/// The guest's shell chooses: newer distributions have only dnf, which takes yum's words.
+const YUM: &str = r#"command -v dnf >/dev/null && exec dnf "$@"; exec yum "$@""#;
+
 /// What a tool runs for a guest.
 enum Work {
     /// A command inside: its words.
@@ -52,7 +55,7 @@ fn work<'a>(tool: &str, names: &'a [String]) -> Result<(Work, &'a [String]), Cli
     let work = match tool {
         "vapt-get" => Work::Inside(vec![std::env::var_os("APT_GET").unwrap_or_else(|| "apt-get".into())]),
         "vrpm" => inside(&["rpm"]),
-        "vyum" => inside(&["yum"]),
+        "vyum" => inside(&["sh", "-c", YUM, "vyum"]),
         "vemerge" => inside(&["emerge"]),
         "vupdateworld" => inside(&["emerge", "world", "--update", "--deep", "--newuse"]),
         "vesync" => inside(&["emerge", "--metadata"]),

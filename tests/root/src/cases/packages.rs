@@ -9,6 +9,7 @@ use crate::trial::Trial;
 pub fn tests() -> Vec<Trial> {
     vec![
         Trial::new("packages::each_guest_runs_its_own_tool", each_guest_runs_its_own_tool),
+        Trial::new("packages::vyum_takes_what_the_guest_has", vyum_takes_what_the_guest_has),
         Trial::new("packages::filters_choose_guests", filters_choose_guests),
         Trial::new("packages::managed_from_the_host_is_refused", managed_from_the_host_is_refused),
     ]
@@ -16,11 +17,15 @@ pub fn tests() -> Vec<Trial> {
 
 /// A package tool that says where and as whom it runs, and fails where it is told to.
 fn with_tool(guest: &Guest<'_>, status: u8) {
-    let tool = guest.root.join("bin/apt-get");
-    let script = format!("#!/bin/sh\necho \"$(hostname) pid $$ args $*\"; exit {status}\n");
+    plant(guest, "apt-get", status);
+    guest.start();
+}
+
+fn plant(guest: &Guest<'_>, name: &str, status: u8) {
+    let tool = guest.root.join("bin").join(name);
+    let script = format!("#!/bin/sh\necho \"$(hostname) pid $$ {name} args $*\"; exit {status}\n");
     std::fs::write(&tool, script).unwrap();
     std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o755)).unwrap();
-    guest.start();
 }
 
 /// compat/commands.md §9: a line per guest, the output, a line for a failure, an empty line; the status is the last
@@ -35,7 +40,9 @@ fn each_guest_runs_its_own_tool() {
     both.exits(0);
     let lines: Vec<&str> = both.out.lines().collect();
     assert_eq!(lines[0], format!("vapt-get: operating on vserver {}", one.name));
-    assert!(lines[1].starts_with(&format!("{}.test pid ", one.name)) && lines[1].ends_with("args -y upgrade"));
+    assert!(
+        lines[1].starts_with(&format!("{}.test pid ", one.name)) && lines[1].ends_with("apt-get args -y upgrade")
+    );
     assert_eq!(lines[2], format!("vapt-get failed on vserver '{}' with errorcode 3", one.name));
     assert_eq!(lines[3], "");
     assert_eq!(lines[4], format!("vapt-get: operating on vserver {}", two.name));
@@ -44,6 +51,16 @@ fn each_guest_runs_its_own_tool() {
     assert_eq!(alone.ok().out.lines().count(), 1, "no heading for one guest: {}", alone.out);
     run(&[]).exits(255);
     host.v(&[&one.name, "apt-get", "moo"]).exits(3).says("args moo");
+}
+
+fn vyum_takes_what_the_guest_has() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    plant(&guest, "yum", 4);
+    guest.start();
+    host.tool("vyum", &[&guest.name, "--", "-y", "update", "a b"]).exits(4).says("yum args -y update a b");
+    plant(&guest, "dnf", 0);
+    host.tool("vyum", &[&guest.name, "--", "update"]).ok().says("dnf args update");
 }
 
 /// compat/commands.md §9: filters are intersected and never mean disabled guests; names and filters are not mixed.
