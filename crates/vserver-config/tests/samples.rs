@@ -279,15 +279,13 @@ fn the_rest_of_the_plain_guest() {
 
 /// Keys that do not say what a reader understands of the tree (`samples/README.md`), with those that are about other
 /// guests, about the kind of a mount's source, or about how a program of the host is called.
-const APART: [&str; 8] = [
+const APART: [&str; 6] = [
     "summary",
     "warnings",
     "stock_kernel_suggestion",
-    "boot",
     "external_mount_options",
     "file_bind_if_source_is_file",
     "note",
-    "because",
 ];
 
 /// What is wanted and not there, as paths.

@@ -1,5 +1,6 @@
 //! What was understood of a guest's configuration, as JSON for people and programs: `vserver NAME config --json`.
 
+mod boot;
 mod devices;
 mod identity;
 mod limits;
@@ -64,6 +65,7 @@ pub fn describe(confdir: &Path, config: &GuestConfig, warnings: &[Diagnostic]) -
     for (key, value) in identity::flags(&subject) {
         put(key, value);
     }
+    put("boot", boot::boot(&subject));
     put("network", network::network(&subject));
     put("netns", spaces::netns(&subject));
     put("spaces", spaces::spaces(&subject));
