@@ -108,6 +108,10 @@ impl Bare {
     pub(super) fn forget(host: &Host, side: Side, number: u32, dir: &Path) -> Result<()> {
         let _lock = lock(host)?;
         remove_dirs(dir);
+        // The last of all takes `vserver/.contexts` along, and `vserver` if no guest is in it.
+        if let Some(all) = dir.parent().filter(|parent| parent.ends_with("vserver/.contexts")) {
+            std::fs::remove_dir(all).and_then(|()| all.parent().map_or(Ok(()), std::fs::remove_dir)).ok();
+        }
         if let Some(mut bare) = Self::load(host, side, number)? {
             bare.cgroups.retain(|own| own != dir);
             if !bare.cgroups.is_empty() {
