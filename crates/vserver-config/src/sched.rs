@@ -91,6 +91,7 @@ fn bucket(reader: &mut Reader, dir: &Path) -> Bucket {
     };
     // The kernel patch keeps these in 32 bits.
     let most = i64::from(i32::MAX);
+    let (fill_rate2, interval2) = (number("fill-rate2", 0, most), number("interval2", 1, most));
     Bucket {
         fill_rate: number("fill-rate", 0, most),
         interval: number("interval", 1, most),
@@ -98,11 +99,12 @@ fn bucket(reader: &mut Reader, dir: &Path) -> Bucket {
         tokens_min: number("tokens-min", 0, most),
         tokens_max: number("tokens-max", 0, most),
         prio_bias: number("prio-bias", -most, most).or_else(|| number("priority-bias", -most, most)),
-        fill_rate2: number("fill-rate2", 0, most),
-        interval2: number("interval2", 1, most),
+        fill_rate2,
+        interval2,
         cpu_id: number("cpu-id", 0, 65_535),
         bucket_id: number("bucket-id", 0, most),
-        idle_time: Reader::exists(&dir.join("idle-time")),
+        // Each number of the second rate puts it to use, too.
+        idle_time: Reader::exists(&dir.join("idle-time")) || fill_rate2.is_some() || interval2.is_some(),
     }
 }
 

@@ -93,6 +93,22 @@ fn spaces() {
     );
 }
 
+/// §5.7: a file without a newline at its end counts as empty.
+#[test]
+fn a_space_without_newline_is_new() {
+    assert_eq!(described(&[("spaces/pid", "g2")])["spaces"]["pid"], "new");
+}
+
+/// §5.3.3: a number of the second rate sets the idle-time mode, as the flag does.
+#[test]
+fn the_second_rate_is_in_use_when_it_is_given() {
+    let global = |file| described(&[("sched/interval", "4\n"), (file, "2\n")])["sched"]["global"].clone();
+    for file in ["sched/fill-rate2", "sched/interval2", "sched/idle-time"] {
+        assert_eq!(global(file)["idle-time"], true, "{file}");
+    }
+    assert_eq!(global("sched/fill-rate")["idle-time"], Value::Null);
+}
+
 /// §5.10: the guest's directory of stores hides the host's as a whole; `method` and `blocks` are no stores.
 #[test]
 fn hash_stores() {

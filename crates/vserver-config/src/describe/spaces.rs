@@ -11,7 +11,10 @@ pub(super) fn spaces(subject: &Subject<'_>) -> Value {
         let path = subject.own("spaces").join(file);
         path.is_file().then(|| Reader::default().scalar(&path).unwrap_or_default())
     };
-    let space = |file: &str| match text(file)?.as_str() {
+    // Without a newline at its end, such a file counts as empty.
+    let ended =
+        |file: &str| Reader::default().text(&subject.own("spaces").join(file)).is_some_and(|t| t.contains('\n'));
+    let space = |file: &str| match text(file).map(|with| if ended(file) { with } else { String::new() })?.as_str() {
         "" => Some("new".to_owned()),
         "0" => None,
         with => Some(with.to_owned()),
