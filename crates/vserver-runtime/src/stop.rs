@@ -86,7 +86,8 @@ fn end(host: &Host, record: &RunRecord, outer: Option<OwnedFd>, options: &StopOp
         stopping.pre_stop();
     }
     compat_state::write_method(host, record, Method::Async)?;
-    let orders = if record.rescue { None } else { stopping.orders() };
+    // A guest that is killed is not asked in any way.
+    let orders = if record.rescue || options.kill { None } else { stopping.orders() };
     let timeout = orders.as_ref().map_or(record.stop_timeout, |orders| orders.stop_timeout.as_secs());
     wake(name);
     let asked = Instant::now();
