@@ -1,6 +1,6 @@
 //! Which guest a word means.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use vserver_runtime::{Host, RunRecord};
 use vserver_types::{Exit, GuestName, Xid, XidKind};
@@ -16,6 +16,11 @@ pub fn guest_word(word: &str) -> Result<(Option<PathBuf>, GuestName), CliError> 
         Some((root, name)) => (Some(if root.is_empty() { "/" } else { root }), name),
         None => (None, trimmed),
     };
+    // What lies beyond `..` depends on links, and a build would make it in a place that nobody meant.
+    if root.is_some_and(|root| Path::new(root).components().any(|part| part == Component::ParentDir)) {
+        let text = format!("'{word}' leads through '..'; name the guest, or its directory from / or from ./");
+        return Err(CliError::Refused(text));
+    }
     let name = name.parse().map_err(|error: vserver_types::ParseError| CliError::Refused(error.to_string()))?;
     Ok((root.map(PathBuf::from), name))
 }

@@ -1,16 +1,41 @@
 //! What a start needs to know first: whether the guest runs already, and its number.
 
+use std::time::Instant;
+
 use vserver_cgroup::Layout;
 use vserver_config::{Clash, GuestConfig};
+use vserver_fs::Flock;
+use vserver_sys::pidfd;
 use vserver_types::{GuestName, Xid};
 
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::record::RunRecord;
+use crate::start::LOCK_PATIENCE;
+use crate::stop::ready;
 use crate::{list, teardown};
 
+/// The guest's lock, and its number if it runs. One whose first process has just ended is left to its keeper, which runs
+/// the stop scripts and cleans up, or starts it again, under the same lock.
+pub(crate) fn own_the_way(host: &Host, name: &GuestName) -> Result<(Flock, Option<Xid>)> {
+    let end = Instant::now() + LOCK_PATIENCE;
+    loop {
+        let lock = host.lock(name, LOCK_PATIENCE)?;
+        let ends = |record: &RunRecord| record.supervisor_lives() && record.init != 0 && !record.init_lives();
+        let ending = RunRecord::load(host, name)?.filter(ends).filter(|_| Instant::now() < end);
+        let Some(record) = ending else {
+            return Ok((lock, clear_the_way(host, name)?));
+        };
+        drop(lock);
+        // It may have ended since the look.
+        if let Ok(keeper) = pidfd::open(record.supervisor) {
+            ready(&keeper, end);
+        }
+    }
+}
+
 /// The number of a guest that runs; otherwise whatever an accident left of it is taken away first.
-pub(crate) fn clear_the_way(host: &Host, name: &GuestName) -> Result<Option<Xid>> {
+fn clear_the_way(host: &Host, name: &GuestName) -> Result<Option<Xid>> {
     let Some(record) = RunRecord::load(host, name)? else {
         return Ok(None);
     };

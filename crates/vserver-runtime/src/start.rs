@@ -13,7 +13,7 @@ use vserver_fs::GuestRoot;
 use vserver_sys::landlock;
 use vserver_types::{ContextFlags, GuestName, GuestState, Unenforced, Xid};
 
-use crate::choose::{choose_xid, clear_the_way, cpus, layout};
+use crate::choose::{choose_xid, cpus, layout, own_the_way};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::init_style::{self, First, Rescue};
@@ -74,8 +74,8 @@ pub enum Started {
 /// post-start script fails runs on.
 pub fn start(host: &Host, name: &GuestName, options: &StartOptions) -> Result<Started> {
     let (config, diagnostics) = vserver_config::read(&host.confdir, name)?;
-    let lock = host.lock(name, LOCK_PATIENCE)?;
-    if let Some(xid) = clear_the_way(host, name)? {
+    let (lock, running) = own_the_way(host, name)?;
+    if let Some(xid) = running {
         return Ok(Started::AlreadyRunning { xid });
     }
     let interrupts = Interrupts::collect().map_err(Error::layer("watch for signals", name))?;

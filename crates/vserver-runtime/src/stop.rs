@@ -257,7 +257,7 @@ fn wait_for_init(record: &RunRecord, patience: Duration) -> Result<()> {
 }
 
 /// Whether `fd` becomes readable before `end`.
-fn ready(fd: &OwnedFd, end: Instant) -> bool {
+pub(crate) fn ready(fd: &OwnedFd, end: Instant) -> bool {
     loop {
         let left = end.saturating_duration_since(Instant::now());
         let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
