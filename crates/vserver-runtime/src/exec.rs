@@ -55,8 +55,9 @@ pub(crate) struct Running {
 /// and returns how it ended.
 pub fn exec(host: &Host, name: &GuestName, command: &Command) -> Result<Exit> {
     let streams = Streams::open().map_err(Error::layer("make pipes", name))?;
+    let signals = relay::keep_signals().map_err(Error::layer("watch for signals", name))?;
     let running = begin(host, name, command, streams.passed(), false)?;
-    relay::run(streams, &running).map_err(Error::layer("relay the command's input and output", name))
+    relay::run(streams, signals, &running).map_err(Error::layer("relay the command's input and output", name))
 }
 
 /// A login shell, with the caller's environment, on a terminal of the guest. Without a terminal on both sides it is a

@@ -101,17 +101,25 @@ struct Relay {
     signals: SignalFd,
 }
 
-/// Relays until the command has ended and returns how.
-pub fn run(streams: Streams, running: &Running) -> io::Result<Exit> {
-    let mut set = SigSet::empty();
-    FORWARDED.iter().for_each(|signal| set.add(*signal));
+/// Keeps signals to this process for the command from now on. To be called before the command begins: it may be heard of,
+/// by what it prints, before its supervisor's answer has come.
+pub fn keep_signals() -> io::Result<SignalFd> {
+    let set = forwarded();
     set.thread_block()?;
-    let signals = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+    Ok(SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?)
+}
+
+fn forwarded() -> SigSet {
+    FORWARDED.into_iter().collect()
+}
+
+/// Relays until the command has ended and returns how.
+pub fn run(streams: Streams, signals: SignalFd, running: &Running) -> io::Result<Exit> {
     let [input, output, errors] = streams.0.map(Stream::into_ours);
     let mut relay = Relay { input, held: Vec::new(), outputs: [output, errors], signals };
     let exit = relay.until_the_end(running)?;
     relay.drain();
-    set.thread_unblock()?;
+    forwarded().thread_unblock()?;
     Ok(exit)
 }
 
