@@ -13,6 +13,8 @@ use crate::Error;
 
 /// How often a lock that is held is tried again.
 const PAUSE: Duration = Duration::from_millis(20);
+/// Before the second; each is twice as long as the one before.
+const FIRST_PAUSE: Duration = Duration::from_micros(100);
 
 /// A held lock. Dropping it lets go. A forked child holds it too, until it closes the descriptor.
 #[derive(Debug)]
@@ -35,10 +37,15 @@ impl Flock {
             .open(path)
             .map_err(failed("open the lock"))?;
         let end = Instant::now() + timeout;
+        // Most holders are about to end: a keeper comes while the command that stopped its guest puts the last things away.
+        let mut pause = FIRST_PAUSE;
         loop {
             match file.try_lock() {
                 Ok(()) => break,
-                Err(TryLockError::WouldBlock) if Instant::now() < end => std::thread::sleep(PAUSE),
+                Err(TryLockError::WouldBlock) if Instant::now() < end => {
+                    std::thread::sleep(pause);
+                    pause = (pause * 2).min(PAUSE);
+                }
                 Err(TryLockError::WouldBlock) => {
                     let mut holder = String::new();
                     // Whatever can be read is good enough for a hint.
