@@ -9,9 +9,15 @@
 //! | `pidfd_open`, `pidfd_send_signal` | 5.3, 5.1 | signals without pid reuse | refuse |
 //! | `bpf` cgroup programs | 4.10–5.18 | addresses, devices | fail closed |
 //! | `landlock` scopes | 6.12 | abstract sockets, foreign signals | said at start |
+//! | project attributes | 4.5 | tags | no tags, said at start |
+//! | `quotactl_fd` | 5.14 | disk limits on ext4 and xfs | no limits, said at start |
+//! | btrfs ioctls | 3.6 | disk limits on btrfs | no limits, said at start |
+//! | `LOOP_CONFIGURE` | 5.8 | image files | refuse |
 //! | `seccomp` | 3.17 | system call policy | refuse |
 
+pub mod block;
 pub mod bpf;
+pub mod btrfs;
 pub mod command;
 pub mod fd;
 pub mod landlock;
@@ -21,6 +27,8 @@ pub mod peer;
 pub mod pidfd;
 pub mod prlimit;
 pub mod process;
+pub mod project;
+pub mod quota;
 pub mod seccomp;
 pub mod tty;
 pub mod xattr;

@@ -1,0 +1,103 @@
+//! Image files as block devices, loop(4), and an ext4 that grows while it is mounted.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::path::PathBuf;
+
+/// The device goes when its last user does. `LO_FLAGS_AUTOCLEAR`, `include/uapi/linux/loop.h`.
+const AUTOCLEAR: u32 = 4;
+
+/// `struct loop_info64`
+#[repr(C)]
+struct Info {
+    device: u64,
+    inode: u64,
+    real_device: u64,
+    offset: u64,
+    size_limit: u64,
+    number: u32,
+    encryption: [u32; 2],
+    flags: u32,
+    file_name: [u8; 64],
+    crypt_name: [u8; 64],
+    key: [u8; 32],
+    init: [u64; 2],
+}
+
+/// `struct loop_config`
+#[repr(C)]
+struct Config {
+    fd: u32,
+    block_size: u32,
+    info: Info,
+    reserved: [u64; 8],
+}
+
+mod call {
+    use super::Config;
+
+    // Older than the scheme of numbers.
+    nix::ioctl_none_bad!(get_free, 0x4C82);
+    nix::ioctl_write_ptr_bad!(configure, 0x4C0A, Config);
+    nix::ioctl_none_bad!(set_capacity, 0x4C07);
+    nix::ioctl_write_ptr!(resize, b'f', 16, u64);
+}
+
+/// A loop device over `image`, which is gone when nothing holds it open or mounted any more. Linux 5.8.
+pub fn attach(image: BorrowedFd<'_>) -> io::Result<(File, PathBuf)> {
+    let control = File::open("/dev/loop-control")?;
+    let mut tries = 0;
+    loop {
+        // SAFETY: an open descriptor and no argument.
+        let number = unsafe { call::get_free(control.as_raw_fd()) }?;
+        let path = PathBuf::from(format!("/dev/loop{number}"));
+        let device = OpenOptions::new().read(true).write(true).open(&path)?;
+        let info = Info {
+            device: 0,
+            inode: 0,
+            real_device: 0,
+            offset: 0,
+            size_limit: 0,
+            number: 0,
+            encryption: [0; 2],
+            flags: AUTOCLEAR,
+            file_name: [0; 64],
+            crypt_name: [0; 64],
+            key: [0; 32],
+            init: [0; 2],
+        };
+        let config = Config { fd: image.as_raw_fd().unsigned_abs(), block_size: 0, info, reserved: [0; 8] };
+        // SAFETY: both descriptors are open, and the kernel reads a live struct of exactly this repr(C) layout.
+        match unsafe { call::configure(device.as_raw_fd(), &config) } {
+            Ok(_) => return Ok((device, path)),
+            // Somebody else was given the same number.
+            Err(nix::errno::Errno::EBUSY) if tries < 64 => tries += 1,
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
+/// Tells a loop device that its file has another size now.
+pub fn refresh(device: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: an open descriptor and no argument.
+    unsafe { call::set_capacity(device.as_raw_fd()) }?;
+    Ok(())
+}
+
+/// Grows the mounted ext4 that holds `directory` to `blocks` of its blocks. Takes CAP_SYS_RESOURCE.
+pub fn grow_ext4(directory: BorrowedFd<'_>, blocks: u64) -> io::Result<()> {
+    // SAFETY: an open descriptor, and the kernel reads eight live bytes.
+    unsafe { call::resize(directory.as_raw_fd(), &blocks) }?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_structs_are_the_kernels() {
+        assert_eq!((size_of::<Info>(), size_of::<Config>()), (232, 304));
+    }
+}
