@@ -39,6 +39,15 @@ struct Volume {
     name: [u8; 4088],
 }
 
+/// `struct btrfs_ioctl_fs_info_args`
+#[repr(C)]
+struct Info {
+    highest_device: u64,
+    devices: u64,
+    id: [u8; 16],
+    rest: [u8; 992],
+}
+
 /// `struct btrfs_ioctl_search_args`
 #[repr(C)]
 struct Search {
@@ -58,11 +67,12 @@ struct Search {
 }
 
 mod call {
-    use super::{LimitArguments, Lookup, Search, Volume};
+    use super::{Info, LimitArguments, Lookup, Search, Volume};
 
     nix::ioctl_write_ptr!(create, 0x94, 14, Volume);
     nix::ioctl_readwrite!(search, 0x94, 17, Search);
     nix::ioctl_readwrite!(lookup, 0x94, 18, Lookup);
+    nix::ioctl_read!(info, 0x94, 31, Info);
     nix::ioctl_read!(limit, 0x94, 43, LimitArguments);
 }
 
@@ -81,6 +91,14 @@ pub fn subvolume(file: BorrowedFd<'_>) -> io::Result<u64> {
     // SAFETY: the descriptor is open, and the kernel reads and fills a struct of exactly this repr(C) layout.
     unsafe { call::lookup(file.as_raw_fd(), &mut args) }?;
     Ok(args.tree)
+}
+
+/// The id of the whole file system, the same in all of its subvolumes.
+pub fn filesystem(file: BorrowedFd<'_>) -> io::Result<[u8; 16]> {
+    let mut found = Info { highest_device: 0, devices: 0, id: [0; 16], rest: [0; 992] };
+    // SAFETY: the descriptor is open, and the kernel fills a struct of exactly this repr(C) layout.
+    unsafe { call::info(file.as_raw_fd(), &mut found) }?;
+    Ok(found.id)
 }
 
 /// Makes a subvolume in `directory`. `name` has at most 255 bytes.
@@ -157,6 +175,7 @@ mod tests {
         assert_eq!(size_of::<Lookup>(), 4096);
         assert_eq!(size_of::<Volume>(), 4096);
         assert_eq!(size_of::<Search>(), 4096);
+        assert_eq!(size_of::<Info>(), 1024);
         assert_eq!(size_of::<LimitArguments>(), 48);
     }
 }
