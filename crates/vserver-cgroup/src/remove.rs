@@ -38,6 +38,16 @@ impl Layout {
             let _ = fs::remove_dir(tree.base());
         }
     }
+
+    /// Moves the calling, single-threaded process from `vserver/.supervisors` to the root of each hierarchy and removes
+    /// what is then empty: the last keeper stands in the directory that has to go with it. Waits for a grace period.
+    pub fn leave_supervisors(&self) {
+        for tree in self.basic() {
+            // A hierarchy that cannot be written (a container's) keeps the process where it is.
+            let _ = files::write(&tree.mount.join(if tree.v2 { "cgroup.procs" } else { "tasks" }), "0");
+        }
+        self.tidy();
+    }
 }
 
 fn remove_tree(top: &Path, end: Instant) -> Result<(), Error> {

@@ -27,8 +27,7 @@ pub enum Lack {
     },
     /// btrfs without quotas.
     #[error(
-        "the btrfs at '{0}' has no quotas; turn them on with `btrfs quota enable {0}`, or give the guest a disk of its own: \
-         `vserver NAME build --disk SIZE …`", path.display()
+        "the btrfs at '{0}' has no quotas; turn them on with `btrfs quota enable {0}`", path.display()
     )]
     NoQuotaGroups {
         /// Where.
@@ -53,8 +52,7 @@ pub enum Lack {
     },
     /// No tags, and no limits either.
     #[error(
-        "the file system at '{}' ({kind}) has neither tags nor limits; give the guest a disk of its own: `vserver NAME \
-         build --disk SIZE …`", path.display()
+        "the file system at '{}' ({kind}) has neither tags nor limits; put the guest's tree on ext4, xfs or btrfs", path.display()
     )]
     Nothing {
         /// Where.

@@ -71,8 +71,9 @@ pub fn stop(host: &Host, name: &GuestName, options: &StopOptions) -> Result<Stop
     }
     let mut report = end(host, &record, outer, options)?;
     drop(lock);
-    // It finds that all is done.
+    // It finds that all is done, and with the last one its cgroup can go.
     ready(&keeper, Instant::now() + MARGIN);
+    layout(name)?.tidy();
     report.retain(|line| !line.is_empty());
     Ok(Stopped::Now { report })
 }
@@ -132,11 +133,10 @@ pub fn after_exit(host: &Host, name: &GuestName, ending: Ending) -> Result<Vec<S
     let done = stopping.tear_down(&record);
     report.append(&mut stopping.report);
     drop((stopping, stage, outer, lock));
-    done?;
-    if again {
-        start(host, name, &StartOptions { default_tty: true, ..StartOptions::default() })?;
-    }
-    Ok(report)
+    let options = StartOptions { default_tty: true, ..StartOptions::default() };
+    let ended = done.and_then(|()| if again { start(host, name, &options).map(drop) } else { Ok(()) });
+    layout(name)?.leave_supervisors();
+    ended.map(|()| report)
 }
 
 /// The outer mount namespace of a guest, which its keeper holds open.
