@@ -49,7 +49,7 @@ pub fn refusal(error: &Error) -> Refusal {
     let code = match error {
         Error::Config(vserver_config::Error::NoSuchGuest { .. }) => Code::NoSuchGuest,
         Error::Config(vserver_config::Error::Invalid { .. }) => Code::InvalidConfiguration,
-        Error::Taken { .. } => Code::Taken,
+        Error::Taken { .. } | Error::TakenAndMore { .. } => Code::Taken,
         Error::NoInit { .. } => Code::NoInit,
         Error::Strict { .. } => Code::NotEnforced,
         Error::StartCommand { .. } => Code::StartCommand,

@@ -53,10 +53,10 @@ impl Reader {
         match slurp(path) {
             Ok(Some(bytes)) => match String::from_utf8(bytes) {
                 Ok(text) => return Some(text),
-                Err(_) => self.error(path, None, "it is not UTF-8 text", ""),
+                Err(_) => self.error(path, None, "it is not UTF-8 text", "write it as UTF-8 text"),
             },
             Ok(None) => {}
-            Err(error) => self.error(path, None, format!("it cannot be read: {error}"), ""),
+            Err(error) => self.error(path, None, format!("it cannot be read: {error}"), "correct or remove it"),
         }
         None
     }
@@ -86,7 +86,7 @@ impl Reader {
         let text = self.scalar(path)?;
         let value = text.parse().ok();
         if value.is_none() {
-            self.error(path, Some(1), format!("'{}' is not {what}", text.escape_debug()), "");
+            self.error(path, Some(1), format!("'{}' is not {what}", text.escape_debug()), &format!("write {what}"));
         }
         value
     }
@@ -137,7 +137,12 @@ impl Reader {
         let line = text.lines().next().unwrap_or_default().trim();
         let value = c_integer(line);
         if value.is_none() {
-            self.error(path, Some(1), format!("'{}' is not an integer", line.escape_debug()), "");
+            self.error(
+                path,
+                Some(1),
+                format!("'{}' is not an integer", line.escape_debug()),
+                "write one whole number",
+            );
         }
         value
     }
@@ -160,7 +165,7 @@ impl Reader {
             Ok(entries) => entries,
             Err(error) if is_missing(&error) => return Vec::new(),
             Err(error) => {
-                self.error(dir, None, format!("it cannot be listed: {error}"), "");
+                self.error(dir, None, format!("it cannot be listed: {error}"), "correct or remove it");
                 return Vec::new();
             }
         };

@@ -72,7 +72,12 @@ pub(crate) fn read(reader: &mut Reader, dir: &Path) -> Option<Sched> {
             per_cpu.push((name, numbers));
         }
         for (name, _) in per_cpu.iter().filter(|(_, bucket)| bucket.cpu_id.is_none()) {
-            reader.warn(&sched.join(name), None, "it has no cpu-id and so is about every CPU", "");
+            reader.warn(
+                &sched.join(name),
+                None,
+                "it has no cpu-id and so is about every CPU",
+                "write the CPU's number to cpu-id",
+            );
         }
         return Some(Sched { bucket: bucket(reader, &sched), per_cpu });
     }
@@ -84,7 +89,12 @@ fn bucket(reader: &mut Reader, dir: &Path) -> Bucket {
         let path = dir.join(name);
         let value = reader.integer(&path)?;
         if !(least..=most).contains(&value) {
-            reader.error(&path, Some(1), format!("{value} is not between {least} and {most}"), "");
+            reader.error(
+                &path,
+                Some(1),
+                format!("{value} is not between {least} and {most}"),
+                "write a number of that range",
+            );
             return None;
         }
         Some(value)
@@ -115,7 +125,12 @@ fn six_lines(reader: &mut Reader, path: &Path) -> Sched {
     for (slot, (number, line)) in values.iter_mut().zip((1..).zip(text.lines())) {
         *slot = crate::reader::c_integer(line.trim());
         if slot.is_none() {
-            reader.error(path, Some(number), format!("'{}' is not an integer", line.escape_debug()), "");
+            reader.error(
+                path,
+                Some(number),
+                format!("'{}' is not an integer", line.escape_debug()),
+                "one number per line",
+            );
         }
     }
     let [fill_rate, interval, tokens, tokens_min, tokens_max, prio_bias] = values;
@@ -129,7 +144,12 @@ fn six_lines(reader: &mut Reader, path: &Path) -> Sched {
     } else if interval.is_some_and(|n| n < 1)
         || [fill_rate, tokens, tokens_min, tokens_max].iter().flatten().any(|n| *n < 0)
     {
-        reader.error(path, None, "a rate or an amount is negative, or the interval is zero", "");
+        reader.error(
+            path,
+            None,
+            "a rate or an amount is negative, or the interval is zero",
+            "correct it, or use sched/",
+        );
     }
     let bucket = Bucket { fill_rate, interval, tokens, tokens_min, tokens_max, prio_bias, ..Bucket::default() };
     Sched { bucket, per_cpu: Vec::new() }

@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use proptest::prelude::*;
-use vserver_config::{Boot, Error, describe, mounts, read};
+use vserver_config::{Boot, Error, Severity, describe, mounts, read};
 
 /// One file for each kind of reader, and for each place that reads in a way of its own.
 const FILES: [&str; 48] = [
@@ -101,9 +101,11 @@ proptest! {
                 let described = describe(confdir, &config, &warnings);
                 prop_assert_eq!(&described["guest"], "web1");
             }
-            // Every refusal names a file and a reason.
+            // Every refusal names a file, a reason and a remedy.
             Err(Error::Invalid { diagnostics }) => {
                 prop_assert!(diagnostics.iter().all(|fault| fault.path.starts_with(confdir) && !fault.message.is_empty()));
+                let bare = diagnostics.iter().find(|fault| fault.severity == Severity::Error && fault.hint.is_none());
+                prop_assert!(bare.is_none(), "{:?} has no remedy", bare);
             }
             Err(error) => prop_assert!(false, "{}", error),
         }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use thiserror::Error;
+use vserver_config::Diagnostic;
 use vserver_types::{GuestName, Unenforced, Xid};
 
 /// A refusal or a failure, with what was tried on what; the source says why.
@@ -20,6 +21,16 @@ pub enum Error {
         name: GuestName,
         /// What is taken, by whom, and what to do.
         what: String,
+    },
+    /// The same, and its configuration has faults, too.
+    #[error("guest '{name}' cannot be started: {what}{}", more(faults))]
+    TakenAndMore {
+        /// The guest.
+        name: GuestName,
+        /// What is taken, by whom, and what to do.
+        what: String,
+        /// Every fault of its configuration.
+        faults: Vec<Diagnostic>,
     },
     /// Its tree has no program to begin with.
     #[error("guest '{name}' has no init: none of {looked} is an executable file in its tree")]
@@ -179,6 +190,11 @@ impl Error {
         }
         text
     }
+}
+
+/// One line each.
+fn more(faults: &[Diagnostic]) -> String {
+    faults.iter().map(|fault| format!("\n{fault}")).collect()
 }
 
 fn list(unenforced: &[Unenforced]) -> String {

@@ -1,10 +1,13 @@
-//! What `vserver NAME check` finds beyond the configuration's own files: in the guest's tree, on the host, and in the
-//! configurations of other guests. Nothing is changed.
+//! What `vserver NAME check` finds, and what a start that is refused tells: faults in the configuration's own files, in
+//! the guest's tree, on the host, and in the configurations of other guests. Nothing is changed.
 
-use vserver_config::{Clash, Diagnostic, Flavour, GuestConfig, Handler, Severity};
+use std::path::{Path, PathBuf};
+
+use vserver_config::{Boot, Clash, Diagnostic, Flavour, FstabEntry, GuestConfig, Handler, Severity};
 use vserver_fs::GuestRoot;
+use vserver_types::GuestName;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::init_style;
 use crate::mounts::{self, is_always_there};
@@ -13,34 +16,116 @@ use crate::scripts::Trust;
 /// Events that a guest's end can be.
 const EVENTS: [&str; 3] = ["restart", "halt", "shutdown"];
 
-/// Every finding, faults that would keep the guest from starting and warnings.
-pub fn inspect(host: &Host, config: &GuestConfig) -> Result<Vec<Diagnostic>> {
-    let mut found = clashes(host, config)?;
-    found.extend(dangling(config));
+/// Every finding, faults that would keep the guest from starting and warnings. A fault in one place does not hide those
+/// in others.
+///
+/// # Errors
+/// There is no such guest, or its configuration is of a kind that is not read at all.
+pub fn inspect(host: &Host, name: &GuestName) -> Result<Vec<Diagnostic>> {
+    let (config, mut found) = vserver_config::survey(&host.confdir, name)?;
+    found.extend(clashes(host, &config)?);
+    found.extend(Boot::read(&host.confdir)?.faults_of(&host.confdir, name));
+    found.extend(dangling(&config, &found));
     // A root of its own file system is not there yet.
-    if mounts::plan(config).0.root.is_none()
-        && let Ok(tree) = GuestRoot::open(&config.vdir)
-    {
-        found.extend(targets(config, &tree));
-        found.extend(init_style::plan(config, &tree).err().map(|error| {
-            let hint = "install it, or choose another style or cmd.start";
-            fault(config.dir.join("apps/init/style"), None, error.chain(), hint)
-        }));
+    if mounts::plan(&config).0.root.is_none() {
+        match GuestRoot::open(&config.vdir) {
+            Ok(tree) => {
+                found.extend(escapes(&config.fstab, &tree));
+                found.extend(no_init(&config, &tree, &found));
+            }
+            Err(error) => found.extend(unusable(&config, &error, &found)),
+        }
     }
-    found.extend(sources(config));
-    found.extend(scripts(host, config)?);
-    found.extend(handlers(host, config));
+    found.extend(sources(&config));
+    found.extend(scripts(host, &config)?);
+    found.extend(handlers(host, &config));
     Ok(found)
 }
 
-fn fault(path: impl Into<std::path::PathBuf>, line: Option<u32>, message: String, hint: &str) -> Diagnostic {
+/// What kept a start from beginning, with all the faults that are known besides: who corrects one should not meet the
+/// next one only then.
+pub(crate) fn with_all_faults(host: &Host, name: &GuestName, error: Error) -> Error {
+    let about_the_configuration = matches!(
+        error,
+        Error::Config(vserver_config::Error::Invalid { .. }) | Error::Taken { .. } | Error::NoInit { .. }
+    );
+    let Some(mut faults) = about_the_configuration.then(|| inspect(host, name).ok()).flatten() else {
+        return error;
+    };
+    faults.retain(|finding| finding.severity == Severity::Error);
+    if let Error::Taken { what, .. } = &error {
+        faults.retain(|finding| !what.starts_with(&finding.message));
+    }
+    match error {
+        // They hold what it says.
+        Error::Config(_) | Error::NoInit { .. } if !faults.is_empty() => {
+            vserver_config::Error::Invalid { diagnostics: faults }.into()
+        }
+        Error::Taken { name, what } if !faults.is_empty() => Error::TakenAndMore { name, what, faults },
+        error => error,
+    }
+}
+
+/// Refuses a guest whose tree is not there, or out of whose tree a mount would lead. Its own root is mounted by now.
+pub(crate) fn judge(config: &GuestConfig) -> Result<()> {
+    let mut diagnostics: Vec<Diagnostic> = dangling(config, &[]).into_iter().collect();
+    if diagnostics.is_empty() {
+        let tree = GuestRoot::open(&config.vdir).map_err(Error::layer("open the tree", &config.name))?;
+        diagnostics.extend(escapes(&config.fstab, &tree));
+    }
+    match diagnostics.is_empty() {
+        true => Ok(()),
+        false => Err(vserver_config::Error::Invalid { diagnostics }.into()),
+    }
+}
+
+/// The entries of `fstab` whose targets lead out of the guest's tree.
+fn escapes(fstab: &[FstabEntry], tree: &GuestRoot) -> Vec<Diagnostic> {
+    let hint = "name the directory itself, or remove the link from the guest's tree";
+    let mut found = Vec::new();
+    for (index, entry) in fstab.iter().enumerate().filter(|(_, entry)| !is_always_there(&entry.target)) {
+        // What an earlier entry mounts is not seen yet; its own links are looked at when it is there.
+        let covered = fstab[..index].iter().any(|above| below(&entry.target, &above.target));
+        if !covered && let Err(error) = tree.place(&entry.target) {
+            let message = format!("the target '{}' leads out of the guest's tree: {error}", entry.target);
+            found.push(fault(&entry.file, Some(entry.line), message, hint));
+        }
+    }
+    found
+}
+
+fn below(target: &str, above: &str) -> bool {
+    let (target, above) = (Path::new(target), Path::new(above));
+    target != above && target.starts_with(above)
+}
+
+fn fault(path: impl Into<PathBuf>, line: Option<u32>, message: String, hint: &str) -> Diagnostic {
     Diagnostic { path: path.into(), line, severity: Severity::Error, message, hint: Some(hint.to_owned()) }
 }
 
-fn dangling(config: &GuestConfig) -> Option<Diagnostic> {
+/// Whether the findings so far tell of this file.
+fn told(found: &[Diagnostic], path: &Path) -> bool {
+    found.iter().any(|finding| finding.severity == Severity::Error && finding.path == path)
+}
+
+fn dangling(config: &GuestConfig, found: &[Diagnostic]) -> Option<Diagnostic> {
+    let path = config.dir.join("vdir");
     let message = format!("it leads to '{}', which is no directory", config.vdir.display());
     let hint = "make that directory, mount its file system, or correct the link";
-    (!config.vdir.is_dir()).then(|| fault(config.dir.join("vdir"), None, message, hint))
+    (!config.vdir.is_dir() && !told(found, &path)).then(|| fault(path, None, message, hint))
+}
+
+/// The host's own root, or a link in place of the directory.
+fn unusable(config: &GuestConfig, error: &vserver_fs::Error, found: &[Diagnostic]) -> Option<Diagnostic> {
+    let path = config.dir.join("vdir");
+    let hint = "let it lead to the directory that holds the guest's tree";
+    (!told(found, &path)).then(|| fault(path, None, error.to_string(), hint))
+}
+
+fn no_init(config: &GuestConfig, tree: &GuestRoot, found: &[Diagnostic]) -> Option<Diagnostic> {
+    let path = config.dir.join("apps/init/style");
+    let error = init_style::plan(config, tree).err().filter(|_| !told(found, &path))?;
+    Some(fault(path, None, error.chain(), "install it, or choose another style or cmd.start"))
 }
 
 fn clashes(host: &Host, config: &GuestConfig) -> Result<Vec<Diagnostic>> {
@@ -50,30 +135,23 @@ fn clashes(host: &Host, config: &GuestConfig) -> Result<Vec<Diagnostic>> {
             fault(config.dir.join("context"), Some(1), clash.to_string(), "give one of them another number")
         }
         // Two guests may share an address as long as they do not run at the same time.
-        Clash::Address(_) => Diagnostic {
+        Clash::Address(ip) => Diagnostic {
             severity: Severity::Warning,
-            ..fault(config.dir.join("interfaces"), None, clash.to_string(), "they cannot run at the same time")
+            ..fault(place_of(config, ip), Some(1), clash.to_string(), "they cannot run at the same time")
         },
     });
     Ok(diagnostics.collect())
 }
 
-fn targets(config: &GuestConfig, tree: &GuestRoot) -> Vec<Diagnostic> {
-    let hint = "name the directory itself, or remove the link from the guest's tree";
-    let entries = config.fstab.iter().filter(|entry| !is_always_there(&entry.target));
-    let judged = entries.filter_map(|entry| tree.place(&entry.target).err().map(|error| (entry, error)));
-    judged
-        .map(|(entry, error)| {
-            let message = format!("the target '{}' leads out of the guest's tree: {error}", entry.target);
-            fault(&entry.file, Some(entry.line), message, hint)
-        })
-        .collect()
+fn place_of(config: &GuestConfig, ip: std::net::IpAddr) -> PathBuf {
+    let own = config.interfaces.iter().find(|interface| interface.address.ip == ip);
+    config.dir.join("interfaces").join(own.map_or("", |own| own.dir.as_str())).join("ip")
 }
 
 /// A mount that fails does not keep a guest from starting.
 fn sources(config: &GuestConfig) -> Vec<Diagnostic> {
-    let bind = |entry: &&vserver_config::FstabEntry| entry.mount_options().flags & nix::libc::MS_BIND != 0;
-    let missing = config.fstab.iter().filter(bind).filter(|entry| !std::path::Path::new(&entry.source).exists());
+    let bind = |entry: &&FstabEntry| entry.mount_options().flags & nix::libc::MS_BIND != 0;
+    let missing = config.fstab.iter().filter(bind).filter(|entry| !Path::new(&entry.source).exists());
     missing
         .map(|entry| Diagnostic {
             severity: Severity::Warning,
@@ -114,3 +192,7 @@ fn handlers(host: &Host, config: &GuestConfig) -> Option<Diagnostic> {
         ..fault(config.dir.join("apps/vshelper/action"), Some(1), format!("the action '{unknown}' is unknown"), hint)
     })
 }
+
+#[cfg(test)]
+#[path = "inspect_tests.rs"]
+mod tests;

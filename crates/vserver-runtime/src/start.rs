@@ -17,6 +17,7 @@ use crate::choose::{choose_xid, cpus, layout, own_the_way};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::init_style::{self, First, Rescue};
+use crate::inspect::{judge, with_all_faults};
 use crate::interrupt::Interrupts;
 use crate::launch::{self, LANDLOCK_SCOPES, Launched, Wishes};
 use crate::plan::Plan;
@@ -73,7 +74,8 @@ pub enum Started {
 /// Starts a guest, under its lock. A failure or an interrupt leaves nothing behind; but a guest whose start command or
 /// post-start script fails runs on.
 pub fn start(host: &Host, name: &GuestName, options: &StartOptions) -> Result<Started> {
-    let (config, diagnostics) = vserver_config::read(&host.confdir, name)?;
+    let all = |error| with_all_faults(host, name, error);
+    let (config, diagnostics) = vserver_config::read(&host.confdir, name).map_err(|error| all(error.into()))?;
     let (lock, running) = own_the_way(host, name)?;
     if let Some(xid) = running {
         return Ok(Started::AlreadyRunning { xid });
@@ -81,8 +83,8 @@ pub fn start(host: &Host, name: &GuestName, options: &StartOptions) -> Result<St
     let interrupts = Interrupts::collect().map_err(Error::layer("watch for signals", name))?;
     let stage = needs_stage(host, &config)?.then(|| Stage::make(name)).transpose()?;
     let mut start = Start::new(host, name, options, &interrupts, stage.as_ref());
-    let config = start.begin(config)?;
-    let plan = start.plan(&config)?;
+    let config = start.begin(config).map_err(all)?;
+    let plan = start.plan(&config).map_err(all)?;
     let (xid, details) = (plan.xid, details(&plan));
     let paused = plan.attributes.cflags.contains(ContextFlags::SCHED_PAUSE);
     let Launched { start_command, unenforced } = start.raise(plan)?;
@@ -167,6 +169,7 @@ impl<'a> Start<'a> {
         if let Some(root) = mounts::plan(&config).0.root {
             self.warnings.extend(mounts::mount_root(&root, &config.vdir, self.name, self.interrupts)?);
         }
+        judge(&config)?;
         Ok(config)
     }
 

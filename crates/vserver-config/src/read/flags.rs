@@ -97,7 +97,7 @@ fn take(reader: &mut Reader, path: &Path, kind: FlagKind, line: &Line, edit: &mu
         let hint = match near {
             Some(near) => format!("did you mean '{near}'?"),
             None if error.text.contains('#') => "a comment needs a line of its own".to_owned(),
-            None => String::new(),
+            None => format!("the names are: {}", names(kind)),
         };
         reader.error(path, Some(line.number), error.to_string(), &hint);
         return;
@@ -108,6 +108,12 @@ fn take(reader: &mut Reader, path: &Path, kind: FlagKind, line: &Line, edit: &mu
         let message = format!("'{}' names a bit that means nothing here", line.text.escape_debug());
         reader.warn(path, Some(line.number), message, "it is ignored");
     }
+}
+
+/// Those that have one bit.
+fn names(kind: FlagKind) -> String {
+    let single = kind.names().iter().filter(|(_, bits)| bits.count_ones() == 1);
+    single.map(|(name, _)| *name).collect::<Vec<_>>().join(" ")
 }
 
 fn bare(text: &str) -> String {

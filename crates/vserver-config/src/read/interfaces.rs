@@ -12,6 +12,7 @@ use crate::reader::Reader;
 
 /// Longest device name in bytes (`IFNAMSIZ` − 1). Source: `include/uapi/linux/if.h`.
 const DEVICE: usize = 15;
+const DOTTED: &str = "four numbers from 0 to 255 with dots between them";
 
 /// The addresses in alphabetical order, disabled ones left out. `defaults` is `.defaults/`.
 pub(super) fn read(reader: &mut Reader, dir: &Path, defaults: &Path) -> Vec<Interface> {
@@ -39,7 +40,7 @@ pub(super) fn own_address(reader: &mut Reader, dir: &Path, name: &str) -> Option
     let text = reader.scalar(&path).filter(|text| !text.is_empty() && (name != "bcast" || text != "+"))?;
     let address = text.parse().ok();
     if address.is_none() {
-        reader.error(&path, Some(1), format!("'{}' is not an IPv4 address", text.escape_debug()), "");
+        reader.error(&path, Some(1), format!("'{}' is not an IPv4 address", text.escape_debug()), DOTTED);
     }
     address
 }
@@ -121,7 +122,7 @@ impl Files<'_> {
             }
             if prefix > if address.ip.is_ipv4() { 32 } else { 128 } {
                 let message = format!("prefix length {prefix} is too long for {}", address.ip);
-                reader.error(&from, Some(1), message, "");
+                reader.error(&from, Some(1), message, "IPv4 has 32 bits, IPv6 128");
                 return None;
             }
             address.prefix = Some(prefix);
@@ -134,18 +135,28 @@ impl Files<'_> {
         if let Some((path, text)) = self.inherited(reader, "prefix").filter(|(_, text)| !text.is_empty()) {
             let prefix = text.parse().ok();
             if prefix.is_none() {
-                reader.error(&path, Some(1), format!("'{}' is not a prefix length", text.escape_debug()), "");
+                reader.error(
+                    &path,
+                    Some(1),
+                    format!("'{}' is not a prefix length", text.escape_debug()),
+                    "a number, like 24",
+                );
             }
             return prefix.map(|prefix| (path, prefix));
         }
         let (path, text) = self.inherited(reader, "mask").filter(|(_, text)| !text.is_empty())?;
         let Ok(mask) = Ipv4Addr::from_str(&text) else {
-            reader.error(&path, Some(1), format!("'{}' is not a network mask", text.escape_debug()), "");
+            reader.error(&path, Some(1), format!("'{}' is not a network mask", text.escape_debug()), DOTTED);
             return None;
         };
         let length = prefix_of(mask);
         if mask.to_bits().leading_ones() != u32::from(length) || mask.to_bits().count_ones() != u32::from(length) {
-            reader.warn(&path, Some(1), format!("{mask} is no mask; it is taken as /{length}"), "");
+            reader.warn(
+                &path,
+                Some(1),
+                format!("{mask} is no mask; it is taken as /{length}"),
+                "write the length to 'prefix'",
+            );
         }
         Some((path, length))
     }
@@ -160,7 +171,7 @@ impl Files<'_> {
             Some((path, text)) if !text.is_empty() && text != "+" => {
                 let given = text.parse().ok();
                 if given.is_none() {
-                    reader.error(&path, Some(1), format!("'{}' is not an IPv4 address", text.escape_debug()), "");
+                    reader.error(&path, Some(1), format!("'{}' is not an IPv4 address", text.escape_debug()), DOTTED);
                 }
                 given
             }

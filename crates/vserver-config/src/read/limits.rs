@@ -125,7 +125,7 @@ pub(super) fn nice(reader: &mut Reader, dir: &Path) -> Option<i32> {
     let path = dir.join("nice");
     let value: i32 = reader.parsed(&path, "a number")?;
     if !(-20..=19).contains(&value) {
-        reader.error(&path, Some(1), format!("{value} is not between -20 and 19"), "");
+        reader.error(&path, Some(1), format!("{value} is not between -20 and 19"), "-20 is served first, 19 last");
         return None;
     }
     Some(value)
@@ -138,7 +138,12 @@ pub(super) fn ionice(reader: &mut Reader, dir: &Path) -> Option<IoNice> {
         let path = dir.join(name);
         let value: u8 = reader.parsed(&path, "a number")?;
         if !(least..=most).contains(&value) {
-            reader.error(&path, Some(1), format!("{value} is not between {least} and {most}"), "");
+            reader.error(
+                &path,
+                Some(1),
+                format!("{value} is not between {least} and {most}"),
+                "write a number of that range",
+            );
             return None;
         }
         Some(value)

@@ -32,6 +32,24 @@ pub(crate) const RUN_DIR: &str = "/var/run/vservers";
 /// # Errors
 /// [`Error::NoSuchGuest`] if there is no such directory; [`Error::Invalid`] with every fault and warning at once.
 pub fn read(confdir: &Path, name: &GuestName) -> Result<(GuestConfig, Vec<Diagnostic>), Error> {
+    faultless(survey(confdir, name)?)
+}
+
+/// The same of a directory of any name.
+pub(crate) fn read_dir(
+    confdir: &Path,
+    dir: &Path,
+    name: &GuestName,
+) -> Result<(GuestConfig, Vec<Diagnostic>), Error> {
+    faultless(survey_dir(confdir, dir, name))
+}
+
+/// Reads a guest's configuration whatever is wrong with it: what could not be understood is as if it were not there. For
+/// those who look for further faults; nothing must be done with a guest whose findings hold an error.
+///
+/// # Errors
+/// [`Error::NoSuchGuest`] if there is no such directory; [`Error::Invalid`] if it is of a kind that is not read at all.
+pub fn survey(confdir: &Path, name: &GuestName) -> Result<(GuestConfig, Vec<Diagnostic>), Error> {
     let confdir = std::path::absolute(confdir).map_err(Error::io("find", confdir))?;
     let dir = confdir.join(name.as_str());
     let old = confdir.join(format!("{name}.conf"));
@@ -45,15 +63,10 @@ pub fn read(confdir: &Path, name: &GuestName) -> Result<(GuestConfig, Vec<Diagno
     if !dir.is_dir() {
         return Err(Error::NoSuchGuest { nearest: nearest_guest(&confdir, name), dir });
     }
-    read_dir(&confdir, &dir, name)
+    Ok(survey_dir(&confdir, &dir, name))
 }
 
-/// The same of a directory of any name.
-pub(crate) fn read_dir(
-    confdir: &Path,
-    dir: &Path,
-    name: &GuestName,
-) -> Result<(GuestConfig, Vec<Diagnostic>), Error> {
+fn survey_dir(confdir: &Path, dir: &Path, name: &GuestName) -> (GuestConfig, Vec<Diagnostic>) {
     let mut reader = Reader::default();
     let config = guest(&mut reader, confdir, dir, name);
     known::check(&mut reader, dir);
@@ -64,6 +77,10 @@ pub(crate) fn read_dir(
             diagnostics.push(finding);
         }
     }
+    (config, diagnostics)
+}
+
+fn faultless((config, diagnostics): (GuestConfig, Vec<Diagnostic>)) -> Result<(GuestConfig, Vec<Diagnostic>), Error> {
     match diagnostics.iter().any(|finding| finding.severity == Severity::Error) {
         true => Err(Error::Invalid { diagnostics }),
         false => Ok((config, diagnostics)),
@@ -185,7 +202,12 @@ fn userns(reader: &mut Reader, dir: &Path) -> Userns {
         None | Some("auto") => Userns::Auto,
         Some("off") => Userns::Off,
         Some(other) => {
-            reader.error(&path, Some(1), format!("'{}' is not 'auto' or 'off'", other.escape_debug()), "");
+            reader.error(
+                &path,
+                Some(1),
+                format!("'{}' is not 'auto' or 'off'", other.escape_debug()),
+                "write one of them",
+            );
             Userns::Auto
         }
     }

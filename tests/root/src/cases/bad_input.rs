@@ -18,6 +18,11 @@ pub fn tests() -> Vec<Trial> {
         Trial::new("bad_input::context_in_use", context_in_use),
         Trial::new("bad_input::missing_init", missing_init),
         Trial::new("bad_input::all_faults_of_a_configuration_at_once", all_faults_of_a_configuration_at_once),
+        Trial::new(
+            "bad_input::every_kind_of_fault_before_anything_starts",
+            every_kind_of_fault_before_anything_starts,
+        ),
+        Trial::new("bad_input::a_refusal_tells_the_other_faults", a_refusal_tells_the_other_faults),
         Trial::new("bad_input::full_disk_during_build", full_disk_during_build).needs(Need::Tool("tar")),
         Trial::new("bad_input::tree_without_idmapped_mounts", tree_without_idmapped_mounts),
         Trial::new("bad_input::build_over_something", build_over_something),
@@ -119,6 +124,66 @@ fn all_faults_of_a_configuration_at_once() {
     let ran = guest.v(&["start"]);
     clear(&ran, 1, &["context", "rlimits/rss", "sched/fill-rate", "bcapabilities:2"]);
     assert!(!guest.is_running());
+}
+
+/// The list on one guest: `check` and `start` say the same of each, with file, line, reason and remedy, and no
+/// script has run.
+fn every_kind_of_fault_before_anything_starts() {
+    let host = Fixture::new();
+    let (guest, other) = (host.guest(), host.guest());
+    let ran_before = host.scratch("marks").join("ran");
+    guest.set("scripts/initialize", &format!(": >'{}'\n", ran_before.display()));
+    guest.set("context", &format!("{}\n", other.xid));
+    guest.set("apps/init/depends", &format!("# needs\n{}\n", other.name));
+    other.set("apps/init/depends", &format!("{}\n", guest.name));
+    guest.set("rlimits/rss", "1G\n").set("cflags", "hide_netif\nvirt_memm\n");
+    guest.set("fstab", "none /tmp tmpfs defaults 0 0\n/srv /srv/data none bind 0 0\n");
+    std::os::unix::fs::symlink("/outside/of/it", guest.root.join("srv")).unwrap();
+    let (name, needed) = (&guest.name, &other.name);
+    let circle =
+        format!("apps/init/depends:2: guests depend on each other in a circle: {name} -> {needed} -> {name} (");
+    let clash = format!("context:1: context {} belongs to guest '{needed}' already (", other.xid);
+    let mut expected = vec![
+        circle.as_str(),
+        clash.as_str(),
+        "rlimits/rss:1: Invalid limit (",
+        "cflags:2: Unknown flag 'virt_memm' (did you mean 'virt_mem'?)",
+        "fstab:2: the target '/srv/data' leads out of the guest's tree: ",
+    ];
+    let told = |expected: &[&str]| {
+        for verb in ["check", "start"] {
+            let ran = guest.v(&[verb]);
+            ran.exits(1);
+            expected.iter().for_each(|fault| drop(ran.says(&format!("{}/{fault}", guest.cfg.display()))));
+        }
+    };
+    told(&expected);
+    // A tree that is not there has no links.
+    fs::remove_dir_all(&guest.root).unwrap();
+    expected[4] = "vdir: it leads to '";
+    told(&expected);
+    assert!(!ran_before.exists() && !guest.is_running(), "nothing of it was done");
+}
+
+/// Each of these alone forbids the start; whoever meets one hears of the others.
+fn a_refusal_tells_the_other_faults() {
+    let host = Fixture::new();
+    let (guest, other) = (host.guest(), host.guest());
+    other.start();
+    guest.set("context", &format!("{}\n", other.xid)).set("apps/init/depends", "nobody\n");
+    std::os::unix::fs::symlink("/outside/of/it", guest.root.join("srv")).unwrap();
+    guest.set("fstab", "none /srv tmpfs defaults 0 0\n");
+    let others = ["fstab:1: the target '/srv' leads out", "apps/init/depends:1: there is no guest 'nobody'"];
+    clear(&guest.v(&["start"]), 1, &[&others[..], &["context:1:"]].concat());
+    fs::remove_file(guest.cfg.join("fstab")).unwrap();
+    clear(&guest.v(&["start"]), 1, &[&format!("context {}", other.xid), others[1]]);
+    fs::remove_file(guest.root.join("sbin/init")).unwrap();
+    guest.set("context", &format!("{}\n", guest.xid));
+    clear(&guest.v(&["start"]), 1, &["/sbin/init", others[1]]);
+    // A need that nobody has does not keep a guest from an explicit start.
+    guest.set("apps/init/cmd.start", "/bin/init\n");
+    assert_eq!(guest.v(&["check"]).code, 1);
+    guest.start();
 }
 
 fn full_disk_during_build() {
