@@ -99,6 +99,21 @@ impl Error {
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { action, path: path.to_owned(), source }
     }
+
+    /// Findings about a draft name the places that its files would have had.
+    pub(crate) fn moved(mut self, draft: &Path, dir: &Path) -> Self {
+        let place = |path: &mut PathBuf| {
+            if let Ok(below) = path.strip_prefix(draft) {
+                *path = dir.join(below);
+            }
+        };
+        match &mut self {
+            Self::Invalid { diagnostics } => diagnostics.iter_mut().for_each(|finding| place(&mut finding.path)),
+            Self::Io { path, .. } => place(path),
+            _ => {}
+        }
+        self
+    }
 }
 
 /// Something two guests cannot have at the same time.

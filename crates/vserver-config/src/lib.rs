@@ -1,4 +1,5 @@
-//! The `/etc/vservers` tree: read into a [`GuestConfig`] with every fault at once, and written for a new guest.
+//! The `/etc/vservers` tree: read into a [`GuestConfig`] with every fault at once, and written for a new guest or over
+//! what an old one says. Comments and whatever nothing reads survive that.
 //!
 //! The format is util-vserver's and stays so, file for file: a tree made by this crate can be used by the original and
 //! the other way round. Ours alone are `userns` (`auto` or `off`) in a guest's directory and `.defaults/sched/hz`.
@@ -36,4 +37,4 @@ pub use mounts::{FstabEntry, MountOptions, mounts};
 pub use read::{personality_type, read, survey};
 pub use sched::{Bucket, Sched};
 pub use scripts::{Flavour, Script, has_scripts, scripts};
-pub use write::{Created, NewCpuSet, NewGuest, NewInterface, create, next_context, remove, set_aside};
+pub use write::{Created, NewCpuSet, NewGuest, NewInterface, create, next_context, remove, set_aside, write};

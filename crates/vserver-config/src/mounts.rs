@@ -129,6 +129,11 @@ impl FstabEntry {
         self.options.iter().any(|option| word(option).is_some_and(|(word, _)| word == "noauto"))
     }
 
+    /// A start mounts it.
+    pub(crate) fn is_mounted(&self) -> bool {
+        !self.is_swap() && !self.is_noauto()
+    }
+
     /// What its options mean: `nodev` holds for everything but devpts unless `dev` is said, a known word changes a flag,
     /// the rest is data.
     pub fn mount_options(&self) -> MountOptions {
@@ -190,7 +195,7 @@ pub(crate) fn read(reader: &mut Reader, dir: &Path) -> Vec<FstabEntry> {
 /// The lines that are mounted at start.
 fn file(reader: &mut Reader, path: &Path, remote: bool) -> Vec<FstabEntry> {
     let mut entries = every_line(reader, path, remote);
-    entries.retain(|entry| !entry.is_swap() && !entry.is_noauto());
+    entries.retain(FstabEntry::is_mounted);
     entries
 }
 
@@ -199,33 +204,35 @@ pub(crate) fn every_line(reader: &mut Reader, path: &Path, remote: bool) -> Vec<
     let text = reader.text(path).unwrap_or_default();
     let mut entries = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
-        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-        if fields.first().is_none_or(|first| first.starts_with('#')) {
-            continue;
+        match entry_of(line, path, number, remote) {
+            Ok(entry) => entries.extend(entry),
+            Err((message, hint)) => reader.error(path, Some(number), message, hint),
         }
-        let &[source, target, fstype, options, ref rest @ ..] = fields.as_slice() else {
-            let hint = "a line has source, target, type and options";
-            reader.error(path, Some(number), format!("it has {} of four fields", fields.len()), hint);
-            continue;
-        };
-        if line.chars().any(|c| c.is_control() && c != '\t') {
-            reader.error(path, Some(number), "the line has a control character", "remove it");
-            continue;
-        }
-        let options: Vec<String> = options.split(',').map(str::to_owned).collect();
-        let fstype = Some(fstype.to_owned()).filter(|fstype| fstype != "none");
-        let (source, target) = (source.to_owned(), target.to_owned());
-        let pass = rest.get(1).and_then(|pass| pass.parse().ok()).unwrap_or(0);
-        entries.push(FstabEntry {
-            source,
-            target,
-            fstype,
-            options,
-            file: path.to_owned(),
-            line: number,
-            pass,
-            remote,
-        });
     }
     entries
+}
+
+/// What one line says, if it says anything; or what is wrong with it, and what to do.
+pub(crate) fn entry_of(
+    line: &str,
+    path: &Path,
+    number: u32,
+    remote: bool,
+) -> Result<Option<FstabEntry>, (String, &'static str)> {
+    let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+    if fields.first().is_none_or(|first| first.starts_with('#')) {
+        return Ok(None);
+    }
+    let &[source, target, fstype, options, ref rest @ ..] = fields.as_slice() else {
+        let hint = "a line has source, target, type and options";
+        return Err((format!("it has {} of four fields", fields.len()), hint));
+    };
+    if line.chars().any(|c| c.is_control() && c != '\t') {
+        return Err(("the line has a control character".to_owned(), "remove it"));
+    }
+    let options: Vec<String> = options.split(',').map(str::to_owned).collect();
+    let fstype = Some(fstype.to_owned()).filter(|fstype| fstype != "none");
+    let (source, target) = (source.to_owned(), target.to_owned());
+    let pass = rest.get(1).and_then(|pass| pass.parse().ok()).unwrap_or(0);
+    Ok(Some(FstabEntry { source, target, fstype, options, file: path.to_owned(), line: number, pass, remote }))
 }

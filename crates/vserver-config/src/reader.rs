@@ -223,7 +223,7 @@ fn is_missing(error: &io::Error) -> bool {
 }
 
 /// One line as the shell's `read` gives it, and what follows it; nothing follows if there is no newline at its end.
-fn shell_read(text: &str) -> (String, Option<&str>) {
+pub(crate) fn shell_read(text: &str) -> (String, Option<&str>) {
     let mut line: Vec<(char, bool)> = Vec::new();
     let mut chars = text.char_indices();
     let mut rest = None;

@@ -27,20 +27,23 @@ pub(super) fn read(reader: &mut Reader, dir: &Path, interfaces: &[Interface]) ->
     let nflags = edit(reader, &dir.join("nflags"), FlagKind::Nflag);
     let umask = edit(reader, &dir.join("umask"), FlagKind::Space);
     let (cflags, fakeinit) = cflags(reader, dir);
-    let mut net = nflags.apply(NetFlags::KERNEL_DEFAULT | NetFlags::HIDE_NETIF);
-    // The kernel patch clears it when a second IPv4 address comes.
-    if nflags.mask & NetFlags::SINGLE_IP == 0 && interfaces.iter().filter(|i| i.address.ip.is_ipv4()).count() > 1 {
-        net &= !NetFlags::SINGLE_IP;
-    }
     Flags {
         bcaps,
         ccaps: ContextCaps(ccaps.apply(ContextCaps::SECURE)),
         cflags,
         ncaps: NetCaps(ncaps.apply(NetCaps::SECURE)),
-        nflags: NetFlags(net),
+        nflags: NetFlags(net_flags(nflags, interfaces)),
         umask,
         fakeinit,
     }
+}
+
+/// What the changes come to for a guest with these addresses.
+pub(crate) fn net_flags(edit: FlagEdit, interfaces: &[Interface]) -> u64 {
+    let net = edit.apply(NetFlags::KERNEL_DEFAULT | NetFlags::HIDE_NETIF);
+    // The kernel patch clears it when a second IPv4 address comes.
+    let several = interfaces.iter().filter(|interface| interface.address.ip.is_ipv4()).count() > 1;
+    if edit.mask & NetFlags::SINGLE_IP == 0 && several { net & !NetFlags::SINGLE_IP } else { net }
 }
 
 /// `personality`: a type on the first line, flags on the following ones. Source: `include/uapi/linux/personality.h`.
@@ -123,7 +126,8 @@ fn bare(text: &str) -> String {
     bare.unwrap_or(&lower).to_owned()
 }
 
-const PERSONALITIES: [(&str, u32); 21] = [
+/// Types of personality.
+pub(crate) const PERSONALITIES: [(&str, u32); 21] = [
     ("LINUX", 0x0000),
     ("LINUX_32BIT", 0x080_0000),
     ("SVR4", 0x0001 | 0x410_0000),

@@ -71,7 +71,7 @@ impl Files<'_> {
         let vlan = if nodev { None } else { dev.as_deref().and_then(|dev| self.vlan(reader, dev)) };
         let broadcast = self.broadcast(reader, address);
         let peer = reader.scalar(&self.own.join("peer")).filter(|peer| !peer.is_empty());
-        let scope = self.inherited(reader, "scope").map(|(_, scope)| scope);
+        let scope = self.inherited(reader, "scope").map(|(_, scope)| scope).filter(|scope| !scope.is_empty());
         Some(Interface { dir, address, dev, nodev, label, broadcast, peer, scope, up: !flag("down"), vlan })
     }
 

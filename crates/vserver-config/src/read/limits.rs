@@ -10,7 +10,7 @@ use crate::model::{IoNice, ULIMITS};
 use crate::reader::{Reader, c_integer, is_backup};
 
 /// Files of `.defaults/cgroup` that are about the hierarchy, not about a guest.
-const HIERARCHY: [&str; 6] = ["mnt", "subsys", "inherit", "base", "per-ss", "name"];
+pub(crate) const HIERARCHY: [&str; 6] = ["mnt", "subsys", "inherit", "base", "per-ss", "name"];
 
 /// R4. The plain file sets all three bounds, `.min`, `.soft` and `.hard` then override one each.
 pub(super) fn rlimits(reader: &mut Reader, dir: &Path) -> BTreeMap<Resource, ResourceLimit> {
@@ -55,7 +55,7 @@ fn limit(reader: &mut Reader, path: &Path) -> Option<Rlimit> {
 }
 
 /// `None` is a fault, `Some(None)` is "keep" (−2, as in the kernel's interface; −1 is infinity).
-fn parse_limit(text: &str) -> Option<Option<Rlimit>> {
+pub(crate) fn parse_limit(text: &str) -> Option<Option<Rlimit>> {
     if text.starts_with("inf") {
         return Some(Some(Rlimit::Infinity));
     }

@@ -9,6 +9,7 @@ mod sysctl;
 mod unapplied;
 
 pub use flags::personality_type;
+pub(crate) use flags::{PERSONALITIES, net_flags};
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ use crate::reader::Reader;
 use crate::{mounts, sched};
 
 pub(crate) use interfaces::prefix_of;
+pub(crate) use limits::{HIERARCHY, parse_limit};
 
 /// Where a run file lies unless the link `run` says otherwise.
 pub(crate) const RUN_DIR: &str = "/var/run/vservers";
@@ -66,7 +68,7 @@ pub fn survey(confdir: &Path, name: &GuestName) -> Result<(GuestConfig, Vec<Diag
     Ok(survey_dir(&confdir, &dir, name))
 }
 
-fn survey_dir(confdir: &Path, dir: &Path, name: &GuestName) -> (GuestConfig, Vec<Diagnostic>) {
+pub(crate) fn survey_dir(confdir: &Path, dir: &Path, name: &GuestName) -> (GuestConfig, Vec<Diagnostic>) {
     let mut reader = Reader::default();
     let config = guest(&mut reader, confdir, dir, name);
     known::check(&mut reader, dir);

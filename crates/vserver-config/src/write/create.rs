@@ -47,16 +47,21 @@ pub fn create(confdir: &Path, guest: &NewGuest) -> Result<Created, Error> {
     remove_tree(&draft.0)?;
     let (vdir, notes) = write(&confdir, &draft.0, guest)?;
     check(&confdir, &draft.0, &dir, guest)?;
-    match renameat2(AT_FDCWD, &draft.0, AT_FDCWD, &dir, RenameFlags::RENAME_NOREPLACE) {
-        Ok(()) => sync_dir(&confdir)?,
-        Err(nix::Error::EEXIST) => return Err(Error::Exists { path: dir }),
-        Err(errno) => return Err(Error::io("create", &dir)(errno.into())),
-    }
+    install(&confdir, &draft.0, &dir)?;
     Ok(Created { dir, vdir, notes })
 }
 
+/// Moves a draft to its place, where nothing must be.
+pub(super) fn install(confdir: &Path, draft: &Path, dir: &Path) -> Result<(), Error> {
+    match renameat2(AT_FDCWD, draft, AT_FDCWD, dir, RenameFlags::RENAME_NOREPLACE) {
+        Ok(()) => sync_dir(confdir),
+        Err(nix::Error::EEXIST) => Err(Error::Exists { path: dir.to_owned() }),
+        Err(errno) => Err(Error::io("create", dir)(errno.into())),
+    }
+}
+
 /// A directory that is removed unless it was renamed away.
-struct Draft(PathBuf);
+pub(super) struct Draft(pub PathBuf);
 
 impl Drop for Draft {
     fn drop(&mut self) {
@@ -109,18 +114,7 @@ fn write(confdir: &Path, draft: &Path, guest: &NewGuest) -> Result<(PathBuf, Vec
 
 /// What was asked for may be nonsense: the reader decides, and names the place that the file would have had.
 fn check(confdir: &Path, draft: &Path, dir: &Path, guest: &NewGuest) -> Result<(), Error> {
-    match read_dir(confdir, draft, &guest.name) {
-        Ok(_) => Ok(()),
-        Err(Error::Invalid { mut diagnostics }) => {
-            for finding in &mut diagnostics {
-                if let Ok(below) = finding.path.strip_prefix(draft) {
-                    finding.path = dir.join(below);
-                }
-            }
-            Err(Error::Invalid { diagnostics })
-        }
-        Err(other) => Err(other),
-    }
+    read_dir(confdir, draft, &guest.name).map_err(|error| error.moved(draft, dir)).map(drop)
 }
 
 fn make_dir(path: &Path) -> Result<(), Error> {

@@ -1,9 +1,16 @@
 //! New guests, and the end of old ones. Nothing is ever half made: a directory appears complete or not at all.
 
+mod apply;
 mod context;
 mod create;
+mod editor;
+mod guest;
 mod interface;
 mod new_guest;
+mod plan;
+mod shadow;
+mod text;
+mod words;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -17,6 +24,7 @@ use crate::list::nearest_guest;
 
 pub use context::next_context;
 pub use create::{Created, create};
+pub use guest::write;
 pub use interface::NewInterface;
 pub use new_guest::{NewCpuSet, NewGuest};
 
