@@ -16,7 +16,7 @@ pub(crate) fn scalar(old: &str, value: &str) -> String {
 
 /// R2: the items become the wanted ones. An item that stays keeps its line, and comments keep their places.
 pub(crate) fn list(old: &str, wanted: &[String]) -> String {
-    merge(&list_pieces(old), wanted, |item| escape(item))
+    merge(&list_pieces(old), wanted, escape)
 }
 
 /// R3: the same for lines that are taken verbatim, among which there are no comments.
