@@ -26,30 +26,27 @@ fn text(root: &Path, file: &str) -> String {
     fs::read_to_string(root.join("g").join(file)).unwrap()
 }
 
+/// A guest with remarks everywhere.
+const REMARKS: &[(&str, &str)] = &[
+    ("context", "101\n# given by the registry of numbers\n"),
+    ("cflags", "# as on the old host\nvirt_mem,virt_load\n\nsched_hard\n# persistent: no\nnamespace\n"),
+    ("fstab", "# the logs\nnone\t/tmp\ttmpfs  size=16m\t1 0\n/dev/x none swap sw 0 0\n/srv /srv none bind,ro\n"),
+    ("apps/init/mark", "# groups\nlate\ndefault\n"),
+    ("rlimits/rss.hard", "256K\nin pages\n"),
+    ("rlimits/README", "in pages\n"),
+    ("interfaces/0/ip", "192.0.2.1\n"),
+    ("interfaces/0/nodev", "because the host has it\n"),
+    ("interfaces/1/ip", "192.0.2.2\n"),
+    ("interfaces/1/nodev", ""),
+    ("interfaces/1/remark", "of the second\n"),
+    ("notes", "mine\n"),
+];
+
 #[test]
 fn comments_order_and_unread_lines_stay() {
     let root = root();
     let root = root.path();
-    let mut config = guest(
-        root,
-        &[
-            ("context", "101\n# given by the registry of numbers\n"),
-            ("cflags", "# as on the old host\nvirt_mem,virt_load\n\nsched_hard\n# persistent: no\nnamespace\n"),
-            (
-                "fstab",
-                "# the logs\nnone\t/tmp\ttmpfs  size=16m\t1 0\n/dev/x none swap sw 0 0\n/srv /srv none bind,ro\n",
-            ),
-            ("apps/init/mark", "# groups\nlate\ndefault\n"),
-            ("rlimits/rss.hard", "256K\nin pages\n"),
-            ("rlimits/README", "in pages\n"),
-            ("interfaces/0/ip", "192.0.2.1\n"),
-            ("interfaces/0/nodev", "because the host has it\n"),
-            ("interfaces/1/ip", "192.0.2.2\n"),
-            ("interfaces/1/nodev", ""),
-            ("interfaces/1/remark", "of the second\n"),
-            ("notes", "mine\n"),
-        ],
-    );
+    let mut config = guest(root, REMARKS);
     config.context = Some(vserver_types::Xid(102));
     config.ncontext = Some(vserver_types::Nid(102));
     config.cflags = ContextFlags(config.cflags.0 & !ContextFlags::SCHED_HARD | ContextFlags::PERSISTENT);
