@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use vserver_types::{CpuBucket, Unenforced};
 
+use crate::catalog;
 use crate::sched::{Bucket, Sched};
 
 /// Shortest period that is chosen: the kernel's own default.
@@ -104,17 +105,16 @@ pub(crate) fn uses_idle_time(sched: &Sched) -> bool {
 pub(crate) fn unexpressed(sched: &Sched) -> Vec<Unenforced> {
     let all = || std::iter::once(&sched.bucket).chain(sched.per_cpu.iter().map(|(_, bucket)| bucket));
     let mut lost = Vec::new();
-    let mut note = |given: bool, name: &str, reason: &str| {
+    let mut note = |given: bool, name: &str| {
         if given {
-            lost.push(Unenforced::none(format!("sched/{name}"), reason));
+            let setting = format!("sched/{name}");
+            lost.push(Unenforced::none(setting.as_str(), catalog::how(&setting)));
         }
     };
-    let held = "the kernel lets a held guest go on in the next period, whatever it has saved";
-    note(all().any(|bucket| bucket.tokens_min.is_some_and(|n| n > 0)), "tokens-min", held);
-    note(all().any(|bucket| bucket.tokens.is_some()), "tokens", "a guest begins with one period's quota");
-    let bias = "the kernel couples no priority to CPU bandwidth; use 'nice'";
-    note(all().any(|bucket| bucket.prio_bias.is_some_and(|n| n != 0)), "prio-bias", bias);
-    note(all().any(|bucket| bucket.bucket_id.is_some()), "bucket-id", "a guest has one bucket");
+    note(all().any(|bucket| bucket.tokens_min.is_some_and(|n| n > 0)), "tokens-min");
+    note(all().any(|bucket| bucket.tokens.is_some()), "tokens");
+    note(all().any(|bucket| bucket.prio_bias.is_some_and(|n| n != 0)), "prio-bias");
+    note(all().any(|bucket| bucket.bucket_id.is_some()), "bucket-id");
     lost
 }
 

@@ -7,6 +7,7 @@
 
 mod boot;
 mod bucket;
+pub mod catalog;
 mod cpus;
 mod defaults;
 mod describe;
@@ -30,7 +31,7 @@ pub use defaults::{CACHEBASE, Defaults, FIRST_CONTEXT, FSTAB, HZ, VDIRBASE};
 pub use describe::describe;
 pub use error::{Clash, Conflict, Diagnostic, Error, Severity};
 pub use init::{Init, KillStep, Style};
-pub use life::{Handler, default_tty, helper, helper_is_disabled, helper_log, initial_mtab};
+pub use life::{Handler, default_tty, helper, helper_is_disabled, helper_log, helper_of_end, initial_mtab};
 pub use list::{claimed, conflicts, list, list_enabled};
 pub use model::{GuestConfig, Interface, IoNice, SYNC_TIMEOUT, Userns, Uts, Vlan};
 pub use mounts::{FstabEntry, MountOptions, mounts};

@@ -54,18 +54,32 @@ pub fn helper_log(confdir: &Path) -> Option<PathBuf> {
     path.exists().then_some(path)
 }
 
-/// Who handles `event` (`restart`, `halt`, `shutdown`, …): the host's delegate for it, if there is one. A guest's `action` beats the host's program for one event.
-/// Source: `config-tree.md` §5.9.
+/// Who handles `event` (`restart`, `halt`, `poweroff`, `shutdown`, …): the host's delegate for it, if there is one. A
+/// guest's `action` beats the host's program for one event. Source: `config-tree.md` §5.9.
 pub fn helper(confdir: &Path, name: &GuestName, event: &str) -> Handler {
+    first_helper(confdir, name, &[event])
+}
+
+/// Who handles the end of a guest that was seen as `event`. A power-off looks like a halt, and a restart with a command
+/// like a restart: their programs count where there is none for these. Source: pid_namespaces(7).
+pub fn helper_of_end(confdir: &Path, name: &GuestName, event: &str) -> Handler {
+    let events = match event {
+        "halt" => vec!["halt", "poweroff"],
+        "restart" => vec!["restart", "restart2"],
+        other => vec![other],
+    };
+    first_helper(confdir, name, &events)
+}
+
+fn first_helper(confdir: &Path, name: &GuestName, events: &[&str]) -> Handler {
     let defaults = confdir.join(".defaults");
-    let delegate = defaults.join("apps/vshelper-delegate").join(event);
-    if is_executable(&delegate) {
+    let program = |dir: PathBuf| events.iter().map(|event| dir.join(event)).find(|path| is_executable(path));
+    if let Some(delegate) = program(defaults.join("apps/vshelper-delegate")) {
         return Handler::Program(delegate);
     }
     let bases = [confdir.join(name.as_str()), defaults];
     for base in &bases {
-        let program = base.join("apps/vshelper").join(event);
-        if is_executable(&program) {
+        if let Some(program) = program(base.join("apps/vshelper")) {
             return Handler::Program(program);
         }
         let action = Reader::default().scalar(&base.join("apps/vshelper/action")).filter(|action| !action.is_empty());
@@ -118,5 +132,20 @@ mod tests {
         let delegate = confdir.join(".defaults/apps/vshelper-delegate/halt");
         put(&delegate, "", 0o755);
         assert_eq!(helper(confdir, &name, "halt"), Handler::Program(delegate));
+    }
+
+    #[test]
+    fn a_power_off_looks_like_a_halt() {
+        let dir = tempfile::tempdir().unwrap();
+        let (confdir, name): (&Path, GuestName) = (dir.path(), "web1".parse().unwrap());
+        let (power, halt) = (confdir.join("web1/apps/vshelper/poweroff"), confdir.join("web1/apps/vshelper/halt"));
+        put(&power, "", 0o755);
+        assert_eq!(helper_of_end(confdir, &name, "halt"), Handler::Program(power));
+        assert_eq!(helper_of_end(confdir, &name, "restart"), Handler::Restart);
+        put(&halt, "", 0o755);
+        assert_eq!(helper_of_end(confdir, &name, "halt"), Handler::Program(halt));
+        let again = confdir.join("web1/apps/vshelper/restart2");
+        put(&again, "", 0o755);
+        assert_eq!(helper_of_end(confdir, &name, "restart"), Handler::Program(again));
     }
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use vserver_types::{Bytes, ContextFlags, Limits, Resource, ResourceLimit, Rlimit, Unenforced};
+use vserver_types::{Bytes, ContextFlags, Limits, Resource, ResourceLimit, Rlimit, Unenforced, Verdict};
 
+use crate::catalog::Tree;
 use crate::model::{GuestConfig, PAGE};
-use crate::{bucket, cpus};
+use crate::{bucket, catalog, cpus};
 
 impl GuestConfig {
     /// The guest's limits on a host with CPUs 0 to `cpus` − 1 whose old kernel had `hz` ticks per second
@@ -58,9 +59,7 @@ impl GuestConfig {
             (Some(rss), Some(space)) => Some(bytes(space.saturating_sub(rss))),
             _ => hard.map(|_| Bytes(0)),
         };
-        let reason = "address space is not counted for a whole guest: it holds per process, and memory and swap together \
-                      stay below it";
-        space.map(|_| Unenforced::partial("rlimits/as", reason)).into_iter().collect()
+        space.map(|_| Unenforced::partial("rlimits/as", catalog::how("rlimits/as"))).into_iter().collect()
     }
 
     fn cpu(&self, limits: &mut Limits, cpus: u32, hz: u32) -> Vec<Unenforced> {
@@ -72,8 +71,7 @@ impl GuestConfig {
         if bucket::uses_idle_time(sched) {
             limits.cpu_weight = Some(bucket::weight(sched));
             let mut lost = bucket::unexpressed(sched);
-            let reason = "idle CPU time is left to the guest without a bound; its fill rate is a weight";
-            lost.push(Unenforced::partial("sched/idle-time", reason));
+            lost.push(Unenforced::partial("sched/idle-time", catalog::how("sched/idle-time")));
             return lost;
         }
         if !hard {
@@ -101,24 +99,11 @@ impl GuestConfig {
 fn beyond_a_cgroup(resource: Resource, limit: ResourceLimit) -> Option<Unenforced> {
     value(limit.hard)?;
     let name = format!("rlimits/{resource}");
-    match resource {
-        Resource::Rss | Resource::Nproc | Resource::As => None,
-        Resource::Nsems | Resource::Semary => None,
-        Resource::Shmem => Some(Unenforced::partial(
-            name,
-            "it holds for System V segments; what is in /dev/shm is counted as memory",
-        )),
-        Resource::Msgqueue => {
-            Some(Unenforced::partial(name, "it holds for each user of the guest, there is no total"))
-        }
-        Resource::Nofile | Resource::Openfd | Resource::Memlock => {
-            Some(Unenforced::partial(name, "it holds per process, there is no total"))
-        }
-        Resource::Anon | Resource::Dentry => Some(Unenforced::none(name, "it is counted as memory; use rlimits/rss")),
-        Resource::Cpu | Resource::Fsize | Resource::Data | Resource::Stack | Resource::Core => {
-            Some(Unenforced::none(name, "a guest has no such total, nor had it in Linux-VServer; use ulimits/"))
-        }
-        Resource::Locks | Resource::Nsock => Some(Unenforced::none(name, "the kernel has no such total")),
+    let setting = catalog::lookup(Tree::Guest, &name).filter(|_| resource != Resource::As)?;
+    match setting.verdict {
+        Verdict::Honoured => None,
+        Verdict::Partly => Some(Unenforced::partial(name, setting.how)),
+        Verdict::Cannot => Some(Unenforced::none(name, setting.how)),
     }
 }
 

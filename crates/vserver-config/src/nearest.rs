@@ -11,20 +11,23 @@ pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
         .map(|(_, candidate)| candidate)
 }
 
-/// Levenshtein distance, by rows. Names are short: a path component has at most 255 bytes.
+/// Levenshtein distance by rows, two letters in the wrong order being one slip. Names are short: a path component has at
+/// most 255 bytes.
 fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().flat_map(char::to_lowercase).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.chars().flat_map(char::to_lowercase).enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, cb) in b.iter().enumerate() {
-            let change = diagonal + usize::from(ca != *cb);
-            diagonal = row[j + 1];
-            row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
+    let letters = |text: &str| text.chars().flat_map(char::to_lowercase).collect::<Vec<_>>();
+    let (a, b) = (letters(a), letters(b));
+    let (mut before, mut above): (Vec<usize>, Vec<usize>) = (Vec::new(), (0..=b.len()).collect());
+    for i in 0..a.len() {
+        let mut row = vec![i + 1];
+        for j in 0..b.len() {
+            let change = above[j] + usize::from(a[i] != b[j]);
+            let swap = i > 0 && j > 0 && a[i] == b[j - 1] && a[i - 1] == b[j];
+            let swap = if swap { before[j - 1] + 1 } else { change };
+            row.push(change.min(swap).min(row[j] + 1).min(above[j + 1] + 1));
         }
+        before = std::mem::replace(&mut above, row);
     }
-    row[b.len()]
+    above[b.len()]
 }
 
 #[cfg(test)]
@@ -38,6 +41,8 @@ mod tests {
         assert_eq!(nearest("Context", known), Some("context"));
         assert_eq!(nearest("cflag", known), Some("cflags"));
         assert_eq!(nearest("readme", known), None);
+        assert_eq!(nearest("opne", ["open", "create"]), Some("open"));
         assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!((distance("", "ab"), distance("ab", ""), distance("ba", "ab")), (2, 2, 1));
     }
 }

@@ -41,22 +41,6 @@ pub struct Sched {
     pub per_cpu: Vec<(String, Bucket)>,
 }
 
-/// Files of a bucket. `priority-bias` is another name of `prio-bias`.
-pub(crate) const FILES: [&str; 12] = [
-    "fill-rate",
-    "interval",
-    "tokens",
-    "tokens-min",
-    "tokens-max",
-    "prio-bias",
-    "priority-bias",
-    "fill-rate2",
-    "interval2",
-    "idle-time",
-    "cpu-id",
-    "bucket-id",
-];
-
 /// Reads `sched/`, which wins over `schedule` completely.
 pub(crate) fn read(reader: &mut Reader, dir: &Path) -> Option<Sched> {
     let (sched, schedule) = (dir.join("sched"), dir.join("schedule"));

@@ -9,7 +9,7 @@ use std::path::Path;
 use proptest::prelude::*;
 use tempfile::TempDir;
 use vserver_config::{Clash, Error, Severity, conflicts, list, list_enabled, read};
-use vserver_types::GuestName;
+use vserver_types::{ContextFlags, GuestName};
 
 /// A configuration root with a guest `g` that has these files.
 fn tree(files: &[(&str, &[u8])]) -> TempDir {
@@ -143,7 +143,62 @@ fn what_nothing_applies_is_named() {
     let root = tree(&[("netns/name", b"x\n"), ("dlimits/0/directory", b"/\n"), ("scripts/pre-start", b"exit 1\n")]);
     let config = read(root.path(), &guest()).unwrap().0;
     let names: Vec<_> = config.unapplied.iter().map(|setting| setting.setting.as_str()).collect();
-    assert_eq!(names, ["netns", "dlimits"], "scripts are run");
+    assert_eq!(names, ["dlimits", "netns"], "scripts are run");
+}
+
+#[test]
+fn the_older_name_of_cflags_counts_alone_only() {
+    let hard = |files: &[(&str, &[u8])]| {
+        let config = read(tree(files).path(), &guest()).unwrap().0;
+        config.cflags.contains(ContextFlags::SCHED_HARD)
+    };
+    assert!(hard(&[("flags", b"sched_hard\n")]));
+    assert!(!hard(&[("flags", b"sched_hard\n"), ("cflags", b"hide_mount\n")]));
+}
+
+#[test]
+fn an_older_name_of_nodev_is_told() {
+    let root = tree(&[("interfaces/0/ip", b"10.0.0.1\n"), ("interfaces/0/only_ip", b"")]);
+    let (config, warnings) = read(root.path(), &guest()).unwrap();
+    assert!(config.interfaces[0].nodev);
+    assert_eq!(warnings.len(), 1);
+    assert_eq!(warnings[0].message, "it is an obsolete name of nodev");
+}
+
+#[test]
+fn six_lines_are_a_bucket_too() {
+    let root = tree(&[("schedule", b"3\n10\n500\n100\n1000\n0\n")]);
+    let config = read(root.path(), &guest()).unwrap().0;
+    let bucket = config.sched.unwrap().bucket;
+    assert_eq!((bucket.fill_rate, bucket.interval, bucket.tokens_max), (Some(3), Some(10), Some(1000)));
+    assert!(read(tree(&[("schedule", b"3\n10\n")]).path(), &guest()).is_err());
+}
+
+#[test]
+fn both_spellings_of_an_exclusive_cpuset_count() {
+    for (cpus, mems) in [("cpu_exclusive", "mem_exclusive"), ("cpus_exclusive", "mems_exclusive")] {
+        let (cpus, mems) = (format!("cpuset/{cpus}"), format!("cpuset/{mems}"));
+        let root = tree(&[("cpuset/cpus", b"0\n"), (&cpus, b"1\n"), (&mems, b"1\n")]);
+        let set = read(root.path(), &guest()).unwrap().0.cpuset.unwrap();
+        assert!(set.cpu_exclusive && set.mem_exclusive);
+    }
+}
+
+/// What depends on the content: namespaces of another guest, and VLAN devices, which are wanted only for a name with a dot.
+#[test]
+fn shared_spaces_and_vlans_are_named() {
+    let named = |files: &[(&str, &[u8])]| {
+        let config = read(tree(files).path(), &guest()).unwrap().0;
+        config.unapplied.into_iter().map(|one| one.setting).collect::<Vec<_>>()
+    };
+    assert_eq!(named(&[("spaces/pid", b"\n"), ("spaces/net", b"0\n")]), [""; 0]);
+    assert_eq!(named(&[("spaces/pid", b"g2\n"), ("spaces/net", b"\n")]), ["spaces/pid", "spaces/net"]);
+    assert_eq!(named(&[("spaces/pid", b"g2")]), [""; 0], "without a newline it is empty");
+    let vlan = |dev: &'static [u8]| {
+        named(&[("interfaces/0/ip", b"10.0.0.1\n"), ("interfaces/0/dev", dev), ("interfaces/vlandev", b"")])
+    };
+    assert_eq!(vlan(b"eth0.12\n"), ["interfaces/vlandev"]);
+    assert_eq!(vlan(b"eth0\n"), [""; 0]);
 }
 
 #[test]

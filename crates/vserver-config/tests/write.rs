@@ -190,6 +190,34 @@ fn the_host_has_defaults() {
     assert!(!defaults.context_dynamic());
 }
 
+#[test]
+fn files_of_the_host_and_of_a_distribution() {
+    let root = root();
+    let put = |path: &str, content: &str| {
+        let path = root.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    };
+    let defaults = Defaults::new(root.path());
+    assert_eq!((defaults.shell().unwrap(), defaults.etc_file(None, "hosts")), (None, None));
+    for (path, content) in [("shell", "/bin/zsh\n"), ("fstab", "x\n"), ("context.dynamic", ""), ("sched/hz", "100\n")]
+    {
+        put(&format!(".defaults/{path}"), content);
+    }
+    put(".defaults/files/hosts", "1\n");
+    put(".distributions/bookworm/files/hosts", "2\n");
+    put(".distributions/bookworm/debootstrap.options", "--variant=minbase  --arch=i386\n");
+    symlink("/var/cache/elsewhere", root.path().join(".defaults/cachebase")).unwrap();
+    assert_eq!(defaults.shell().unwrap().as_deref(), Some("/bin/zsh"));
+    assert_eq!((defaults.fstab().unwrap().as_str(), defaults.hz().unwrap()), ("x\n", 100));
+    assert!(defaults.context_dynamic());
+    assert_eq!(defaults.cachebase(), root.path().join(".defaults/cachebase"));
+    assert_eq!(defaults.etc_file(None, "hosts"), Some(root.path().join(".defaults/files/hosts")));
+    let special = root.path().join(".distributions/bookworm/files/hosts");
+    assert_eq!(defaults.etc_file(Some("bookworm"), "hosts"), Some(special));
+    assert_eq!(defaults.debootstrap_options(Some("bookworm")).unwrap(), ["--variant=minbase", "--arch=i386"]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 

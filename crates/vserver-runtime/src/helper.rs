@@ -16,7 +16,7 @@ use crate::settings::Ending;
 /// Handles the event. Whether the built-in handler is to go on, which cleans up and starts again after a reboot; a
 /// program replaces that, but the clean-up follows in any case. What goes wrong becomes a sentence of `report`.
 pub fn handle(host: &Host, name: &GuestName, ending: Ending, report: &mut Vec<String>) -> bool {
-    match vserver_config::helper(&host.confdir, name, ending.event()) {
+    match vserver_config::helper_of_end(&host.confdir, name, ending.event()) {
         Handler::Restart => true,
         Handler::Program(program) => {
             report.extend(run(host, name, ending, &program).err());

@@ -39,6 +39,7 @@ pub fn inspect(host: &Host, name: &GuestName) -> Result<Vec<Diagnostic>> {
     found.extend(sources(&config));
     found.extend(scripts(host, &config)?);
     found.extend(handlers(host, &config));
+    found.extend(vserver_config::catalog::strays_of_host(&host.confdir));
     Ok(found)
 }
 

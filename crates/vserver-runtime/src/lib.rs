@@ -12,6 +12,7 @@ pub mod control;
 pub mod plan;
 pub mod settings;
 
+mod appraise;
 mod attributes;
 mod become_keeper;
 mod become_supervisor;
@@ -43,6 +44,7 @@ mod teardown;
 mod terminal;
 mod unapplied;
 
+pub use appraise::{Appraisal, appraise};
 pub use attributes::Attributes;
 pub use change::{change_attributes, change_devices, change_network};
 pub use error::{Error, Result};

@@ -1,7 +1,7 @@
 //! Settings that are understood and that this version does not apply: said at start, never passed over in silence.
 
-use vserver_config::GuestConfig;
-use vserver_types::{ContextCaps, ContextFlags, FlagKind, NetCaps, NetFlags, Unenforced, Verdict};
+use vserver_config::{GuestConfig, catalog};
+use vserver_types::{ContextCaps, ContextFlags, Effect, FlagKind, NetCaps, NetFlags, Unenforced, Verdict};
 
 /// All of them, in the order of the configuration's files.
 pub fn found(config: &GuestConfig) -> Vec<Unenforced> {
@@ -12,7 +12,7 @@ pub fn found(config: &GuestConfig) -> Vec<Unenforced> {
     let differs = |wish: &Option<String>, own: Option<String>| wish.is_some() && *wish != own;
     let text = |value: &std::ffi::OsStr| value.to_string_lossy().into_owned();
     let uts = &config.uts;
-    let fixed = "a UTS namespace has its own host and domain name only; remove the file, or give it the host's value";
+    let fixed = catalog::how("uts/sysname");
     add(differs(&uts.sysname, host.as_ref().map(|h| text(h.sysname()))), "uts/sysname", fixed);
     add(differs(&uts.release, host.as_ref().map(|h| text(h.release()))), "uts/release", fixed);
     add(differs(&uts.version, host.as_ref().map(|h| text(h.version()))), "uts/version", fixed);
@@ -21,7 +21,6 @@ pub fn found(config: &GuestConfig) -> Vec<Unenforced> {
     let reason = "this host's root lacks CAP_SYS_RESOURCE and cannot make the OOM killer spare a process; give the guest \
                   room in its memory limit";
     add(!can_set_badness(config.badness), "badness", reason);
-    add(config.keepfds, "keepfds", "no descriptor of the host is handed to a guest");
     for (name, _) in config.sysctl.iter().filter(|(name, _)| !is_namespaced(name)) {
         let reason =
             "it is not of the guest's own namespaces: it would change the host; set it there if that is meant";
@@ -39,23 +38,26 @@ pub fn machine_domain(config: &GuestConfig) -> Option<u32> {
     (wanted && config.personality.is_none_or(|domain| domain & 0xff == PER_LINUX32)).then_some(PER_LINUX32)
 }
 
-/// Flags that were asked for beyond what every guest has, and that do not hold.
-fn flags(config: &GuestConfig) -> Vec<Unenforced> {
+/// Flags that were asked for beyond what every guest has, as `FILE FLAG`, with their entries in the table of flags.
+pub fn flags_of(config: &GuestConfig) -> impl Iterator<Item = (String, &'static Effect)> {
     let words = [
         ("ccapabilities", FlagKind::Ccap, config.ccaps.0 & !ContextCaps::SECURE),
         ("cflags", FlagKind::Cflag, config.cflags.0 & !ContextFlags::START),
         ("ncapabilities", FlagKind::Ncap, config.ncaps.0 & !NetCaps::SECURE),
         ("nflags", FlagKind::Nflag, config.nflags.0 & !NetFlags::KERNEL_DEFAULT),
     ];
-    let effects =
-        words.into_iter().flat_map(|(file, kind, word)| kind.effects_of(word).map(move |effect| (file, effect)));
-    let found = effects.filter_map(|(file, effect)| {
-        let setting = format!("{file} {}", effect.name);
-        match effect.verdict {
-            Verdict::Honoured => None,
-            Verdict::Partly => Some(Unenforced::partial(setting, effect.how)),
-            Verdict::Cannot => Some(Unenforced::none(setting, effect.how)),
-        }
+    let of = |(file, kind, word): (&'static str, FlagKind, u64)| {
+        kind.effects_of(word).map(move |effect| (format!("{file} {}", effect.name), effect))
+    };
+    words.into_iter().flat_map(of)
+}
+
+/// Those that do not hold.
+fn flags(config: &GuestConfig) -> Vec<Unenforced> {
+    let found = flags_of(config).filter_map(|(setting, effect)| match effect.verdict {
+        Verdict::Honoured => None,
+        Verdict::Partly => Some(Unenforced::partial(setting, effect.how)),
+        Verdict::Cannot => Some(Unenforced::none(setting, effect.how)),
     });
     found.collect()
 }

@@ -1,10 +1,15 @@
 //! What becomes of each flag and capability on a stock kernel, and which test shows it: one table, from which
 //! `docs/flags.md`, the report at start and a test of completeness are made. Source of the meanings: `flags.md` §3–§6, §8.
 
-use crate::FlagKind;
+use std::fmt;
 
-/// How much of a flag holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+use serde::Serialize;
+
+use crate::{Enforcement, FlagKind};
+
+/// How much of a flag or a setting holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// What it says is so, seen from inside a guest.
     Honoured,
@@ -12,6 +17,26 @@ pub enum Verdict {
     Partly,
     /// Nothing of it; said when a guest starts with it.
     Cannot,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Honoured => "honoured",
+            Self::Partly => "partly",
+            Self::Cannot => "cannot",
+        })
+    }
+}
+
+impl From<Enforcement> for Verdict {
+    fn from(degree: Enforcement) -> Self {
+        match degree {
+            Enforcement::Full => Self::Honoured,
+            Enforcement::Partial => Self::Partly,
+            Enforcement::None => Self::Cannot,
+        }
+    }
 }
 
 /// One flag.
@@ -62,7 +87,7 @@ const CCAPS: &[Effect] = &[
     effect(
         "raw_icmp",
         Partly,
-        "ping sockets as far as the host's net.ipv4.ping_group_range allows",
+        "ping sockets as far as the host's net.ipv4.ping_group_range allows; that ends at group 2147483647, so in a user namespace the context number must be below 32752",
         "flags_net::raw_icmp",
     ),
     effect(

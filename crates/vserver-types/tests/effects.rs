@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use vserver_types::{FlagKind, Verdict};
+use vserver_types::FlagKind;
 
 const KINDS: [(FlagKind, &str, &str); 5] = [
     (FlagKind::Ccap, "ccapabilities", "Context capabilities"),
@@ -75,11 +75,7 @@ fn page() -> String {
             "\n## {title}: `{file}`\n\n| name | verdict | how, or why not | test |\n|---|---|---|---|\n"
         ));
         for effect in kind.effects() {
-            let verdict = match effect.verdict {
-                Verdict::Honoured => "honoured",
-                Verdict::Partly => "partly",
-                Verdict::Cannot => "cannot",
-            };
+            let verdict = effect.verdict;
             let test = if effect.test.is_empty() { String::new() } else { format!("`{}`", effect.test) };
             page.push_str(&format!("| `{}` | {verdict} | {} | {test} |\n", effect.name, effect.how));
         }

@@ -15,7 +15,7 @@ Commands for one guest:
   status       say whether it runs (0, 3)  running      the same silently (0, 1)
   enter        a login shell inside        exec         run a command inside
   suexec       the same as another user    delete       remove it with all its files
-  plan         print what start would do   check        read its configuration, print all faults
+  plan         print what start would do   check        print all faults, and what becomes of each setting
   config       print what is understood of its configuration, as JSON
 Without a guest:
   list         all guests, with state, addresses, memory and uptime
@@ -46,7 +46,7 @@ pub struct VserverArgs {
     /// Say more: the context number at start, with status what is not enforced
     #[arg(short, long)]
     pub verbose: bool,
-    /// Results as JSON (list, status)
+    /// Results as JSON (list, status, check)
     #[arg(long)]
     pub json: bool,
     /// With start: run apps/init/cmd.start-sync, too; start and stop always wait
@@ -134,10 +134,22 @@ pub struct StatusArgs {
 #[command(name = "plan", bin_name = "vserver NAME plan", after_help = "Example: vserver web1 plan")]
 pub struct PlanArgs {}
 
-/// Reads the guest's configuration and prints every fault with file and line
+/// Reads the guest's configuration and prints every fault with file and line, then what becomes of each setting:
+/// honoured, partly or cannot, and by what or why not
 #[derive(Parser, Debug)]
-#[command(name = "check", bin_name = "vserver NAME check", after_help = "Example: vserver web1 check")]
-pub struct CheckArgs {}
+#[command(
+    name = "check",
+    bin_name = "vserver NAME check",
+    after_help = "Examples: vserver web1 check\n          vserver web1 check --quiet\n          vserver --all check | grep ^cannot"
+)]
+pub struct CheckArgs {
+    /// Leave out what is honoured
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Prints what is understood of the guest's configuration
 #[derive(Parser, Debug)]

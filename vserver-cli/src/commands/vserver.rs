@@ -147,7 +147,8 @@ fn dispatch(
             args::parse::<PlanArgs>(printer, rest, Exit::Usage).and_then(|PlanArgs {}| plan::run(guest, context))
         }
         "check" => {
-            args::parse::<CheckArgs>(printer, rest, Exit::Usage).and_then(|CheckArgs {}| check::run(guest, context))
+            let own: CheckArgs = args::parse(printer, rest, Exit::Usage)?;
+            check::run(&own, args.json || own.json, guest, context)
         }
         "config" => args::parse::<ConfigArgs>(printer, rest, Exit::Usage).and_then(|_| config::run(guest, context)),
         "after-exit" => after_exit::run(rest, guest, context),

@@ -3,10 +3,8 @@
 mod flags;
 mod init;
 mod interfaces;
-mod known;
 mod limits;
 mod sysctl;
-mod unapplied;
 
 pub use flags::personality_type;
 pub(crate) use flags::{PERSONALITIES, net_flags};
@@ -16,12 +14,11 @@ use std::path::{Path, PathBuf};
 
 use vserver_types::{GuestName, Nid, Xid, XidKind};
 
-use crate::defaults;
 use crate::error::{Diagnostic, Error, Severity};
 use crate::list::nearest_guest;
 use crate::model::{GuestConfig, Userns, Uts};
 use crate::reader::Reader;
-use crate::{mounts, sched};
+use crate::{catalog, defaults, mounts, sched};
 
 pub(crate) use interfaces::prefix_of;
 pub(crate) use limits::{HIERARCHY, parse_limit};
@@ -71,7 +68,7 @@ pub fn survey(confdir: &Path, name: &GuestName) -> Result<(GuestConfig, Vec<Diag
 pub(crate) fn survey_dir(confdir: &Path, dir: &Path, name: &GuestName) -> (GuestConfig, Vec<Diagnostic>) {
     let mut reader = Reader::default();
     let config = guest(&mut reader, confdir, dir, name);
-    known::check(&mut reader, dir);
+    catalog::strays_of_guest(&mut reader, dir);
     let mut diagnostics: Vec<Diagnostic> = Vec::new();
     for finding in reader.findings {
         // A file that several interfaces inherit is read for each of them.
@@ -108,6 +105,8 @@ fn guest(reader: &mut Reader, confdir: &Path, dir: &Path, name: &GuestName) -> G
     let flags = flags::read(reader, dir, &interfaces);
     let context = context(reader, dir);
     let shell = [dir.join("shell"), defaults.join("shell")];
+    let mut unapplied = catalog::unapplied(&catalog::found(confdir, dir));
+    unapplied.extend(catalog::lost(dir, &interfaces));
     let display_name = reader.scalar(&dir.join("name")).filter(|name| !name.is_empty());
     GuestConfig {
         name: name.clone(),
@@ -147,7 +146,7 @@ fn guest(reader: &mut Reader, confdir: &Path, dir: &Path, name: &GuestName) -> G
         personality: flags::personality(reader, dir),
         fstab: mounts::read(reader, dir),
         sysctl: sysctl::read(reader, dir),
-        unapplied: unapplied::read(reader, dir),
+        unapplied,
     }
 }
 

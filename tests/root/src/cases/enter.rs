@@ -2,12 +2,15 @@
 
 use crate::fixture::{Fixture, Guest};
 use crate::needs::Need;
+use crate::tree;
 use crate::trial::Trial;
 
 /// All of them.
 pub fn tests() -> Vec<Trial> {
     vec![
         Trial::new("enter::pty_of_the_guest", pty_of_the_guest).needs(Need::Tool("script")).smoke(),
+        Trial::new("enter::shell_of_the_guest_or_the_host", shell_of_the_guest_or_the_host),
+        Trial::new("enter::the_proxy_can_be_switched_off", the_proxy_can_be_switched_off).needs(Need::Tool("script")),
         Trial::new("enter::status_of_the_shell", status_of_the_shell).needs(Need::Tool("script")),
         Trial::new("enter::window_size_and_job_control", window_size_and_job_control).needs(Need::Tool("script")),
         Trial::new("enter::without_a_terminal", without_a_terminal),
@@ -61,4 +64,27 @@ fn without_a_terminal() {
     guest.start();
     let ran = host.tool_with_input("vserver", &[guest.name.as_str(), "enter"], b"echo I am $(hostname)\nexit 4\n");
     ran.exits(4).says(&format!("I am {}.test", guest.name));
+}
+
+/// compat/config-tree.md §3, §5.1: the guest's `shell`, else that of `.defaults/`.
+fn shell_of_the_guest_or_the_host() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    for name in ["own", "shared"] {
+        tree::write(&guest.root, &format!("bin/{name}"), &format!("#!/bin/sh\necho the {name} shell\n"), 0o755);
+    }
+    tree::write(&host.confdir().join(".defaults"), "shell", "/bin/shared\n", 0o644);
+    guest.start();
+    guest.v(&["enter"]).ok().says("the shared shell");
+    guest.set("shell", "/bin/own\n");
+    guest.v(&["enter"]).ok().says("the own shell");
+}
+
+/// compat/config-tree.md §3: `apps/vlogin/disable` leaves the shell without a terminal of the guest.
+fn the_proxy_can_be_switched_off() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    tree::write(&host.confdir().join(".defaults"), "apps/vlogin/disable", "", 0o644);
+    guest.start();
+    session(&host, &guest, "", "echo on $(tty)\nexit\n").ok().says("on not a tty");
 }

@@ -4,6 +4,7 @@ mod address;
 mod bad_input;
 mod build;
 mod burst;
+mod check;
 mod daemon;
 mod debian;
 mod enter;
@@ -43,6 +44,7 @@ pub fn tests() -> Vec<Trial> {
         removal::tests(),
         limits::tests(),
         burst::tests(),
+        check::tests(),
         many::tests(),
         memory::tests(),
         watch::tests(),

@@ -1,0 +1,81 @@
+//! Helpers, unification, packages, devices. Source: `config-tree.md` §5.9 – §5.11.
+
+use super::setting::{Group, Kind, Setting, cannot, honoured};
+
+pub(super) const ALL: Group = Group { title: "Helpers, packages, unification, devices: `apps/`", settings: SETTINGS };
+
+/// Of every event that a kernel without the patch does not report.
+pub(super) const NO_EVENT: &str = "the kernel tells of a reboot and of an end only";
+pub(super) const NO_UNIFY: &str = "not yet: unification (vunify, vhashify)";
+pub(super) const NO_EXTERNAL: &str =
+    "packages managed from the host needed a preloaded library and are refused; use the guest's own tools (internal)";
+const NO_MAP: &str = "not yet: device maps; vdevmap changes a running guest";
+
+const SETTINGS: &[Setting] = &[
+    honoured(
+        "apps/vshelper/action",
+        Kind::Scalar,
+        "what follows a guest's own end: restart, or a method",
+        "helper::action_and_methods",
+    ),
+    honoured(
+        "apps/vshelper/{poweroff,restart2}",
+        Kind::Program,
+        "as halt and restart, which the kernel does not tell them from, where there is none of these",
+        "vserver-config::a_power_off_looks_like_a_halt",
+    ),
+    honoured(
+        "apps/vshelper/{restart,halt,shutdown}",
+        Kind::Program,
+        "run in place of the handler; not if a guest could have written it",
+        "helper::a_program_replaces_the_handler",
+    ),
+    cannot(
+        "apps/vshelper/{swsusp,startup,netup,netdown}",
+        Kind::Program,
+        NO_EVENT,
+    ),
+    honoured("apps/vshelper/disabled", Kind::Flag, "events are ignored", "helper::disabled_ignores_a_reboot"),
+    cannot("apps/vshelper/debug", Kind::Flag, "not read, in the original neither; use vserver --debug").not_at_start(),
+    honoured(
+        "apps/vshelper/warning-disabled",
+        Kind::Flag,
+        "always so: there is no kernel setting to warn of",
+        "helper::state_files",
+    ),
+    honoured(
+        "apps/vshelper/sync-timeout",
+        Kind::Scalar,
+        "seconds that a stop waits for the guest's init",
+        "life::init_ignoring_its_signal_is_killed_in_time",
+    ),
+    honoured(
+        "apps/vshelper-methods/<method>",
+        Kind::Program,
+        "the program of a method",
+        "vserver-config::a_guests_action_beats_the_hosts_program",
+    ),
+    cannot("apps/vunify", Kind::Group, NO_UNIFY).not_at_start(),
+    cannot("apps/vunify/exclude", Kind::Data, NO_UNIFY).not_at_start(),
+    cannot("apps/vunify/refserver.<x>", Kind::Link, NO_UNIFY).not_at_start(),
+    cannot("apps/vunify/hash/{method,blocks,blocksize}", Kind::Scalar, NO_UNIFY).not_at_start(),
+    cannot("apps/vunify/hash/<id>", Kind::Link, NO_UNIFY).not_at_start(),
+    cannot("apps/vunify/{pkgmgmt-ignore,pkgmgmt-force,pgkmgmt-force}", Kind::Flag, NO_UNIFY).not_at_start(),
+    honoured(
+        "apps/pkgmgmt/internal",
+        Kind::Flag,
+        "the guest's own tools are run inside",
+        "packages::each_guest_runs_its_own_tool",
+    ),
+    cannot("apps/pkgmgmt/style", Kind::Scalar, NO_EXTERNAL).seen_in("packages::managed_from_the_host_is_refused").not_at_start(),
+    cannot("apps/pkgmgmt/{base,execdir}", Kind::Link, NO_EXTERNAL).seen_in("packages::managed_from_the_host_is_refused").not_at_start(),
+    cannot(
+        "apps/pkgmgmt/{rpmetc,rpmstate,rpmlib,aptetc,aptstate,aptcache,aptarchives,yumetc,yumcache,urpmietc,urpmistate}",
+        Kind::Link,
+        NO_EXTERNAL,
+    )
+    .seen_in("packages::managed_from_the_host_is_refused").not_at_start(),
+    cannot("apps/vdevmap", Kind::Group, NO_MAP),
+    cannot("apps/vdevmap/<x>/{create,open,remap}", Kind::Flag, NO_MAP),
+    cannot("apps/vdevmap/<x>/{device,target,flags}", Kind::Scalar, NO_MAP),
+];

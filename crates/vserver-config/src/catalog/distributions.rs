@@ -1,0 +1,31 @@
+//! `.distributions/<dist>/`: what a build takes for one distribution. Source: `config-tree.md` §4.
+
+use super::apps::NO_EXTERNAL;
+use super::setting::{Group, Kind, Setting, cannot, honoured};
+
+pub(super) const ALL: Group = Group { title: "For builds of one distribution", settings: SETTINGS };
+
+const SETTINGS: &[Setting] = &[
+    honoured(
+        "debootstrap.{mirror,options}",
+        Kind::Scalar,
+        "of builds with this distribution or suite",
+        "vserver-config::the_host_has_defaults",
+    ),
+    cannot("debootstrap.script", Kind::Data, "not yet: debootstrap's own script of the suite is used"),
+    honoured(
+        "files/{hosts,nsswitch.conf,krb5.conf,krb.conf,krb.realms,ldap.conf,localtime,resolv.conf}",
+        Kind::Data,
+        "copied to a new guest's /etc unless it has the file",
+        "vserver-config::files_of_the_host_and_of_a_distribution",
+    ),
+    cannot("devs", Kind::Lines, "a guest's /dev holds what every guest may have; vdevmap allows more"),
+    cannot("{initpre,initpost}", Kind::Program, "not yet: no program is run by a build"),
+    cannot("template", Kind::Data, "not yet: name the archive with -t"),
+    cannot("mirror", Kind::Scalar, "of the build method urpmi, which does not exist"),
+    cannot("pkgs/<list>", Kind::Lines, "not yet: of the build methods yum, apt-rpm and urpmi"),
+    cannot("rpmlist.d/<list>", Kind::Lines, "not yet: of the build method rpm"),
+    cannot("pubkeys/<key>", Kind::Data, "not yet: of the build methods rpm and yum"),
+    cannot("{execdir,rpmlib,apt,rpm,yum,yum.repos.d}", Kind::Group, NO_EXTERNAL),
+    cannot("{apt.conf,vendor.conf}", Kind::Data, NO_EXTERNAL),
+];

@@ -1,0 +1,221 @@
+//! `.defaults/`: what all guests of a host share. Source: `config-tree.md` §3.
+
+use super::apps::{NO_EVENT, NO_EXTERNAL, NO_UNIFY};
+use super::mounts::NO_NETNS;
+use super::setting::{Group, Kind, Setting, cannot, honoured, partly};
+
+pub(super) const GUESTS: Group = Group { title: "For all guests", settings: FOR_GUESTS };
+pub(super) const APPS: Group = Group { title: "For all guests: `apps/`", settings: FOR_APPS };
+pub(super) const BUILD: Group = Group { title: "For builds, and for the host", settings: FOR_BUILDS };
+
+const CGROUP: &[&str] = &["cgroup", "nocgroup"];
+const NETNS: &[&str] = &["netns", "nonetns"];
+const OWN_CGROUP: &str =
+    "not yet: the cgroups of guests are below vserver/, wherever the host has mounted its hierarchy";
+const DETACHED: &str = "the host's root is always detached; bind what a guest needs in its fstab";
+
+const FOR_GUESTS: &[Setting] = &[
+    honoured("shell", Kind::Scalar, "program for enter, one word", "enter::shell_of_the_guest_or_the_host")
+        .for_guests_without(&["shell"]),
+    cannot("keepfds", Kind::Flag, "no descriptor of the host is handed to a guest").for_guests_without(&[]),
+    cannot("nonamespace", Kind::Flag, "a guest without a mount namespace cannot be made safe; it has one")
+        .for_guests_without(&["namespace"]),
+    cannot("nonamespace-cleanup", Kind::Flag, DETACHED)
+        .for_guests_without(&["namespace-cleanup", "nonamespace-cleanup"]),
+    cannot("namespace-cleanup-skip", Kind::Arguments, DETACHED).for_guests_without(&["namespace-cleanup-skip"]),
+    honoured("init/mtab", Kind::Data, "beginning of /etc/mtab", "fstab::mtab_lists_them")
+        .for_guests_without(&["apps/init/mtab"]),
+    cannot("interfaces/vlandev", Kind::Flag, "not yet: VLAN devices are not made; make them on the host")
+        .for_guests_without(&["interfaces/novlandev"])
+        .by_value(),
+    cannot("netns", Kind::Directory, NO_NETNS).for_guests_without(NETNS),
+    cannot("netns/name", Kind::Scalar, NO_NETNS).for_guests_without(NETNS),
+    cannot("netns/shared", Kind::Flag, NO_NETNS).for_guests_without(NETNS),
+    cannot("netns/interfaces/<x>/{host,guest,type}", Kind::Scalar, NO_NETNS).for_guests_without(NETNS),
+    honoured(
+        "cgroup/<file>",
+        Kind::Data,
+        "written to that control file of a new cgroup, as a guest's own",
+        "vserver-config::control_files_of_a_guest_hide_those_of_the_host",
+    )
+    .for_guests_without(CGROUP),
+    cannot("cgroup/name", Kind::Scalar, "each guest has a cgroup of its own, vserver/NAME")
+        .for_guests_without(CGROUP),
+    partly(
+        "cgroup/mnt",
+        Kind::Scalar,
+        "the hierarchies are looked for where they are mounted",
+        "vserver-cgroup::hybrid_uses_v2_for_what_it_can",
+    )
+    .for_guests_without(&[]),
+    partly(
+        "cgroup/{subsys,per-ss}",
+        Kind::Data,
+        "all controllers that the host has are used, mounted together or apart",
+        "vserver-cgroup::hybrid_uses_v2_for_what_it_can",
+    )
+    .for_guests_without(&[]),
+    honoured(
+        "cgroup/inherit",
+        Kind::Lines,
+        "not needed: what a new cgroup must have of its parent is copied",
+        "limits::cpuset",
+    )
+    .for_guests_without(&[]),
+    cannot("cgroup/base", Kind::Scalar, OWN_CGROUP).for_guests_without(&[]).not_at_start(),
+    honoured(
+        "sched/hz",
+        Kind::Scalar,
+        "ours: ticks per second that the numbers of sched/ mean, 250 without it",
+        "vserver-config::files_of_the_host_and_of_a_distribution",
+    )
+    .for_guests_without(&[]),
+];
+
+const FOR_APPS: &[Setting] = &[
+    honoured(
+        "apps/init/environment",
+        Kind::Arguments,
+        "the whole environment of the first process",
+        "vserver-config::the_rest_of_the_plain_guest",
+    )
+    .for_guests_without(&["apps/init/environment"]),
+    honoured(
+        "apps/init/tty",
+        Kind::Link,
+        "where late output goes with --defaulttty",
+        "options::defaulttty_takes_late_output",
+    )
+    .for_guests_without(&["apps/init/tty"]),
+    honoured(
+        "apps/vshelper/action",
+        Kind::Scalar,
+        "what follows a guest's own end",
+        "vserver-config::a_guests_action_beats_the_hosts_program",
+    )
+    .for_guests_without(&["apps/vshelper/action"]),
+    honoured(
+        "apps/vshelper/{poweroff,restart2}",
+        Kind::Program,
+        "as halt and restart, where there is none of these",
+        "vserver-config::a_power_off_looks_like_a_halt",
+    )
+    .for_guests_without(&["apps/vshelper/action"]),
+    honoured(
+        "apps/vshelper/{restart,halt,shutdown}",
+        Kind::Program,
+        "run in place of the handler",
+        "vserver-config::a_guests_action_beats_the_hosts_program",
+    )
+    .for_guests_without(&["apps/vshelper/action"]),
+    cannot("apps/vshelper/{swsusp,startup,netup,netdown}", Kind::Program, NO_EVENT)
+        .for_guests_without(&["apps/vshelper/action"]),
+    honoured("apps/vshelper/disabled", Kind::Flag, "events are ignored", "helper::disabled_ignores_a_reboot")
+        .for_guests_without(&[]),
+    honoured(
+        "apps/vshelper/sync-timeout",
+        Kind::Scalar,
+        "seconds that a stop waits for the guest's init",
+        "vserver-config::kill_sequences_and_times",
+    )
+    .for_guests_without(&["apps/vshelper/sync-timeout"]),
+    honoured("apps/vshelper/logfile", Kind::Link, "where handlers' output goes", "helper::action_and_methods")
+        .for_guests_without(&[]),
+    cannot("apps/vshelper/debug", Kind::Flag, "not read; a handler's output goes to logfile"),
+    honoured(
+        "apps/vshelper/warning-disabled",
+        Kind::Flag,
+        "always so: there is no kernel setting to warn of",
+        "helper::state_files",
+    ),
+    honoured(
+        "apps/vshelper-methods/<method>",
+        Kind::Program,
+        "the program of a method",
+        "helper::action_and_methods",
+    )
+    .for_guests_without(&[]),
+    honoured(
+        "apps/vshelper-delegate/{restart,halt,shutdown,poweroff,restart2}",
+        Kind::Program,
+        "handles that event of every guest, before all else",
+        "vserver-config::a_guests_action_beats_the_hosts_program",
+    )
+    .for_guests_without(&[]),
+    cannot("apps/vshelper-delegate/{swsusp,startup,netup,netdown}", Kind::Program, NO_EVENT),
+    cannot("apps/vunify/exclude", Kind::Data, NO_UNIFY),
+    cannot("apps/vunify/hash/{method,blocks,blocksize}", Kind::Scalar, NO_UNIFY),
+    cannot("apps/vunify/hash/<id>", Kind::Link, NO_UNIFY),
+    cannot("apps/vunify/{pkgmgmt-ignore,pkgmgmt-force,pgkmgmt-force}", Kind::Flag, NO_UNIFY),
+    honoured(
+        "apps/vlogin/disable",
+        Kind::Flag,
+        "enter uses no terminal of its own",
+        "enter::the_proxy_can_be_switched_off",
+    )
+    .for_guests_without(&[]),
+];
+
+const FOR_BUILDS: &[Setting] = &[
+    honoured("vdirbase", Kind::Link, "where new guests' trees are made", "vserver-config::the_host_has_defaults"),
+    honoured(
+        "cachebase",
+        Kind::Link,
+        "target of new guests' link cache; packages of debootstrap are kept there",
+        "vserver-config::files_of_the_host_and_of_a_distribution",
+    ),
+    honoured(
+        "run.rev",
+        Kind::Link,
+        "links from context numbers to configurations, removed at stop",
+        "life::run_file_is_utilvservers",
+    ),
+    honoured("fstab", Kind::Data, "fstab of new guests", "vserver-config::files_of_the_host_and_of_a_distribution"),
+    honoured(
+        "context.dynamic",
+        Kind::Flag,
+        "new guests get their number at every start",
+        "vserver-config::files_of_the_host_and_of_a_distribution",
+    ),
+    honoured(
+        "context.next",
+        Kind::Scalar,
+        "number of the next guest built; counted up under a lock, numbers in use left out",
+        "vserver-config::numbers_are_given_once_and_taken_ones_skipped",
+    ),
+    honoured(
+        "apps/build/options",
+        Kind::Arguments,
+        "options before those of the command line",
+        "vserver-config::the_host_has_defaults",
+    ),
+    honoured(
+        "apps/debootstrap/{mirror,options}",
+        Kind::Scalar,
+        "as of the distribution, which wins",
+        "vserver-config::the_host_has_defaults",
+    ),
+    cannot("apps/debootstrap/uri", Kind::Scalar, "debootstrap is not fetched; install it on the host"),
+    cannot("apps/h2ext/desc", Kind::Data, "an archive's kind is told by its first bytes, without a table"),
+    honoured(
+        "files/{hosts,nsswitch.conf,krb5.conf,krb.conf,krb.realms,ldap.conf,localtime,resolv.conf}",
+        Kind::Data,
+        "copied to a new guest's /etc unless it has the file; that of the distribution wins",
+        "vserver-config::files_of_the_host_and_of_a_distribution",
+    ),
+    cannot("apps/pkgmgmt/base", Kind::Link, NO_EXTERNAL),
+    cannot("apps/pkgmgmt/{apt.conf,vendor.conf}", Kind::Data, NO_EXTERNAL),
+    cannot("apps/vdevmap/<x>/{create,open,remap}", Kind::Flag, "not yet: device maps"),
+    cannot("apps/vdevmap/<x>/{device,target,flags}", Kind::Scalar, "not yet: device maps"),
+    cannot(
+        "apps/vprocunhide/files",
+        Kind::Lines,
+        "each guest has a /proc of its own, in which what must not be seen is masked at its start",
+    )
+    .seen_in("security::k33_proc_hides_what_is_not_listed"),
+    cannot(
+        "styles/<style>",
+        Kind::Data,
+        "messages are plain; colour is on a terminal only, and NO_COLOR turns it off",
+    ),
+];

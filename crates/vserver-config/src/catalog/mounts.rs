@@ -1,0 +1,69 @@
+//! What is mounted, disk limits and namespaces. Source: `config-tree.md` §5.5, §5.7.
+
+use super::setting::{Group, Kind, Setting, cannot, honoured, partly};
+
+pub(super) const ALL: Group = Group { title: "File systems, disk limits, namespaces", settings: SETTINGS };
+
+/// Of both kinds of network namespace.
+pub(super) const NO_NETNS: &str = "not yet, network namespaces; the guest shares the host's network stack";
+
+const SETTINGS: &[Setting] = &[
+    honoured(
+        "fstab",
+        Kind::Data,
+        "mounted in the guest's mount namespace, symbolic links followed as inside",
+        "fstab::kinds_and_options",
+    ),
+    honoured(
+        "fstab.remote",
+        Kind::Data,
+        "the same from inside the guest's network context",
+        "fstab::remote_ones_and_helpers",
+    ),
+    honoured("fstab.local", Kind::Data, "older name of fstab, mounted after it", "vserver-config::mounts"),
+    honoured(
+        "namespace",
+        Kind::Flag,
+        "always so: mount namespace, pivot_root",
+        "fstab::the_hosts_file_systems_are_not_shown",
+    ),
+    cannot("nonamespace", Kind::Flag, "a guest without a mount namespace cannot be made safe; it has one"),
+    honoured(
+        "namespace-cleanup",
+        Kind::Flag,
+        "always so: what the host has mounted is not there",
+        "fstab::the_hosts_file_systems_are_not_shown",
+    ),
+    cannot(
+        "nonamespace-cleanup",
+        Kind::Flag,
+        "the host's root is always detached; bind what the guest needs in fstab",
+    ),
+    cannot(
+        "namespace-cleanup-skip",
+        Kind::Arguments,
+        "the host's root is always detached; bind what the guest needs in fstab",
+    ),
+    cannot("dlimits", Kind::Group, "not yet: disk limits"),
+    cannot("dlimits/<x>/{directory,space_total,inodes_total,reserved}", Kind::Scalar, "not yet: disk limits"),
+    cannot("dlimits/<x>/disabled", Kind::Flag, "not yet: disk limits"),
+    cannot("netns", Kind::Directory, NO_NETNS),
+    cannot("netns/name", Kind::Scalar, NO_NETNS),
+    cannot("netns/shared", Kind::Flag, NO_NETNS),
+    cannot("netns/interfaces/<x>/{host,guest,type}", Kind::Scalar, NO_NETNS),
+    honoured("nonetns", Kind::Flag, "always so: .defaults/netns does not count", "vserver-config::spaces"),
+    partly(
+        "spaces/pid",
+        Kind::Scalar,
+        "every guest has a PID namespace of its own; it cannot share another guest's, nor do without one",
+        "security::k16_other_processes",
+    )
+    .by_value(),
+    cannot("spaces/net", Kind::Scalar, NO_NETNS).by_value(),
+    cannot(
+        "spaces/mask",
+        Kind::Scalar,
+        "every guest has its own pid, mount, uts, ipc, cgroup and time namespaces, whatever the mask",
+    ),
+    honoured("sysvipc", Kind::Flag, "always so: IPC namespace", "security::k32_namespaces"),
+];

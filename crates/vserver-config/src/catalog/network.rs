@@ -1,0 +1,77 @@
+//! Addresses. Source: `config-tree.md` §5.6.
+
+use super::setting::{Group, Kind, Setting, cannot, honoured};
+
+pub(super) const ALL: Group = Group { title: "Addresses: `interfaces/`", settings: SETTINGS };
+
+const NEVER: &str = "the original never finished this mode";
+/// Options of devices that are not made.
+const NO_TUN: &str = "not yet: tun and tap devices are not made";
+const NO_VLAN: &str = "not yet: VLAN devices are not made; make it on the host";
+
+const SETTINGS: &[Setting] = &[
+    honoured(
+        "interfaces/<x>/ip",
+        Kind::Scalar,
+        "added to the host's device; programs on the guest's cgroup let it use no other",
+        "address::added_at_start_and_removed_at_stop",
+    ),
+    honoured(
+        "interfaces/{,<x>/}dev",
+        Kind::Scalar,
+        "where the address is added",
+        "address::added_at_start_and_removed_at_stop",
+    ),
+    honoured(
+        "interfaces/{,<x>/}{prefix,mask}",
+        Kind::Scalar,
+        "length of the prefix; prefix wins over mask, an inherited one, too",
+        "vserver-config::prefix_wins_over_mask_and_an_empty_line_hides_what_is_inherited",
+    ),
+    honoured(
+        "interfaces/{,<x>/}bcast",
+        Kind::Scalar,
+        "broadcast address; the one for all may also be used by the guest",
+        "vserver-config::addresses_and_interfaces",
+    ),
+    honoured(
+        "interfaces/lback",
+        Kind::Scalar,
+        "the guest's private loopback address, else one by its number",
+        "address::loopback_is_private",
+    ),
+    honoured("interfaces/<x>/name", Kind::Scalar, "label DEV:NAME", "vserver-config::addresses_and_interfaces"),
+    cannot("interfaces/{,<x>/}scope", Kind::Scalar, "not yet: read, and in the original not used either"),
+    honoured(
+        "interfaces/<x>/peer",
+        Kind::Scalar,
+        "other end of a point-to-point link",
+        "vserver-config::the_other_end_of_a_link",
+    ),
+    honoured("interfaces/<x>/disabled", Kind::Flag, "left out", "vserver-config::addresses_and_interfaces"),
+    honoured(
+        "interfaces/<x>/nodev",
+        Kind::Flag,
+        "the address is on the host already: neither added nor removed",
+        "address::foreign_address_is_refused",
+    ),
+    honoured(
+        "interfaces/<x>/only_ip",
+        Kind::Flag,
+        "older name of nodev",
+        "vserver-config::an_older_name_of_nodev_is_told",
+    ),
+    honoured("interfaces/<x>/down", Kind::Flag, "the link is not set up", "vserver-config::addresses_and_interfaces"),
+    cannot("interfaces/{,<x>/}vlandev", Kind::Flag, NO_VLAN).by_value(),
+    honoured(
+        "interfaces/{,<x>/}novlandev",
+        Kind::Flag,
+        "always so: no VLAN device is made",
+        "vserver-config::addresses_and_interfaces",
+    ),
+    cannot("interfaces/<x>/{tun,tap,nocsum,shared}", Kind::Flag, NO_TUN),
+    cannot("interfaces/<x>/{uid,gid,linktype}", Kind::Scalar, NO_TUN),
+    cannot("interfaces/<x>/indirect", Kind::Flag, NEVER),
+    cannot("interfaces/<x>/mac", Kind::Scalar, NEVER),
+    cannot("interfaces/{,<x>/}extip", Kind::Scalar, NEVER),
+];

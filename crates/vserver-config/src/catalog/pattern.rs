@@ -1,0 +1,86 @@
+//! Paths with `<x>` for any name and `{a,b}` for either of two.
+
+use std::sync::LazyLock;
+
+use super::setting::{Setting, Tree};
+use super::settings;
+
+/// One path of a setting, without braces.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub segments: Vec<String>,
+    pub setting: &'static Setting,
+}
+
+impl Row {
+    /// Whether this is the path.
+    pub fn fits(&self, path: &str) -> bool {
+        let mut names = path.split('/');
+        self.segments.iter().all(|segment| names.next().is_some_and(|name| fits(segment, name)))
+            && names.next().is_none()
+    }
+
+    /// Whether the path of a directory, as names, leads to it.
+    pub fn is_below(&self, dir: &[&str]) -> bool {
+        self.segments.len() > dir.len() && self.segments.iter().zip(dir).all(|(segment, name)| fits(segment, name))
+    }
+
+    /// How many of its names are fixed.
+    pub fn exactness(&self) -> usize {
+        self.segments.iter().filter(|segment| !is_free(segment)).count()
+    }
+}
+
+/// All paths of a tree.
+pub(super) fn rows(tree: Tree) -> &'static [Row] {
+    static TOP: LazyLock<Vec<Row>> = LazyLock::new(|| of(Tree::Top));
+    static GUEST: LazyLock<Vec<Row>> = LazyLock::new(|| of(Tree::Guest));
+    static DEFAULTS: LazyLock<Vec<Row>> = LazyLock::new(|| of(Tree::Defaults));
+    static DISTRIBUTION: LazyLock<Vec<Row>> = LazyLock::new(|| of(Tree::Distribution));
+    match tree {
+        Tree::Top => &TOP,
+        Tree::Guest => &GUEST,
+        Tree::Defaults => &DEFAULTS,
+        Tree::Distribution => &DISTRIBUTION,
+    }
+}
+
+fn of(tree: Tree) -> Vec<Row> {
+    let paths = settings(tree).flat_map(|setting| expand(setting.path).into_iter().map(move |path| (path, setting)));
+    paths.map(|(path, setting)| Row { segments: path.split('/').map(str::to_owned).collect(), setting }).collect()
+}
+
+/// Whether any name may stand there.
+pub(super) fn is_free(segment: &str) -> bool {
+    segment.contains('<')
+}
+
+/// `<x>` stands for at least one character, with fixed text before and after it.
+pub(super) fn fits(segment: &str, name: &str) -> bool {
+    match segment.split_once('<').and_then(|(before, rest)| Some((before, rest.split_once('>')?.1))) {
+        Some((before, after)) => {
+            name.len() > before.len() + after.len() && name.starts_with(before) && name.ends_with(after)
+        }
+        None => segment == name,
+    }
+}
+
+/// The paths that braces stand for; they do not nest.
+pub(super) fn expand(path: &str) -> Vec<String> {
+    let Some((before, rest)) = path.split_once('{') else { return vec![path.to_owned()] };
+    let Some((choices, after)) = rest.split_once('}') else { return vec![path.to_owned()] };
+    choices.split(',').flat_map(|choice| expand(&format!("{before}{choice}{after}"))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn braces_are_choices_and_angles_any_name() {
+        assert_eq!(expand("a/{,<x>/}b{1,2}"), ["a/b1", "a/b2", "a/<x>/b1", "a/<x>/b2"]);
+        assert!(fits("refserver.<x>", "refserver.01") && !fits("refserver.<x>", "refserver."));
+        assert!(fits("<guest>.conf", "web.conf") && !fits("<guest>.conf", ".conf"));
+        assert!(fits("ip", "ip") && !fits("ip", "ips") && fits("<x>", "ip"));
+    }
+}

@@ -1,0 +1,82 @@
+//! The settings that a guest really has: its own, and those of `.defaults/` that reach it.
+
+use std::path::Path;
+
+use vserver_types::{Unenforced, Verdict};
+
+use super::pattern::rows;
+use super::setting::{Kind, Reach, Setting, Told, Tree};
+use crate::reader::{Reader, is_backup};
+
+/// One of them.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Below the guest's directory, or with `.defaults/` before it.
+    pub path: String,
+    /// Its entry.
+    pub setting: &'static Setting,
+}
+
+/// Those of the guest in `dir`, in alphabetical order, its own first.
+pub fn found(confdir: &Path, dir: &Path) -> Vec<Found> {
+    let mut all = Vec::new();
+    walk(dir, Tree::Guest, &mut Vec::new(), &mut all);
+    let mut shared = Vec::new();
+    walk(&confdir.join(".defaults"), Tree::Defaults, &mut Vec::new(), &mut shared);
+    shared.retain(|one| reaches(one, dir));
+    all.extend(shared.into_iter().map(|one| Found { path: format!(".defaults/{}", one.path), ..one }));
+    all
+}
+
+/// Those that nothing applies, whatever is in them: said at start. What is in a directory of that kind is not said again.
+pub(crate) fn unapplied(found: &[Found]) -> Vec<Unenforced> {
+    let mut all: Vec<Unenforced> = Vec::new();
+    for one in found {
+        if one.setting.verdict != Verdict::Cannot || one.setting.told != Told::ByBeingThere {
+            continue;
+        }
+        let told = |above: &Unenforced| {
+            one.path.strip_prefix(&above.setting).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        if !all.iter().any(told) {
+            all.push(Unenforced::none(&one.path, one.setting.how));
+        }
+    }
+    all
+}
+
+fn reaches(one: &Found, guest: &Path) -> bool {
+    match one.setting.reach {
+        Reach::Host => false,
+        // The guest's own of the same path hides it where that is one of those named.
+        Reach::Guests(hidden_by) => !hidden_by.iter().any(|path| guest.join(path).symlink_metadata().is_ok()),
+    }
+}
+
+fn walk(dir: &Path, tree: Tree, at: &mut Vec<String>, all: &mut Vec<Found>) {
+    let mut names = Reader::default().names(dir);
+    names.retain(|name| !is_backup(name));
+    for name in names {
+        let path = dir.join(&name);
+        at.push(name);
+        let names: Vec<&str> = at.iter().map(String::as_str).collect();
+        let here = names.join("/");
+        if let Some(setting) = super::lookup(tree, &here).filter(|setting| counts(&path, setting.kind)) {
+            all.push(Found { path: here, setting });
+        }
+        if path.is_dir() && rows(tree).iter().any(|row| row.is_below(&names)) {
+            walk(&path, tree, at, all);
+        }
+        at.pop();
+    }
+}
+
+fn counts(path: &Path, kind: Kind) -> bool {
+    match kind {
+        Kind::Directory => path.is_dir(),
+        Kind::Group => Reader::default().names(path).iter().any(|name| !is_backup(name)),
+        Kind::Link => path.symlink_metadata().is_ok(),
+        Kind::Flag => Reader::exists(path),
+        _ => path.is_file(),
+    }
+}

@@ -1,0 +1,22 @@
+//! The configuration root. Source: `config-tree.md` §2.
+
+use super::setting::{Group, Kind, Setting, cannot, honoured};
+
+pub(super) const ALL: Group = Group { title: "The root of the tree", settings: SETTINGS };
+
+const SETTINGS: &[Setting] = &[
+    honoured(
+        "<guest>",
+        Kind::Directory,
+        "one guest; what is no guest's name or has no vdir is left out",
+        "vserver-config::lists_leave_out_what_is_no_guest",
+    ),
+    cannot(
+        "<guest>.conf",
+        Kind::Data,
+        "a guest of the 2.4 kind, refused with a sentence; build it anew as a directory",
+    )
+    .seen_in("vserver-config::a_guest_that_is_one_file_is_told_with_a_remedy"),
+    honoured(".defaults", Kind::Group, "what all guests share", "vserver-config::the_host_has_defaults"),
+    honoured(".distributions", Kind::Group, "what builds take", "vserver-config::the_host_has_defaults"),
+];
