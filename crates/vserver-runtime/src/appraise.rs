@@ -37,7 +37,7 @@ pub fn appraise(host: &Host, name: &GuestName) -> Result<Vec<Appraisal>> {
     let settings = catalog::found(&host.confdir, &config.dir);
     for found in &settings {
         let own = all.len();
-        all.push(of(found, &mut details));
+        all.push(of(found, &details));
         let (mine, rest) = details.into_iter().partition(|one| belongs(&one.setting, &found.path));
         details = rest;
         all.splice(own + 1..own + 1, mine);
@@ -49,7 +49,7 @@ pub fn appraise(host: &Host, name: &GuestName) -> Result<Vec<Appraisal>> {
 }
 
 /// What the table says of it, or, where that depends on the value, what is lost of this value.
-fn of(found: &Found, details: &mut Vec<Appraisal>) -> Appraisal {
+fn of(found: &Found, details: &[Appraisal]) -> Appraisal {
     let name = general(&found.path);
     let setting = found.path.clone();
     let told = details.iter().position(|one| one.setting == name || one.setting == setting);
