@@ -26,7 +26,7 @@ pub struct Appraisal {
 }
 
 /// Every setting that the guest has of its own or from `.defaults/`, in alphabetical order. What could not be read is as if
-/// it were not there; [`crate::inspect`] tells of it.
+/// it were not there; [`crate::inspect()`] tells of it.
 ///
 /// # Errors
 /// There is no such guest, or its configuration is of a kind that is not read at all.
