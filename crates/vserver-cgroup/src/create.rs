@@ -1,7 +1,6 @@
 //! Making a guest's directories.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use vserver_types::GuestName;
@@ -81,21 +80,13 @@ impl GuestCgroup {
     }
 
     fn make_in(&self, tree: &Tree, made: &mut Vec<PathBuf>) -> Result<(), Error> {
-        // Another guest's removal may take `vserver/` away between two steps when it was the last one.
-        for _ in 0..10 {
-            match self.try_make_in(tree, made) {
-                Err(Error::Create { source, .. }) if source.kind() == ErrorKind::NotFound => {}
-                other => return other,
-            }
-        }
-        self.try_make_in(tree, made)
-    }
-
-    fn try_make_in(&self, tree: &Tree, made: &mut Vec<PathBuf>) -> Result<(), Error> {
         let dirs = [tree.base(), tree.top(&self.name), tree.guest(&self.name)];
         if tree.v2 {
             enable(&tree.mount, &tree.v2_names())?;
         }
+        // First of all, so that nobody takes `vserver/` away in the middle.
+        let new = files::make_dir_below(&dirs[0], &dirs[1])?;
+        made.extend(dirs.iter().zip(new).filter(|(_, new)| *new).map(|(dir, _)| dir.clone()));
         for dir in &dirs {
             if files::make_dir(dir)? {
                 made.push(dir.clone());

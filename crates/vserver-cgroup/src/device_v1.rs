@@ -20,8 +20,7 @@ pub(crate) fn apply(cgroup: &GuestCgroup, policy: &DevicePolicy) -> Result<(), E
     };
     let (top, guest) = (tree.top(&cgroup.name), tree.guest(&cgroup.name));
     let wanted: Vec<String> = policy.allow.iter().map(ToString::to_string).collect();
-    files::make_dir(&tree.base())?;
-    files::make_dir(&top)?;
+    files::make_dir_below(&tree.base(), &top)?;
     if files::read(&top.join("devices.list"))?.lines().any(|line| line == EVERYTHING) {
         restrict_new(&top, &guest, &wanted)?;
     } else {

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd;
 
+use crate::files::{self, again};
 use crate::layout::Tree;
-use crate::{Error, GuestCgroup, Layout, files};
+use crate::{Error, GuestCgroup, Layout};
 
 /// Open doors into a set of cgroups, for a process to go through. See the front page for what each way costs.
 ///
@@ -50,12 +51,16 @@ impl Entry {
         self.v2.as_ref().map_or(Ok(()), |door| write_zero(door.procs.as_fd()))
     }
 
-    /// The way into `vserver/.supervisors`, which is made if need be; in hierarchies that we do not use, into the root,
+    /// The way into `vserver/.supervisors`, which is made if need be and may be gone when it is used; in hierarchies that we do not use, into the root,
     /// so that a supervisor does not stay in the session or the service that it was started from and end with it.
     ///
     /// # Errors
     /// [`Error::Create`], [`Error::Open`].
     pub fn supervisors(layout: &Layout) -> Result<Self, Error> {
+        again(|| Self::to_supervisors(layout))
+    }
+
+    fn to_supervisors(layout: &Layout) -> Result<Self, Error> {
         let mut entry = Self { v2: None, v1: Vec::new() };
         let basic = layout.basic();
         for tree in &basic {
@@ -69,6 +74,19 @@ impl Entry {
             }
         }
         Ok(entry)
+    }
+
+    /// Moves the calling, single-threaded process into [`Entry::supervisors`]; `born` for one that was cloned into its
+    /// v2 directory already. The end of the last guest takes the directories away while they are empty, perhaps just now:
+    /// then they are made again.
+    ///
+    /// # Errors
+    /// [`Error::Create`], [`Error::Open`], [`Error::Join`].
+    pub fn join_supervisors(layout: &Layout, born: bool) -> Result<(), Error> {
+        again(|| {
+            let entry = Self::to_supervisors(layout)?;
+            if born { entry.enter_v1() } else { entry.enter() }.map_err(Error::Join)
+        })
     }
 
     /// The v2 directory to be born in and the `tasks` files to write `0` to, for a process that does the rest by itself.
@@ -140,10 +158,8 @@ impl GuestCgroup {
     /// # Errors
     /// [`Error::Create`], [`Error::Write`].
     pub fn join_supervisor(layout: &Layout, pid: i32) -> Result<(), Error> {
-        for tree in layout.basic() {
-            files::must_write(&make_supervisors(tree)?.join("cgroup.procs"), &pid.to_string())?;
-        }
-        Ok(())
+        let join = |tree: &Tree| files::must_write(&make_supervisors(tree)?.join("cgroup.procs"), &pid.to_string());
+        layout.basic().into_iter().try_for_each(|tree| again(|| join(tree)))
     }
 
     /// Directory `vserver/<name>` of the v2 hierarchy: where BPF programs of this guest are attached.
@@ -171,10 +187,7 @@ impl GuestCgroup {
 
 fn make_supervisors(tree: &Tree) -> Result<PathBuf, Error> {
     let dir = tree.supervisors();
-    let make = || files::make_dir(&tree.base()).and_then(|_| files::make_dir(&dir));
-    // The removal of the last guest takes both directories away when they are empty, perhaps just now.
-    let made = (0..10).find_map(|_| make().ok());
-    made.map_or_else(make, Ok).map(|_| dir.clone())
+    files::make_dir_below(&tree.base(), &dir).map(|_| dir)
 }
 
 fn has_line(text: &str, pid: i32) -> bool {

@@ -83,6 +83,9 @@ pub enum Error {
         /// Their host pids.
         pids: Vec<i32>,
     },
+    /// The calling process could not be moved.
+    #[error("cannot join the cgroup of supervisors")]
+    Join(#[source] io::Error),
     /// The device program could not be put in force.
     #[error("cannot restrict the devices of guest {name}")]
     Devices {
@@ -91,4 +94,19 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+}
+
+impl Error {
+    /// Whether a cgroup was removed by somebody else at that moment.
+    pub(crate) fn is_gone(&self) -> bool {
+        const ENODEV: i32 = 19;
+        match self {
+            Self::Read { source, .. }
+            | Self::Write { source, .. }
+            | Self::Create { source, .. }
+            | Self::Open { source, .. }
+            | Self::Join(source) => source.kind() == io::ErrorKind::NotFound || source.raw_os_error() == Some(ENODEV),
+            _ => false,
+        }
+    }
 }

@@ -47,6 +47,18 @@ pub(crate) fn make_dir(path: &Path) -> Result<bool, Error> {
     }
 }
 
+/// Makes `base` and one directory below it; true for each that was not there. The removal of the last guest takes `base`
+/// away when it is empty, perhaps between the two steps: then again. With something in it, it stays.
+pub(crate) fn make_dir_below(base: &Path, dir: &Path) -> Result<[bool; 2], Error> {
+    again(|| Ok([make_dir(base)?, make_dir(dir)?]))
+}
+
+/// Does what fails while somebody else has just removed a directory, some times more.
+pub(crate) fn again<T>(step: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
+    const TRIES: usize = 20;
+    (1..TRIES).map(|_| step()).find(|done| !done.as_ref().is_err_and(Error::is_gone)).unwrap_or_else(step)
+}
+
 /// Opens a file for writing, without making it.
 pub(crate) fn open_to_write(path: &Path) -> Result<OwnedFd, Error> {
     OpenOptions::new()

@@ -15,6 +15,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl::set_pdeathsig;
@@ -83,8 +84,7 @@ pub fn launch(
     let ((report, tell), (ended, end), (word, give)) = (make_pipe()?, make_pipe()?, make_pipe()?);
     let reaped = matches!(prepared.plan.init.first, First::Reaper(_));
     let blueprint = blueprint(prepared, &kit, reaped.then_some(end))?;
-    let place = Entry::supervisors(&prepared.layout).map_err(Error::layer("make the supervisors' cgroup", name))?;
-    match process::fork_into(token, place.v2_dir()).map_err(Error::layer("fork", name))? {
+    match fork_keeper(token, prepared)? {
         Forked::Parent(pid) => {
             drop((tell, blueprint, word));
             let builder = Builder { name, pid, report };
@@ -97,15 +97,30 @@ pub fn launch(
         }
         Forked::Child => {
             drop((report, ended, give));
-            let result = keep(host, prepared, token, kit, &blueprint, Kept { place, stage, word, tell: &tell });
+            let result = keep(host, prepared, token, kit, &blueprint, Kept { stage, word, tell: &tell });
             speak(tell, result)
+        }
+    }
+}
+
+/// Where the end of the last guest has just taken the supervisors' cgroup away, the kernel refuses: again.
+fn fork_keeper(token: SingleThreaded, prepared: &Prepared) -> Result<Forked> {
+    const TRIES: usize = 20;
+    const GONE: [Option<i32>; 2] = [Some(Errno::ENODEV as i32), Some(Errno::ENOENT as i32)];
+    let name = &prepared.plan.name;
+    let mut tries = 0..TRIES;
+    loop {
+        let place = Entry::supervisors(&prepared.layout);
+        let place = place.map_err(Error::layer("make the supervisors' cgroup", name))?;
+        match process::fork_into(token, place.v2_dir()) {
+            Err(error) if GONE.contains(&error.raw_os_error()) && tries.next().is_some() => {}
+            forked => return forked.map_err(Error::layer("fork", name)),
         }
     }
 }
 
 /// What the keeper has beside the builder's things.
 struct Kept<'a> {
-    place: Entry,
     stage: Option<&'a Stage>,
     word: OwnedFd,
     tell: &'a OwnedFd,
@@ -205,7 +220,8 @@ fn keep(
     let name = &prepared.plan.name;
     setsid().map_err(Error::layer("begin a session", name))?;
     chdir("/").map_err(Error::layer("enter the root directory", name))?;
-    own.place.enter_v1().map_err(Error::layer("join the supervisors' cgroup", name))?;
+    let layout = &prepared.layout;
+    Entry::join_supervisors(layout, true).map_err(Error::layer("join the supervisors' cgroup", name))?;
     let keeper = Pid::this();
     match process::fork(token, 0).map_err(Error::layer("fork", name))? {
         Forked::Parent(supervisor) => {
@@ -225,7 +241,7 @@ fn await_word(word: &OwnedFd) -> nix::Result<()> {
         let mut watched = [PollFd::new(word.as_fd(), PollFlags::empty())];
         match poll(&mut watched, PollTimeout::NONE) {
             Ok(_) if watched[0].revents().is_some_and(|found| found.contains(PollFlags::POLLHUP)) => return Ok(()),
-            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno),
         }
     }

@@ -24,8 +24,9 @@ impl Fixture {
     /// Makes the configuration root. `body` runs below a warden, whose number names everything.
     pub fn new() -> Self {
         let base = PathBuf::from(std::env::var_os(warden::BASE).expect("tests run below their warden"));
-        let number = nix::unistd::getppid().as_raw().unsigned_abs();
-        let fixture = Self { base, prefix: leak::prefix(number), number, made: RefCell::default() };
+        let warden = nix::unistd::getppid().as_raw().unsigned_abs();
+        let number = std::env::var(warden::NUMBER).unwrap().parse().unwrap();
+        let fixture = Self { base, prefix: leak::prefix(warden), number, made: RefCell::default() };
         fs::create_dir_all(fixture.confdir().join(".defaults")).unwrap();
         fs::create_dir_all(fixture.trees()).unwrap();
         symlink(fixture.trees(), fixture.confdir().join(".defaults/vdirbase")).unwrap();
@@ -55,8 +56,8 @@ impl Fixture {
         let index = u32::try_from(made.len()).unwrap();
         let name = format!("{}{index}", self.prefix);
         made.push(name.clone());
-        // Wardens that run at the same time have numbers near each other; ten guests each fit below 49 152.
-        (name, 2_000 + self.number % 4_000 * 10 + index)
+        // Ten guests each fit below 49 152.
+        (name, 2_000 + self.number * 10 + index)
     }
 
     /// A configured, stopped guest over a busybox tree, with busybox' own init.
@@ -277,10 +278,14 @@ impl Ran {
     }
 }
 
-/// Polls until something is so; panics after the time.
+/// How many times as long as on a quiet machine something may take before it counts as not happening. Nothing is shown
+/// by a limit but that something happens, so patience costs a passing test nothing.
+const PATIENCE: u32 = 6;
+
+/// Polls until something is so; panics after the time and a good deal more.
 #[track_caller]
 pub fn eventually(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) {
-    let begun = Instant::now();
+    let (begun, limit) = (Instant::now(), limit * PATIENCE);
     while !condition() {
         assert!(begun.elapsed() < limit, "not within {} s: {what}", limit.as_secs());
         std::thread::sleep(Duration::from_millis(20));

@@ -5,6 +5,8 @@ use std::net::TcpStream;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use nix::sys::signal::{SigSet, Signal};
+
 /// First argument: map and touch so many bytes.
 pub const ALLOCATE: &str = "--allocate";
 
@@ -13,6 +15,19 @@ pub const GET: &str = "--get";
 
 /// First argument: ask the daemon at a socket for its list.
 pub const ASK: &str = "--ask";
+
+/// Only argument: be a first process that listens to SIGINT after a second.
+pub const LATE_INIT: &str = "--late-init";
+
+/// Deaf for a second; then it waits for SIGINT, writes down that it came, and ends.
+pub fn late_init() -> ExitCode {
+    std::thread::sleep(Duration::from_secs(1));
+    let interrupt: SigSet = [Signal::SIGINT].into_iter().collect();
+    interrupt.thread_block().unwrap();
+    interrupt.wait().unwrap();
+    std::fs::write("/var/log/asked", "asked").unwrap();
+    ExitCode::SUCCESS
+}
 
 /// Asks, and says what was answered.
 pub fn ask(socket: &str) -> ExitCode {

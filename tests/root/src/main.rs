@@ -25,6 +25,7 @@ mod security;
 mod transcript;
 mod tree;
 mod trial;
+mod typed;
 mod warden;
 
 use std::process::ExitCode;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         [_, inside::ALLOCATE, bytes] => inside::allocate(bytes),
         [_, inside::GET, address] => inside::get(address),
         [_, inside::ASK, socket] => inside::ask(socket),
+        [_, inside::LATE_INIT] => inside::late_init(),
         _ => harness(),
     }
 }

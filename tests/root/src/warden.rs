@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::thread::sleep;
@@ -25,11 +28,16 @@ pub const AS_WARDEN: &str = "--warden";
 pub const AS_BODY: &str = "--body";
 /// Directory of one test, handed to its body.
 pub const BASE: &str = "VSERVER_TEST_BASE";
+/// Number of one test, below [`NUMBERS`], handed to its body: of all tests on this machine that run at the same time, those
+/// of other harnesses too, none has the same.
+pub const NUMBER: &str = "VSERVER_TEST_NUMBER";
+/// How many there are.
+const NUMBERS: u32 = 4_000;
 /// Where trees are made, when not in `/tmp`: in a VM `/tmp` is an overlay, which cannot be mapped.
 pub const TREES: &str = "VSERVER_TEST_TREES";
 
 /// How long the machine may take to look as before: a memory cgroup dies behind its last process.
-const SETTLE: Duration = Duration::from_secs(4);
+const SETTLE: Duration = Duration::from_secs(20);
 /// Directories that every host shares; each test gets empty ones of its own mounted over them.
 const RUN_DIRS: [&str; 5] =
     ["/run/vserver", "/run/vservers", "/run/vservers.rev", "/run/vshelper", "/var/log/vserver"];
@@ -46,14 +54,24 @@ pub struct Host {
 impl Host {
     /// Makes the missing ones.
     pub fn prepare() -> Self {
-        let file = File::options().append(true).create(true).read(true).open(NOTE).unwrap();
-        let mut note = Flock::lock(file, FlockArg::LockShared).map_err(|(_, errno)| errno).unwrap();
+        let mut note = Self::note();
         for dir in RUN_DIRS {
             if fs::create_dir(dir).is_ok() {
                 writeln!(note, "{dir}").unwrap();
             }
         }
         Self { note: Some(note) }
+    }
+
+    /// The note, locked. One that its last reader has removed meanwhile is nobody's.
+    fn note() -> Flock<File> {
+        loop {
+            let file = File::options().append(true).create(true).read(true).open(NOTE).unwrap();
+            let note = Flock::lock(file, FlockArg::LockShared).map_err(|(_, errno)| errno).unwrap();
+            if fs::metadata(NOTE).is_ok_and(|found| found.ino() == note.metadata().unwrap().ino()) {
+                return note;
+            }
+        }
     }
 }
 
@@ -87,13 +105,14 @@ pub fn guard(trial: &Trial) -> Result<(), Failed> {
 
 /// The warden's side: isolates itself, runs the body, compares, cleans up.
 pub fn run(trial: Trial) -> ExitCode {
+    let number = Number::take();
     isolate(trial.host_network);
     let base = make_base();
     let before = Snapshot::take();
     let started = Instant::now();
     // A machine that is emulated takes its time.
     let deadline = if std::env::var_os(TREES).is_some() { trial.deadline * 4 } else { trial.deadline };
-    let verdict = wait_for(spawn(&trial, &base), deadline);
+    let verdict = wait_for(spawn(&trial, &base, &number), deadline);
     let left = settle(&before);
     clean(&base);
     match (verdict, left.is_empty()) {
@@ -107,10 +126,29 @@ pub fn run(trial: Trial) -> ExitCode {
 
 /// Starts the body. It is waited for by number, along with every orphan.
 #[allow(clippy::zombie_processes)]
-fn spawn(trial: &Trial, base: &Path) -> Pid {
+fn spawn(trial: &Trial, base: &Path, number: &Number) -> Pid {
     let mut command = Command::new("/proc/self/exe");
-    let child = command.args([AS_BODY, trial.name]).env(BASE, base).stdin(Stdio::null()).spawn().unwrap();
+    command.args([AS_BODY, trial.name]).env(BASE, base).env(NUMBER, number.value.to_string());
+    let child = command.stdin(Stdio::null()).spawn().unwrap();
     Pid::from_raw(i32::try_from(child.id()).unwrap())
+}
+
+/// A number that nobody else has as long as this lives: an abstract socket of the machine's network namespace, which the
+/// kernel frees whatever happens to us.
+struct Number {
+    value: u32,
+    _held: UnixListener,
+}
+
+impl Number {
+    fn take() -> Self {
+        let first = std::process::id();
+        let free = |value: u32| {
+            let name = SocketAddr::from_abstract_name(format!("vserver-root-test-{value}")).ok()?;
+            UnixListener::bind_addr(&name).ok().map(|held| Self { value, _held: held })
+        };
+        (0..NUMBERS).find_map(|offset| free((first + offset) % NUMBERS)).expect("4000 tests at the same time")
+    }
 }
 
 /// Mount and network namespace of our own, empty run directories, parent of all orphans below.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use vserver_types::{ContextFlags, Unenforced};
 
-use super::record::{own_dir, populated};
+use super::record::{ensure_dir, own_dir, populated};
 use super::{Bare, Side, failed, top, watch};
 use crate::error::{Error, Result};
 use crate::host::Host;
@@ -48,12 +48,7 @@ impl Bare {
             return Ok(dir.clone());
         }
         let dir = here.join(self.side.name(self.number));
-        match std::fs::create_dir(&dir) {
-            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-                Err(Error::io("make the directory", dir)(error))
-            }
-            _ => Ok(dir),
-        }
+        ensure_dir(&dir).map(|()| dir)
     }
 
     /// Puts new address rules into force for everybody in the network context, without a gap.

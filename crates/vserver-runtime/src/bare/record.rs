@@ -68,10 +68,7 @@ impl Bare {
                 continue;
             }
             let dir = own_dir()?.map_or_else(top, Ok)?.join(side.name(candidate));
-            if let Some(parent) = dir.parent() {
-                std::fs::create_dir_all(parent).map_err(Error::io("make the directory", parent))?;
-            }
-            match std::fs::create_dir(&dir) {
+            match make_dir(&dir) {
                 Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::AlreadyExists && (number.is_none() || populated(&dir)) => {
                     continue;
@@ -122,6 +119,22 @@ impl Bare {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(failed("forget the context")(error)),
             _ => Ok(()),
         }
+    }
+}
+
+/// Makes a context's directory. The end of the last context or guest takes what lies above away while it is empty, perhaps
+/// just now: then again.
+fn make_dir(dir: &Path) -> std::io::Result<()> {
+    let make = || dir.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::create_dir(dir));
+    let is_gone = |made: &std::io::Result<()>| made.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound);
+    (1..20).map(|_| make()).find(|made| !is_gone(made)).unwrap_or_else(make)
+}
+
+/// Makes it unless it is there.
+pub(super) fn ensure_dir(dir: &Path) -> Result<()> {
+    match make_dir(dir) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(Error::io("make the directory", dir)(error)),
+        _ => Ok(()),
     }
 }
 

@@ -46,7 +46,7 @@ fn detach() -> Option<()> {
     drop(null);
     fd::close_range(3, i32::MAX).ok()?;
     process::default_signals().ok()?;
-    Entry::supervisors(&Layout::detect().ok()?).ok()?.enter().ok()
+    Entry::join_supervisors(&Layout::detect().ok()?, false).ok()
 }
 
 /// The kernel holds news of one directory back for 10 ms after the last ones, and drops them if it is removed meanwhile,

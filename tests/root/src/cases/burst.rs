@@ -26,12 +26,19 @@ fn idling_fills_the_bucket() {
     let guest = host.guest();
     quarter(&guest);
     guest.set("sched/tokens-max", "250\n").start();
-    sleep(Duration::from_secs(3));
-    let (before, used) = (granted(&guest), cpu_used(&guest));
-    let child = busy(&host, &guest);
-    sleep(Duration::from_millis(1500));
-    let burst = granted(&guest).saturating_sub(before);
-    let used = cpu_used(&guest) - used;
-    rest(&guest, child);
-    assert!(!burst.is_zero(), "nothing beyond the quota was granted; it used {used:?} in 1.5 s");
+    let mut seen = Vec::new();
+    // On a CPU that others want too it may not even get its quota.
+    for _ in 0..8 {
+        sleep(Duration::from_secs(3));
+        let (before, used) = (granted(&guest), cpu_used(&guest));
+        let child = busy(&host, &guest);
+        sleep(Duration::from_millis(1500));
+        let burst = granted(&guest).saturating_sub(before);
+        seen.push(cpu_used(&guest) - used);
+        rest(&guest, child);
+        if !burst.is_zero() {
+            return;
+        }
+    }
+    panic!("nothing beyond the quota was granted; it used {seen:?} in 1.5 s each");
 }

@@ -50,9 +50,8 @@ fn boots_to_running_and_stops_cleanly() {
     host.v(&[&name, "exec", "systemctl", "reboot"]);
     let again = || state().trim() == "running";
     eventually("it boots again after a reboot from inside", Duration::from_secs(60), again);
-    let begun = std::time::Instant::now();
-    host.v(&[&name, "stop"]).ok();
-    assert!(begun.elapsed() < Duration::from_secs(15), "a clean stop took {:?}", begun.elapsed());
+    let stopped = host.v(&[&name, "stop"]);
+    assert!(!stopped.ok().err.contains("killed"), "{}", stopped.err);
     host.v(&["--silent", &name, "delete"]).ok();
 }
 

@@ -1,9 +1,10 @@
 //! enter: a shell on a pty of the guest, never on the caller's.
 
-use crate::fixture::{Fixture, Guest};
+use crate::fixture::{Fixture, Guest, Ran};
 use crate::needs::Need;
 use crate::tree;
 use crate::trial::Trial;
+use crate::typed::session;
 
 /// All of them.
 pub fn tests() -> Vec<Trial> {
@@ -18,23 +19,19 @@ pub fn tests() -> Vec<Trial> {
 }
 
 /// Types lines into `vserver NAME enter` on a terminal made by script(1); the whole session as text.
-fn session(host: &Fixture, guest: &Guest<'_>, before: &str, input: &str) -> crate::fixture::Ran {
+fn enter(host: &Fixture, guest: &Guest<'_>, before: &str, input: &str) -> Ran {
     // Makes the link that the command line below names.
     drop(host.command("vserver"));
     let vserver = host.confdir().with_file_name("bin/vserver");
-    let line = format!("{before} {} {} enter", vserver.display(), guest.name);
-    let input = format!("sleep 0.5; printf '{input}'; sleep 1");
-    let whole = format!("({input}) | script -qec '{line}' /dev/null");
-    let mut command = std::process::Command::new("sh");
-    command.args(["-c", &whole]).env("VSERVER_CONFDIR", host.confdir()).stdin(std::process::Stdio::null());
-    crate::fixture::Ran::from(command.output().unwrap())
+    let confdir = host.confdir();
+    session(&format!("{before} {} --confdir {} {} enter", vserver.display(), confdir.display(), guest.name), input)
 }
 
 fn pty_of_the_guest() {
     let host = Fixture::new();
     let guest = host.guest();
     guest.start();
-    let ran = session(&host, &guest, "", "echo on $(tty) at $(hostname)\\nexit\\n");
+    let ran = enter(&host, &guest, "", "echo on $(tty) at $(hostname)\nexit\n");
     ran.ok().says(&format!("at {}.test", guest.name));
     assert!(ran.out.contains("on /dev/pts/") || ran.out.contains("on /dev/console"), "{}", ran.out);
 }
@@ -43,15 +40,15 @@ fn status_of_the_shell() {
     let host = Fixture::new();
     let guest = host.guest();
     guest.start();
-    session(&host, &guest, "", "exit 23\\n").exits(23);
+    enter(&host, &guest, "", "exit 23\n").exits(23);
 }
 
 fn window_size_and_job_control() {
     let host = Fixture::new();
     let guest = host.guest();
     guest.start();
-    let input = "stty size\\nsleep 50 &\\njobs\\nkill %%1\\nexit\\n";
-    let ran = session(&host, &guest, "stty rows 33 cols 101;", input);
+    let input = "stty size\nsleep 50 &\njobs\nkill %1\nexit\n";
+    let ran = enter(&host, &guest, "stty rows 33 cols 101;", input);
     ran.says("33 101").says("sleep 50");
     assert!(!ran.out.contains("job control turned off"), "{}", ran.out);
     assert!(!ran.out.contains("can't access tty"), "{}", ran.out);

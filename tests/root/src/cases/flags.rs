@@ -1,12 +1,13 @@
 //! Capabilities and flags of `flags.md` §2–§4, §8, §9: each is seen from inside a guest, with it and without it.
 
 use std::fs;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::fixture::{Fixture, Guest, eventually};
+use crate::needs::Need;
 use crate::security::bench::{self, Mode};
 use crate::trial::Trial;
+use crate::typed::session;
 
 /// All of them.
 pub fn tests() -> Vec<Trial> {
@@ -27,7 +28,8 @@ pub fn tests() -> Vec<Trial> {
         Trial::new("flags::personality", personality),
         Trial::new("flags::every_ulimit", every_ulimit),
         Trial::new("flags::nice_of_every_process", nice_of_every_process),
-        Trial::new("flags::tiocsti_types_into_an_own_terminal", tiocsti_types_into_an_own_terminal),
+        Trial::new("flags::tiocsti_types_into_an_own_terminal", tiocsti_types_into_an_own_terminal)
+            .needs(Need::Tool("script")),
         Trial::new("flags::file_capabilities_are_all_of_fs_security", file_capabilities_are_all_of_fs_security),
         Trial::new("flags::sched_prio_is_a_weight", sched_prio_is_a_weight),
         Trial::new("flags::what_cannot_be_is_said_at_start", what_cannot_be_is_said_at_start),
@@ -316,10 +318,7 @@ fn tiocsti_types_into_an_own_terminal() {
     guest.start();
     let vserver = host.command("vserver").get_program().to_string_lossy().into_owned();
     let enter = format!("{vserver} --confdir {} {} enter", host.confdir().display(), guest.name);
-    let line =
-        format!("(sleep 0.5; echo '/probe tiocsti >/tmp/answer; exit'; sleep 3) | script -qec '{enter}' /dev/null");
-    let output = Command::new("sh").args(["-c", &line]).stdin(Stdio::null()).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).replace('\r', "");
+    let text = session(&enter, "/probe tiocsti >/tmp/answer; exit\n").out;
     let given = fs::read_to_string(guest.root.join("tmp/answer")).unwrap_or_default();
     // A host may have taken the call from everybody.
     let legacy = fs::read_to_string("/proc/sys/dev/tty/legacy_tiocsti").unwrap_or_else(|_| "1".to_owned());

@@ -11,7 +11,7 @@ use crate::trial::Trial;
 /// All of them.
 pub fn tests() -> Vec<Trial> {
     vec![
-        Trial::new("limits::token_bucket_holds_a_quarter", token_bucket_holds_a_quarter).smoke(),
+        Trial::new("limits::token_bucket_holds_a_quarter", token_bucket_holds_a_quarter).within(180).smoke(),
         Trial::new("limits::without_sched_hard_there_is_no_cap", without_sched_hard_there_is_no_cap),
         Trial::new("limits::vsched_on_a_running_guest", vsched_on_a_running_guest),
         Trial::new("limits::processes", processes).smoke(),
@@ -50,6 +50,24 @@ fn share(guest: &Guest<'_>, time: Duration) -> f64 {
     (cpu_used(guest) - used).as_secs_f64() / begun.elapsed().as_secs_f64() * 100.0
 }
 
+/// How often a guest's share is measured: others may want the same CPU, and what they take the guest cannot have.
+const WINDOWS: usize = 8;
+
+/// Of several times in a row, the guest uses this much of one CPU in one, and more in none.
+#[track_caller]
+fn reaches(guest: &Guest<'_>, time: Duration, range: std::ops::RangeInclusive<f64>) {
+    let mut seen = Vec::new();
+    while seen.len() < WINDOWS {
+        let percent = share(guest, time);
+        seen.push(percent);
+        assert!(percent <= *range.end(), "it used {seen:.1?} % of one CPU");
+        if range.contains(&percent) {
+            return;
+        }
+    }
+    panic!("it used only {seen:.1?} % of one CPU");
+}
+
 /// The original's bucket is per CPU: on one CPU a quarter of the ticks is a quarter of it.
 pub fn quarter(guest: &Guest<'_>) {
     guest.set("cflags", "sched_hard\n").set("sched/fill-rate", "1\n").set("sched/interval", "4\n");
@@ -63,9 +81,8 @@ fn token_bucket_holds_a_quarter() {
     guest.start();
     let child = busy(&host, &guest);
     sleep(Duration::from_secs(2));
-    let percent = share(&guest, Duration::from_secs(10));
+    reaches(&guest, Duration::from_secs(10), 23.5..=26.5);
     rest(&guest, child);
-    assert!((23.5..=26.5).contains(&percent), "it used {percent:.1} % of one CPU");
 }
 
 fn without_sched_hard_there_is_no_cap() {
@@ -75,9 +92,8 @@ fn without_sched_hard_there_is_no_cap() {
     fs::remove_file(guest.cfg.join("cflags")).unwrap();
     guest.start();
     let child = busy(&host, &guest);
-    let percent = share(&guest, Duration::from_secs(3));
+    reaches(&guest, Duration::from_secs(3), 30.0..=110.0);
     rest(&guest, child);
-    assert!(percent > 30.0, "it used only {percent:.1} % of one CPU");
 }
 
 fn vsched_on_a_running_guest() {
@@ -89,9 +105,8 @@ fn vsched_on_a_running_guest() {
     let xid = guest.xid.to_string();
     host.tool("vsched", &["--xid", &xid, "--fill-rate", "1", "--interval", "10"]).ok();
     sleep(Duration::from_secs(1));
-    let percent = share(&guest, Duration::from_secs(5));
+    reaches(&guest, Duration::from_secs(5), 8.0..=12.0);
     rest(&guest, child);
-    assert!((8.0..=12.0).contains(&percent), "it used {percent:.1} % of one CPU");
 }
 
 fn processes() {

@@ -239,11 +239,11 @@ fn killed_stop_is_finished_by_the_keeper() {
     let guest = host.guest();
     let log = host.scratch("log").join("all");
     put(&guest, "postpost-stop", &format!("#!/bin/sh\necho \"$1\" >>{}\n", log.display()), 0o755);
-    let slow = "#!/bin/sh\nsleep 2\n";
+    let slow = "#!/bin/sh\ntouch /var/log/going\nsleep 2\n";
     tree::write(&guest.root, "etc/rc.stop", slow, 0o755);
     guest.start();
     let mut stop = guest.host_command(&["stop"]).spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(500));
+    eventually("it is asked", Duration::from_secs(10), || guest.root.join("var/log/going").exists());
     stop.kill().unwrap();
     stop.wait().unwrap();
     eventually("its end is clean", Duration::from_secs(20), || {

@@ -58,7 +58,7 @@ fn rescue_init_is_pid_1() {
         assert_eq!(line, "/bin/sleep 900");
         let begun = Instant::now();
         guest.v(&["stop", "--rescue-init"]).ok();
-        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(25), "{:?}, and it had half a minute", begun.elapsed());
     }
 }
 

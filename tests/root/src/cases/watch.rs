@@ -1,6 +1,8 @@
 //! vserver-stat, vps, vkill, chcontext, list: util-vserver's columns, and JSON.
 
-use crate::fixture::Fixture;
+use std::time::Duration;
+
+use crate::fixture::{Fixture, Guest, eventually};
 use crate::trial::Trial;
 
 /// All of them.
@@ -14,11 +16,18 @@ pub fn tests() -> Vec<Trial> {
     ]
 }
 
+/// Starts it and waits for its service, which its init begins in its own time.
+fn started(guest: &Guest<'_>) {
+    guest.start();
+    let runs = || guest.sh("ps | grep -q '[s]leep 86400'").code == 0;
+    eventually("its service runs", Duration::from_secs(5), runs);
+}
+
 /// compat/commands.md §6: header and positions.
 fn vserver_stat_columns() {
     let host = Fixture::new();
     let guest = host.guest();
-    guest.start();
+    started(&guest);
     let stat = host.tool("vserver-stat", &[] as &[&str]);
     let lines: Vec<&str> = stat.ok().out.lines().collect();
     assert_eq!(lines[0], "CTX   PROC    VSZ    RSS  userTIME   sysTIME    UPTIME NAME");
@@ -36,7 +45,7 @@ fn vserver_stat_columns() {
 fn vps_names_the_context() {
     let host = Fixture::new();
     let guest = host.guest();
-    guest.start();
+    started(&guest);
     let vps = host.tool("vps", &["ax"]);
     let lines: Vec<&str> = vps.ok().out.lines().collect();
     assert!(lines[0].contains("PID CONTEXT             TTY"), "{}", lines[0]);
@@ -65,14 +74,14 @@ fn vkill_kills_inside_only() {
         "a process of the host is not in that context"
     );
     host.tool("vkill", &["-s", "KILL", "--xid", &xid, "--", &pid]).ok();
-    crate::fixture::eventually("it is gone", std::time::Duration::from_secs(3), || find().is_none());
+    eventually("it is gone", Duration::from_secs(3), || find().is_none());
     assert!(guest.is_running());
 }
 
 fn chcontext_joins_and_watches() {
     let host = Fixture::new();
     let guest = host.guest();
-    guest.start();
+    started(&guest);
     let xid = guest.xid.to_string();
     host.tool("chcontext", &["--silent", "--xid", &xid, "--", "cat", "/etc/inittab"]).ok().says("::sysinit:");
     let seen = host.tool("chcontext", &["--silent", "--xid", "1", "ps", "ax"]);

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::bench::{BOTH, Mode, guest};
@@ -14,8 +13,8 @@ use crate::trial::Trial;
 /// Every row.
 pub fn tests() -> Vec<Trial> {
     vec![
-        Trial::new("security::x01_our_programs_cannot_be_overwritten", overwriting).within(120),
-        Trial::new("security::x02_the_joiner_gives_nothing", joiner).within(120),
+        Trial::new("security::x01_our_programs_cannot_be_overwritten", overwriting).within(400),
+        Trial::new("security::x02_the_joiner_gives_nothing", joiner).within(400),
         Trial::new("security::x03_exec_is_as_confined_as_init", as_confined).smoke(),
         Trial::new("security::x04_no_inheritable_capabilities", inheritable),
         Trial::new("security::x05_users_of_a_hostile_passwd", hostile_passwd),
@@ -25,16 +24,25 @@ pub fn tests() -> Vec<Trial> {
 
 /// Entries while an attacker inside loops over every process.
 fn entries_under_attack(guest: &Guest<'_>, attack: &str) -> String {
-    let mut attacker = guest.host_command(&["exec", "/probe", attack, "6"]);
+    entries_for(6, guest, attack)
+}
+
+fn entries_for(seconds: u64, guest: &Guest<'_>, attack: &str) -> String {
+    let mut attacker = guest.host_command(&["exec", "/probe", attack, &seconds.to_string()]);
     let child = attacker.stdout(std::process::Stdio::piped()).spawn().unwrap();
-    let end = Instant::now() + Duration::from_secs(5);
+    let end = Instant::now() + Duration::from_secs(seconds - 1);
     let mut rounds = 0;
     while Instant::now() < end && rounds < 400 {
         guest.exec(&["true"]).ok();
         rounds += 1;
     }
-    assert!(rounds > 100, "only {rounds} entries: this proves nothing");
-    String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
+    let answer = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+    // A machine that manages few gets more time; fewer would prove nothing.
+    match rounds {
+        101.. => answer,
+        _ if seconds < 90 => entries_for(seconds * 4, guest, attack),
+        _ => panic!("only {rounds} entries in {seconds} s: this proves nothing"),
+    }
 }
 
 fn overwriting() {
@@ -116,13 +124,13 @@ fn as_confined() {
     for mode in BOTH {
         let guest = guest(&host, mode);
         guest.start();
-        let mut child = guest.host_command(&["exec", "sleep", "30"]).spawn().unwrap();
+        let mut child = guest.host_command(&["exec", "sleep", "300"]).spawn().unwrap();
         let own = || fs::read_to_string(guest.cgroup("").join("guest/cgroup.procs")).unwrap_or_default();
         let mut entered = None;
         crate::fixture::eventually("the command runs", Duration::from_secs(5), || {
             let pids: Vec<i32> = own().lines().filter_map(|pid| pid.parse().ok()).collect();
             entered = pids.into_iter().find(|pid| {
-                fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(b"sleep\x0030"))
+                fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(b"sleep\x00300"))
             });
             entered.is_some()
         });
@@ -167,10 +175,16 @@ fn hostile_passwd() {
     let guest = guest(&host, Mode::User);
     guest.start();
     let passwd = guest.root.join("etc/passwd");
-    let attempt = |name: &str| {
+    let timed = |name: &str| {
         let begun = Instant::now();
-        let ran = guest.v(&["suexec", name, "id", "-u"]);
-        assert!(begun.elapsed() < Duration::from_secs(2), "it took too long");
+        (guest.v(&["suexec", name, "id", "-u"]), begun.elapsed())
+    };
+    let (_, usual) = timed("ada");
+    let attempt = |name: &str| {
+        // What blocks, or reads ten gigabytes, does so every time.
+        let quick = |took: Duration| took < Duration::from_secs(2) + usual * 3;
+        let tries = std::iter::repeat_with(|| timed(name)).take(3);
+        let ran = tries.into_iter().find(|(_, took)| quick(*took)).expect("it took too long").0;
         assert!(ran.code != 0 || ran.out.trim() != "0", "{name} became root: {ran:?}");
         ran
     };
@@ -213,10 +227,7 @@ fn typing() {
             guest.name
         );
         fs::write(&typed, session).unwrap();
-        let line =
-            format!("(sleep 0.5; echo '{probes}'; sleep 1.5) | script -qec 'bash {}' /dev/null", typed.display());
-        let output = Command::new("sh").args(["-c", &line]).stdin(Stdio::null()).output().unwrap();
-        let out = String::from_utf8_lossy(&output.stdout).replace('\r', "");
+        let out = crate::typed::session(&format!("bash {}", typed.display()), &format!("{probes}\n")).out;
         let count = |word: &str| out.lines().filter(|line| line.trim() == word).count();
         assert_eq!((count("EPERM"), count("EMPTY"), count("OK")), (3, 1, 0), "{mode:?} {out}");
         let device = |name: &str| {

@@ -3,9 +3,10 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use super::bench::{BOTH, Mode, guest};
-use crate::fixture::{Fixture, Guest};
+use crate::fixture::{Fixture, Guest, eventually};
 use crate::trial::Trial;
 
 /// Every row.
@@ -116,15 +117,14 @@ fn abstract_sockets() {
     two.start();
     let name = format!("escape-{}", std::process::id());
     let mut listener = host.command("vserver");
-    let mut child = listener.args([&one.name, "exec", "/probe", "abstract_listen", &name, "6"]).spawn().unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(700));
-    let answer = two.exec(&["/probe", "abstract_connect", &name]).out;
-    let own = one.exec(&["/probe", "abstract_connect", &name]).out;
+    let mut child = listener.args([&one.name, "exec", "/probe", "abstract_listen", &name, "300"]).spawn().unwrap();
+    let connect = |guest: &Guest<'_>| guest.exec(&["/probe", "abstract_connect", &name]).out.trim().to_owned();
+    eventually("within a guest it works", Duration::from_secs(10), || connect(&one) == "OK");
+    let answer = connect(&two);
     let _ = child.kill();
     let _ = child.wait();
-    assert_eq!(own.trim(), "OK", "within a guest it works");
     let scoped = !started.err.contains("abstract unix sockets");
-    assert_eq!(answer.trim(), if scoped { "EPERM" } else { "OK" }, "{}", started.err);
+    assert_eq!(answer, if scoped { "EPERM" } else { "OK" }, "{}", started.err);
 }
 
 /// A tree whose `/dev` is a link out: a clean refusal, and nothing there is touched.

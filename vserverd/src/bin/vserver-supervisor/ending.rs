@@ -5,12 +5,15 @@ use std::time::{Duration, Instant};
 
 use vserver_runtime::settings::{KillStep, StopOrders, StopPlan};
 
+/// How long until a first process that did not hear its signal is asked again: it has only begun.
+const AGAIN: Duration = Duration::from_millis(20);
+
 /// What is to be done now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act {
     /// Nothing before this much time has passed.
     Wait(Duration),
-    /// Send this signal to the guest's first process.
+    /// Send this signal to the guest's first process; if it cannot hear it, say [`Ending::not_heard`].
     SignalInit(i32),
     /// Execute the stop command in the guest.
     RunCommand(Vec<String>),
@@ -23,7 +26,7 @@ pub enum Act {
 /// Where in the ending we are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    Ask,
+    Ask { next: Instant },
     AwaitCommand,
     Sequence { step: usize, next: Instant },
     AwaitInit,
@@ -43,7 +46,7 @@ impl Ending {
     /// Begins at `now`; with `kill` there is no time left.
     pub fn begin(orders: StopOrders, kill: bool, now: Instant) -> Self {
         let deadline = if kill { now } else { now + orders.stop_timeout };
-        Self { phase: Phase::Ask, plan: orders.stop, killseq: orders.killseq, deadline }
+        Self { phase: Phase::Ask { next: now }, plan: orders.stop, killseq: orders.killseq, deadline }
     }
 
     /// No time is left from now on.
@@ -63,6 +66,14 @@ impl Ending {
         }
     }
 
+    /// The first process did not notice the signal that it was asked by. Nothing but the
+    /// deadline keeps it from being asked again: an init that was stopped as soon as it was started gets there.
+    pub fn not_heard(&mut self, now: Instant) {
+        if self.phase == Phase::AwaitInit {
+            self.phase = Phase::Ask { next: now + AGAIN };
+        }
+    }
+
     /// What to do at `now`. Called again after each act, until it says [`Act::Wait`].
     pub fn act(&mut self, now: Instant) -> Act {
         if self.phase != Phase::Killed && now >= self.deadline {
@@ -71,10 +82,12 @@ impl Ending {
         }
         let left = self.deadline.saturating_duration_since(now);
         match self.phase {
-            Phase::Ask => self.ask(now),
+            Phase::Ask { next } | Phase::Sequence { next, .. } if now < next => {
+                Act::Wait(left.min(next.saturating_duration_since(now)))
+            }
+            Phase::Ask { .. } => self.ask(now),
             Phase::AwaitCommand | Phase::AwaitInit => Act::Wait(left),
-            Phase::Sequence { step, next } if now >= next => self.step(step, now),
-            Phase::Sequence { next, .. } => Act::Wait(left.min(next.saturating_duration_since(now))),
+            Phase::Sequence { step, .. } => self.step(step, now),
             Phase::Killed => Act::Wait(Duration::from_secs(1)),
         }
     }
@@ -115,7 +128,7 @@ mod tests {
     fn ending(plan: StopPlan, now: Instant) -> Ending {
         let step = |signal, wait| KillStep { signal, wait: Duration::from_secs(wait) };
         let killseq = vec![step(15, 5), step(9, 1)];
-        Ending { phase: Phase::Ask, plan, killseq, deadline: now + Duration::from_secs(30) }
+        Ending { phase: Phase::Ask { next: now }, plan, killseq, deadline: now + Duration::from_secs(30) }
     }
 
     #[test]
@@ -126,6 +139,19 @@ mod tests {
         assert_eq!(ending.act(now), Act::Wait(Duration::from_secs(30)));
         assert_eq!(ending.act(now + Duration::from_secs(30)), Act::Kill);
         assert!(ending.killed());
+    }
+
+    #[test]
+    fn an_init_that_did_not_hear_is_asked_again() {
+        let now = Instant::now();
+        let mut ending = ending(StopPlan::Signal(37), now);
+        assert_eq!(ending.act(now), Act::SignalInit(37));
+        ending.not_heard(now);
+        assert_eq!(ending.act(now), Act::Wait(AGAIN));
+        assert_eq!(ending.act(now + AGAIN), Act::SignalInit(37));
+        assert_eq!(ending.act(now + AGAIN), Act::Wait(Duration::from_secs(30) - AGAIN));
+        ending.not_heard(now + AGAIN);
+        assert_eq!(ending.act(now + Duration::from_secs(30)), Act::Kill);
     }
 
     #[test]

@@ -21,6 +21,7 @@ use vserver_sys::{fd, memory, pidfd, tty};
 
 use crate::console::Console;
 use crate::ending::{Act, Ending};
+use crate::hearing;
 use crate::limits;
 use crate::session::{Session, State};
 
@@ -257,9 +258,16 @@ impl Supervisor {
     /// Does what an ending wants done now, and says when it wants to be asked again.
     fn proceed(&mut self) -> Option<Duration> {
         loop {
-            match self.ending.as_mut()?.act(Instant::now()) {
+            let (now, ending) = (Instant::now(), self.ending.as_mut()?);
+            match ending.act(now) {
                 Act::Wait(time) => return Some(time),
-                Act::SignalInit(signal) => drop(pidfd::signal(self.init.as_fd(), signal)),
+                Act::SignalInit(signal) => {
+                    // Asked before it is sent: an init that gets ready in between is told twice rather than never.
+                    if !hearing::hears(self.settings.init, signal) {
+                        ending.not_heard(now);
+                    }
+                    drop(pidfd::signal(self.init.as_fd(), signal));
+                }
                 Act::Kill => drop(pidfd::signal(self.init.as_fd(), 9)),
                 Act::SignalAll(signal) => self.signal_all(signal),
                 Act::RunCommand(argv) => self.run_stop_command(argv),
