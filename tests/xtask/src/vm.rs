@@ -5,7 +5,7 @@ pub mod boot;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::build::{PROGRAMS, release};
 use crate::shell::{KEEP, capture, command, need_root, run as show, say};
@@ -69,9 +69,10 @@ pub fn tests(smoke: bool, filter: &str) -> Result<Tally, String> {
     let begun = Instant::now();
     say(&format!("booting {}", kernel.display()));
     let arguments = format!("'{}' '{debian}' --test-threads 2 {}", u8::from(smoke), filter);
-    boot(&kernel, &venv, &work, &arguments);
-    let log = fs::read_to_string(work.join("log")).unwrap_or_default();
-    println!("{log}");
+    let log = std::thread::scope(|scope| {
+        let booted = scope.spawn(|| boot(&kernel, &venv, &work, &arguments));
+        follow(&work.join("log"), || booted.is_finished())
+    });
     let _ = fs::remove_dir_all(&work);
     say(&format!("the VM took {:.0} s", begun.elapsed().as_secs_f32()));
     Ok(verdict(&log))
@@ -96,6 +97,23 @@ fn boot(kernel: &Path, venv: &Path, work: &Path, arguments: &str) {
     // Its status is that of the console, which it does not always find: the log has the verdict. And it opens its
     // output by name, which would empty a file: it gets a pipe.
     let _ = vng.env("PATH", path).current_dir(work).output();
+}
+
+/// Shows the log line by line as it is written, until it is over; all of it.
+fn follow(log: &Path, is_over: impl Fn() -> bool) -> String {
+    let mut shown = 0;
+    loop {
+        let over = is_over();
+        let text = fs::read(log).unwrap_or_default();
+        let whole =
+            if over { text.len() } else { text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1) };
+        print!("{}", String::from_utf8_lossy(text.get(shown..whole).unwrap_or_default()));
+        shown = whole.max(shown);
+        if over {
+            return String::from_utf8_lossy(&text).into_owned();
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
 }
 
 fn lay_out(bin: &Path, work: &Path) -> std::io::Result<()> {

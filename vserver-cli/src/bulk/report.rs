@@ -85,7 +85,8 @@ impl Row {
             (false, 0) => Outcome::Done,
             (false, _) => Outcome::Failed,
         };
-        let code = if job.timed_out { ended.code.max(1) } else { ended.code };
+        // It was interrupted by us: 130 would say that the caller was.
+        let code = if job.timed_out { 1 } else { ended.code };
         Self {
             name: job.name.clone(),
             outcome,

@@ -205,6 +205,7 @@ fn time_limits() {
     ran.says(&format!("failed: {}", slow.name));
     assert!(begun.elapsed() < Duration::from_secs(600), "the slow one was waited for");
     assert!(quick.is_running() && !slow.is_running(), "what had begun is undone");
+    host.v(&["--timeout", "1", &format!("{}*", slow.name), "start"]).exits(1).says("0 of 1 guests started");
     // An init that shuts down for ever.
     crate::tree::write(&quick.root, "etc/rc.stop", "#!/bin/sh\nsleep 600\n", 0o755);
     let ran = host.v(&["--all", "--timeout", "1", "stop"]);

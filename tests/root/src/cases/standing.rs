@@ -102,7 +102,7 @@ fn names() {
     guest.stop();
     fs::remove_file(guest.cfg.join("uts/release")).unwrap();
     let quiet = guest.set("uts/machine", "i686\n").v(&["start"]);
-    assert!(quiet.ok().err.is_empty(), "{}", quiet.err);
+    assert!(!quiet.ok().err.contains("uts/"), "{}", quiet.err);
     guest.sh("uname -m").ok().says("i686");
     guest.stop();
     guest.set("uts/nodename", &"x".repeat(65));
