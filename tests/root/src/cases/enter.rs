@@ -83,5 +83,5 @@ fn the_proxy_can_be_switched_off() {
     let guest = host.guest();
     tree::write(&host.confdir().join(".defaults"), "apps/vlogin/disable", "", 0o644);
     guest.start();
-    session(&host, &guest, "", "echo on $(tty)\nexit\n").ok().says("on not a tty");
+    enter(&host, &guest, "", "echo on $(tty)\nexit\n").ok().says("on not a tty");
 }
