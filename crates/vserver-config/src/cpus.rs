@@ -10,7 +10,7 @@ pub(crate) fn parse(list: &str) -> Option<BTreeSet<u32>> {
     if list.len() > 4096 {
         return None;
     }
-    let mut all = BTreeSet::new();
+    let (mut all, mut work) = (BTreeSet::new(), 0);
     for item in list.split(',') {
         let (range, pattern) = item.trim().split_once(':').unwrap_or((item.trim(), "1/1"));
         let (first, last) = range.split_once('-').unwrap_or((range, range));
@@ -18,6 +18,11 @@ pub(crate) fn parse(list: &str) -> Option<BTreeSet<u32>> {
         let (first, last) = (number(first)?, number(last)?);
         let (used, group) = (number(used)?, number(group)?);
         if first > last || last >= MOST || group == 0 || used > group {
+            return None;
+        }
+        work += last - first + 1;
+        // Who names some twice, and that many of them, means nothing by it.
+        if work > MOST {
             return None;
         }
         all.extend((first..=last).filter(|n| (n - first) % group < used));
@@ -32,6 +37,13 @@ fn number(text: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn work_is_bounded() {
+        let long = vec!["0-65535"; 500].join(",");
+        assert_eq!(parse(&long), None);
+        assert_eq!(parse("0-65535").map(|set| set.len()), Some(65_536));
+    }
 
     #[test]
     fn ranges_and_groups() {

@@ -20,7 +20,7 @@ mod error;
 mod first;
 mod furnish;
 mod home;
-mod passwd;
+pub mod passwd;
 mod pivot;
 mod proc;
 mod root;

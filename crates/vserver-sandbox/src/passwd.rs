@@ -13,22 +13,32 @@ const MAX_BYTES: u64 = 1 << 20;
 /// Most lines that are looked at.
 const MAX_LINES: usize = 65_536;
 
-/// `user` as the guest knows it: digits are a number (with the groups of a user of that number, if there is one), all
-/// else a name of its passwd file. Never root unless asked for.
+/// [`identity`] by the files of the root that this process sees.
 pub fn look_up(user: &str) -> Result<Identity> {
+    let number = !user.is_empty() && user.bytes().all(|b| b.is_ascii_digit());
+    let passwd = match read("/etc/passwd") {
+        Ok(text) => Some(text),
+        Err(_) if number => None,
+        Err(error) => return Err(error),
+    };
+    identity(user, passwd.as_deref(), read("/etc/group").ok().as_deref())
+}
+
+/// `user` as these two files know it: digits are a number (with the groups of a user of that number, if there is one), all
+/// else a name. Never root unless asked for.
+pub fn identity(user: &str, passwd: Option<&str>, group: Option<&str>) -> Result<Identity> {
     let number: Option<u32> = if user.bytes().all(|b| b.is_ascii_digit()) && !user.is_empty() {
-        Some(user.parse().map_err(|_| refuse(format!("user number {user} does not fit 32 bits")))?)
+        // The largest number of 32 bits would change nothing, and leave root.
+        Some(
+            decimal(user)
+                .ok_or_else(|| refuse(format!("user number {user} is too large; the last one is 4294967294")))?,
+        )
     } else {
         None
     };
-    let entry = match read("/etc/passwd") {
-        Ok(text) => find_user(&text, user, number),
-        Err(_) if number.is_some() => None,
-        Err(error) => return Err(error),
-    };
-    match (entry, number) {
+    match (passwd.and_then(|text| find_user(text, user, number)), number) {
         (Some((name, uid, gid)), _) => {
-            let groups = read("/etc/group").map(|text| groups_of(&text, &name)).unwrap_or_default();
+            let groups = group.map(|text| groups_of(text, &name)).unwrap_or_default();
             Ok(Identity::User { uid, gid, groups })
         }
         (None, Some(uid)) => Ok(Identity::User { uid, gid: uid, groups: Vec::new() }),
@@ -99,6 +109,13 @@ mod tests {
         }
         assert_eq!(find_user(PASSWD, "web", None), Some(("web".to_owned(), 33, 33)));
         assert_eq!(find_user(PASSWD, "0", Some(0)).map(|u| u.0), Some("root".to_owned()));
+    }
+
+    #[test]
+    fn the_number_that_changes_nothing_is_nobody() {
+        assert!(identity("4294967295", Some(PASSWD), None).is_err() && identity("4294967296", None, None).is_err());
+        let last = identity("4294967294", Some(PASSWD), None).unwrap();
+        assert_eq!(last, Identity::User { uid: 4_294_967_294, gid: 4_294_967_294, groups: Vec::new() });
     }
 
     #[test]

@@ -50,7 +50,8 @@ pub fn metadata(workspace_only: bool) -> Result<Value, String> {
     serde_json::from_str(&capture(&mut metadata)?).map_err(|error| format!("cargo metadata is not JSON: {error}"))
 }
 
-fn host_triple() -> Result<String, String> {
+/// The machine that this compiler makes programs for.
+pub fn host_triple() -> Result<String, String> {
     let version = capture(Command::new("rustc").arg("-vV"))?;
     let host = version.lines().find_map(|line| line.strip_prefix("host: ")).map(str::to_owned);
     host.ok_or_else(|| "rustc -vV names no host".into())

@@ -24,6 +24,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("vserverd", 6),
     ("vserver-probe", 7),
     ("vserver-root-tests", 7),
+    ("vserver-fuzz", 7),
     ("xtask", 7),
 ];
 

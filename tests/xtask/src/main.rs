@@ -8,6 +8,7 @@ mod busybox;
 mod ci;
 mod debian;
 mod demo;
+mod fuzz;
 mod install;
 mod layers;
 mod packages;
@@ -25,6 +26,7 @@ usage: cargo xtask VERB
                                      every test; with CI=true also every check of `ci`
   ci                                 format, lints, documentation, licences, layers, tests, VM smoke
   bench [SET] [--json]               ours and each peer that is installed, side by side (SET: life)
+  fuzz [READER] [--seconds N]        every reader of foreign bytes under libFuzzer, 60 s each
   install [--destdir DIR] [--prefix DIR]
   vm [--smoke] [FILTER]              the root tests on a pure cgroup v2 Debian kernel
   vm boot                            a Debian 12 host that boots, starts marked guests, and powers off";
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         ["test", ref rest @ ..] => test::run(rest),
         ["ci"] => ci::run(),
         ["bench", ref rest @ ..] => bench::run(rest),
+        ["fuzz", ref rest @ ..] => fuzz::run(rest),
         ["install", ref rest @ ..] => install::run(rest),
         ["vm", ref rest @ ..] => vm::run(rest),
         ["help" | "--help" | "-h"] => {
