@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use vserver_fuzz::{Chance, seeds, target};
+use vserver_fuzz::{Chance, Target, seeds, target};
 
 /// A reader takes no longer for one input, not even on a busy machine.
 const LONGEST: Duration = Duration::from_secs(5);
@@ -14,26 +14,21 @@ fn short(name: &str, inputs: usize) {
     let seeds = seeds(name);
     assert!(!seeds.is_empty());
     for (path, seed) in &seeds {
-        println!("{}", path.display());
-        timed(|| target(seed), || path.display().to_string());
+        one(target, seed, || path.display().to_string());
     }
     let seeds: Vec<Vec<u8>> = seeds.into_iter().map(|(_, seed)| seed).collect();
     let mut chance = Chance::new(20_261_127);
     for number in 0..inputs {
         let input = chance.input(&seeds);
-        let shown = || format!("input {number}: {:?}", String::from_utf8_lossy(&input));
-        let done = std::panic::catch_unwind(|| timed(|| target(&input), shown));
-        if let Err(panic) = done {
-            println!("{}", shown());
-            std::panic::resume_unwind(panic);
-        }
+        one(target, &input, || format!("input {number}: {:?}", String::from_utf8_lossy(&input)));
     }
 }
 
-fn timed(work: impl FnOnce(), what: impl Fn() -> String) {
+/// The reader's own panic is printed; this one tells of which input it was.
+fn one(target: Target, input: &[u8], shown: impl Fn() -> String) {
     let begun = Instant::now();
-    work();
-    assert!(begun.elapsed() < LONGEST, "{:?} for {}", begun.elapsed(), what());
+    assert!(std::panic::catch_unwind(|| target(input)).is_ok(), "{}", shown());
+    assert!(begun.elapsed() < LONGEST, "{:?} for {}", begun.elapsed(), shown());
 }
 
 macro_rules! shorts {
