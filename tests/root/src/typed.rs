@@ -15,6 +15,18 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// with the status of the command. `input` should end the session.
 #[track_caller]
 pub fn session(line: &str, input: &str) -> Ran {
+    let (ran, asked) = play(line, input, PATIENCE);
+    assert!(asked, "the shell did not ask for anything: {}", ran.out);
+    ran
+}
+
+/// The same with a shell that asks for nothing, because it does not see that it has a terminal.
+pub fn session_without_prompt(line: &str, input: &str) -> Ran {
+    play(line, input, Duration::ZERO).0
+}
+
+/// The session, and whether the shell has asked within `patience`.
+fn play(line: &str, input: &str, patience: Duration) -> (Ran, bool) {
     let mut script = Command::new("script");
     script.args(["-qec", line, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = script.spawn().unwrap();
@@ -33,7 +45,7 @@ pub fn session(line: &str, input: &str) -> Ran {
         }
         String::from_utf8_lossy(&text).into_owned()
     });
-    let asked = told.recv_timeout(PATIENCE);
+    let asked = told.recv_timeout(patience).is_ok();
     let _ = keyboard.write_all(input.as_bytes());
     let begun = Instant::now();
     while child.try_wait().unwrap().is_none() && begun.elapsed() < PATIENCE {
@@ -45,6 +57,5 @@ pub fn session(line: &str, input: &str) -> Ran {
     let status = child.wait().unwrap();
     let mut ran = Ran::from(std::process::Output { status, stdout: Vec::new(), stderr: Vec::new() });
     ran.out = reader.join().unwrap().replace('\r', "");
-    assert!(asked.is_ok(), "the shell did not ask for anything: {}", ran.out);
-    ran
+    (ran, asked)
 }

@@ -4,7 +4,7 @@ use crate::fixture::{Fixture, Guest, Ran};
 use crate::needs::Need;
 use crate::tree;
 use crate::trial::Trial;
-use crate::typed::session;
+use crate::typed::{session, session_without_prompt};
 
 /// All of them.
 pub fn tests() -> Vec<Trial> {
@@ -20,11 +20,15 @@ pub fn tests() -> Vec<Trial> {
 
 /// Types lines into `vserver NAME enter` on a terminal made by script(1); the whole session as text.
 fn enter(host: &Fixture, guest: &Guest<'_>, before: &str, input: &str) -> Ran {
+    session(&format!("{before} {}", line(host, guest)), input)
+}
+
+fn line(host: &Fixture, guest: &Guest<'_>) -> String {
     // Makes the link that the command line below names.
     drop(host.command("vserver"));
     let vserver = host.confdir().with_file_name("bin/vserver");
     let confdir = host.confdir();
-    session(&format!("{before} {} --confdir {} {} enter", vserver.display(), confdir.display(), guest.name), input)
+    format!("{} --confdir {} {} enter", vserver.display(), confdir.display(), guest.name)
 }
 
 fn pty_of_the_guest() {
@@ -83,5 +87,5 @@ fn the_proxy_can_be_switched_off() {
     let guest = host.guest();
     tree::write(&host.confdir().join(".defaults"), "apps/vlogin/disable", "", 0o644);
     guest.start();
-    enter(&host, &guest, "", "echo on $(tty)\nexit\n").ok().says("on not a tty");
+    session_without_prompt(&line(&host, &guest), "echo on $(tty)\nexit\n").ok().says("on not a tty");
 }
