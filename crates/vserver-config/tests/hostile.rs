@@ -116,13 +116,41 @@ proptest! {
     }
 }
 
-/// `commands.md` §12: a guest of the 2.4 kind is one file; it is told, not passed over.
+/// `commands.md` §12: a guest of the 2.4 kind is one file; each of its lines is told, with what replaces it.
 #[test]
-fn a_guest_that_is_one_file_is_told_with_a_remedy() {
+fn a_guest_that_is_one_file_is_told_line_by_line() {
     let tree = tempfile::tempdir().unwrap();
-    put(tree.path(), "old.conf", b"IPROOT=192.0.2.1\nS_CONTEXT=7\n");
+    let text = "# old\nIPROOT=\"eth0:192.0.2.1/255.255.255.0 192.0.2.2\"\nONBOOT=yes\nS_CONTEXT=7 # fixed\n\
+                export S_FLAGS='lock nproc'\nULIMIT=\"-H -u 256 -n 1024 -S -s 8192\"\nFAVOURITE=x\nif true; then\n";
+    put(tree.path(), "old.conf", text.as_bytes());
     let Err(Error::Invalid { diagnostics }) = read(tree.path(), &"old".parse().unwrap()) else {
         panic!("it was read");
     };
-    assert!(diagnostics[0].path.ends_with("old.conf") && diagnostics[0].hint.is_some());
+    let prefix = format!("{}/", tree.path().display());
+    let said: Vec<String> = diagnostics.iter().map(|found| found.to_string().replace(&prefix, "")).collect();
+    let first = "old.conf: guests of the 2.4 kind, one file each, are not supported (make the directory";
+    assert!(said[0].starts_with(first), "{}", said[0]);
+    assert_eq!(
+        said[1..],
+        [
+            "old.conf:2: warning: IPROOT is not read (write '192.0.2.1' to interfaces/0/ip, 'eth0' to interfaces/0/dev, \
+             '255.255.255.0' to interfaces/0/mask, '192.0.2.2' to interfaces/1/ip)",
+            "old.conf:3: warning: ONBOOT is not read (write 'default' to apps/init/mark)",
+            "old.conf:4: warning: S_CONTEXT is not read (write '7' to context)",
+            "old.conf:5: warning: S_FLAGS is not read (write 'lock' and 'nproc' to cflags, each on a line)",
+            "old.conf:6: warning: ULIMIT is not read (write '256' to ulimits/nproc.hard, '1024' to ulimits/nofile.hard, \
+             '8192' and a 'K' behind it to ulimits/stack.soft)",
+            "old.conf:7: warning: FAVOURITE is not read (nothing replaces it; it was never read by the tools)",
+            "old.conf:8: warning: it is no variable (what it does belongs into a file in scripts/)",
+        ]
+    );
+}
+
+proptest! {
+    #[test]
+    fn no_old_file_makes_a_panic(bytes in content(), name in "(IPROOT|ULIMIT|S_FLAGS|x)=[\"']?") {
+        let tree = tempfile::tempdir().unwrap();
+        put(tree.path(), "old.conf", &[name.as_bytes(), &bytes].concat());
+        prop_assert!(read(tree.path(), &"old".parse().unwrap()).is_err());
+    }
 }

@@ -3,6 +3,7 @@
 mod flags;
 mod init;
 mod interfaces;
+mod legacy;
 mod limits;
 mod sysctl;
 
@@ -54,9 +55,7 @@ pub fn survey(confdir: &Path, name: &GuestName) -> Result<(GuestConfig, Vec<Diag
     let old = confdir.join(format!("{name}.conf"));
     if !dir.is_dir() && old.is_file() {
         let mut reader = Reader::default();
-        let hint =
-            "make a guest with 'vserver NAME build -m skeleton' and the same address, and move its files there";
-        reader.error(&old, None, "guests of the 2.4 kind, one file each, are not supported", hint);
+        legacy::tell(&mut reader, &confdir, name.as_str(), &old);
         return Err(Error::Invalid { diagnostics: reader.findings });
     }
     if !dir.is_dir() {

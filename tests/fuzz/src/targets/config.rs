@@ -24,6 +24,10 @@ pub fn tree(bytes: &[u8]) {
     for name in list(&confdir).unwrap() {
         guest(&host, &name);
     }
+    // A guest of the old kind is one file, which is told and not read.
+    if confdir.join("i.conf").is_file() && !confdir.join("i").is_dir() {
+        assert!(matches!(read(&confdir, &"i".parse().unwrap()), Err(Error::Invalid { .. })));
+    }
     if let Ok(boot) = Boot::read(&confdir) {
         let _ = (vserver_config::order::circles(&boot.depends()), boot.marked("default").count());
     }
@@ -50,7 +54,7 @@ fn guest(host: &Host, name: &GuestName) {
         }
         Err(error) => panic!("{error}"),
     }
-    let _ = vserver_runtime::inspect(host, name);
+    let _ = (vserver_runtime::inspect(host, name), vserver_runtime::appraise(host, name));
     let _ = (vserver_config::default_tty(confdir, name), vserver_config::helper(confdir, name, "restart"));
     for flavour in Flavour::ALL {
         let _ = vserver_config::scripts(confdir, name, flavour);
