@@ -31,22 +31,6 @@ fn list() -> Vec<(Tree, &'static str)> {
     lines.map(entry).collect()
 }
 
-/// The paths that braces stand for, as a shell would write them.
-fn expand(path: &str) -> Vec<String> {
-    let Some((before, rest)) = path.split_once('{') else { return vec![path.to_owned()] };
-    let (choices, after) = rest.split_once('}').expect("a closing brace");
-    choices.split(',').flat_map(|choice| expand(&format!("{before}{choice}{after}"))).collect()
-}
-
-/// The paths of an entry with real names.
-fn examples(setting: &Setting) -> Vec<String> {
-    let named = |path: String| match path.split_once('<') {
-        Some((before, rest)) => format!("{before}x{}", rest.split_once('>').expect("a closing angle").1),
-        None => path,
-    };
-    expand(setting.path).into_iter().map(|path| named(named(path))).collect()
-}
-
 #[test]
 fn every_path_of_the_tree_has_an_entry() {
     for (tree, path) in list() {
@@ -74,7 +58,7 @@ fn every_entry_is_of_the_tree_and_every_path_has_one_entry_only() {
         let mut seen = BTreeSet::new();
         for setting in settings(tree) {
             assert!(!setting.how.is_empty(), "{}", setting.path);
-            for path in examples(setting) {
+            for path in setting.examples() {
                 assert!(seen.insert(path.clone()), "{tree:?}: {path} has two entries");
                 let entry = lookup(tree, &path).expect("an entry");
                 assert_eq!(entry.path, setting.path, "{tree:?} {path}");
@@ -148,7 +132,7 @@ fn what_cannot_be_is_named() {
             setting.told == Told::ByBeingThere && reaches && setting.path != "legacy"
         };
         for setting in settings(tree_of).filter(told) {
-            for path in examples(setting) {
+            for path in setting.examples() {
                 let root = tree();
                 put(&root.path().join(dir), &path, setting.kind);
                 let (config, _) = survey(root.path(), &"g".parse().unwrap()).unwrap();
@@ -164,7 +148,7 @@ fn what_cannot_be_is_named() {
 fn what_the_guest_has_hides_what_the_host_has() {
     for setting in settings(Tree::Defaults) {
         let Reach::Guests(hidden_by) = setting.reach else { continue };
-        for path in examples(setting) {
+        for path in setting.examples() {
             let root = tree();
             put(&root.path().join(".defaults"), &path, setting.kind);
             let shared = |root: &Path| {
@@ -237,7 +221,7 @@ fn slips_in_the_hosts_part_are_told_too() {
     let fine = tree();
     for (tree_of, dir) in [(Tree::Defaults, ".defaults"), (Tree::Distribution, ".distributions/x")] {
         for setting in settings(tree_of) {
-            examples(setting).iter().for_each(|path| put(&fine.path().join(dir), path, setting.kind));
+            setting.examples().iter().for_each(|path| put(&fine.path().join(dir), path, setting.kind));
         }
     }
     assert_eq!(strays_of_host(fine.path()), []);
@@ -278,11 +262,11 @@ fn row(tree: Tree, setting: &Setting) -> String {
 
 /// The path of `.defaults/` that counts where the guest has none of its own.
 fn host_setting(setting: &Setting) -> Option<&'static str> {
-    let own = expand(setting.path);
+    let own = setting.examples();
     let mut shared = settings(Tree::Defaults).filter(|host| match host.reach {
         Reach::Host => false,
         Reach::Guests(hidden_by) => {
-            let same = expand(host.path).iter().any(|path| own.contains(path));
+            let same = host.examples().iter().any(|path| own.contains(path));
             same || hidden_by.iter().any(|path| own.iter().any(|own| own == path)) && host.path.ends_with("mtab")
         }
     });

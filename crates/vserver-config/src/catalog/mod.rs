@@ -46,6 +46,15 @@ pub fn lookup(tree: Tree, path: &str) -> Option<&'static Setting> {
     pattern::rows(tree).iter().filter(|row| row.fits(path)).max_by_key(|row| row.exactness()).map(|row| row.setting)
 }
 
+/// Whether a path is an entry, the directory of one, or something beyond a link that is one.
+pub fn knows(tree: Tree, path: &str) -> bool {
+    let names: Vec<&str> = path.split('/').collect();
+    let beyond = |end: usize| lookup(tree, &names[..end].join("/")).is_some_and(|entry| entry.kind == Kind::Link);
+    lookup(tree, path).is_some()
+        || pattern::rows(tree).iter().any(|row| row.is_below(&names))
+        || (1..names.len()).any(beyond)
+}
+
 /// By what a guest's setting holds, or why it does not.
 pub fn how(path: &str) -> &'static str {
     lookup(Tree::Guest, path).map_or("", |setting| setting.how)

@@ -4,6 +4,8 @@ use std::fmt;
 
 use vserver_types::Verdict;
 
+use super::pattern::expand;
+
 /// Where a setting stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Tree {
@@ -129,6 +131,18 @@ pub(super) const fn cannot(path: &'static str, kind: Kind, why: &'static str) ->
 }
 
 impl Setting {
+    /// The paths that it stands for, without braces, and with `x` where any name may be.
+    pub fn examples(&self) -> Vec<String> {
+        let named = |path: String| {
+            let segments = path.split('/').map(|segment| match segment.split_once('<') {
+                Some((before, rest)) => format!("{before}x{}", rest.split_once('>').map_or("", |(_, after)| after)),
+                None => segment.to_owned(),
+            });
+            segments.collect::<Vec<_>>().join("/")
+        };
+        expand(self.path).into_iter().map(named).collect()
+    }
+
     pub(super) const fn by_value(self) -> Self {
         Self { told: Told::ByValue, ..self }
     }

@@ -4,6 +4,7 @@ mod address;
 mod bad_input;
 mod build;
 mod burst;
+mod catalog;
 mod check;
 mod daemon;
 mod debian;
@@ -44,6 +45,7 @@ pub fn tests() -> Vec<Trial> {
         removal::tests(),
         limits::tests(),
         burst::tests(),
+        catalog::tests(),
         check::tests(),
         many::tests(),
         memory::tests(),
