@@ -35,7 +35,7 @@ pub use life::{Handler, default_tty, helper, helper_is_disabled, helper_log, hel
 pub use list::{claimed, conflicts, list, list_enabled};
 pub use model::{GuestConfig, Interface, IoNice, SYNC_TIMEOUT, Userns, Uts, Vlan};
 pub use mounts::{FstabEntry, MountOptions, mounts};
-pub use read::{personality_type, read, survey};
+pub use read::{personality_type, read, scope_number, survey};
 pub use sched::{Bucket, Sched};
 pub use scripts::{Flavour, Script, has_scripts, scripts};
 pub use write::{Created, NewCpuSet, NewGuest, NewInterface, create, next_context, remove, set_aside, write};

@@ -141,7 +141,7 @@ pub struct Interface {
     pub broadcast: Option<Ipv4Addr>,
     /// Other end of a point-to-point link.
     pub peer: Option<String>,
-    /// Address scope, as text; the original reads it and does not use it.
+    /// Address scope, as text; see [`crate::scope_number`].
     pub scope: Option<String>,
     /// Set the link up.
     pub up: bool,

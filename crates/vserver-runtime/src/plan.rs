@@ -36,6 +36,9 @@ pub struct AddressPlan {
     pub broadcast: Option<Ipv4Addr>,
     /// Other end of a point-to-point link.
     pub peer: Option<IpAddr>,
+    /// Scope; `None` leaves it to the kind of address.
+    #[serde(default)]
+    pub scope: Option<u8>,
     /// Set the device up.
     pub up: bool,
 }
@@ -283,6 +286,7 @@ fn addresses(config: &GuestConfig) -> Result<Vec<AddressPlan>> {
                 label: interface.label.clone(),
                 broadcast: interface.broadcast,
                 peer: peer.map(|peer| peer.ip),
+                scope: interface.scope.as_deref().and_then(vserver_config::scope_number),
                 up: interface.up,
             })
         })

@@ -91,6 +91,7 @@ fn add_addresses(host: &Host, plan: &Plan, record: &mut RunRecord) -> Result<()>
             label: wish.label.clone(),
             broadcast: wish.broadcast.map_or(Broadcast::No, Broadcast::Is),
             peer: wish.peer,
+            scope: wish.scope,
             up: wish.up,
         })
         .map_err(Error::layer(format!("add {} to {}", wish.address, wish.device), &plan.name))?;

@@ -41,14 +41,14 @@ const LINK: &[Setting] = &[
         "ncontext",
         Kind::Scalar,
         "number of its addresses: private loopback address, naddress, nattribute",
-        "vserver-config::identities_and_links",
+        "address::the_loopback_address_follows_ncontext",
     ),
     cannot("tag", Kind::Scalar, "not yet: files carry no tag"),
     honoured(
         "noncontext",
         Kind::Flag,
         "no address filter is attached to its cgroup",
-        "vserver-config::addresses_and_interfaces",
+        "address::noncontext_holds_nobody",
     ),
     honoured(
         "disabled",

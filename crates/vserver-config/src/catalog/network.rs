@@ -32,7 +32,7 @@ const SETTINGS: &[Setting] = &[
         "interfaces/{,<x>/}bcast",
         Kind::Scalar,
         "broadcast address; the one for all may also be used by the guest",
-        "vserver-config::addresses_and_interfaces",
+        "address::every_part_of_an_interface",
     ),
     honoured(
         "interfaces/lback",
@@ -40,15 +40,20 @@ const SETTINGS: &[Setting] = &[
         "the guest's private loopback address, else one by its number",
         "address::loopback_is_private",
     ),
-    honoured("interfaces/<x>/name", Kind::Scalar, "label DEV:NAME", "vserver-config::addresses_and_interfaces"),
-    cannot("interfaces/{,<x>/}scope", Kind::Scalar, "not yet: read, and in the original not used either"),
+    honoured("interfaces/<x>/name", Kind::Scalar, "label DEV:NAME", "address::every_part_of_an_interface"),
+    honoured(
+        "interfaces/{,<x>/}scope",
+        Kind::Scalar,
+        "scope of an IPv4 address: global, site, link, host, nowhere or a number; the original did not use it",
+        "address::every_part_of_an_interface",
+    ),
     honoured(
         "interfaces/<x>/peer",
         Kind::Scalar,
         "other end of a point-to-point link",
-        "vserver-config::the_other_end_of_a_link",
+        "address::every_part_of_an_interface",
     ),
-    honoured("interfaces/<x>/disabled", Kind::Flag, "left out", "vserver-config::addresses_and_interfaces"),
+    honoured("interfaces/<x>/disabled", Kind::Flag, "left out", "address::every_part_of_an_interface"),
     honoured(
         "interfaces/<x>/nodev",
         Kind::Flag,
@@ -61,7 +66,7 @@ const SETTINGS: &[Setting] = &[
         "older name of nodev",
         "vserver-config::an_older_name_of_nodev_is_told",
     ),
-    honoured("interfaces/<x>/down", Kind::Flag, "the link is not set up", "vserver-config::addresses_and_interfaces"),
+    honoured("interfaces/<x>/down", Kind::Flag, "the link is not set up", "address::every_part_of_an_interface"),
     cannot("interfaces/{,<x>/}vlandev", Kind::Flag, NO_VLAN).by_value(),
     honoured(
         "interfaces/{,<x>/}novlandev",

@@ -71,7 +71,7 @@ impl Files<'_> {
         let vlan = if nodev { None } else { dev.as_deref().and_then(|dev| self.vlan(reader, dev)) };
         let broadcast = self.broadcast(reader, address);
         let peer = reader.scalar(&self.own.join("peer")).filter(|peer| !peer.is_empty());
-        let scope = self.inherited(reader, "scope").map(|(_, scope)| scope).filter(|scope| !scope.is_empty());
+        let scope = self.scope(reader);
         Some(Interface { dir, address, dev, nodev, label, broadcast, peer, scope, up: !flag("down"), vlan })
     }
 
@@ -179,6 +179,16 @@ impl Files<'_> {
         }
     }
 
+    /// The original reads it and does not use it, so nonsense is no fault.
+    fn scope(&self, reader: &mut Reader) -> Option<String> {
+        let (path, text) = self.inherited(reader, "scope").filter(|(_, text)| !text.is_empty())?;
+        if scope_number(&text).is_none() {
+            let message = format!("'{}' is no scope of an address, so it is not used", text.escape_debug());
+            reader.warn(&path, Some(1), message, "global, site, link, host, nowhere, or a number from 0 to 255");
+        }
+        Some(text)
+    }
+
     /// A device with a dot is made as a VLAN: by an own flag, else by one above that nothing nearer denies.
     fn vlan(&self, reader: &mut Reader, dev: &str) -> Option<Vlan> {
         let flag = |dir: &Path, name: &str| Reader::exists(&dir.join(name));
@@ -203,6 +213,18 @@ impl Files<'_> {
                 None
             }
         }
+    }
+}
+
+/// The kernel's number of an address scope. Source: `include/uapi/linux/rtnetlink.h`, ip-address(8).
+pub fn scope_number(text: &str) -> Option<u8> {
+    match text {
+        "global" | "universe" => Some(0),
+        "site" => Some(200),
+        "link" => Some(253),
+        "host" => Some(254),
+        "nowhere" => Some(255),
+        number => number.parse().ok(),
     }
 }
 

@@ -22,6 +22,7 @@ use crate::reader::Reader;
 use crate::{catalog, defaults, mounts, sched};
 
 pub(crate) use interfaces::prefix_of;
+pub use interfaces::scope_number;
 pub(crate) use limits::{HIERARCHY, parse_limit};
 
 /// Where a run file lies unless the link `run` says otherwise.

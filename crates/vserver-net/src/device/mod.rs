@@ -43,6 +43,8 @@ pub struct AddressPlan {
     pub broadcast: Broadcast,
     /// The other end of a point-to-point link; the prefix length is then that of the peer's network.
     pub peer: Option<IpAddr>,
+    /// The kernel's number of the scope, IPv4 only: the kernel finds that of IPv6 by itself. `None` is that of the address.
+    pub scope: Option<u8>,
     /// Set the link up afterwards. It is never set down.
     pub up: bool,
 }
@@ -143,7 +145,8 @@ fn message_for(plan: &AddressPlan, index: u32) -> AddressMessage {
     message.attributes.push(AddressAttribute::Address(plan.peer.unwrap_or(ip)));
     match network {
         IpNetwork::V4(network) => {
-            message.header.scope = if ip.is_loopback() { AddressScope::Host } else { AddressScope::Universe };
+            let usual = if ip.is_loopback() { AddressScope::Host } else { AddressScope::Universe };
+            message.header.scope = plan.scope.map_or(usual, AddressScope::from);
             let broadcast = match plan.broadcast {
                 Broadcast::Is(address) => Some(address),
                 Broadcast::Computed if network.prefix() <= 30 && plan.peer.is_none() => Some(network.broadcast()),
@@ -210,6 +213,7 @@ mod tests {
             label: Some("eth0:web".to_owned()),
             broadcast: Broadcast::Computed,
             peer: None,
+            scope: None,
             up: true,
         }
     }

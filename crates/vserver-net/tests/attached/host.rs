@@ -145,6 +145,7 @@ fn device_addresses(_: &Guests) {
         label: Some("lo:guest".to_owned()),
         broadcast: Broadcast::Computed,
         peer: None,
+        scope: None,
         up: true,
     };
     let on_host = |address: &str| {

@@ -160,6 +160,7 @@ fn addresses() {
             label: None,
             broadcast: Broadcast::No,
             peer: None,
+            scope: None,
             up: true,
         };
         add_address(&plan).unwrap();

@@ -2,6 +2,7 @@
 //!
 //! The "host" here is the warden's network namespace.
 
+use std::fs;
 use std::process::Command;
 
 use crate::fixture::{Fixture, Guest, Ran};
@@ -17,6 +18,9 @@ pub fn tests() -> Vec<Trial> {
         Trial::new("address::loopback_is_private", loopback_is_private),
         Trial::new("address::added_at_start_and_removed_at_stop", added_at_start_and_removed_at_stop).smoke(),
         Trial::new("address::one_that_was_there_stays", one_that_was_there_stays),
+        Trial::new("address::every_part_of_an_interface", every_part_of_an_interface),
+        Trial::new("address::noncontext_holds_nobody", noncontext_holds_nobody),
+        Trial::new("address::the_loopback_address_follows_ncontext", the_loopback_address_follows_ncontext),
     ]
 }
 
@@ -112,4 +116,58 @@ fn one_that_was_there_stays() {
     let stayed = has("10.99.8.1/32");
     assert!(ip("del").success());
     assert!(stayed, "an address of the host was removed");
+}
+
+fn ip(words: &[&str]) -> String {
+    let output = Command::new("ip").args(words).output().unwrap();
+    assert!(output.status.success(), "ip {words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// compat/config-tree.md §5.6: broadcast address, label, scope, `down`, `disabled`; then the other end of a link, and up.
+fn every_part_of_an_interface() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    ip(&["tuntap", "add", "dev", "t0", "mode", "tap"]);
+    for (file, content) in
+        [("dev", "t0"), ("prefix", "24"), ("scope", "link"), ("0/ip", "10.99.9.1"), ("0/bcast", "10.99.9.250")]
+    {
+        guest.set(&format!("interfaces/{file}"), &format!("{content}\n"));
+    }
+    guest.set("interfaces/0/name", "web\n").set("interfaces/0/down", "");
+    guest.set("interfaces/1/ip", "10.99.10.1\n").set("interfaces/1/disabled", "");
+    guest.start();
+    let shown = ip(&["-o", "-4", "addr", "show", "dev", "t0"]);
+    assert!(shown.contains("inet 10.99.9.1/24 brd 10.99.9.250 scope link t0:web"), "{shown}");
+    assert!(!shown.contains("10.99.10.1"), "{shown}");
+    assert!(!ip(&["-o", "link", "show", "dev", "t0"]).contains("UP"));
+    guest.stop();
+    fs::remove_dir_all(guest.cfg.join("interfaces")).unwrap();
+    guest.set("interfaces/0/ip", "10.99.9.1\n").set("interfaces/0/dev", "t0\n").set("interfaces/0/prefix", "32\n");
+    guest.set("interfaces/0/peer", "10.99.9.2\n").set("interfaces/scope", "nonsense\n");
+    guest.v(&["check", "--quiet"]).ok().says("interfaces/scope:1: warning: 'nonsense' is no scope");
+    guest.start();
+    let shown = ip(&["-o", "-4", "addr", "show", "dev", "t0"]);
+    assert!(shown.contains("inet 10.99.9.1 peer 10.99.9.2/32 scope global t0"), "{shown}");
+    assert!(ip(&["-o", "link", "show", "dev", "t0"]).contains("UP"));
+    guest.stop();
+    assert_eq!(ip(&["-o", "-4", "addr", "show", "dev", "t0"]), "");
+}
+
+/// compat/config-tree.md §5.1: without a network context there is no address restriction.
+fn noncontext_holds_nobody() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    guest.address(0, "127.9.8.1", 8).set("noncontext", "").start();
+    serve(&guest, "127.9.8.77:8085").ok();
+    shows("127.9.8.77:8085", &guest);
+}
+
+/// compat/config-tree.md §5.1: `ncontext` is the number of the network context; localhost is 127.(n / 256).(n mod 256).1.
+fn the_loopback_address_follows_ncontext() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    guest.address(0, "127.9.9.1", 8).set("ncontext", "1234\n").start();
+    serve(&guest, "127.0.0.1:8086").ok();
+    assert!(listeners().contains("127.4.210.1:8086"), "{}", listeners());
 }
