@@ -110,6 +110,6 @@ fn d15_who_dawdles_is_dropped() {
         let said = tokio::join!(silent, half_head, half_body);
         assert_eq!(said, (String::new(), String::new(), String::new()));
         let took = begun.elapsed();
-        assert!(took >= PATIENCE && took < PATIENCE + Duration::from_secs(3), "{took:?}");
+        assert!(took >= PATIENCE && took < PATIENCE * 2, "{took:?}: they are waited for one after the other");
     });
 }

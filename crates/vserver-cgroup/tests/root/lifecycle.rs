@@ -23,13 +23,16 @@ pub fn kill_without_v2() {
 }
 
 fn storm_ends(guest: &Guest) {
-    std::thread::sleep(Duration::from_millis(600));
+    let begin = Instant::now();
+    while guest.cgroup.processes().unwrap().len() <= 5 {
+        assert!(begin.elapsed() < Duration::from_secs(30), "there is no storm");
+        std::thread::sleep(Duration::from_millis(20));
+    }
     assert!(guest.cgroup.populated().unwrap());
-    assert!(guest.cgroup.processes().unwrap().len() > 5);
     assert!(list(&guest.layout).unwrap().iter().any(|name| name.as_str() == guest.name));
     let begin = Instant::now();
     guest.cgroup.kill().unwrap();
-    assert!(begin.elapsed() < Duration::from_secs(5));
+    assert!(begin.elapsed() < Duration::from_secs(30));
     assert_eq!(guest.cgroup.processes().unwrap(), []);
     assert!(!guest.cgroup.populated().unwrap());
     guest.cgroup.remove().unwrap();
@@ -53,8 +56,11 @@ fn frozen_and_thawed(guest: &Guest) {
     std::thread::sleep(Duration::from_millis(60));
     assert_eq!(ticks(), before, "a frozen process does not run");
     guest.cgroup.thaw().unwrap();
-    std::thread::sleep(Duration::from_millis(60));
-    assert_ne!(ticks(), before);
+    let begin = Instant::now();
+    while ticks() == before {
+        assert!(begin.elapsed() < Duration::from_secs(30), "a thawed process does not run");
+        std::thread::sleep(Duration::from_millis(20));
+    }
     guest.cgroup.freeze().unwrap();
     guest.cgroup.kill().unwrap();
     assert!(!player.child.wait().unwrap().success());

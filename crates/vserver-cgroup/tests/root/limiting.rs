@@ -41,10 +41,14 @@ pub fn quarter_of_a_cpu() {
     assert_eq!(guest.cgroup.apply(&Limits { cpu: Some(cpu), ..Limits::default() }).unwrap(), []);
     let _busy = [guest.run(&["busy"]), guest.run(&["busy"])];
     let used = || guest.cgroup.stats().unwrap().cpu_usage.unwrap();
-    let (begin, before) = (Instant::now(), used());
-    std::thread::sleep(Duration::from_secs(3));
-    let share = (used() - before).as_secs_f64() / begin.elapsed().as_secs_f64();
-    assert!((0.22..0.28).contains(&share), "{share}");
+    let share = || {
+        let (begin, before) = (Instant::now(), used());
+        std::thread::sleep(Duration::from_secs(3));
+        (used() - before).as_secs_f64() / begin.elapsed().as_secs_f64()
+    };
+    // Never more; less where others want the same CPUs, but not every time.
+    let shares = std::iter::repeat_with(share).take(8).inspect(|share| assert!(*share < 0.28, "{share}"));
+    assert!(shares.into_iter().any(|share| share >= 0.22), "it never had its quarter");
     let stats = guest.cgroup.stats().unwrap();
     assert!(
         stats.throttled_periods.unwrap() > 20 && stats.throttled_time.unwrap() > Duration::from_secs(1),

@@ -54,18 +54,18 @@ fn errno(error: std::io::Error) -> Errno {
 
 /// Who the service at `address` says that we are.
 fn caller(address: &str) -> std::io::Result<String> {
-    said(TcpStream::connect_timeout(&address.parse().unwrap(), Duration::from_millis(500))?)
+    said(TcpStream::connect_timeout(&address.parse().unwrap(), Duration::from_secs(5))?)
 }
 
 fn said(mut stream: TcpStream) -> std::io::Result<String> {
-    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
     Ok(text)
 }
 
 fn patient(socket: &UdpSocket) {
-    socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
 }
 
 fn answer(socket: &UdpSocket) -> std::io::Result<(String, SocketAddr)> {

@@ -68,8 +68,8 @@ fn run(guest: &Cgroup, case: &str) {
 /// What a server says before it closes.
 fn ask(address: &str) -> std::io::Result<String> {
     let address: SocketAddr = address.parse().unwrap();
-    let mut stream = TcpStream::connect_timeout(&address, Duration::from_millis(300))?;
-    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
+    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
     Ok(text)
