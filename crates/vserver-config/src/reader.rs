@@ -3,6 +3,7 @@
 //! Where the original stumbles (no newline at the end) or executes (`eval` of list lines) this one accepts with a
 //! warning and takes the text literally.
 
+use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
@@ -27,6 +28,9 @@ pub(crate) struct Line {
 #[derive(Debug, Default)]
 pub(crate) struct Reader {
     pub findings: Vec<Diagnostic>,
+    /// Directories that were looked for, and whether they are there: most of a tree's directories are missing, and with
+    /// them most of its files.
+    directories: HashMap<PathBuf, bool>,
 }
 
 impl Reader {
@@ -50,15 +54,28 @@ impl Reader {
 
     /// A whole file as text; `None` if it is missing, no regular file, or not readable (which is recorded).
     pub fn text(&mut self, path: &Path) -> Option<String> {
+        if self.has_no_directory(path) {
+            return None;
+        }
         match slurp(path) {
             Ok(Some(bytes)) => match String::from_utf8(bytes) {
                 Ok(text) => return Some(text),
                 Err(_) => self.error(path, None, "it is not UTF-8 text", "write it as UTF-8 text"),
             },
-            Ok(None) => {}
+            Ok(None) => self.note_directory(path),
             Err(error) => self.error(path, None, format!("it cannot be read: {error}"), "correct or remove it"),
         }
         None
+    }
+
+    fn has_no_directory(&self, path: &Path) -> bool {
+        path.parent().is_some_and(|dir| self.directories.get(dir) == Some(&false))
+    }
+
+    fn note_directory(&mut self, path: &Path) {
+        if let Some(dir) = path.parent().filter(|dir| !self.directories.contains_key(*dir)) {
+            self.directories.insert(dir.to_owned(), dir.exists());
+        }
     }
 
     /// R1: the first line, blanks trimmed, backslash escapes the next character.

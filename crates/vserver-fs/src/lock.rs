@@ -27,15 +27,7 @@ impl Flock {
     /// The holder's pid and command stand in the file while it is held: a hint for messages, never a proof.
     pub fn take(path: &Path, timeout: Duration) -> Result<Self, Error> {
         let failed = |action| move |e| Error::call(action, path.display().to_string(), e);
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NOCTTY).bits())
-            .open(path)
-            .map_err(failed("open the lock"))?;
+        let mut file = open(path)?;
         let end = Instant::now() + timeout;
         // Most holders are about to end: a keeper comes while the command that stopped its guest puts the last things away.
         let mut pause = FIRST_PAUSE;
@@ -56,11 +48,35 @@ impl Flock {
                 Err(TryLockError::Error(e)) => return Err(failed("lock")(e)),
             }
         }
+        Self::sign(file).map_err(failed("write"))
+    }
+
+    /// As [`Flock::take`] without an end of patience: woken at the moment when the lock is free.
+    pub fn wait(path: &Path) -> Result<Self, Error> {
+        let failed = |action| move |e| Error::call(action, path.display().to_string(), e);
+        let file = open(path)?;
+        file.lock().map_err(failed("lock"))?;
+        Self::sign(file).map_err(failed("write"))
+    }
+
+    fn sign(mut file: File) -> std::io::Result<Self> {
         let command = std::env::args().next().unwrap_or_default();
-        file.set_len(0).and_then(|()| file.rewind()).map_err(failed("write"))?;
-        writeln!(file, "pid {} {command}", std::process::id()).map_err(failed("write"))?;
+        file.set_len(0).and_then(|()| file.rewind())?;
+        writeln!(file, "pid {} {command}", std::process::id())?;
         Ok(Self { file })
     }
+}
+
+fn open(path: &Path) -> Result<File, Error> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NOCTTY).bits())
+        .open(path)
+        .map_err(|error| Error::call("open the lock", path.display().to_string(), error))
 }
 
 impl AsFd for Flock {

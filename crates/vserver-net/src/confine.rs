@@ -22,33 +22,67 @@ use crate::{AddressPolicy, Error};
 /// # Errors
 /// Everything that would leave the guest less confined: then nothing is attached that was not before.
 pub fn confine(cgroup_v2: BorrowedFd<'_>, policy: &AddressPolicy) -> Result<Vec<Unenforced>, Error> {
-    let table = Table::new(policy);
-    let mut report = shortfalls(&table);
-    let mut loaded = Vec::new();
-    for hook in &HOOKS {
-        match load(hook, &table)? {
-            Loaded::Program(program, features) => {
-                note(&mut report, features, policy);
-                loaded.push((hook, program));
-            }
-            Loaded::Unknown(unenforced) => report.push(unenforced),
-        }
-    }
-    let mut attached = Vec::new();
-    for (hook, program) in &loaded {
-        match put(cgroup_v2, hook, program.as_fd()) {
-            Ok(Put::New) => attached.push((hook, program)),
-            Ok(Put::Replaced) => {}
-            Err(source) => {
-                // A failure here leaves the guest with more refusals, never with fewer.
-                for (hook, program) in attached.iter().rev() {
-                    let _ = prog_detach(cgroup_v2, program.as_fd(), hook.place);
+    Programs::load(policy)?.attach(cgroup_v2, Place::Perhaps)
+}
+
+/// What is known of a cgroup directory before its programs are attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// It was made just now: nothing is attached there.
+    New,
+    /// It may be confined already.
+    Perhaps,
+}
+
+/// The programs of a policy, checked and compiled by the kernel, which takes longer than to attach them: a caller with
+/// other things to do meanwhile can do this first, in a thread of its own.
+#[derive(Debug)]
+pub struct Programs {
+    loaded: Vec<(&'static Hook, OwnedFd)>,
+    report: Vec<Unenforced>,
+}
+
+impl Programs {
+    /// Loads them.
+    ///
+    /// # Errors
+    /// As [`confine()`].
+    pub fn load(policy: &AddressPolicy) -> Result<Self, Error> {
+        let table = Table::new(policy);
+        let mut all = Self { loaded: Vec::new(), report: shortfalls(&table) };
+        for hook in &HOOKS {
+            match load(hook, &table)? {
+                Loaded::Program(program, features) => {
+                    note(&mut all.report, features, policy);
+                    all.loaded.push((hook, program));
                 }
-                return Err(Error::Attach { place: hook.place, source });
+                Loaded::Unknown(unenforced) => all.report.push(unenforced),
             }
         }
+        Ok(all)
     }
-    Ok(report)
+
+    /// Attaches them: the second half of [`confine()`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn attach(self, cgroup_v2: BorrowedFd<'_>, place: Place) -> Result<Vec<Unenforced>, Error> {
+        let mut attached = Vec::new();
+        for (hook, program) in &self.loaded {
+            match put(cgroup_v2, place, hook, program.as_fd()) {
+                Ok(Put::New) => attached.push((hook, program)),
+                Ok(Put::Replaced) => {}
+                Err(source) => {
+                    // A failure here leaves the guest with more refusals, never with fewer.
+                    for (hook, program) in attached.iter().rev() {
+                        let _ = prog_detach(cgroup_v2, program.as_fd(), hook.place);
+                    }
+                    return Err(Error::Attach { place: hook.place, source });
+                }
+            }
+        }
+        Ok(self.report)
+    }
 }
 
 enum Loaded {
@@ -88,10 +122,11 @@ fn load(hook: &Hook, table: &Table) -> Result<Loaded, Error> {
 }
 
 /// Attaches `program`, in the place of the one that an earlier call attached.
-fn put(cgroup: BorrowedFd<'_>, hook: &Hook, program: BorrowedFd<'_>) -> io::Result<Put> {
+fn put(cgroup: BorrowedFd<'_>, known: Place, hook: &Hook, program: BorrowedFd<'_>) -> io::Result<Put> {
     let place = hook.place;
     // The directory is ours alone, so whatever is attached to it is of an earlier call.
-    let Some(&old) = prog_query(cgroup, place)?.first() else {
+    let before = if known == Place::New { None } else { prog_query(cgroup, place)?.first().copied() };
+    let Some(old) = before else {
         prog_attach(cgroup, program, place, AttachFlags::Multi)?;
         return Ok(Put::New);
     };

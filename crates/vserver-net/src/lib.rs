@@ -26,7 +26,7 @@ mod error;
 mod policy;
 mod program;
 
-pub use confine::confine;
+pub use confine::{Place, Programs, confine};
 pub use device::{Added, AddressPlan, Broadcast, add_address, addresses_on_host, remove_address};
 pub use error::Error;
 pub use policy::{AddressPolicy, Localhost, private_loopback};

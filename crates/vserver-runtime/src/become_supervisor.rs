@@ -1,4 +1,5 @@
 //! The builder's last act: it executes the supervisor's image and keeps nothing but what the supervisor works on.
+//! Everything is made ready while the guest's first process is on its way to its program.
 
 use std::convert::Infallible;
 use std::ffi::CString;
@@ -22,34 +23,49 @@ use crate::settings::{Settings, fds};
 /// Largest size of one console log file; there are two. Source: default policy, threat model §3.7 (16 MiB in all).
 const LOG_LIMIT: u64 = 8 << 20;
 
+/// Status of a builder that could not execute it, and of a supervisor that cannot go on: the keeper takes both for the
+/// guest's end.
+pub const FAILED: i32 = 70;
+
+/// A supervisor that only has to be executed.
+#[derive(Debug)]
+pub struct Successor {
+    /// Descriptors for [`fds::SETTINGS`] and the numbers after it, out of the way of those.
+    inherited: Vec<OwnedFd>,
+    image: OwnedFd,
+}
+
+/// Makes it ready.
+pub fn prepare(host: &Host, plan: &Plan, spawned: &Spawned, kit: &Kit) -> Result<Successor> {
+    let settings = settings_file(&settings(host, plan, spawned, kit), plan)?;
+    let above = |fd: BorrowedFd<'_>| -> Result<OwnedFd> {
+        let number = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(200)).map_err(failed(plan))?;
+        fd::inherited(number).map_err(failed(plan))
+    };
+    let own = [settings.as_fd(), kit.listener.as_fd(), spawned.pidfd(), spawned.master(), spawned.pts()];
+    let doors = kit.doors.birthplace.iter().chain(&kit.doors.tasks).map(AsFd::as_fd);
+    let inherited = own.into_iter().chain(doors).map(above).collect::<Result<Vec<_>>>()?;
+    Ok(Successor { inherited, image: above(kit.image.fd.as_fd())? })
+}
+
 /// Executes it; returns only to say what failed.
-pub fn become_supervisor(host: &Host, plan: &Plan, spawned: Spawned, kit: Kit) -> Result<Infallible> {
-    let settings = settings_file(&settings(host, plan, &spawned, &kit), plan)?;
-    let mut wanted = vec![settings, kit.listener, spawned.pidfd, spawned.master, spawned.pts];
-    wanted.extend(kit.doors.birthplace);
-    wanted.extend(kit.doors.tasks);
-    // First all out of the way of the numbers that they are going to have.
-    let above = |fd: BorrowedFd<'_>| fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(200)).map_err(failed(plan));
-    let moved = wanted.iter().map(|fd| above(fd.as_fd())).collect::<Result<Vec<_>>>()?;
-    let image = above(kit.image.fd.as_fd())?;
+pub fn become_supervisor(plan: &Plan, successor: &Successor) -> Result<Infallible> {
     let null = open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()).map_err(failed(plan))?;
     dup2_stdin(&null).and_then(|()| dup2_stdout(&null)).and_then(|()| dup2_stderr(&null)).map_err(failed(plan))?;
-    for (number, source) in (fds::SETTINGS..).zip(&moved) {
-        let source = fd::inherited(*source).map_err(failed(plan))?;
+    for (number, source) in (fds::SETTINGS..).zip(&successor.inherited) {
         fd::place(source.as_fd(), number).map_err(failed(plan))?;
     }
-    let image = fd::inherited(image).map_err(failed(plan))?;
-    let first_unused = fds::SETTINGS + i32::try_from(moved.len()).unwrap_or(0);
+    let first_unused = fds::SETTINGS + i32::try_from(successor.inherited.len()).unwrap_or(0);
     fd::cloexec_from(first_unused).map_err(failed(plan))?;
     let argv = [c"vserver-supervisor".to_owned(), CString::new(plan.name.as_str()).unwrap_or_default()];
     let environment: [CString; 0] = [];
-    execveat(image.as_fd(), c"", &argv, &environment, AtFlags::AT_EMPTY_PATH).map_err(failed(plan))
+    execveat(successor.image.as_fd(), c"", &argv, &environment, AtFlags::AT_EMPTY_PATH).map_err(failed(plan))
 }
 
 fn settings(host: &Host, plan: &Plan, spawned: &Spawned, kit: &Kit) -> Settings {
     Settings {
         name: plan.name.clone(),
-        init: spawned.pid,
+        init: spawned.pid(),
         base: plan.id_base.unwrap_or(0),
         virt_uptime: plan.virt_uptime,
         birthplace: kit.doors.birthplace.is_some(),

@@ -1,34 +1,76 @@
-//! What holds a guest to its devices and addresses: programs in its cgroup. Loading them takes as long as building the
-//! guest does, so the launcher loads them while the builder builds; the guest executes nothing before they are there.
+//! What holds a guest to its devices and addresses: programs in its cgroup. The kernel's check and compilation of the
+//! many address programs takes as long as all else that the launcher does, so a thread lets them be loaded meanwhile; they
+//! are attached while the guest is being built. The guest executes nothing before they are there.
 
 use std::os::fd::AsFd;
+use std::thread::JoinHandle;
 
 use vserver_cgroup::{DevicePolicy, GuestCgroup};
+use vserver_net::{Place, Programs};
 use vserver_types::Unenforced;
 
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 
-/// Attaches the programs. They belong to the cgroup directory and vanish with it. Returns what they cannot enforce.
-pub fn hold(plan: &Plan, cgroup: &GuestCgroup) -> Result<Vec<Unenforced>> {
-    let (devices, mut found) = DevicePolicy::default().with_raw(&plan.limits.raw);
-    cgroup.device_policy(&devices).map_err(Error::layer("restrict the devices", &plan.name))?;
-    found.extend(addresses(cgroup, plan)?);
-    Ok(found)
+/// Programs on their way into the kernel; `None` for a guest that has all of the host's addresses.
+#[derive(Debug)]
+pub struct Loading(Option<JoinHandle<std::result::Result<Programs, vserver_net::Error>>>);
+
+/// Programs that are loaded and not attached.
+#[derive(Debug)]
+pub struct Ready(Option<Programs>);
+
+impl Loading {
+    /// Begins.
+    pub fn begin(plan: &Plan) -> Self {
+        let policy = plan.network.as_ref().map(|network| network.policy());
+        Self(policy.map(|policy| std::thread::spawn(move || Programs::load(&policy))))
+    }
+
+    /// Waits for the end of the thread. Fails closed: without the programs a guest would have the host's addresses.
+    pub fn finish(self, plan: &Plan) -> Result<Ready> {
+        let Some(thread) = self.0 else {
+            return Ok(Ready(None));
+        };
+        let programs = thread.join().map_err(|_| Error::Taken {
+            name: plan.name.clone(),
+            what: "the thread that loads its address programs panicked; report this".to_owned(),
+        })?;
+        programs
+            .map(|programs| Ready(Some(programs)))
+            .map_err(Error::layer("hold the guest to its addresses", &plan.name))
+    }
 }
 
-/// Fails closed: without the programs a guest would have the host's addresses.
-fn addresses(cgroup: &GuestCgroup, plan: &Plan) -> Result<Vec<Unenforced>> {
-    let Some(network) = &plan.network else {
-        let reason = "the file 'noncontext' leaves all of the host's to the guest";
-        return Ok(vec![Unenforced::none("addresses", reason)]);
-    };
-    let no_v2 = || Error::Taken {
-        name: plan.name.clone(),
-        what: "there is no cgroup v2 hierarchy to hold it to its addresses; mount one, or make the file 'noncontext'"
-            .to_owned(),
-    };
-    let directory = cgroup.v2_dir().ok_or_else(no_v2)?;
-    vserver_net::confine(directory.as_fd(), &network.policy())
-        .map_err(Error::layer("hold the guest to its addresses", &plan.name))
+impl Ready {
+    /// Attaches the programs. They belong to the cgroup directory and vanish with it. Returns what they cannot enforce.
+    pub fn attach(self, plan: &Plan, cgroup: &GuestCgroup) -> Result<Vec<Unenforced>> {
+        let (devices, mut found) = DevicePolicy::default().with_raw(&plan.limits.raw);
+        cgroup.device_policy(&devices).map_err(Error::layer("restrict the devices", &plan.name))?;
+        let Some(programs) = self.0 else {
+            let reason = "the file 'noncontext' leaves all of the host's to the guest";
+            found.push(Unenforced::none("addresses", reason));
+            return Ok(found);
+        };
+        let no_v2 = || {
+            Error::Taken {
+            name: plan.name.clone(),
+            what: "there is no cgroup v2 hierarchy to hold it to its addresses; mount one, or make the file 'noncontext'"
+                .to_owned(),
+        }
+        };
+        let directory = cgroup.v2_dir().ok_or_else(no_v2)?;
+        let addresses = programs.attach(directory.as_fd(), Place::New);
+        found.extend(addresses.map_err(Error::layer("hold the guest to its addresses", &plan.name))?);
+        Ok(found)
+    }
+}
+
+/// How far a start is with them.
+#[derive(Debug)]
+pub enum Hold {
+    /// Not attached yet.
+    Loading(Loading),
+    /// The guest is held to its addresses already, because something was mounted from there.
+    Attached,
 }

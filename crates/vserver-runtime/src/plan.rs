@@ -197,18 +197,31 @@ impl Plan {
     pub fn stop_orders(&self) -> StopOrders {
         StopOrders {
             stop: self.init.stop.clone(),
-            stop_env: self.stop_environment(),
+            stop_env: stop_environment(&self.environment, &self.init),
             killseq: self.killseq.clone(),
             stop_timeout: self.stop_timeout,
         }
     }
+}
 
-    /// As at start, with the run levels of a shutdown. Source: util-vserver, `behaviours.md` §4, step 6.
-    fn stop_environment(&self) -> Vec<String> {
-        let level = |pair: &&String| pair.starts_with("PREVLEVEL=") || pair.starts_with("RUNLEVEL=");
-        let kept = self.environment.iter().filter(|pair| !level(pair));
-        kept.cloned().chain(self.init.stop_levels.iter().map(|(name, value)| format!("{name}={value}"))).collect()
-    }
+/// What a stop needs to know of `config`: only that part of a plan.
+pub fn ending(config: &GuestConfig) -> Result<(InitPlan, StopOrders)> {
+    let tree = GuestRoot::open(&config.vdir).map_err(Error::layer("open the tree", &config.name))?;
+    let init = init_style::plan(config, &tree)?;
+    let orders = StopOrders {
+        stop: init.stop.clone(),
+        stop_env: stop_environment(&environment(config, &init), &init),
+        killseq: killseq(config),
+        stop_timeout: config.init.sync_timeout,
+    };
+    Ok((init, orders))
+}
+
+/// As at start, with the run levels of a shutdown. Source: util-vserver, `behaviours.md` §4, step 6.
+fn stop_environment(environment: &[String], init: &InitPlan) -> Vec<String> {
+    let level = |pair: &&String| pair.starts_with("PREVLEVEL=") || pair.starts_with("RUNLEVEL=");
+    let kept = environment.iter().filter(|pair| !level(pair));
+    kept.cloned().chain(init.stop_levels.iter().map(|(name, value)| format!("{name}={value}"))).collect()
 }
 
 /// A file in `sysctl/` wins over a total in `rlimits/` that means the same.

@@ -10,11 +10,12 @@ use vserver_fs::GuestRoot;
 use vserver_net::{Added, Broadcast};
 
 use crate::error::{Error, Result};
+use crate::hold::{Hold, Loading};
 use crate::host::Host;
 use crate::interrupt::Interrupts;
 use crate::plan::Plan;
 use crate::record::{AddedAddress, RunRecord};
-use crate::{furnish, hold, mounts};
+use crate::{furnish, mounts};
 
 /// All is there but the guest.
 #[derive(Debug)]
@@ -29,8 +30,8 @@ pub struct Prepared {
     pub cgroup: GuestCgroup,
     /// The guest's tree.
     pub tree: OwnedFd,
-    /// The guest is held to its addresses already, because something was mounted from there.
-    pub held: bool,
+    /// What holds it to its devices and addresses.
+    pub hold: Hold,
     /// What is mounted below it and comes along, relative to it; known when the last script has run.
     pub carried: Vec<PathBuf>,
     /// Sentences for the caller.
@@ -43,15 +44,18 @@ pub fn prepare(host: &Host, plan: Plan, mut record: RunRecord, interrupts: &Inte
     record.unenforced.clone_from(&plan.unenforced);
     (record.attributes, record.network) = (plan.attributes, plan.network.clone());
     record.save(host)?;
+    let loading = Loading::begin(&plan);
     let tree = GuestRoot::open(&plan.tree).map_err(Error::layer("open the tree", &name))?;
     own_mount_points(&tree, &plan)?;
     let layout = Layout::detect().map_err(Error::layer("find the cgroup hierarchies", &name))?;
     let cgroup = cgroup(&layout, &plan, &mut record)?;
     add_addresses(host, &plan, &mut record)?;
-    let held = plan.mounts.others.iter().any(|mount| mount.remote);
-    if held {
-        record.unenforced.extend(hold::hold(&plan, &cgroup)?);
-    }
+    let hold = if plan.mounts.others.iter().any(|mount| mount.remote) {
+        record.unenforced.extend(loading.finish(&plan)?.attach(&plan, &cgroup)?);
+        Hold::Attached
+    } else {
+        Hold::Loading(loading)
+    };
     let warnings = mount(&cgroup, &plan, &tree, interrupts)?;
     if let Some(lines) = &plan.mounts.mtab {
         mounts::write_mtab(lines, &tree, &vserver_config::initial_mtab(&host.confdir, &name)?, &name)?;
@@ -59,7 +63,7 @@ pub fn prepare(host: &Host, plan: Plan, mut record: RunRecord, interrupts: &Inte
     furnish::furnish(&plan.init.preparation, &tree, &name, interrupts)?;
     record.save(host)?;
     let tree = tree.as_fd().try_clone_to_owned().map_err(Error::io("keep open", &plan.tree))?;
-    Ok(Prepared { plan, record, layout, cgroup, tree, held, carried: Vec::new(), warnings })
+    Ok(Prepared { plan, record, layout, cgroup, tree, hold, carried: Vec::new(), warnings })
 }
 
 fn cgroup(layout: &Layout, plan: &Plan, record: &mut RunRecord) -> Result<GuestCgroup> {

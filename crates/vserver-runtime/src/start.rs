@@ -240,7 +240,7 @@ impl<'a> Start<'a> {
             return Err(self.interrupted());
         }
         let wishes = Wishes { scope, strict: self.options.strict };
-        launch::launch(self.host, &prepared, wishes, self.stage, self.interrupts)
+        launch::launch(self.host, prepared, wishes, self.stage, self.interrupts)
     }
 
     /// Init-less guests: the call returns when the start command has ended, and its status decides.

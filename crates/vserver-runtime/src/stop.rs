@@ -6,18 +6,19 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use vserver_cgroup::GuestCgroup;
-use vserver_config::{Flavour, GuestConfig};
+use vserver_cgroup::{GuestCgroup, Layout};
+use vserver_config::Flavour;
+use vserver_fs::Flock;
 use vserver_sys::{fd, pidfd};
-use vserver_types::{GuestName, Xid};
+use vserver_types::GuestName;
 
-use crate::choose::{cpus, layout};
+use crate::choose::layout;
 use crate::compat_state::{self, Method};
 use crate::control::{self, Reply, Request};
 use crate::error::{Error, Result};
 use crate::helper;
 use crate::host::Host;
-use crate::plan::Plan;
+use crate::plan;
 use crate::record::RunRecord;
 use crate::scripts::Scripts;
 use crate::settings::{Ending, StopOrders, StopPlan, fds};
@@ -69,17 +70,24 @@ pub fn stop(host: &Host, name: &GuestName, options: &StopOptions) -> Result<Stop
     if !record.supervisor_lives() {
         return clear(host, &record);
     }
-    let mut report = end(host, &record, outer, options)?;
+    let layout = layout(name)?;
+    let mut report = end(host, &record, &layout, outer, options)?;
     drop(lock);
     // It finds that all is done, and with the last one its cgroup can go.
     ready(&keeper, Instant::now() + MARGIN);
-    layout(name)?.tidy();
+    layout.tidy();
     report.retain(|line| !line.is_empty());
     Ok(Stopped::Now { report })
 }
 
 /// Everything between the lock and its release. Source: util-vserver, `behaviours.md` §4.
-fn end(host: &Host, record: &RunRecord, outer: Option<OwnedFd>, options: &StopOptions) -> Result<Vec<String>> {
+fn end(
+    host: &Host,
+    record: &RunRecord,
+    layout: &Layout,
+    outer: Option<OwnedFd>,
+    options: &StopOptions,
+) -> Result<Vec<String>> {
     let name = &record.name;
     let stage = outer.as_ref().map(|outer| Stage::join(name, outer.as_fd())).transpose()?;
     let mut stopping = Stopping::new(host, record, options.default_tty);
@@ -88,16 +96,16 @@ fn end(host: &Host, record: &RunRecord, outer: Option<OwnedFd>, options: &StopOp
     }
     compat_state::write_method(host, record, Method::Async)?;
     // A guest that is killed is not asked in any way.
-    let orders = if record.rescue || options.kill { None } else { stopping.orders() };
+    let orders = if options.kill { None } else { stopping.orders() };
     let timeout = orders.as_ref().map_or(record.stop_timeout, |orders| orders.stop_timeout.as_secs());
-    wake(name);
+    wake(layout, name);
     let asked = Instant::now();
     let socket = ask(host, name, options, orders);
     let patience = Duration::from_secs(timeout) + MARGIN;
     let killed = socket.map(|socket| wait_for_end(&socket, patience)).unwrap_or(false);
     wait_for_init(record, patience)?;
     let seconds = asked.elapsed().as_secs();
-    let done = stopping.tear_down(record);
+    let done = stopping.tear_down(Ok(layout.clone()), record);
     drop(stage);
     done?;
     let mut report = stopping.report;
@@ -130,13 +138,26 @@ pub fn after_exit(host: &Host, name: &GuestName, ending: Ending) -> Result<Vec<S
     if ending != Ending::Stopped {
         stopping.pre_stop();
     }
-    let done = stopping.tear_down(&record);
+    let done = stopping.tear_down(layout(name), &record);
     report.append(&mut stopping.report);
     drop((stopping, stage, outer, lock));
     let options = StartOptions { default_tty: true, ..StartOptions::default() };
     let ended = done.and_then(|()| if again { start(host, name, &options).map(drop) } else { Ok(()) });
     layout(name)?.leave_supervisors();
     ended.map(|()| report)
+}
+
+/// For a keeper whose guest was stopped from outside: waits until the command that did it has let go of the guest, and
+/// tells whether it has put everything away. If it was interrupted, [`after_exit`] is to be called.
+pub fn is_put_away(confdir: PathBuf, name: &str) -> bool {
+    let (host, own) = (Host::new(Some(confdir)), std::process::id() as i32);
+    let Ok(name) = name.parse::<GuestName>() else {
+        return false;
+    };
+    let Ok(_lock) = Flock::wait(&host.lock_file(&name)) else {
+        return false;
+    };
+    RunRecord::load(&host, &name).is_ok_and(|record| record.is_none_or(|record| record.supervisor != own))
 }
 
 /// The outer mount namespace of a guest, which its keeper holds open.
@@ -149,7 +170,7 @@ fn outer_namespace(keeper: i32) -> Option<OwnedFd> {
 /// The host's side of a stop.
 struct Stopping<'a> {
     host: &'a Host,
-    config: Option<GuestConfig>,
+    orders: Option<StopOrders>,
     vdir: PathBuf,
     scripts: Scripts<'a>,
     report: Vec<String>,
@@ -167,21 +188,19 @@ impl<'a> Stopping<'a> {
             scripts.set_tty(vserver_config::default_tty(&host.confdir, name));
         }
         let vdir = config.as_ref().map_or_else(|| host.confdir.join(name.as_str()).join("vdir"), |c| c.vdir.clone());
-        let mut all = Self { host, config, vdir, scripts, report: Vec::new() };
-        if let Some(plan) = all.plan(record.xid).filter(|_| !record.rescue) {
-            all.scripts.define("INITSTYLE", &plan.init.style);
-            for (name, value) in &plan.init.stop_levels {
-                all.scripts.export(name, value);
+        // A guest that was started to be rescued has nothing of its configured init.
+        let ending = config.filter(|_| !record.rescue).and_then(|config| plan::ending(&config).ok());
+        let orders = ending.map(|(init, orders)| {
+            scripts.define("INITSTYLE", &init.style);
+            for (name, value) in &init.stop_levels {
+                scripts.export(name, value);
             }
-            if let StopPlan::Command(stop) = plan.init.stop {
-                all.scripts.define_array("INITCMD_STOP", stop);
+            if let StopPlan::Command(stop) = init.stop {
+                scripts.define_array("INITCMD_STOP", stop);
             }
-        }
-        all
-    }
-
-    fn plan(&self, xid: Xid) -> Option<Plan> {
-        Plan::from_config(self.config.as_ref()?, xid, cpus(), None).ok()
+            orders
+        });
+        Self { host, orders, vdir, scripts, report: Vec::new() }
     }
 
     fn pre_stop(&mut self) {
@@ -191,7 +210,7 @@ impl<'a> Stopping<'a> {
 
     /// How the guest is to be ended, as configuration and scripts say now.
     fn orders(&self) -> Option<StopOrders> {
-        let mut orders = self.plan(Xid(2))?.stop_orders();
+        let mut orders = self.orders.clone()?;
         let command = self.scripts.array("INITCMD_STOP");
         if let StopPlan::Command(stop) = &mut orders.stop
             && !command.is_empty()
@@ -201,9 +220,9 @@ impl<'a> Stopping<'a> {
         Some(orders)
     }
 
-    fn tear_down(&mut self, record: &RunRecord) -> Result<()> {
+    fn tear_down(&mut self, layout: Result<Layout>, record: &RunRecord) -> Result<()> {
         let Self { host, vdir, scripts, report, .. } = self;
-        teardown_with(host, record, |flavour| report.extend(scripts.run_all(flavour, vdir)))
+        teardown_with(host, layout, record, |flavour| report.extend(scripts.run_all(flavour, vdir)))
     }
 }
 
@@ -211,7 +230,7 @@ impl<'a> Stopping<'a> {
 fn clear(host: &Host, record: &RunRecord) -> Result<Stopped> {
     let processes = crate::list::status(host, &record.name)?.processes;
     let mut stopping = Stopping::new(host, record, false);
-    stopping.tear_down(record)?;
+    stopping.tear_down(layout(&record.name), record)?;
     if processes == 0 {
         return Ok(Stopped::WasNotRunning);
     }
@@ -221,8 +240,8 @@ fn clear(host: &Host, record: &RunRecord) -> Result<Stopped> {
 }
 
 /// A guest on hold (`sched_pause`) could not end itself. If this fails it is killed at the deadline.
-fn wake(name: &GuestName) {
-    if let Some(cgroup) = layout(name).ok().and_then(|layout| GuestCgroup::open(&layout, name)) {
+fn wake(layout: &Layout, name: &GuestName) {
+    if let Some(cgroup) = GuestCgroup::open(layout, name) {
         cgroup.thaw().ok();
     }
 }

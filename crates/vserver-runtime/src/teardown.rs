@@ -4,7 +4,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use vserver_cgroup::GuestCgroup;
+use vserver_cgroup::{GuestCgroup, Layout};
 use vserver_config::Flavour;
 
 use crate::choose::layout;
@@ -15,14 +15,20 @@ use crate::record::RunRecord;
 
 /// Ends what is left of the guest's processes and removes its cgroups, addresses, and state.
 pub fn teardown(host: &Host, record: &RunRecord) -> Result<()> {
-    teardown_with(host, record, |_| {})
+    teardown_with(host, layout(&record.name), record, |_| {})
 }
 
 /// The same, with the scripts of the two moments between. Source: util-vserver, `behaviours.md` §4.
-pub fn teardown_with(host: &Host, record: &RunRecord, mut scripts: impl FnMut(Flavour)) -> Result<()> {
+pub fn teardown_with(
+    host: &Host,
+    layout: Result<Layout>,
+    record: &RunRecord,
+    mut scripts: impl FnMut(Flavour),
+) -> Result<()> {
     let mut failures = Vec::new();
+    let layout = layout.map_err(|error| failures.push(error.chain())).ok();
     let mut attempt = |result: Result<()>| failures.extend(result.err().map(|error| error.chain()));
-    attempt(with_cgroup(record, "end its processes", GuestCgroup::kill));
+    attempt(with_cgroup(layout.as_ref(), record, "end its processes", GuestCgroup::kill));
     scripts(Flavour::PostStop);
     for added in record.addresses.iter().rev() {
         let action = format!("take {} off {}", added.address, added.device);
@@ -31,7 +37,7 @@ pub fn teardown_with(host: &Host, record: &RunRecord, mut scripts: impl FnMut(Fl
         );
     }
     scripts(Flavour::PostpostStop);
-    attempt(with_cgroup(record, "remove its cgroups", GuestCgroup::remove));
+    attempt(with_cgroup(layout.as_ref(), record, "remove its cgroups", GuestCgroup::remove));
     attempt(compat_state::clear(host, record));
     if failures.is_empty() {
         let dir = host.guest_dir(&record.name);
@@ -43,11 +49,12 @@ pub fn teardown_with(host: &Host, record: &RunRecord, mut scripts: impl FnMut(Fl
 }
 
 fn with_cgroup<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
+    layout: Option<&Layout>,
     record: &RunRecord,
     action: &str,
     act: impl FnOnce(&GuestCgroup) -> std::result::Result<(), E>,
 ) -> Result<()> {
-    match GuestCgroup::open(&layout(&record.name)?, &record.name) {
+    match layout.and_then(|layout| GuestCgroup::open(layout, &record.name)) {
         Some(cgroup) => act(&cgroup).map_err(Error::layer(action, &record.name)),
         None => Ok(()),
     }

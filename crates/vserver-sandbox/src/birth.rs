@@ -1,47 +1,101 @@
-//! The midwife: a short-lived process, born in the guest's cgroup, that joins its user and time namespace and gives birth
-//! to the guest's first process as its own sibling, so that the supervisor is the parent.
+//! The birth of the guest's first process: a child of its future supervisor, in the guest's cgroup, user namespace and
+//! all that belongs to it. It waits while the guest's mounts are made around it.
 
-use std::io::Write;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::fcntl::{OFlag, openat};
-use nix::sched::{CloneFlags, setns, unshare};
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::Mode;
+use nix::sys::wait::waitpid;
 use nix::time::{ClockId, clock_gettime};
-use nix::unistd::write;
+use nix::unistd::{Pid, pipe2, write};
 use vserver_sys::process::{self, Forked, SingleThreaded};
+use vserver_sys::{pidfd, tty};
 
 use crate::blueprint::{Blueprint, Doors};
 use crate::confine::take_standing;
-use crate::error::{Result, Step};
+use crate::dev::Dev;
+use crate::error::{Error, Result, Step};
+use crate::first;
+use crate::home::Home;
 
-/// Namespaces that are born with the guest. The mount namespace is copied later, when its content is ready.
-const BORN_WITH: u64 = process::NEWPID | process::NEWUTS | process::NEWIPC | process::NEWCGROUP;
+/// Namespaces that are born with the guest. The kernel makes the user namespace first, so that it owns the others. The
+/// mount namespace is copied later, when its content is ready, and the cgroup namespace when the first process has
+/// joined all of its cgroups. clone(2).
+const BORN_WITH: u64 = process::NEWPID | process::NEWUTS | process::NEWIPC;
 
-/// Joins, and forks. Returns in the guest's first process; the midwife itself writes the new pid to `pid_pipe` and ends.
-pub fn deliver(
-    token: SingleThreaded,
-    blueprint: &Blueprint,
-    userns: Option<BorrowedFd<'_>>,
-    host_proc: BorrowedFd<'_>,
-    pid_pipe: &mut std::fs::File,
-) -> Result<()> {
-    // The cgroups come first: a socket, a page or a namespace root belongs to the cgroup that its maker was in.
-    enter_v1(&blueprint.doors)?;
-    take_standing(&blueprint.confinement, host_proc)?;
+/// Born, waiting for its mounts.
+#[derive(Debug)]
+pub(crate) struct Born {
+    pub pid: i32,
+    pub pidfd: OwnedFd,
+    ready: File,
+    report: File,
+}
+
+/// Gives birth. In the child this does not return.
+pub(crate) fn give(token: SingleThreaded, blueprint: &Blueprint, dev: &Dev, home: &Home) -> Result<Born> {
+    let make_pipe = || pipe2(OFlag::O_CLOEXEC).step(|| "make a pipe".to_owned());
+    let ((wait, ready), (report, tell)) = (make_pipe()?, make_pipe()?);
+    let console = tty::open_slave(dev.master.as_fd()).step(|| "open the console".to_owned())?;
+    let birthplace = blueprint.doors.birthplace.as_ref().map(AsFd::as_fd);
+    let userns = blueprint.base.map_or(0, |_| process::NEWUSER);
     if blueprint.virt_uptime {
-        new_time(host_proc)?;
+        new_time(home.proc())?;
     }
-    if let Some(userns) = userns {
-        setns(userns, CloneFlags::CLONE_NEWUSER).step(|| "join the guest's user namespace".to_owned())?;
+    let forked = process::fork_into(token, birthplace, BORN_WITH | userns);
+    let Forked::Parent(pid) = forked.step(|| "make the guest's first process".to_owned())? else {
+        drop((ready, report));
+        let error = first::live(blueprint, console.as_fd(), home.proc(), wait).map(|never| match never {});
+        tell_and_end(tell, &error);
+    };
+    let born = opened(pid, File::from(ready), File::from(report))?;
+    let settled = if blueprint.virt_uptime { home.children_in_its_time() } else { Ok(()) };
+    match settled.and_then(|()| take_standing(&blueprint.confinement, home.proc(), Some(pid))) {
+        Ok(()) => Ok(born),
+        Err(error) => Err(born.end(error)),
     }
-    match process::fork(token, BORN_WITH | process::PARENT).step(|| "make the guest's first process".to_owned())? {
-        Forked::Child => Ok(()),
-        Forked::Parent(pid) => {
-            let told = pid_pipe.write_all(&pid.to_ne_bytes());
-            process::exit_now(i32::from(told.is_err()))
+}
+
+fn opened(pid: i32, ready: File, report: File) -> Result<Born> {
+    // Safe against reuse of the number: it is our child and nobody has waited for it yet.
+    let pidfd = pidfd::open(pid).step(|| format!("open process {pid}"))?;
+    Ok(Born { pid, pidfd, ready, report })
+}
+
+impl Born {
+    /// Lets it go on.
+    pub fn wake(&mut self) -> Result<()> {
+        self.ready.write_all(b"1").step(|| "wake the guest's first process".to_owned())
+    }
+
+    /// Silence on the report pipe is success: it closed because the first program was executed.
+    pub fn confirm(&mut self) -> Result<()> {
+        let mut text = String::new();
+        self.report.read_to_string(&mut text).step(|| "read a report".to_owned())?;
+        if text.is_empty() { Ok(()) } else { Err(Error::Child { report: text }) }
+    }
+
+    /// It will not live; `error`, the reason, is given back, unless it has told a better one.
+    pub fn end(mut self, error: Error) -> Error {
+        let _ = pidfd::signal(self.pidfd.as_fd(), nix::sys::signal::Signal::SIGKILL as i32);
+        let _ = waitpid(Pid::from_raw(self.pid), None);
+        let mut text = String::new();
+        match self.report.read_to_string(&mut text) {
+            Ok(_) if !text.is_empty() => Error::Child { report: text },
+            _ => error,
         }
     }
+}
+
+/// The end of a child that could not do its work, or of a helper that could.
+pub(crate) fn tell_and_end(tell: OwnedFd, result: &Result<()>) -> ! {
+    if let Err(error) = result {
+        let _ = File::from(tell).write_all(error.line().as_bytes());
+    }
+    process::exit_now(i32::from(result.is_err()))
 }
 
 /// Joins the v1 hierarchies; into the v2 one a process is born.
@@ -52,7 +106,7 @@ pub(crate) fn enter_v1(doors: &Doors) -> Result<()> {
     Ok(())
 }
 
-/// A time namespace in which boot was now: `/proc/uptime`, `btime` and both clocks count from here.
+/// A time namespace for the next child in which boot was now: `/proc/uptime`, `btime` and both clocks count from here.
 /// time_namespaces(7), Linux 5.6. The offsets are written before the first process enters.
 fn new_time(host_proc: BorrowedFd<'_>) -> Result<()> {
     let since = |clock| clock_gettime(clock).step(|| "read the clock".to_owned());

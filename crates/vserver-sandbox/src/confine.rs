@@ -34,33 +34,39 @@ pub enum Identity {
     },
 }
 
-/// The process's standing among those of the host: with the host's rights, as the kernel asks for them, so before it
-/// joins the guest's user namespace. Inherited by all that it starts.
-pub fn take_standing(wish: &Confinement, host_proc: BorrowedFd<'_>) -> Result<()> {
+/// The standing among the host's processes of `process`, the caller if it is `None`: with the host's rights, as the
+/// kernel asks for them, so not by one that has joined the guest's user namespace. Inherited by all that it starts.
+pub fn take_standing(wish: &Confinement, host_proc: BorrowedFd<'_>, process: Option<i32>) -> Result<()> {
+    let pid = process.unwrap_or(0);
     if let Some(level) = wish.nice {
-        process::set_nice(level).step(|| format!("set the nice level to {level}"))?;
+        process::set_nice(pid, level).step(|| format!("set the nice level to {level}"))?;
     }
     if let Some(priority) = wish.ionice {
-        process::set_io_priority(priority).step(|| "set the I/O priority".to_owned())?;
+        process::set_io_priority(pid, priority).step(|| "set the I/O priority".to_owned())?;
     }
     if let Some(bias) = wish.oom_score_adj {
-        let file = openat(host_proc, "self/oom_score_adj", OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())
-            .step(|| "open /proc/self/oom_score_adj".to_owned())?;
+        let path = process.map_or_else(|| "self/oom_score_adj".to_owned(), |pid| format!("{pid}/oom_score_adj"));
+        let file = openat(host_proc, path.as_str(), OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())
+            .step(|| format!("open /proc/{path}"))?;
         write(file, bias.to_string().as_bytes()).step(|| format!("set the OOM killer's bias to {bias}"))?;
     }
     Ok(())
 }
 
-/// Everything but the change of user; afterwards the process is the guest's root, with the guest's capabilities and
-/// with those two that [`become_user`] needs.
-pub fn confine(wish: &Confinement) -> Result<()> {
+/// The limits and the bounding set: what can be taken away while mounts are still to be made.
+pub fn limit(wish: &Confinement) -> Result<()> {
     umask(Mode::from_bits_truncate(0o022));
     wish.ulimits.iter().try_for_each(set_ulimit)?;
     if let Some(persona) = wish.personality {
         let persona = nix::sys::personality::Persona::from_bits_retain(persona as i32);
         nix::sys::personality::set(persona).step(|| "set the personality".to_owned())?;
     }
-    bound(wish.caps)?;
+    bound(wish.caps)
+}
+
+/// Everything but the change of user, after [`limit`]; afterwards the process is the guest's root, with the guest's
+/// capabilities and with those two that [`become_user`] needs.
+pub fn confine(wish: &Confinement) -> Result<()> {
     become_ids(0, 0, &[])?;
     for program in &wish.filters {
         seccomp::install(&program.instructions).step(|| "install the system call filter".to_owned())?;

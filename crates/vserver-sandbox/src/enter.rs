@@ -20,7 +20,7 @@ use vserver_sys::{fd, tty};
 
 use crate::birth::enter_v1;
 use crate::blueprint::{Confinement, Doors};
-use crate::confine::{Identity, become_user, confine, take_standing};
+use crate::confine::{Identity, become_user, confine, limit, take_standing};
 use crate::error::{Error, Result, Step};
 use crate::{frames, passwd};
 
@@ -56,7 +56,7 @@ pub struct Job {
 /// was executed or could not be.
 pub fn enter(token: SingleThreaded, target: &Target<'_>, job: &Job, report: OwnedFd) -> Result<i32> {
     let birthplace = target.doors.birthplace.as_ref().map(AsFd::as_fd);
-    match process::fork_into(token, birthplace).step(|| "fork into the guest's cgroup".to_owned())? {
+    match process::fork_into(token, birthplace, 0).step(|| "fork into the guest's cgroup".to_owned())? {
         Forked::Parent(pid) => Ok(pid),
         Forked::Child => {
             let mut report = File::from(report);
@@ -74,7 +74,7 @@ pub fn enter(token: SingleThreaded, target: &Target<'_>, job: &Job, report: Owne
 /// PID namespace could not end.
 pub fn signal_all(token: SingleThreaded, target: &Target<'_>, signal: i32, report: OwnedFd) -> Result<i32> {
     let birthplace = target.doors.birthplace.as_ref().map(AsFd::as_fd);
-    match process::fork_into(token, birthplace).step(|| "fork into the guest's cgroup".to_owned())? {
+    match process::fork_into(token, birthplace, 0).step(|| "fork into the guest's cgroup".to_owned())? {
         Forked::Parent(pid) => Ok(pid),
         Forked::Child => {
             let everybody = -1;
@@ -92,6 +92,7 @@ fn intermediate(token: SingleThreaded, target: &Target<'_>, job: Option<&Job>, r
     stand(target)?;
     setns(target.init, namespaces(target)).step(|| "join the guest's namespaces".to_owned())?;
     chdir("/").step(|| "enter the guest's root directory".to_owned())?;
+    limit(target.confinement)?;
     confine(target.confinement)?;
     if let Some(job) = job {
         place_stdio(job)?;
@@ -113,7 +114,7 @@ fn intermediate(token: SingleThreaded, target: &Target<'_>, job: Option<&Job>, r
 fn stand(target: &Target<'_>) -> Result<()> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let host_proc = open("/proc", flags, Mode::empty()).step(|| "open /proc".to_owned())?;
-    take_standing(target.confinement, host_proc.as_fd())
+    take_standing(target.confinement, host_proc.as_fd(), None)
 }
 
 /// Closes everything above standard error but `kept`. A directory of the host, as the guest's cgroup's is, would lead up

@@ -13,26 +13,31 @@ use nix::unistd::{chdir, dup2_stderr, dup2_stdin, dup2_stdout, execveat, sethost
 use vserver_sys::{fd, mount, process, tty};
 
 use crate::beneath;
+use crate::birth::enter_v1;
 use crate::blueprint::{Blueprint, Entry};
-use crate::confine::{Identity, become_user, confine};
+use crate::confine::{Identity, become_user, confine, limit};
 use crate::dev;
 use crate::error::{Error, Result, Step};
 use crate::sysctl;
 
-/// Waits until the mounts are made, takes its own copy of them, gives up all that a guest may not have, and executes the
-/// first program. Returns only to say what failed.
+/// Joins its cgroups, waits until the mounts are made, takes its own copy of them, gives up all that a guest may not
+/// have, and executes the first program. Returns only to say what failed.
 pub fn live(
     blueprint: &Blueprint,
     console: BorrowedFd<'_>,
     host_proc: BorrowedFd<'_>,
     ready: OwnedFd,
 ) -> Result<std::convert::Infallible> {
+    // The cgroups come first: a socket, a page or a namespace root belongs to the cgroup that its maker was in.
+    enter_v1(&blueprint.doors)?;
+    unshare(CloneFlags::CLONE_NEWCGROUP).step(|| "make a cgroup namespace".to_owned())?;
+    take_console(console)?;
+    limit(&blueprint.confinement)?;
     wait_for_mounts(ready)?;
     sysctl::write_all(&blueprint.sysctls, host_proc)?;
+    set_names(blueprint)?;
     unshare(CloneFlags::CLONE_NEWNS).step(|| "copy the mount namespace".to_owned())?;
     mount_own(blueprint)?;
-    set_names(blueprint)?;
-    take_console(console)?;
     chdir("/").step(|| "enter the root directory".to_owned())?;
     let (image, number) = keep_descriptors(&blueprint.entry)?;
     confine(&blueprint.confinement)?;

@@ -25,34 +25,36 @@ pub struct Carried {
     mount: OwnedFd,
 }
 
-/// Copies what is mounted at `paths` below `tree`. Owners are mapped by `userns` where the file system can do it; what
-/// shows the guest's own range already stays as it is.
-pub fn carry(
-    tree: BorrowedFd<'_>,
-    paths: &[PathBuf],
-    base: u32,
-    userns: Option<BorrowedFd<'_>>,
-) -> Result<Vec<Carried>> {
-    paths.iter().map(|path| Ok(Carried { target: path.clone(), mount: copy(tree, path, base, userns)? })).collect()
+/// Copies what is mounted at `paths` below `tree`.
+pub fn carry(tree: BorrowedFd<'_>, paths: &[PathBuf]) -> Result<Vec<Carried>> {
+    paths.iter().map(|path| Ok(Carried { target: path.clone(), mount: copy(tree, path)? })).collect()
 }
 
-fn copy(tree: BorrowedFd<'_>, path: &Path, base: u32, userns: Option<BorrowedFd<'_>>) -> Result<OwnedFd> {
+fn copy(tree: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd> {
     let shown = path.display();
     let here = beneath::target(tree, &path.to_string_lossy())?;
     let mount = mount::clone_tree(here.as_fd(), c"", false).step(|| format!("copy the mount on /{shown}"))?;
     mount::make_private(mount.as_fd()).step(|| format!("make the copy of /{shown} private"))?;
     mount::set_attributes(mount.as_fd(), NODEV, 0, false).step(|| format!("take device nodes out of /{shown}"))?;
-    let Some(userns) = userns else {
-        return Ok(mount);
-    };
-    let owner = fstat(&mount).step(|| format!("look at the mount on /{shown}"))?.st_uid;
+    Ok(mount)
+}
+
+/// Maps the owners of what comes along by `userns` where the file system can do it; what shows the guest's own range
+/// already stays as it is.
+pub fn map_owners(carried: &[Carried], base: u32, userns: BorrowedFd<'_>) -> Result<()> {
+    carried.iter().try_for_each(|carried| map_owner(carried, base, userns))
+}
+
+fn map_owner(Carried { target, mount }: &Carried, base: u32, userns: BorrowedFd<'_>) -> Result<()> {
+    let shown = target.display();
+    let owner = fstat(mount).step(|| format!("look at the mount on /{shown}"))?.st_uid;
     let is_theirs = (base..base.saturating_add(RANGE)).contains(&owner);
-    if !is_theirs && mount::idmap(mount.as_fd(), userns).is_err() && is_new_tmpfs(&mount) {
+    if !is_theirs && mount::idmap(mount.as_fd(), userns).is_err() && is_new_tmpfs(mount) {
         // Before Linux 6.3 a tmpfs cannot be mapped: at least its root belongs to the guest's.
         let (uid, gid) = (Uid::from_raw(base), Gid::from_raw(base));
-        fchownat(&mount, "", Some(uid), Some(gid), AtFlags::AT_EMPTY_PATH).step(|| format!("hand over /{shown}"))?;
+        fchownat(mount, "", Some(uid), Some(gid), AtFlags::AT_EMPTY_PATH).step(|| format!("hand over /{shown}"))?;
     }
-    Ok(mount)
+    Ok(())
 }
 
 fn is_new_tmpfs(mount: &OwnedFd) -> bool {

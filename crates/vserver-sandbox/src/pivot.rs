@@ -14,12 +14,17 @@ use vserver_sys::mount as detached;
 use crate::beneath;
 use crate::error::{Result, Step};
 
-/// Moves this process into a new mount namespace whose root is `root`, a detached mount.
-pub fn pivot(root: BorrowedFd<'_>) -> Result<()> {
+/// Moves this process into a mount namespace of its own, which still shows the host's tree.
+pub fn leave_the_host() -> Result<()> {
     unshare(CloneFlags::CLONE_NEWNS).step(|| "make a mount namespace".to_owned())?;
     // Nothing that happens here may reach the host: first act, before any mount.
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
-        .step(|| "make the mount namespace private".to_owned())?;
+        .step(|| "make the mount namespace private".to_owned())
+}
+
+/// Makes `root`, a detached mount, the root of this mount namespace and of every process in it, and takes the host's
+/// tree away.
+pub fn pivot(root: BorrowedFd<'_>) -> Result<()> {
     detached::attach(root, beneath::own_root()?.as_fd()).step(|| "attach the guest's tree".to_owned())?;
     fchdir(root).step(|| "enter the guest's tree".to_owned())?;
     // Old and new root may be the same directory: the old one then lies on top and is taken off at once. pivot_root(2).

@@ -1,11 +1,12 @@
 //! The guest's `/proc`: a procfs of its own PID namespace in which everything that is not listed is masked, made by a
-//! helper that still has the host's rights, so that the guest's copy of these mounts is locked.
+//! process that still has the host's rights, so that the guest's copy of these mounts is locked.
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::dir::Dir;
-use nix::fcntl::OFlag;
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{Mode, SFlag, fstatat, mkdirat, mknodat};
 use vserver_sys::mount::{self, NODEV, NOEXEC, NOSUID, RDONLY};
 
@@ -14,12 +15,29 @@ use crate::dev;
 use crate::error::{Result, Step};
 use crate::policy::proc::{self, Treatment};
 
-/// Mounts and masks `/proc`. The caller is in the guest's PID namespace, in the mount namespace of `pivot`, and has the
-/// host's rights. `classic` guests share the host's uid 0, so every entry that all procfs instances share becomes
-/// read-only for them: its mode and owner would change on the host too.
-pub fn mount(classic: bool) -> Result<()> {
+const ATTRIBUTES: u64 = NOSUID | NODEV | NOEXEC;
+
+/// A procfs of the PID namespace of process `pid`; none before Linux 6.17.
+pub fn of_process(host_proc: BorrowedFd<'_>, pid: i32) -> Result<Option<OwnedFd>> {
+    let path = format!("{pid}/ns/pid");
+    let pids = openat(host_proc, path.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
+        .step(|| format!("open /proc/{path}"))?;
+    match mount::procfs_of(pids.as_fd(), ATTRIBUTES) {
+        Err(error) if error.raw_os_error() == Some(Errno::EINVAL as i32) => Ok(None),
+        made => made.map(Some).step(|| "make a new proc".to_owned()),
+    }
+}
+
+/// A procfs of the caller's PID namespace.
+pub fn own() -> Result<OwnedFd> {
+    dev::filesystem(c"proc", &[], ATTRIBUTES)
+}
+
+/// Mounts and masks `/proc`. The caller is in the mount namespace of `pivot` and has the host's rights. `classic` guests
+/// share the host's uid 0, so every entry that all procfs instances share becomes read-only for them: its mode and owner
+/// would change on the host too.
+pub fn mount(procfs: &OwnedFd, classic: bool) -> Result<()> {
     let root = beneath::own_root()?;
-    let procfs = dev::filesystem(c"proc", &[], NOSUID | NODEV | NOEXEC)?;
     // The blanks lie under /proc: a part of a mount can be copied only once the mount is attached (before Linux 6.15).
     let blank = Blank::make()?;
     mount::attach(blank.store.as_fd(), beneath::target(&root, "proc")?.as_fd())

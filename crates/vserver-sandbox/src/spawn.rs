@@ -1,21 +1,20 @@
 //! Raising a guest, in the order in which things happen.
 //!
 //! ```text
-//!  builder (host's rights, later the supervisor)           midwife            guest's first process
-//!    user namespace, detached root, /dev
-//!    new mount namespace ── pivot ── /dev /sys mounts
-//!    fork ───────────────────────────────────────────► cgroups, time,
-//!                                                       user namespace
-//!                                                       clone(PARENT) ───────► waits
-//!    helper in its PID namespace: /proc and masks
+//!  builder (host's rights, later the supervisor)            guest's first process
+//!    /dev, detached root
+//!    new mount namespace
+//!    clone: user, PID, UTS, IPC and time namespace ───────► cgroups and their namespace, names, console
+//!    id map; pivot of both ── /dev /sys mounts              waits
+//!    /proc of its PID namespace, and masks
 //!    back to the host; announce (state file)
-//!    ready ──────────────────────────────────────────────────────────────────► copy of the mounts (locked)
-//!                                                                              names, console, capabilities, seccomp
-//!    end of file on the report pipe: it runs   ◄────────────────────────────── execve
+//!    ready ───────────────────────────────────────────────► copy of the mounts (locked)
+//!    whatever else is to be prepared                        capabilities, seccomp
+//!    end of file on the report pipe: it runs   ◄─────────── execve
 //! ```
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::fcntl::OFlag;
@@ -23,36 +22,66 @@ use nix::sched::{CloneFlags, setns};
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, pipe2};
 use vserver_sys::process::{self, Forked, SingleThreaded};
-use vserver_sys::{pidfd, tty};
 
+use crate::birth::{self, Born, tell_and_end};
 use crate::blueprint::Blueprint;
 use crate::dev::{self, Dev};
 use crate::error::{Error, Result, Step};
+use crate::furnish::{self, Carried};
 use crate::home::Home;
-use crate::{birth, first, furnish, pivot, proc, root, userns};
+use crate::{pivot, proc, root, userns};
 
-/// A guest whose first program runs.
+/// A guest whose first process is on its way to its program.
 #[derive(Debug)]
+#[must_use = "it may fail on its way: confirm it, or end it"]
 pub struct Spawned {
+    born: Born,
+    dev: Dev,
+}
+
+impl Spawned {
     /// Its first process, as the host sees it.
-    pub pid: i32,
+    pub fn pid(&self) -> i32 {
+        self.born.pid
+    }
+
     /// The same as a descriptor.
-    pub pidfd: OwnedFd,
+    pub fn pidfd(&self) -> BorrowedFd<'_> {
+        self.born.pidfd.as_fd()
+    }
+
     /// The console's master.
-    pub master: OwnedFd,
+    pub fn master(&self) -> BorrowedFd<'_> {
+        self.dev.master.as_fd()
+    }
+
     /// The guest's devpts instance, for further terminals.
-    pub pts: OwnedFd,
+    pub fn pts(&self) -> BorrowedFd<'_> {
+        self.dev.pts.as_fd()
+    }
+
+    /// Waits until its first program is executed.
+    pub fn confirm(mut self) -> Result<()> {
+        match self.born.confirm() {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.end(error)),
+        }
+    }
+
+    /// It shall not live; `error`, the reason, is given back.
+    pub fn end(self, error: Error) -> Error {
+        self.born.end(error)
+    }
 }
 
-/// Born, waiting for its mounts.
-struct Born {
-    pid: i32,
-    pidfd: OwnedFd,
-    ready: File,
-    report: File,
+/// What is mounted around the first process.
+struct Walls {
+    dev: Dev,
+    tree: OwnedFd,
+    carried: Vec<Carried>,
 }
 
-/// Raises the guest that `blueprint` describes. `announce` is called, on the host, when everything is there and before
+/// Raises the guest that `blueprint` describes, up to the moment when its first process is let go. `announce` is called, on the host, when everything is there and before
 /// the guest executes anything: what must be known of a running guest is written there.
 pub fn spawn(
     token: SingleThreaded,
@@ -60,64 +89,49 @@ pub fn spawn(
     announce: impl FnOnce(i32) -> Result<()>,
 ) -> Result<Spawned> {
     let home = Home::remember()?;
-    let base = blueprint.base.unwrap_or(0);
-    let userns = blueprint.base.map(|base| userns::create(token, base)).transpose()?;
-    let userns = userns.as_ref().map(AsFd::as_fd);
-    let mounts = furnish::carry(blueprint.tree.as_fd(), &blueprint.mounts, base, userns)?;
-    let tree = root::detach(blueprint.tree.as_fd(), userns)?;
-    let dev = dev::build(base)?;
-    pivot::pivot(tree.as_fd())?;
-    furnish::furnish(&dev, &mounts, base)?;
-    let mut born = give_birth(token, blueprint, userns, &dev, &home)?;
-    let result = mount_proc(token, &mut born, &home, blueprint.base.is_none())
+    let dev = dev::build(blueprint.base.unwrap_or(0))?;
+    let carried = furnish::carry(blueprint.tree.as_fd(), &blueprint.mounts)?;
+    let tree = root::detach(blueprint.tree.as_fd())?;
+    let walls = Walls { dev, tree, carried };
+    pivot::leave_the_host()?;
+    let mut born = birth::give(token, blueprint, &walls.dev, &home)?;
+    let result = raise(token, blueprint, &walls, &born, &home)
         .and_then(|()| home.go())
         .and_then(|()| announce(born.pid))
-        .and_then(|()| confirm(&mut born));
-    if let Err(error) = result {
-        end(&born);
-        return Err(error);
+        .and_then(|()| born.wake());
+    match result {
+        Ok(()) => Ok(Spawned { born, dev: walls.dev }),
+        Err(error) => Err(born.end(error)),
     }
-    Ok(Spawned { pid: born.pid, pidfd: born.pidfd, master: dev.master, pts: dev.pts })
 }
 
-fn give_birth(
-    token: SingleThreaded,
-    blueprint: &Blueprint,
-    userns: Option<BorrowedFd<'_>>,
-    dev: &Dev,
-    home: &Home,
-) -> Result<Born> {
-    let make_pipe = || pipe2(OFlag::O_CLOEXEC).step(|| "make a pipe".to_owned());
-    let ((wait, ready), (report, tell), (pid, tell_pid)) = (make_pipe()?, make_pipe()?, make_pipe()?);
-    let console = tty::open_slave(dev.master.as_fd()).step(|| "open the console".to_owned())?;
-    let birthplace = blueprint.doors.birthplace.as_ref().map(AsFd::as_fd);
-    let midwife = process::fork_into(token, birthplace).step(|| "fork into the guest's cgroup".to_owned())?;
-    let Forked::Parent(midwife) = midwife else {
-        drop((ready, report, pid));
-        let error = birth::deliver(token, blueprint, userns, home.proc(), &mut File::from(tell_pid))
-            .and_then(|()| first::live(blueprint, console.as_fd(), home.proc(), wait));
-        tell_and_end(tell, &error.map(|never| match never {}));
-    };
-    drop((wait, tell, tell_pid));
-    let mut number = [0; 4];
-    let told = File::from(pid).read_exact(&mut number);
-    let _ = waitpid(Pid::from_raw(midwife), None);
-    let mut report = File::from(report);
-    if told.is_err() {
-        return Err(Error::Child { report: read_report(&mut report, "the guest's first process was not born") });
+/// The mounts, around the first process, which moves along with the root.
+fn raise(token: SingleThreaded, blueprint: &Blueprint, walls: &Walls, born: &Born, home: &Home) -> Result<()> {
+    let base = blueprint.base.unwrap_or(0);
+    if blueprint.base.is_some() {
+        let userns = userns::map(home.proc(), born.pid, base)?;
+        furnish::map_owners(&walls.carried, base, userns.as_fd())?;
+        root::map_owners(walls.tree.as_fd(), userns.as_fd())?;
     }
-    let pid = i32::from_ne_bytes(number);
-    // Safe against reuse of the number: it is our child and nobody has waited for it yet.
-    let pidfd = pidfd::open(pid).step(|| format!("open process {pid}"))?;
-    Ok(Born { pid, pidfd, ready: File::from(ready), report })
+    pivot::pivot(walls.tree.as_fd())?;
+    furnish::furnish(&walls.dev, &walls.carried, base)?;
+    mount_proc(token, born, home, blueprint.base.is_none())
 }
 
-/// Mounts `/proc` from inside the guest's PID namespace, by a helper that never executes anything of the guest.
-fn mount_proc(token: SingleThreaded, born: &mut Born, home: &Home, classic: bool) -> Result<()> {
+/// Mounts the guest's `/proc` with the host's rights.
+fn mount_proc(token: SingleThreaded, born: &Born, home: &Home, classic: bool) -> Result<()> {
+    match proc::of_process(home.proc(), born.pid)? {
+        Some(procfs) => proc::mount(&procfs, classic),
+        None => mount_proc_inside(token, born, home, classic),
+    }
+}
+
+/// The same by a helper inside the guest's PID namespace that never executes anything of the guest.
+fn mount_proc_inside(token: SingleThreaded, born: &Born, home: &Home, classic: bool) -> Result<()> {
     let (report, tell) = pipe2(OFlag::O_CLOEXEC).step(|| "make a pipe".to_owned())?;
     setns(&born.pidfd, CloneFlags::CLONE_NEWPID).step(|| "join the guest's PID namespace".to_owned())?;
     let Forked::Parent(helper) = process::fork(token, 0).step(|| "fork".to_owned())? else {
-        tell_and_end(tell, &proc::mount(classic));
+        tell_and_end(tell, &proc::own().and_then(|procfs| proc::mount(&procfs, classic)));
     };
     home.children_at_home()?;
     drop(tell);
@@ -126,32 +140,4 @@ fn mount_proc(token: SingleThreaded, born: &mut Born, home: &Home, classic: bool
     // It was a member of the guest's PID namespace, which cannot end before all of its members are waited for.
     let _ = waitpid(Pid::from_raw(helper), None);
     if text.is_empty() { Ok(()) } else { Err(Error::Child { report: text }) }
-}
-
-/// Silence on the report pipe is success: it closed because the first program was executed.
-fn confirm(born: &mut Born) -> Result<()> {
-    born.ready.write_all(b"1").step(|| "wake the guest's first process".to_owned())?;
-    let mut text = String::new();
-    born.report.read_to_string(&mut text).step(|| "read a report".to_owned())?;
-    if text.is_empty() { Ok(()) } else { Err(Error::Child { report: text }) }
-}
-
-fn end(born: &Born) {
-    let _ = pidfd::signal(born.pidfd.as_fd(), nix::sys::signal::Signal::SIGKILL as i32);
-    let _ = waitpid(Pid::from_raw(born.pid), None);
-}
-
-fn tell_and_end(tell: OwnedFd, result: &Result<()>) -> ! {
-    if let Err(error) = result {
-        let _ = File::from(tell).write_all(error.line().as_bytes());
-    }
-    process::exit_now(i32::from(result.is_err()))
-}
-
-fn read_report(report: &mut File, otherwise: &str) -> String {
-    let mut text = String::new();
-    match report.read_to_string(&mut text) {
-        Ok(_) if !text.is_empty() => text,
-        _ => otherwise.to_owned(),
-    }
 }

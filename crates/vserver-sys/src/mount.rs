@@ -23,6 +23,7 @@ pub const NOSYMFOLLOW: u64 = 0x20_0000;
 const AT_RECURSIVE: libc::c_uint = 0x8000;
 const FSCONFIG_SET_FLAG: libc::c_uint = 0;
 const FSCONFIG_SET_STRING: libc::c_uint = 1;
+const FSCONFIG_SET_FD: libc::c_uint = 5;
 const FSCONFIG_CMD_CREATE: libc::c_uint = 6;
 
 /// `struct mount_attr`
@@ -57,15 +58,34 @@ pub fn clone_tree(dir: BorrowedFd<'_>, path: &CStr, recursive: bool) -> io::Resu
 
 /// A new superblock of `kind`, configured with `options` (value `None` is a flag), as a detached mount with `attributes`.
 pub fn new_filesystem(kind: &CStr, options: &[(&CStr, Option<&CStr>)], attributes: u64) -> io::Result<OwnedFd> {
-    const FSOPEN_CLOEXEC: libc::c_uint = 1;
-    const FSMOUNT_CLOEXEC: libc::c_uint = 1;
-    // SAFETY: `kind` is a live C string.
-    let context = owned(unsafe { libc::syscall(libc::SYS_fsopen, kind.as_ptr(), FSOPEN_CLOEXEC) })?;
+    let context = context(kind)?;
     for (key, value) in options {
         let command = if value.is_some() { FSCONFIG_SET_STRING } else { FSCONFIG_SET_FLAG };
         configure(context.as_fd(), command, Some(key), *value)?;
     }
-    configure(context.as_fd(), FSCONFIG_CMD_CREATE, None, None)?;
+    create(context.as_fd(), attributes)
+}
+
+/// A new procfs that shows the PID namespace `pids`, as a detached mount with `attributes`. `EINVAL` before Linux 6.17:
+/// there a procfs always shows the PID namespace of whoever makes it. proc(5), mount option `pidns`.
+pub fn procfs_of(pids: BorrowedFd<'_>, attributes: u64) -> io::Result<OwnedFd> {
+    let context = context(c"proc")?;
+    let (fd, key) = (context.as_raw_fd(), c"pidns");
+    let null: *const libc::c_char = std::ptr::null();
+    // SAFETY: `key` is a live C string; for this command the value is null and the last argument a descriptor.
+    check(unsafe { libc::syscall(libc::SYS_fsconfig, fd, FSCONFIG_SET_FD, key.as_ptr(), null, pids.as_raw_fd()) })?;
+    create(context.as_fd(), attributes)
+}
+
+fn context(kind: &CStr) -> io::Result<OwnedFd> {
+    const FSOPEN_CLOEXEC: libc::c_uint = 1;
+    // SAFETY: `kind` is a live C string.
+    owned(unsafe { libc::syscall(libc::SYS_fsopen, kind.as_ptr(), FSOPEN_CLOEXEC) })
+}
+
+fn create(context: BorrowedFd<'_>, attributes: u64) -> io::Result<OwnedFd> {
+    const FSMOUNT_CLOEXEC: libc::c_uint = 1;
+    configure(context, FSCONFIG_CMD_CREATE, None, None)?;
     // SAFETY: three integers.
     owned(unsafe { libc::syscall(libc::SYS_fsmount, context.as_raw_fd(), FSMOUNT_CLOEXEC, attributes) })
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::{Duration, Instant};
 
 use crate::check;
 
@@ -10,12 +11,19 @@ use crate::check;
 pub struct SingleThreaded(());
 
 impl SingleThreaded {
-    /// Looks into `/proc/self/task`. Fails with `WouldBlock` when there are more threads.
+    /// Looks into `/proc/self/task`, for up to 1 s: a thread that was joined is listed until the kernel has put it away.
+    /// Fails with `WouldBlock` when there are more threads.
     pub fn prove() -> io::Result<Self> {
-        if std::fs::read_dir("/proc/self/task")?.count() == 1 {
-            return Ok(Self(()));
+        let end = Instant::now() + Duration::from_secs(1);
+        loop {
+            if std::fs::read_dir("/proc/self/task")?.count() == 1 {
+                return Ok(Self(()));
+            }
+            if Instant::now() >= end {
+                return Err(io::Error::new(io::ErrorKind::WouldBlock, "this process has more than one thread"));
+            }
+            std::thread::yield_now();
         }
-        Err(io::Error::new(io::ErrorKind::WouldBlock, "this process has more than one thread"))
     }
 
     /// For a process that was forked from a proven one and has made no thread since.
@@ -84,16 +92,17 @@ struct CloneArgs {
     cgroup: u64,
 }
 
-/// A copy of this process, born in the v2 cgroup whose directory is `cgroup`: moving a living process there would wait
-/// for a grace period of the kernel (3–15 ms). clone3(2) with `CLONE_INTO_CGROUP`, Linux 5.7.
-pub fn fork_into(token: SingleThreaded, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Forked> {
+/// A copy of this process in the new namespaces that `flags` name, born in the v2 cgroup whose directory is `cgroup`:
+/// moving a living process there would wait for a grace period of the kernel (3–15 ms). clone3(2) with
+/// `CLONE_INTO_CGROUP`, Linux 5.7.
+pub fn fork_into(token: SingleThreaded, cgroup: Option<BorrowedFd<'_>>, flags: u64) -> io::Result<Forked> {
     /// `CLONE_INTO_CGROUP`; libc declares it as `i32`, hence 0.
     const INTO_CGROUP: u64 = 0x2_0000_0000;
     let Some(cgroup) = cgroup else {
-        return fork(token, 0);
+        return fork(token, flags);
     };
     let args = CloneArgs {
-        flags: INTO_CGROUP,
+        flags: (flags & !FORBIDDEN) | INTO_CGROUP,
         exit_signal: libc::SIGCHLD as u64,
         cgroup: cgroup.as_raw_fd() as u64,
         ..CloneArgs::default()
@@ -119,17 +128,18 @@ pub fn default_signals() -> io::Result<()> {
     nix::sys::signal::SigSet::empty().thread_set_mask().map_err(io::Error::from)
 }
 
-/// Sets an absolute nice level, −20 to 19, of the calling process. setpriority(2).
-pub fn set_nice(level: i32) -> io::Result<()> {
+/// Sets an absolute nice level, −20 to 19, of process `pid`; 0 is the calling one. setpriority(2).
+pub fn set_nice(pid: i32, level: i32) -> io::Result<()> {
     // SAFETY: three integers.
-    check(libc::c_long::from(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, level) })).map(drop)
+    check(libc::c_long::from(unsafe { libc::setpriority(libc::PRIO_PROCESS, pid as libc::id_t, level) })).map(drop)
 }
 
-/// Sets the I/O priority of the calling process: the class shifted left by 13, and the level. ioprio_set(2).
-pub fn set_io_priority(priority: i32) -> io::Result<()> {
+/// Sets the I/O priority of process `pid` (0 is the calling one): the class shifted left by 13, and the level.
+/// ioprio_set(2).
+pub fn set_io_priority(pid: i32, priority: i32) -> io::Result<()> {
     const WHO_PROCESS: i32 = 1;
     // SAFETY: three integers.
-    check(unsafe { libc::syscall(libc::SYS_ioprio_set, WHO_PROCESS, 0, priority) }).map(drop)
+    check(unsafe { libc::syscall(libc::SYS_ioprio_set, WHO_PROCESS, pid, priority) }).map(drop)
 }
 
 /// Sets the NIS domain name of this UTS namespace, at most 64 bytes. setdomainname(2).

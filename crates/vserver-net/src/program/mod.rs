@@ -52,7 +52,7 @@ impl Features {
 type Generator = fn(&Table, Features) -> Result<Vec<Insn>, AssembleError>;
 
 /// One place, its program, and what is lost without it.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Hook {
     pub place: AttachType,
     pub name: &'static str,

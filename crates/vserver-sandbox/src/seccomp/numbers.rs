@@ -1,5 +1,8 @@
 //! Names of system calls and their numbers on this architecture.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 /// A list of constants of the C library, under the names of the constants.
 macro_rules! constants {
     ($($call:ident),+ $(,)?) => { &[$((stringify!($call), libc::$call)),+] };
@@ -140,7 +143,9 @@ pub(super) fn all() -> impl Iterator<Item = (&'static str, i64)> {
 
 /// The number of the call `name`, if this architecture has it.
 pub(super) fn number(name: &str) -> Option<i64> {
-    all().find(|(known, _)| *known == name).map(|(_, number)| number)
+    /// Every name of the policy is looked up at every start.
+    static BY_NAME: LazyLock<HashMap<&str, i64>> = LazyLock::new(|| all().collect());
+    BY_NAME.get(name).copied()
 }
 
 #[cfg(test)]

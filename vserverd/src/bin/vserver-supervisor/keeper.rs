@@ -28,6 +28,10 @@ pub fn run(arguments: &[String]) -> ExitCode {
     let Some(ending) = Ending::from_status(status) else {
         return ExitCode::SUCCESS;
     };
+    // Whoever stopped the guest puts everything away; only if nobody does it is left to us.
+    if ending == Ending::Stopped && vserver_runtime::is_put_away(confdir.into(), name) {
+        return ExitCode::SUCCESS;
+    }
     let words = [vserver.as_str(), "--confdir", confdir, name, "after-exit", ending.event()];
     let words: Vec<CString> = words.into_iter().filter_map(|word| CString::new(word).ok()).collect();
     if let Some(program) = words.first() {

@@ -1,0 +1,153 @@
+//! The two processes that a launcher leaves behind: the keeper, and the builder that becomes the supervisor.
+
+use std::convert::Infallible;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
+use nix::unistd::{Pid, chdir, getppid, setsid};
+use vserver_cgroup::Entry;
+use vserver_sandbox::blueprint::Blueprint;
+use vserver_sandbox::spawn::spawn;
+use vserver_sys::landlock;
+use vserver_sys::process::{self, Forked, SingleThreaded};
+
+use crate::become_supervisor::Successor;
+use crate::error::{Error, Result};
+use crate::host::Host;
+use crate::launch::Kit;
+use crate::prepare::Prepared;
+use crate::record::{RunRecord, start_time};
+use crate::stage::Stage;
+use crate::{become_keeper, become_supervisor, compat_state};
+
+/// What the keeper has beside the builder's things.
+pub struct Kept<'a> {
+    /// The supervisors' cgroup.
+    pub place: Entry,
+    /// The guest's outer mount namespace, if it has one.
+    pub stage: Option<&'a Stage>,
+    /// On which the launcher gives its word.
+    pub word: OwnedFd,
+    /// On which both say what failed.
+    pub tell: OwnedFd,
+}
+
+/// Says on the pipe what failed, if anybody listens, and ends. The keeper takes these statuses for "never raised".
+fn speak(tell: OwnedFd, result: Result<Infallible>) -> ! {
+    let error = match result {
+        Ok(never) => match never {},
+        Err(error) => error,
+    };
+    let told = File::from(tell).write_all(error.chain().as_bytes());
+    process::exit_now(if told.is_ok() { 1 } else { 2 })
+}
+
+/// The keeper: leaves the caller behind, forks the builder, and waits in the supervisor's image for its end.
+pub fn keep(
+    host: &Host,
+    prepared: &Prepared,
+    token: SingleThreaded,
+    kit: Kit,
+    blueprint: &Blueprint,
+    own: Kept<'_>,
+) -> ! {
+    let Kept { place, stage, word, tell } = own;
+    let keeper = Pid::this();
+    match settle(prepared, token, &place) {
+        Ok(Forked::Parent(supervisor)) => {
+            let heard = await_word(&word).map_err(Error::layer("hear the launcher", &prepared.plan.name));
+            let become_keeper =
+                || become_keeper::become_keeper(host, &prepared.plan, supervisor, &kit.image.fd, stage);
+            speak(tell, heard.and_then(|()| become_keeper()))
+        }
+        Ok(Forked::Child) => build(host, prepared, token, &kit, blueprint, (keeper, word, tell)),
+        Err(error) => speak(tell, Err(error)),
+    }
+}
+
+/// Where the keeper stays: in no session, directory and cgroup of its caller's. Then it forks the builder.
+fn settle(prepared: &Prepared, token: SingleThreaded, place: &Entry) -> Result<Forked> {
+    let name = &prepared.plan.name;
+    setsid().map_err(Error::layer("begin a session", name))?;
+    chdir("/").map_err(Error::layer("enter the root directory", name))?;
+    // The end of the last guest may have taken that directory away meanwhile.
+    if place.enter_v1().is_err() {
+        let layout = &prepared.layout;
+        Entry::join_supervisors(layout, true).map_err(Error::layer("join the supervisors' cgroup", name))?;
+    }
+    process::fork(token, 0).map_err(Error::layer("fork", name))
+}
+
+/// The word itself is for the builder; when it was given, or never will be, the pipe has no writer any more.
+fn await_word(word: &OwnedFd) -> nix::Result<()> {
+    loop {
+        let mut watched = [PollFd::new(word.as_fd(), PollFlags::empty())];
+        match poll(&mut watched, PollTimeout::NONE) {
+            Ok(_) if watched[0].revents().is_some_and(|found| found.contains(PollFlags::POLLHUP)) => return Ok(()),
+            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+/// The builder. From the moment when the guest's program runs the launcher need not wait: the keeper takes a supervisor
+/// that cannot be executed for one that has ended.
+fn build(
+    host: &Host,
+    prepared: &Prepared,
+    token: SingleThreaded,
+    kit: &Kit,
+    blueprint: &Blueprint,
+    (keeper, word, tell): (Pid, OwnedFd, OwnedFd),
+) -> ! {
+    let successor = match raise(host, prepared, token, kit, blueprint, (keeper, word)) {
+        Ok(successor) => successor,
+        Err(error) => speak(tell, Err(error)),
+    };
+    drop(tell);
+    let Err(_) = become_supervisor::become_supervisor(&prepared.plan, &successor);
+    process::exit_now(become_supervisor::FAILED)
+}
+
+fn raise(
+    host: &Host,
+    prepared: &Prepared,
+    token: SingleThreaded,
+    kit: &Kit,
+    blueprint: &Blueprint,
+    (keeper, word): (Pid, OwnedFd),
+) -> Result<Successor> {
+    let name = &prepared.plan.name;
+    set_pdeathsig(Signal::SIGKILL).map_err(Error::layer("ask to end with the keeper", name))?;
+    if getppid() != keeper {
+        return Err(Error::Interrupted { name: name.clone() });
+    }
+    if kit.scope {
+        landlock::scope_self().map_err(Error::layer("enter a Landlock domain", name))?;
+    }
+    let announce = |pid| {
+        announce(host, prepared.record.clone(), (keeper.as_raw(), pid), word)
+            .map_err(|error| vserver_sandbox::Error::Child { report: error.chain() })
+    };
+    let failed = |error: vserver_sandbox::Error| Error::Start { name: name.clone(), report: error.line() };
+    let spawned = spawn(token, blueprint, announce).map_err(failed)?;
+    match become_supervisor::prepare(host, &prepared.plan, &spawned, kit) {
+        Ok(successor) => spawned.confirm().map(|()| successor).map_err(failed),
+        Err(error) => Err(failed(spawned.end(vserver_sandbox::Error::Child { report: error.chain() }))),
+    }
+}
+
+/// Waits for the launcher's word and writes down who is who, before the guest executes anything.
+fn announce(host: &Host, mut record: RunRecord, (keeper, init): (i32, i32), word: OwnedFd) -> Result<()> {
+    let mut text = Vec::new();
+    File::from(word).read_to_end(&mut text).map_err(Error::layer("hear the launcher", &record.name))?;
+    record.unenforced = serde_json::from_slice(&text).map_err(Error::layer("hear the launcher", &record.name))?;
+    (record.supervisor, record.supervisor_started) = (keeper, start_time(keeper).unwrap_or_default());
+    (record.init, record.init_started) = (init, start_time(init).unwrap_or_default());
+    record.save(host)?;
+    compat_state::write(host, &record)
+}
