@@ -81,3 +81,23 @@ fn no_such_guest() {
     assert_eq!((text(&output.stdout), output.status.code()), ("", Some(5)));
     assert!(text(&output.stderr).contains("web1"), "{}", text(&output.stderr));
 }
+
+/// All changes or none, and what is printed is what changed.
+#[test]
+fn files_are_changed_in_place() {
+    let tree = Tree::new("change");
+    tree.put("web1/cflags", "# of old\nvirt_mem\n");
+    let words = ["web1", "config", "--set", "nice=5", "--add", "cflags=sched_hard", "--unset", "interfaces/prefix"];
+    let output = tree.run(&words);
+    let cfg = tree.0.join("web1");
+    let changed = ["interfaces/prefix", "nice", "cflags"].map(|file| format!("{}\n", cfg.join(file).display()));
+    assert_eq!((text(&output.stderr), text(&output.stdout)), ("", changed.concat().as_str()));
+    assert_eq!(fs::read_to_string(cfg.join("cflags")).unwrap(), "# of old\nvirt_mem\nsched_hard\n");
+    let refused = tree.run(&["web1", "config", "--set", "nice=7", "--add", "cflags=virt_memm"]);
+    assert_eq!((text(&refused.stdout), refused.status.code()), ("", Some(1)));
+    assert!(text(&refused.stderr).contains("web1/cflags:4: Unknown flag 'virt_memm' (did you mean 'virt_mem'?)"));
+    assert_eq!(fs::read_to_string(cfg.join("nice")).unwrap(), "5\n");
+    assert_eq!(tree.run(&["web1", "config", "--set", "nice"]).status.code(), Some(2));
+    assert_eq!(tree.run(&["web1", "config", "--set", "nice=7", "--json"]).status.code(), Some(2));
+    assert_eq!(tree.run(&["web2", "config", "--set", "nice=7"]).status.code(), Some(5));
+}

@@ -38,4 +38,6 @@ pub use mounts::{FstabEntry, MountOptions, mounts};
 pub use read::{personality_type, read, scope_number, survey};
 pub use sched::{Bucket, Sched};
 pub use scripts::{Flavour, Script, has_scripts, scripts};
-pub use write::{Created, NewCpuSet, NewGuest, NewInterface, create, next_context, remove, set_aside, write};
+pub use write::{
+    Created, Edit, NewCpuSet, NewGuest, NewInterface, create, edit, next_context, remove, set_aside, write,
+};

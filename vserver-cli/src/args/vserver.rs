@@ -151,13 +151,32 @@ pub struct CheckArgs {
     pub json: bool,
 }
 
-/// Prints what is understood of the guest's configuration
+/// Prints what is understood of the guest's configuration, or changes files of it
 #[derive(Parser, Debug)]
-#[command(name = "config", bin_name = "vserver NAME config", after_help = "Example: vserver web1 config --json")]
+#[command(
+    name = "config",
+    bin_name = "vserver NAME config",
+    after_help = "FILE is a path below the guest's directory. All changes are made or none; comments, order, owner, mode and links \
+                  of a file stay, and what would be a fault is refused. They count from the next start on.\n\n\
+                  Example: vserver web1 config --json\n\
+                  Example: vserver web1 config --set rlimits/rss.hard=256K --add cflags=virt_mem --drop apps/init/mark=late"
+)]
 pub struct ConfigArgs {
     /// As JSON, which is the only form
     #[arg(long)]
     pub json: bool,
+    /// Remove a file
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    pub unset: Vec<String>,
+    /// Give a file this value; of a list, these items, one per line
+    #[arg(long, value_name = "FILE=VALUE", conflicts_with = "json")]
+    pub set: Vec<String>,
+    /// Take an item out of a list
+    #[arg(long, value_name = "FILE=ITEM", conflicts_with = "json")]
+    pub drop: Vec<String>,
+    /// Put an item into a list
+    #[arg(long, value_name = "FILE=ITEM", conflicts_with = "json")]
+    pub add: Vec<String>,
 }
 
 /// This command takes no arguments

@@ -150,7 +150,7 @@ fn dispatch(
             let own: CheckArgs = args::parse(printer, rest, Exit::Usage)?;
             check::run(&own, args.json || own.json, guest, context)
         }
-        "config" => args::parse::<ConfigArgs>(printer, rest, Exit::Usage).and_then(|_| config::run(guest, context)),
+        "config" => config::run(&args::parse::<ConfigArgs>(printer, rest, Exit::Usage)?, guest, context),
         "after-exit" => after_exit::run(rest, guest, context),
         _ => Err(usage()),
     }

@@ -14,9 +14,9 @@ const SETTINGS: &[Setting] = &[
     cannot(
         "<guest>.conf",
         Kind::Data,
-        "a guest of the 2.4 kind, refused with a sentence; build it anew as a directory",
+        "a guest of the 2.4 kind, refused; check tells for each line the file that replaces it",
     )
-    .seen_in("vserver-config::a_guest_that_is_one_file_is_told_with_a_remedy"),
+    .seen_in("vserver-config::a_guest_that_is_one_file_is_told_line_by_line"),
     honoured(".defaults", Kind::Group, "what all guests share", "vserver-config::the_host_has_defaults"),
     honoured(".distributions", Kind::Group, "what builds take", "vserver-config::the_host_has_defaults"),
 ];

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::text;
+use crate::error::Error;
 use crate::reader::{Reader, shell_read};
 
 /// What becomes of one entry, by its path below the guest's directory.
@@ -29,15 +31,25 @@ pub(super) enum Change {
 pub(super) struct Editor<'a> {
     dir: &'a Path,
     changes: Changes,
+    /// A file that would have to be read to be changed, and cannot.
+    unreadable: Option<PathBuf>,
 }
 
 impl<'a> Editor<'a> {
     pub fn new(dir: &'a Path) -> Self {
-        Self { dir, changes: Changes::new() }
+        Self { dir, changes: Changes::new(), unreadable: None }
     }
 
-    pub fn changes(self) -> Changes {
-        self.changes
+    /// # Errors
+    /// [`Error::Io`]: what is in a file that is no text would be lost.
+    pub fn changes(self) -> Result<Changes, Error> {
+        match self.unreadable {
+            None => Ok(self.changes),
+            Some(path) => {
+                let reason = "it is no readable text; correct or remove it";
+                Err(Error::io("change", &path)(io::Error::new(io::ErrorKind::InvalidData, reason)))
+            }
+        }
     }
 
     /// The names below a directory, of what is there now.
@@ -65,7 +77,10 @@ impl<'a> Editor<'a> {
     }
 
     pub fn put(&mut self, file: &str, text: String) {
-        if self.text(file).as_ref() != Some(&text) {
+        let old = self.text(file);
+        if old.is_none() && fs::symlink_metadata(self.dir.join(file)).is_ok() {
+            self.unreadable = Some(self.dir.join(file));
+        } else if old.as_ref() != Some(&text) {
             self.changes.insert(file.into(), Change::Text(text));
         }
     }

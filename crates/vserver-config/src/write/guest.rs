@@ -35,7 +35,7 @@ pub fn write(confdir: &Path, config: &GuestConfig) -> Result<Vec<PathBuf>, Error
         false => fs::create_dir(&draft.0).map_err(Error::io("create", &draft.0))?,
     }
     let now = moved(survey_dir(&confdir, &draft.0, &config.name).0, &draft.0, &dir);
-    let changes = plan(&draft.0, &confdir, &now, config);
+    let changes = plan(&draft.0, &confdir, &now, config).map_err(|error| error.moved(&draft.0, &dir))?;
     detach(&draft.0, &changes)?;
     apply(&draft.0, &changes, None, !there).map_err(|error| error.moved(&draft.0, &dir))?;
     judge(&confdir, &draft.0, &dir, config)?;

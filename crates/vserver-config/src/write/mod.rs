@@ -8,6 +8,7 @@ mod guest;
 mod interface;
 mod new_guest;
 mod plan;
+mod set;
 mod shadow;
 mod text;
 mod words;
@@ -27,6 +28,7 @@ pub use create::{Created, create};
 pub use guest::write;
 pub use interface::NewInterface;
 pub use new_guest::{NewCpuSet, NewGuest};
+pub use set::{Edit, edit};
 
 /// Removes a guest's configuration directory, and nothing that it points to.
 ///

@@ -21,15 +21,17 @@ pub(crate) fn list(old: &str, wanted: &[String]) -> String {
 
 /// R3: the same for lines that are taken verbatim, among which there are no comments.
 pub(crate) fn arguments(old: &str, wanted: &[String]) -> String {
-    let pieces: Vec<Piece<'_>> = old
-        .split_inclusive('\n')
-        .map(|raw| {
-            let line = raw.strip_suffix('\n').unwrap_or(raw);
-            let closed = (line == raw).then(|| format!("{raw}\n"));
-            Piece { raw, closed, item: Some(line.to_owned()).filter(|item| !item.is_empty()) }
-        })
-        .collect();
-    merge(&pieces, wanted, str::to_owned)
+    merge(&argument_pieces(old), wanted, str::to_owned)
+}
+
+/// The lines of a file of arguments.
+pub(crate) fn argument_pieces(text: &str) -> Vec<Piece<'_>> {
+    let piece = |raw| {
+        let line: &str = str::strip_suffix(raw, "\n").unwrap_or(raw);
+        let closed = (line == raw).then(|| format!("{raw}\n"));
+        Piece { raw, closed, item: Some(line.to_owned()).filter(|item| !item.is_empty()) }
+    };
+    text.split_inclusive('\n').map(piece).collect()
 }
 
 /// A stretch of a file, a line and the newline at its end, and what it says, if it says anything.

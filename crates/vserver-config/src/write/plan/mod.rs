@@ -12,11 +12,12 @@ mod sched;
 use std::path::Path;
 
 use super::editor::{Changes, Editor};
+use crate::error::Error;
 use crate::model::GuestConfig;
 
 /// The changes of the guest's directory `dir`, which says `now` (as far as it can be understood), that make it say
 /// `wanted`. Whether they do is for the caller to try: not every value can be said.
-pub(super) fn plan(dir: &Path, confdir: &Path, now: &GuestConfig, wanted: &GuestConfig) -> Changes {
+pub(super) fn plan(dir: &Path, confdir: &Path, now: &GuestConfig, wanted: &GuestConfig) -> Result<Changes, Error> {
     let defaults = &confdir.join(".defaults");
     let mut editor = Editor::new(dir);
     identity::plan(&mut editor, now, wanted);
