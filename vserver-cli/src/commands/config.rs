@@ -28,16 +28,15 @@ pub fn run(args: &ConfigArgs, guest: &Guest, context: &Context) -> Result<Exit, 
 /// What is to be removed goes first, and what is added comes last.
 fn edits(args: &ConfigArgs) -> Result<Vec<Edit>, CliError> {
     let mut edits: Vec<Edit> = args.unset.iter().cloned().map(Edit::Unset).collect();
-    let kinds: [(&[String], fn(String, String) -> Edit); 3] =
-        [(&args.set, Edit::Set), (&args.drop, Edit::Drop), (&args.add, Edit::Add)];
-    for (words, edit) in kinds {
-        for word in words {
-            let Some((file, value)) = word.split_once('=') else {
-                let fault = format!("'{word}' is not FILE=VALUE");
-                return Err(CliError::usage("vserver NAME config", &fault, Exit::Usage));
-            };
-            edits.push(edit(file.to_owned(), value.to_owned()));
-        }
-    }
+    edits.extend(args.set.iter().map(|word| pair(word, Edit::Set)).collect::<Result<Vec<_>, _>>()?);
+    edits.extend(args.drop.iter().map(|word| pair(word, Edit::Drop)).collect::<Result<Vec<_>, _>>()?);
+    edits.extend(args.add.iter().map(|word| pair(word, Edit::Add)).collect::<Result<Vec<_>, _>>()?);
     Ok(edits)
+}
+
+fn pair(word: &str, edit: impl Fn(String, String) -> Edit) -> Result<Edit, CliError> {
+    let (file, value) = word
+        .split_once('=')
+        .ok_or_else(|| CliError::usage("vserver NAME config", &format!("'{word}' is not FILE=VALUE"), Exit::Usage))?;
+    Ok(edit(file.to_owned(), value.to_owned()))
 }
