@@ -28,6 +28,8 @@ pub struct Tally {
     pub passed: u64,
     /// Failed; a test program that ended without a verdict counts as one.
     pub failed: u64,
+    /// Did not run: the reason stands beside the test's name.
+    pub left_out: u64,
 }
 
 /// Runs the verb.
@@ -54,7 +56,11 @@ pub fn run(words: &[&str]) -> Outcome {
 
 /// Prints the closing line and turns it into an outcome.
 pub fn verdict(tally: Tally) -> Outcome {
-    println!("{} passed, {} failed", tally.passed, tally.failed);
+    let left_out = match tally.left_out {
+        0 => String::new(),
+        count => format!(", {count} left out"),
+    };
+    println!("{} passed, {} failed{left_out}", tally.passed, tally.failed);
     if tally.failed == 0 { Ok(()) } else { Err("there are failed tests".into()) }
 }
 
@@ -104,13 +110,15 @@ pub fn verdicts(line: &str) -> Tally {
     };
     let words: Vec<&str> = result.split([' ', ';', '.']).collect();
     let before = |what: &str| words.windows(2).find(|pair| pair[1] == what).and_then(|pair| pair[0].parse().ok());
-    Tally { passed: before("passed").unwrap_or(0), failed: before("failed").unwrap_or(0) }
+    let count = |what| before(what).unwrap_or(0);
+    Tally { passed: count("passed"), failed: count("failed"), left_out: count("ignored") }
 }
 
 impl std::ops::AddAssign for Tally {
     fn add_assign(&mut self, other: Self) {
         self.passed += other.passed;
         self.failed += other.failed;
+        self.left_out += other.left_out;
     }
 }
 
@@ -121,7 +129,7 @@ mod tests {
     #[test]
     fn verdicts_are_counted() {
         let tally = verdicts("test result: FAILED. 12 passed; 3 failed; 1 ignored; 0 measured; 0 filtered out");
-        assert_eq!((tally.passed, tally.failed), (12, 3));
+        assert_eq!((tally.passed, tally.failed, tally.left_out), (12, 3, 1));
         assert_eq!(verdicts("running 3 tests").passed, 0);
     }
 }
