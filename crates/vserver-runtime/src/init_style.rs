@@ -52,13 +52,18 @@ pub struct Preparation {
     pub command: Option<Vec<String>>,
 }
 
-/// `start --rescue`: something else than the configured init.
+/// Something else than the configured init.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rescue {
-    /// Program and arguments; empty is `/bin/sleep 900`.
-    pub command: Vec<String>,
-    /// It is the guest's first process; otherwise start returns when it has ended.
-    pub init: bool,
+pub enum Rescue {
+    /// `start --rescue`
+    Command {
+        /// Program and arguments; empty is `/bin/sleep 900`.
+        command: Vec<String>,
+        /// It is the guest's first process; otherwise start returns when it has ended.
+        init: bool,
+    },
+    /// Nothing but our reaper: what is left of a guest with the flag `persistent` when its init has ended.
+    Nobody,
 }
 
 /// Decides it, looking into the guest's tree.
@@ -84,13 +89,17 @@ pub fn plan(config: &GuestConfig, tree: &GuestRoot) -> Result<InitPlan> {
 
 /// Of `apps/init/` only the environment counts then. Source: util-vserver, `commands.md` §3.1.
 pub fn rescue(config: &GuestConfig, tree: &GuestRoot, wish: &Rescue) -> InitPlan {
-    let mut command = wish.command.clone();
-    if command.is_empty() {
-        command = ["/bin/sleep", "900"].map(str::to_owned).to_vec();
-    }
-    let killall = tree.is_executable("sbin/killall5").unwrap_or(false) && !wish.init;
+    let first = match wish {
+        Rescue::Nobody => First::Reaper(Vec::new()),
+        Rescue::Command { command, init } => {
+            let usual = || ["/bin/sleep", "900"].map(str::to_owned).to_vec();
+            let command = if command.is_empty() { usual() } else { command.clone() };
+            if *init { First::Init(command) } else { First::Reaper(command) }
+        }
+    };
+    let killall = tree.is_executable("sbin/killall5").unwrap_or(false) && matches!(first, First::Reaper(_));
     InitPlan {
-        first: if wish.init { First::Init(command) } else { First::Reaper(command) },
+        first,
         stop: if killall { StopPlan::Command(vec!["/sbin/killall5".to_owned()]) } else { StopPlan::KillSequence },
         style: "rescue".to_owned(),
         preparation: Preparation::default(),

@@ -10,7 +10,7 @@ use vserver_cgroup::{GuestCgroup, Layout};
 use vserver_config::Flavour;
 use vserver_fs::Flock;
 use vserver_sys::{fd, pidfd};
-use vserver_types::GuestName;
+use vserver_types::{ContextFlags, GuestName};
 
 use crate::choose::layout;
 use crate::compat_state::{self, Method};
@@ -18,6 +18,7 @@ use crate::control::{self, Reply, Request};
 use crate::error::{Error, Result};
 use crate::helper;
 use crate::host::Host;
+use crate::init_style::Rescue;
 use crate::plan;
 use crate::record::RunRecord;
 use crate::scripts::Scripts;
@@ -116,7 +117,7 @@ fn end(
 }
 
 /// What a keeper turns into when its guest's supervisor has ended: scripts and clean-up, and another start if that was
-/// asked for. Runs under the guest's lock, like every other change of its state. Gives sentences for the helper's log.
+/// asked for; of a persistent guest the context goes on with nobody in it. Runs under the guest's lock, like every other change of its state. Gives sentences for the helper's log.
 pub fn after_exit(host: &Host, name: &GuestName, ending: Ending) -> Result<Vec<String>> {
     let own = std::process::id() as i32;
     let outer = outer_namespace(own);
@@ -133,6 +134,7 @@ pub fn after_exit(host: &Host, name: &GuestName, ending: Ending) -> Result<Vec<S
         // Somebody else has cleaned up, and perhaps started the guest again.
         _ => return Ok(report),
     };
+    let stays = ending != Ending::Stopped && !again && record.attributes.cflags.contains(ContextFlags::PERSISTENT);
     let stage = outer.as_ref().map(|outer| Stage::join(name, outer.as_fd())).transpose()?;
     let mut stopping = Stopping::new(host, &record, true);
     if ending != Ending::Stopped {
@@ -141,8 +143,9 @@ pub fn after_exit(host: &Host, name: &GuestName, ending: Ending) -> Result<Vec<S
     let done = stopping.tear_down(layout(name), &record);
     report.append(&mut stopping.report);
     drop((stopping, stage, outer, lock));
-    let options = StartOptions { default_tty: true, ..StartOptions::default() };
-    let ended = done.and_then(|()| if again { start(host, name, &options).map(drop) } else { Ok(()) });
+    let rescue = stays.then_some(Rescue::Nobody);
+    let options = StartOptions { default_tty: true, rescue, ..StartOptions::default() };
+    let ended = done.and_then(|()| if again || stays { start(host, name, &options).map(drop) } else { Ok(()) });
     layout(name)?.leave_supervisors();
     ended.map(|()| report)
 }

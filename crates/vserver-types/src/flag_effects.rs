@@ -200,8 +200,8 @@ const CFLAGS: &[Effect] = &[
     ),
     effect(
         "persistent",
-        Partly,
-        "a guest of an init-less style, and a context without a guest, stay without processes; with the end of an own init everything ends",
+        Honoured,
+        "a guest whose processes have ended, and a context without a guest, stay until they are stopped; after the end of an own init the guest is begun anew with nobody in it, its scripts included",
         "flags::persistent_survives_its_processes",
     ),
     effect(

@@ -56,7 +56,7 @@ fn rescue(args: &StartArgs) -> Result<Option<Rescue>, CliError> {
         return Err(CliError::usage("vserver NAME start", fault, Exit::Failure));
     }
     let command = args.rescue_cmd.iter().cloned().chain(words).collect();
-    Ok(wanted.then_some(Rescue { command, init: args.rescue_init }))
+    Ok(wanted.then_some(Rescue::Command { command, init: args.rescue_init }))
 }
 
 fn text(word: &OsString) -> Result<String, CliError> {

@@ -22,6 +22,7 @@ pub fn tests() -> Vec<Trial> {
         Trial::new("flags::realtime_ionice_is_ignored", realtime_ionice_is_ignored),
         Trial::new("flags::sched_pause_holds_everything", sched_pause_holds_everything),
         Trial::new("flags::persistent_survives_its_processes", persistent_survives_its_processes),
+        Trial::new("flags::persistent_survives_its_init", persistent_survives_its_init),
         Trial::new("flags::private_is_not_entered", private_is_not_entered),
         Trial::new("flags::virt_uptime", virt_uptime),
         Trial::new("flags::fakeinit_and_hide_mount", fakeinit_and_hide_mount),
@@ -204,6 +205,27 @@ fn persistent_survives_its_processes() {
         guest.v(&["stop"]);
         assert!(!guest.is_running());
     }
+}
+
+/// The same with an init of its own: after its end the context goes on with nobody in it, and is entered and stopped as
+/// before. A reboot is none of that.
+fn persistent_survives_its_init() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    guest.set("cflags", "persistent\n").set("apps/init/killseq", "15\n1\n").start();
+    let first = guest.init();
+    guest.sh("reboot");
+    eventually("it runs again", Duration::from_secs(20), || guest.lives_again(first));
+    let second = guest.init();
+    guest.sh("cat /proc/1/comm").ok().says("init");
+    guest.sh("poweroff");
+    eventually("the context goes on", Duration::from_secs(20), || guest.lives_again(second));
+    let image = fs::read_link(format!("/proc/{}/exe", guest.init())).unwrap();
+    assert!(image.to_string_lossy().contains("memfd:"), "its first process is our reaper: {}", image.display());
+    guest.sh("hostname").ok().says(&format!("{}.test", guest.name));
+    guest.v(&["start"]).ok().says("already running");
+    guest.stop();
+    guest.v(&["running"]).exits(1);
 }
 
 /// flags.md §4, `private`: our own commands do not enter; `vattribute` takes it off.

@@ -18,7 +18,8 @@ const PERSISTENT: &str = "--persistent";
 /// Runs `command` and reaps until nothing is left. Signals from inside the guest do nothing to it: it is PID 1 and has
 /// no handlers, so the kernel drops them.
 ///
-/// After `--persistent` it stays without any other process, until it is terminated from outside.
+/// After `--persistent` it stays without any other process, until it is terminated from outside; there need not be a
+/// command then.
 pub fn run(arguments: &[String]) -> ExitCode {
     let (persistent, command) = match arguments {
         [first, rest @ ..] if first == PERSISTENT => (hold_signals().is_ok(), rest),
@@ -28,21 +29,22 @@ pub fn run(arguments: &[String]) -> ExitCode {
     if report.is_some() {
         fd::cloexec_from(REPORT).ok();
     }
-    let Some((program, arguments)) = command.split_first() else {
-        return ExitCode::SUCCESS;
-    };
-    let started = Command::new(program).args(arguments).spawn();
+    let started = command.split_first().map(|(program, arguments)| Command::new(program).args(arguments).spawn());
     let child = match &started {
-        Ok(child) => child.id() as i32,
-        Err(_) => {
+        None => {
+            tell(&mut report, 0);
+            None
+        }
+        Some(Ok(child)) => Some(child.id() as i32),
+        Some(Err(_)) => {
             tell(&mut report, 127);
             return ExitCode::from(127);
         }
     };
     loop {
         match wait() {
-            Ok(WaitStatus::Exited(pid, status)) if pid.as_raw() == child => tell(&mut report, status),
-            Ok(WaitStatus::Signaled(pid, signal, _)) if pid.as_raw() == child => {
+            Ok(WaitStatus::Exited(pid, status)) if Some(pid.as_raw()) == child => tell(&mut report, status),
+            Ok(WaitStatus::Signaled(pid, signal, _)) if Some(pid.as_raw()) == child => {
                 tell(&mut report, 128 + signal as i32)
             }
             Ok(_) | Err(Errno::EINTR) => {}
