@@ -168,9 +168,12 @@ impl Reader {
     pub fn string(&mut self, path: &Path) -> Option<String> {
         let text = self.text(path)?;
         let value = text.trim_end_matches('\n');
-        if value.len() > 64 || value.chars().any(char::is_control) {
-            let message = format!("its value has {} bytes, or a control character", value.len());
-            self.error(path, Some(1), message, "at most 64 bytes on one line are allowed");
+        if value.len() > 64 {
+            self.error(path, Some(1), format!("its value has {} bytes", value.len()), "at most 64 are allowed");
+            return None;
+        }
+        if value.chars().any(char::is_control) {
+            self.error(path, Some(1), "its value has a control character", "one line of text is allowed");
             return None;
         }
         Some(value.to_owned())
@@ -186,9 +189,17 @@ impl Reader {
                 return Vec::new();
             }
         };
-        let mut names: Vec<String> =
-            entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
-        names.retain(|name| !name.starts_with('.'));
+        let mut names = Vec::new();
+        for entry in entries.flatten() {
+            match entry.file_name().into_string() {
+                Ok(name) if name.starts_with('.') => {}
+                Ok(name) => names.push(name),
+                Err(_) => {
+                    let message = "its name is not UTF-8 text, and so nothing reads it";
+                    self.warn(&entry.path(), None, message, "rename it");
+                }
+            }
+        }
         names.sort_unstable();
         names
     }

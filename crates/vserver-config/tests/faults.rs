@@ -138,6 +138,35 @@ fn two_guests_with_one_address_or_number_are_found() {
     assert!(conflicts(root.path(), &"i".parse().unwrap()).unwrap().is_empty());
 }
 
+/// A file that is there and not read is told, whatever it is instead of a file.
+#[test]
+fn what_cannot_be_read_is_told() {
+    use std::os::unix::ffi::OsStrExt;
+    let root =
+        tree(&[("nicee/x", b""), ("context/x", b""), ("uts/nodename", b"a\0b\n"), ("interfaces/0/nodev", b"")]);
+    let dir = root.path().join("g");
+    symlink("nowhere", dir.join("badness")).unwrap();
+    symlink("cflags", dir.join("cflags")).unwrap();
+    nix::unistd::mkfifo(&dir.join("nice"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    fs::write(dir.join(std::ffi::OsStr::from_bytes(b"caf\xe9")), "").unwrap();
+    symlink("/nowhere/else", dir.join("run")).unwrap();
+    let mut all = findings(&root);
+    all.sort();
+    assert_eq!(
+        all,
+        [
+            "badness: warning: it is a link that leads nowhere, and so is not read (make it a file, or remove it)",
+            "caf\u{fffd}: warning: its name is not UTF-8 text, and so nothing reads it (rename it)",
+            "cflags: warning: it is a link that leads nowhere, and so is not read (make it a file, or remove it)",
+            "context: warning: nothing reads this (it is known as a file only)",
+            "interfaces/0: no address is given (write it to 'ip')",
+            "nice: warning: it is no regular file, and so is not read (make it a file, or remove it)",
+            "nicee: warning: nothing reads this (did you mean 'nice'?)",
+            "uts/nodename:1: its value has a control character (one line of text is allowed)",
+        ]
+    );
+}
+
 #[test]
 fn what_nothing_applies_is_named() {
     let root = tree(&[("netns/name", b"x\n"), ("dlimits/0/directory", b"/\n"), ("scripts/pre-start", b"exit 1\n")]);

@@ -39,15 +39,25 @@ fn level(reader: &mut Reader, dir: &Path, tree: Tree, at: &[&str]) {
             if !goes_on.is_empty() {
                 let below: Vec<&str> = at.iter().copied().chain([name.as_str()]).collect();
                 level(reader, &path, tree, &below);
-            } else if !ends.iter().any(|row| may_be_directory(row.setting.kind)) {
+            } else if ends.iter().all(|row| is_free(&row.segments[depth]) && !may_be_directory(row.setting.kind)) {
                 stray(reader, &path, &name, tree, &known, depth);
+            } else if !ends.iter().any(|row| may_be_directory(row.setting.kind)) {
+                reader.warn(&path, None, "nothing reads this", "it is known as a file only");
             }
         } else if ends.is_empty() && !goes_on.iter().any(|row| !is_free(&row.segments[depth])) {
             stray(reader, &path, &name, tree, &known, depth);
         } else if ends.iter().all(|row| matches!(row.setting.kind, Kind::Directory | Kind::Group)) && path.is_file() {
             reader.warn(&path, None, "nothing reads this", "it is known as a directory only");
+        } else if ends.iter().any(|row| holds_text(row.setting.kind)) && !path.is_file() {
+            let what = if path.exists() { "it is no regular file" } else { "it is a link that leads nowhere" };
+            reader.warn(&path, None, format!("{what}, and so is not read"), "make it a file, or remove it");
         }
     }
+}
+
+/// What is said in such a file is lost if it is none.
+fn holds_text(kind: Kind) -> bool {
+    !may_be_directory(kind) && kind != Kind::Program
 }
 
 /// Links may lead to directories, and of a flag only the existence counts.
