@@ -82,6 +82,22 @@ fn no_such_guest() {
     assert!(text(&output.stderr).contains("web1"), "{}", text(&output.stderr));
 }
 
+/// A guest of the 2.4 kind is started by nobody, and missed by nobody.
+#[test]
+fn a_guest_of_the_old_kind_is_told() {
+    let tree = Tree::new("old");
+    tree.put("old.conf", "S_CONTEXT=7\n");
+    for words in [&["list"][..], &["--all", "check"]] {
+        let output = tree.run(words);
+        let said = text(&output.stderr);
+        assert!(said.contains("old: left out: old.conf is of the 2.4 kind; `vserver old check` tells"), "{said}");
+        assert!(text(&output.stdout).contains("web1"));
+    }
+    let output = tree.run(&["old", "check"]);
+    assert!(text(&output.stdout).contains("old.conf:1: warning: S_CONTEXT is not read (write '7' to context)"));
+    assert_eq!(output.status.code(), Some(1));
+}
+
 /// All changes or none, and what is printed is what changed.
 #[test]
 fn files_are_changed_in_place() {

@@ -32,7 +32,7 @@ pub use describe::describe;
 pub use error::{Clash, Conflict, Diagnostic, Error, Severity};
 pub use init::{Init, KillStep, Style};
 pub use life::{Handler, default_tty, helper, helper_is_disabled, helper_log, helper_of_end, initial_mtab};
-pub use list::{claimed, conflicts, list, list_enabled};
+pub use list::{claimed, conflicts, list, list_enabled, list_old};
 pub use model::{GuestConfig, Interface, IoNice, SYNC_TIMEOUT, Userns, Uts, Vlan};
 pub use mounts::{FstabEntry, MountOptions, mounts};
 pub use read::{personality_type, read, scope_number, survey};

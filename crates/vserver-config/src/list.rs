@@ -44,6 +44,19 @@ pub fn list_enabled(confdir: &Path) -> Result<Vec<GuestName>, Error> {
     Ok(names)
 }
 
+/// Guests of the 2.4 kind, sorted: a file `NAME.conf` without a directory `NAME`. They are in no other list.
+pub fn list_old(confdir: &Path) -> Result<Vec<GuestName>, Error> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(confdir).into_iter().flatten() {
+        let entry = entry.map_err(Error::io("list", confdir))?;
+        let name = entry.file_name().into_string().ok();
+        let name = name.and_then(|name| name.strip_suffix(".conf")?.parse::<GuestName>().ok());
+        names.extend(name.filter(|name| entry.path().is_file() && !confdir.join(name.as_str()).is_dir()));
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
 /// What other guests of `confdir` have of a context number and addresses that `name` has or wants. Disabled guests
 /// count; faults in their files do not stop the search.
 pub fn claimed(

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use tempfile::TempDir;
-use vserver_config::{Clash, Error, Severity, conflicts, list, list_enabled, read};
+use vserver_config::{Clash, Error, Severity, conflicts, list, list_enabled, list_old, read};
 use vserver_types::{ContextFlags, GuestName};
 
 /// A configuration root with a guest `g` that has these files.
@@ -121,6 +121,11 @@ fn lists_leave_out_what_is_no_guest() {
     fs::create_dir(root.path().join("g/vdir")).unwrap();
     assert_eq!(list_enabled(root.path()).unwrap(), [guest()]);
     assert!(list(&root.path().join("nothing")).unwrap().is_empty());
+    for old in ["old.conf", "g.conf", "-x.conf", ".conf"] {
+        fs::write(root.path().join(old), "S_CONTEXT=7\n").unwrap();
+    }
+    let old: Vec<_> = list_old(root.path()).unwrap().iter().map(GuestName::to_string).collect();
+    assert_eq!(old, ["old"], "a directory wins");
 }
 
 #[test]

@@ -43,11 +43,22 @@ pub fn run(as_json: bool, context: &Context) -> Result<Exit, CliError> {
         };
         rows.push(row(name, config.as_ref(), layout.as_ref(), context)?);
     }
+    tell_old(context)?;
     match as_json {
         true => context.printer.json(&rows)?,
         false => context.printer.text(&table(&rows, context))?,
     }
     Ok(exit)
+}
+
+/// A guest of the 2.4 kind is none of these, and must not be missed in silence.
+pub fn tell_old(context: &Context) -> Result<(), CliError> {
+    for name in vserver_config::list_old(&context.host.confdir)? {
+        context.printer.note(format_args!(
+            "{name}: left out: {name}.conf is of the 2.4 kind; `vserver {name} check` tells what replaces each line"
+        ));
+    }
+    Ok(())
 }
 
 fn row(

@@ -9,6 +9,7 @@ use vserver_types::{Exit, GuestName};
 
 use crate::args::VserverArgs;
 use crate::bulk::{self, Goal, Report, Selection, Wish, is_pattern};
+use crate::commands::list;
 use crate::commands::status::is_running;
 use crate::context::Context;
 use crate::error::CliError;
@@ -52,6 +53,9 @@ pub fn run(
         context
             .printer
             .note(format_args!("{name}: left out: its vdir leads nowhere; make its tree, or the file disabled"));
+    }
+    if selection.all {
+        list::tell_old(context)?;
     }
     if let [pattern] = &nobody[..] {
         let text = format!("vserver: no guest has a name like '{pattern}'; `vserver list` shows all");

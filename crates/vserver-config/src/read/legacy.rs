@@ -54,6 +54,7 @@ fn place(variable: &str, value: &str) -> Option<String> {
         Some(format!("write {} to {file}, each on a line", list(&words)))
     };
     match variable {
+        "IPROOT" if value == "0.0.0.0" => Some("make the file noncontext: all addresses of the host".to_owned()),
         "IPROOT" => Some(addresses(value)),
         "IPROOTDEV" => to("interfaces/dev"),
         "IPROOTMASK" => to("interfaces/mask"),
