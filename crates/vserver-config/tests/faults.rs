@@ -218,9 +218,9 @@ fn both_spellings_of_an_exclusive_cpuset_count() {
     }
 }
 
-/// What depends on the content: namespaces of another guest, and VLAN devices, which are wanted only for a name with a dot.
+/// What depends on the content: namespaces of another guest.
 #[test]
-fn shared_spaces_and_vlans_are_named() {
+fn shared_spaces_are_named() {
     let named = |files: &[(&str, &[u8])]| {
         let config = read(tree(files).path(), &guest()).unwrap().0;
         config.unapplied.into_iter().map(|one| one.setting).collect::<Vec<_>>()
@@ -228,11 +228,35 @@ fn shared_spaces_and_vlans_are_named() {
     assert_eq!(named(&[("spaces/pid", b"\n"), ("spaces/net", b"0\n")]), [""; 0]);
     assert_eq!(named(&[("spaces/pid", b"g2\n"), ("spaces/net", b"\n")]), ["spaces/pid", "spaces/net"]);
     assert_eq!(named(&[("spaces/pid", b"g2")]), [""; 0], "without a newline it is empty");
-    let vlan = |dev: &'static [u8]| {
-        named(&[("interfaces/0/ip", b"10.0.0.1\n"), ("interfaces/0/dev", dev), ("interfaces/vlandev", b"")])
+}
+
+/// An own flag, else one of all interfaces, else the host's; `novlandev` denies what is farther away.
+#[test]
+fn nearer_flags_of_vlans_win() {
+    let vlan = |dev: &[u8], flags: &[&str], host: bool| {
+        let root = tree(&[("interfaces/0/ip", b"10.0.0.1\n"), ("interfaces/0/dev", dev)]);
+        flags.iter().for_each(|flag| fs::write(root.path().join("g/interfaces").join(flag), "").unwrap());
+        if host {
+            fs::create_dir_all(root.path().join(".defaults/interfaces")).unwrap();
+            fs::write(root.path().join(".defaults/interfaces/vlandev"), "").unwrap();
+        }
+        let config = read(root.path(), &guest()).unwrap().0;
+        config.interfaces[0].vlan.as_ref().map(|vlan| (vlan.parent.clone(), vlan.id))
     };
-    assert_eq!(vlan(b"eth0.12\n"), ["interfaces/vlandev"]);
-    assert_eq!(vlan(b"eth0\n"), [""; 0]);
+    let made = Some(("eth0".to_owned(), 12));
+    for (flags, host, wanted) in [
+        (&[][..], false, false),
+        (&[], true, true),
+        (&["novlandev"], true, false),
+        (&["0/novlandev"], true, false),
+        (&["vlandev"], false, true),
+        (&["vlandev", "0/novlandev"], false, false),
+        (&["vlandev", "novlandev"], false, true),
+        (&["0/vlandev", "0/novlandev", "novlandev"], false, true),
+    ] {
+        assert_eq!(vlan(b"eth0.12\n", flags, host), made.clone().filter(|_| wanted), "{flags:?} {host}");
+    }
+    assert_eq!(vlan(b"eth0\n", &["vlandev"], true), None);
 }
 
 #[test]

@@ -38,6 +38,14 @@ pub enum Error {
         /// Its name.
         dev: String,
     },
+    /// The kernel has no VLAN devices, or the parent takes none.
+    #[error(
+        "the VLAN device {dev:?} cannot be made: load the kernel module 8021q, and see that its parent takes VLANs"
+    )]
+    NoVlans {
+        /// Its name.
+        dev: String,
+    },
     /// A request to the kernel's network configuration failed.
     #[error("{request}")]
     Netlink {

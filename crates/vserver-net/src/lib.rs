@@ -27,6 +27,9 @@ mod policy;
 mod program;
 
 pub use confine::{Place, Programs, confine};
-pub use device::{Added, AddressPlan, Broadcast, add_address, addresses_on_host, remove_address};
+pub use device::{
+    Added, AddressPlan, Broadcast, add_address, add_vlan, addresses_on_host, has_device, remove_address,
+    remove_device,
+};
 pub use error::Error;
 pub use policy::{AddressPolicy, Localhost, private_loopback};

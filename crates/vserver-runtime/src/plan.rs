@@ -43,6 +43,17 @@ pub struct AddressPlan {
     pub up: bool,
 }
 
+/// A VLAN device to make.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VlanPlan {
+    /// Its name.
+    pub device: String,
+    /// The device that carries it.
+    pub parent: String,
+    /// Its number.
+    pub id: u16,
+}
+
 /// What the guest's sockets are held to; `None` leaves them alone (`noncontext`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NetworkPlan {
@@ -132,6 +143,9 @@ pub struct Plan {
     pub confinement: Confinement,
     /// What its cgroup is held to.
     pub limits: Limits,
+    /// VLAN devices to make first.
+    #[serde(default)]
+    pub vlans: Vec<VlanPlan>,
     /// Addresses to add to devices.
     pub addresses: Vec<AddressPlan>,
     /// What its sockets are held to.
@@ -185,6 +199,7 @@ impl Plan {
             sysctls: sysctls(config),
             confinement,
             limits,
+            vlans: vlans(config),
             addresses: addresses(config)?,
             network: (!config.no_ncontext).then(|| network(config, nid, id_base.is_some())),
             killseq,
@@ -304,6 +319,17 @@ fn addresses(config: &GuestConfig) -> Result<Vec<AddressPlan>> {
             })
         })
         .collect()
+}
+
+/// Several addresses may be on one.
+fn vlans(config: &GuestConfig) -> Vec<VlanPlan> {
+    let mut all: Vec<VlanPlan> = Vec::new();
+    for (device, vlan) in config.interfaces.iter().filter_map(|one| one.dev.as_ref().zip(one.vlan.as_ref())) {
+        if !all.iter().any(|known| known.device == *device) {
+            all.push(VlanPlan { device: device.clone(), parent: vlan.parent.clone(), id: vlan.id });
+        }
+    }
+    all
 }
 
 fn network(config: &GuestConfig, nid: Nid, userns: bool) -> NetworkPlan {

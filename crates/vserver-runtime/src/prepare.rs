@@ -49,6 +49,7 @@ pub fn prepare(host: &Host, plan: Plan, mut record: RunRecord, interrupts: &Inte
     own_mount_points(&tree, &plan)?;
     let layout = Layout::detect().map_err(Error::layer("find the cgroup hierarchies", &name))?;
     let cgroup = cgroup(&layout, &plan, &mut record)?;
+    make_vlans(host, &plan, &mut record)?;
     add_addresses(host, &plan, &mut record)?;
     let hold = if plan.mounts.others.iter().any(|mount| mount.remote) {
         record.unenforced.extend(loading.finish(&plan)?.attach(&plan, &cgroup)?);
@@ -75,6 +76,24 @@ fn cgroup(layout: &Layout, plan: &Plan, record: &mut RunRecord) -> Result<GuestC
         cgroup.delegate(base).map_err(Error::layer("hand over its cgroup", name))?;
     }
     Ok(cgroup)
+}
+
+fn make_vlans(host: &Host, plan: &Plan, record: &mut RunRecord) -> Result<()> {
+    for wish in &plan.vlans {
+        // One that is there is not ours to remove.
+        if vserver_net::has_device(&wish.device) {
+            continue;
+        }
+        record.made_devices.push(wish.device.clone());
+        record.save(host)?;
+        let made = vserver_net::add_vlan(&wish.device, &wish.parent, wish.id)
+            .map_err(Error::layer(format!("make the device {}", wish.device), &plan.name));
+        if !matches!(made, Ok(Added::Now)) {
+            record.made_devices.pop();
+        }
+        made?;
+    }
+    Ok(())
 }
 
 fn add_addresses(host: &Host, plan: &Plan, record: &mut RunRecord) -> Result<()> {

@@ -65,6 +65,9 @@ pub struct RunRecord {
     pub started_at: SystemTime,
     /// Addresses to be taken off at stop.
     pub addresses: Vec<AddedAddress>,
+    /// Devices to be removed at stop.
+    #[serde(default)]
+    pub made_devices: Vec<String>,
     /// How long its stop may take, seconds.
     pub stop_timeout: u64,
     /// It was started with `--rescue`: its configured stop does not apply.
@@ -100,6 +103,7 @@ impl RunRecord {
             init_started: 0,
             started_at: SystemTime::now(),
             addresses: Vec::new(),
+            made_devices: Vec::new(),
             stop_timeout: 30,
             rescue: false,
             unenforced: Vec::new(),

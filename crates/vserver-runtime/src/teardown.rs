@@ -36,6 +36,10 @@ pub fn teardown_with(
             vserver_net::remove_address(&added.device, added.address).map_err(Error::layer(action, &record.name)),
         );
     }
+    for device in record.made_devices.iter().rev() {
+        let action = format!("remove the device {device}");
+        attempt(vserver_net::remove_device(device).map_err(Error::layer(action, &record.name)));
+    }
     scripts(Flavour::PostpostStop);
     attempt(with_cgroup(layout.as_ref(), record, "remove its cgroups", GuestCgroup::remove));
     attempt(compat_state::clear(host, record));

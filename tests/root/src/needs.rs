@@ -7,6 +7,8 @@ use std::path::Path;
 pub enum Need {
     /// A program in `PATH`.
     Tool(&'static str),
+    /// A kernel that makes VLAN devices.
+    Vlans,
     /// This workspace's probe program, built beside us.
     #[allow(dead_code)]
     Probe,
@@ -17,12 +19,20 @@ impl Need {
     pub fn unmet(&self) -> Option<String> {
         match self {
             Self::Tool(tool) if !in_path(tool) => Some(format!("needs the program {tool}")),
+            Self::Vlans if !makes_vlans() => Some("needs a kernel with VLAN devices (8021q)".into()),
             Self::Probe if !crate::fixture::program("vserver-probe").exists() => {
                 Some("needs vserver-probe (cargo build --release -p vserver-probe)".into())
             }
             _ => None,
         }
     }
+}
+
+/// Tried in a network namespace of its own, on a device that takes them.
+fn makes_vlans() -> bool {
+    let try_it = "ip tuntap add dev t mode tap && ip link add link t name t.1 type vlan id 1";
+    let tried = std::process::Command::new("unshare").args(["-n", "sh", "-c", try_it]).output();
+    tried.is_ok_and(|output| output.status.success())
 }
 
 fn in_path(tool: &str) -> bool {

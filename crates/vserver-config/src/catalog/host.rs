@@ -25,9 +25,13 @@ const FOR_GUESTS: &[Setting] = &[
     cannot("namespace-cleanup-skip", Kind::Arguments, DETACHED).for_guests_without(&["namespace-cleanup-skip"]),
     honoured("init/mtab", Kind::Data, "beginning of /etc/mtab", "fstab::mtab_lists_them")
         .for_guests_without(&["apps/init/mtab"]),
-    cannot("interfaces/vlandev", Kind::Flag, "not yet: VLAN devices are not made; make them on the host")
-        .for_guests_without(&["interfaces/novlandev"])
-        .by_value(),
+    honoured(
+        "interfaces/vlandev",
+        Kind::Flag,
+        "as of a guest: VLAN devices are made and removed",
+        "vserver-config::nearer_flags_of_vlans_win",
+    )
+    .for_guests_without(&["interfaces/novlandev"]),
     cannot("netns", Kind::Directory, NO_NETNS).for_guests_without(NETNS),
     cannot("netns/name", Kind::Scalar, NO_NETNS).for_guests_without(NETNS),
     cannot("netns/shared", Kind::Flag, NO_NETNS).for_guests_without(NETNS),

@@ -7,7 +7,6 @@ pub(super) const ALL: Group = Group { title: "Addresses: `interfaces/`", setting
 const NEVER: &str = "the original never finished this mode";
 /// Options of devices that are not made.
 const NO_TUN: &str = "not yet: tun and tap devices are not made";
-const NO_VLAN: &str = "not yet: VLAN devices are not made; make it on the host";
 
 const SETTINGS: &[Setting] = &[
     honoured(
@@ -67,12 +66,17 @@ const SETTINGS: &[Setting] = &[
         "vserver-config::an_older_name_of_nodev_is_told",
     ),
     honoured("interfaces/<x>/down", Kind::Flag, "the link is not set up", "address::every_part_of_an_interface"),
-    cannot("interfaces/{,<x>/}vlandev", Kind::Flag, NO_VLAN).by_value(),
+    honoured(
+        "interfaces/{,<x>/}vlandev",
+        Kind::Flag,
+        "a device with a dot in its name is made as a VLAN and removed at stop (kernel module 8021q)",
+        "address::vlans_are_made_and_removed",
+    ),
     honoured(
         "interfaces/{,<x>/}novlandev",
         Kind::Flag,
-        "always so: no VLAN device is made",
-        "vserver-config::addresses_and_interfaces",
+        "no VLAN device is made for it, or for those that do not say vlandev themselves",
+        "vserver-config::nearer_flags_of_vlans_win",
     ),
     cannot("interfaces/<x>/{tun,tap,nocsum,shared}", Kind::Flag, NO_TUN),
     cannot("interfaces/<x>/{uid,gid,linktype}", Kind::Scalar, NO_TUN),

@@ -106,7 +106,7 @@ fn guest(reader: &mut Reader, confdir: &Path, dir: &Path, name: &GuestName) -> G
     let context = context(reader, dir);
     let shell = [dir.join("shell"), defaults.join("shell")];
     let mut unapplied = catalog::unapplied(&catalog::found(confdir, dir));
-    unapplied.extend(catalog::lost(dir, &interfaces));
+    unapplied.extend(catalog::lost(dir));
     let display_name = reader.scalar(&dir.join("name")).filter(|name| !name.is_empty());
     GuestConfig {
         name: name.clone(),

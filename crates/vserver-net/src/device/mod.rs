@@ -1,6 +1,9 @@
 //! Addresses on the host's devices: added when a guest starts, removed when it stops.
 
 mod netlink;
+mod vlan;
+
+pub use vlan::{add_vlan, has_device, remove_device};
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use crate::fixture::{Fixture, Guest, Ran};
 use crate::inside::fetch;
+use crate::needs::Need;
 use crate::trial::Trial;
 
 /// All of them.
@@ -19,6 +20,11 @@ pub fn tests() -> Vec<Trial> {
         Trial::new("address::added_at_start_and_removed_at_stop", added_at_start_and_removed_at_stop).smoke(),
         Trial::new("address::one_that_was_there_stays", one_that_was_there_stays),
         Trial::new("address::every_part_of_an_interface", every_part_of_an_interface),
+        Trial::new("address::vlans_are_made_and_removed", vlans_are_made_and_removed).needs(Need::Vlans),
+        Trial::new(
+            "address::a_vlan_that_cannot_be_made_undoes_the_start",
+            a_vlan_that_cannot_be_made_undoes_the_start,
+        ),
         Trial::new("address::noncontext_holds_nobody", noncontext_holds_nobody),
         Trial::new("address::the_loopback_address_follows_ncontext", the_loopback_address_follows_ncontext),
     ]
@@ -170,4 +176,34 @@ fn the_loopback_address_follows_ncontext() {
     guest.address(0, "127.9.9.1", 8).set("ncontext", "1234\n").start();
     serve(&guest, "127.0.0.1:8086").ok();
     assert!(listeners().contains("127.4.210.1:8086"), "{}", listeners());
+}
+
+/// compat/config-tree.md §5.6: made before the address, removed after it; one that was there stays.
+fn vlans_are_made_and_removed() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    ip(&["tuntap", "add", "dev", "t1", "mode", "tap"]);
+    ip(&["link", "set", "t1", "up"]);
+    ip(&["link", "add", "link", "t1", "name", "t1.7", "type", "vlan", "id", "7"]);
+    for (at, dev, address) in [(0, "t1.5", "10.99.12.1"), (1, "t1.5", "10.99.12.2"), (2, "t1.7", "10.99.13.1")] {
+        guest.set(&format!("interfaces/{at}/ip"), &format!("{address}\n"));
+        guest.set(&format!("interfaces/{at}/dev"), &format!("{dev}\n"));
+    }
+    guest.set("interfaces/prefix", "32\n").set("interfaces/vlandev", "").start();
+    assert!(ip(&["-d", "-o", "link", "show", "dev", "t1.5"]).contains("vlan protocol 802.1Q id 5"));
+    assert!(has("10.99.12.1/32") && has("10.99.12.2/32") && has("10.99.13.1/32"));
+    guest.stop();
+    let left = ip(&["-o", "link"]);
+    assert!(!left.contains("t1.5") && left.contains("t1.7"), "{left}");
+}
+
+/// The parent is not there: the sentence names it, and nothing is left.
+fn a_vlan_that_cannot_be_made_undoes_the_start() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    guest.set("interfaces/0/ip", "10.99.14.1\n").set("interfaces/0/dev", "none0.5\n");
+    guest.set("interfaces/prefix", "32\n").set("interfaces/0/vlandev", "");
+    guest.v(&["start"]).exits(1).says("make the device none0.5").says("no network device \"none0\"");
+    guest.v(&["running"]).exits(1);
+    assert!(!ip(&["-o", "link"]).contains("none0"));
 }
