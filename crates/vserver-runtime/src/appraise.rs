@@ -1,6 +1,7 @@
 //! What becomes of each setting that a guest really has: the second half of `vserver NAME check`.
 
 use serde::Serialize;
+use vserver_cgroup::DevicePolicy;
 use vserver_config::catalog::{self, Found, Told};
 use vserver_config::{GuestConfig, Style};
 use vserver_fs::GuestRoot;
@@ -89,6 +90,7 @@ fn details(config: &GuestConfig) -> Vec<Appraisal> {
     lost.extend(config.limits(cpus(), config.hz).1);
     lost.extend(mounts::plan(config).1);
     lost.extend(refused(config));
+    lost.extend(DevicePolicy::default().with_raw(&config.cgroup).1);
     let held = unapplied::flags_of(config).filter(|(_, effect)| effect.verdict == Verdict::Honoured);
     let held =
         held.map(|(setting, effect)| Appraisal { setting, verdict: effect.verdict, how: effect.how.to_owned() });

@@ -53,7 +53,7 @@ const SETTINGS: &[Setting] = &[
         "apps/vshelper-methods/<method>",
         Kind::Program,
         "the program of a method",
-        "vserver-config::a_guests_action_beats_the_hosts_program",
+        "vserver-config::a_method_of_the_guest_comes_before_one_of_the_host",
     ),
     cannot("apps/vunify", Kind::Group, NO_UNIFY).not_at_start(),
     cannot("apps/vunify/exclude", Kind::Data, NO_UNIFY).not_at_start(),

@@ -23,8 +23,13 @@ const FOR_GUESTS: &[Setting] = &[
     cannot("nonamespace-cleanup", Kind::Flag, DETACHED)
         .for_guests_without(&["namespace-cleanup", "nonamespace-cleanup"]),
     cannot("namespace-cleanup-skip", Kind::Arguments, DETACHED).for_guests_without(&["namespace-cleanup-skip"]),
-    honoured("init/mtab", Kind::Data, "beginning of /etc/mtab", "fstab::mtab_lists_them")
-        .for_guests_without(&["apps/init/mtab"]),
+    honoured(
+        "init/mtab",
+        Kind::Data,
+        "beginning of /etc/mtab",
+        "vserver-config::start_and_stop_take_what_the_guest_does_not_say_from_the_host",
+    )
+    .for_guests_without(&["apps/init/mtab"]),
     honoured(
         "interfaces/vlandev",
         Kind::Flag,
@@ -81,14 +86,14 @@ const FOR_APPS: &[Setting] = &[
         "apps/init/environment",
         Kind::Arguments,
         "the whole environment of the first process",
-        "vserver-config::the_rest_of_the_plain_guest",
+        "vserver-config::start_and_stop_take_what_the_guest_does_not_say_from_the_host",
     )
     .for_guests_without(&["apps/init/environment"]),
     honoured(
         "apps/init/tty",
         Kind::Link,
         "where late output goes with --defaulttty",
-        "options::defaulttty_takes_late_output",
+        "vserver-config::start_and_stop_take_what_the_guest_does_not_say_from_the_host",
     )
     .for_guests_without(&["apps/init/tty"]),
     honoured(
@@ -114,13 +119,18 @@ const FOR_APPS: &[Setting] = &[
     .for_guests_without(&["apps/vshelper/action"]),
     cannot("apps/vshelper/{swsusp,startup,netup,netdown}", Kind::Program, NO_EVENT)
         .for_guests_without(&["apps/vshelper/action"]),
-    honoured("apps/vshelper/disabled", Kind::Flag, "events are ignored", "helper::disabled_ignores_a_reboot")
-        .for_guests_without(&[]),
+    honoured(
+        "apps/vshelper/disabled",
+        Kind::Flag,
+        "events are ignored",
+        "vserver-config::events_are_ignored_where_the_guest_or_the_host_says_so",
+    )
+    .for_guests_without(&[]),
     honoured(
         "apps/vshelper/sync-timeout",
         Kind::Scalar,
         "seconds that a stop waits for the guest's init",
-        "vserver-config::kill_sequences_and_times",
+        "vserver-config::start_and_stop_take_what_the_guest_does_not_say_from_the_host",
     )
     .for_guests_without(&["apps/vshelper/sync-timeout"]),
     honoured("apps/vshelper/logfile", Kind::Link, "where handlers' output goes", "helper::action_and_methods")

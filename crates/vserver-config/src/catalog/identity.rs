@@ -29,7 +29,7 @@ const LINK: &[Setting] = &[
         "name",
         Kind::Scalar,
         "what vserver-stat shows, as in the original nothing else uses it",
-        "vserver-config::identities_and_links",
+        "watch::the_shown_name_is_the_configured_one",
     ),
     honoured(
         "context",

@@ -74,10 +74,10 @@ const SETTINGS: &[Setting] = &[
         "limits::every_key_of_cpuset",
     ),
     honoured("cpuset/{cpus,mems}", Kind::Scalar, "cpuset.cpus, cpuset.mems", "limits::every_key_of_cpuset"),
-    honoured(
+    partly(
         "cpuset/{cpu_exclusive,cpus_exclusive}",
         Kind::Scalar,
-        "cpuset.cpus.partition (v1: cpuset.cpu_exclusive); what the kernel refuses of it is said at start",
+        "cpuset.cpus.partition (v1: cpuset.cpu_exclusive) where no other cgroup has these CPUs; else it is said at start",
         "vserver-config::both_spellings_of_an_exclusive_cpuset_count",
     ),
     partly(
@@ -114,7 +114,7 @@ const SETTINGS: &[Setting] = &[
         "nocgroup",
         Kind::Flag,
         "the values of .defaults/cgroup do not count; the guest has a cgroup in any case",
-        "vserver-config::control_files_of_a_guest_hide_those_of_the_host",
+        "vserver-config::the_hosts_directories_can_be_denied",
     ),
     partly(
         "sysctl/<x>/{setting,value}",

@@ -20,7 +20,12 @@ const SETTINGS: &[Setting] = &[
         "the same from inside the guest's network context",
         "fstab::remote_ones_and_helpers",
     ),
-    honoured("fstab.local", Kind::Data, "older name of fstab, mounted after it", "vserver-config::mounts"),
+    honoured(
+        "fstab.local",
+        Kind::Data,
+        "older name of fstab, mounted after it",
+        "vserver-config::an_older_name_of_fstab_comes_after_it",
+    ),
     honoured(
         "namespace",
         Kind::Flag,
@@ -51,7 +56,12 @@ const SETTINGS: &[Setting] = &[
     cannot("netns/name", Kind::Scalar, NO_NETNS),
     cannot("netns/shared", Kind::Flag, NO_NETNS),
     cannot("netns/interfaces/<x>/{host,guest,type}", Kind::Scalar, NO_NETNS),
-    honoured("nonetns", Kind::Flag, "always so: .defaults/netns does not count", "vserver-config::spaces"),
+    honoured(
+        "nonetns",
+        Kind::Flag,
+        "always so: .defaults/netns does not count",
+        "vserver-config::the_hosts_directories_can_be_denied",
+    ),
     partly(
         "spaces/pid",
         Kind::Scalar,

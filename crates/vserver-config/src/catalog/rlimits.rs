@@ -15,7 +15,7 @@ const SETTINGS: &[Setting] = &[
         "rlimits/rss.soft",
         Kind::Limit,
         "memory.high (v1: memory.soft_limit_in_bytes)",
-        "vserver-config::totals_of_a_guest",
+        "limits::soft_memory_bound",
     ),
     partly(
         "rlimits/as{,.hard}",

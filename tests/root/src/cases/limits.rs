@@ -17,6 +17,7 @@ pub fn tests() -> Vec<Trial> {
         Trial::new("limits::vsched_on_a_running_guest", vsched_on_a_running_guest),
         Trial::new("limits::processes", processes).smoke(),
         Trial::new("limits::cpuset", cpuset),
+        Trial::new("limits::soft_memory_bound", soft_memory_bound),
         Trial::new("limits::cgroup_files_of_either_version", cgroup_files_of_either_version),
         Trial::new("limits::every_key_of_cpuset", every_key_of_cpuset),
         Trial::new("limits::totals_of_the_ipc_namespace", totals_of_the_ipc_namespace),
@@ -214,6 +215,20 @@ fn control(guest: &Guest<'_>, controller: &str, files: [&str; 2]) -> String {
     let dir = guest.cgroup(controller);
     let found = files.iter().find_map(|file| fs::read_to_string(dir.join(file)).ok());
     found.unwrap_or_else(|| panic!("none of {files:?} in {}", dir.display())).trim().to_owned()
+}
+
+/// compat/config-tree.md §5.3.1: above `rss.soft`, in pages, the guest is slowed down and pages are taken from it.
+fn soft_memory_bound() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    guest.set("rlimits/rss.soft", "8192\n").set("rlimits/rss.hard", "16384\n").start();
+    let cgroup = guest.cgroup("memory");
+    let bound = |files: [&str; 2]| {
+        let found = files.iter().find_map(|file| fs::read_to_string(cgroup.join(file)).ok());
+        found.expect("a memory controller").trim().parse::<u64>().unwrap()
+    };
+    assert_eq!(bound(["memory.high", "memory.soft_limit_in_bytes"]), 32 << 20);
+    assert_eq!(bound(["memory.max", "memory.limit_in_bytes"]), 64 << 20);
 }
 
 /// compat/config-tree.md §5.3.6: names of v1 and of v2 mean the same whichever hierarchy the host has.

@@ -9,6 +9,7 @@ use crate::trial::Trial;
 pub fn tests() -> Vec<Trial> {
     vec![
         Trial::new("watch::vserver_stat_columns", vserver_stat_columns).smoke(),
+        Trial::new("watch::the_shown_name_is_the_configured_one", the_shown_name_is_the_configured_one),
         Trial::new("watch::vps_names_the_context", vps_names_the_context).smoke(),
         Trial::new("watch::vkill_kills_inside_only", vkill_kills_inside_only),
         Trial::new("watch::chcontext_joins_and_watches", chcontext_joins_and_watches),
@@ -39,6 +40,16 @@ fn vserver_stat_columns() {
     assert_eq!(row.as_bytes()[54], b' ');
     guest.stop();
     assert!(!host.tool("vserver-stat", &[] as &[&str]).out.contains(&guest.name));
+}
+
+/// compat/config-tree.md §5.1: `name` is what is shown; the guest's own name stays that of its directory.
+fn the_shown_name_is_the_configured_one() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    guest.set("name", "called-this\n");
+    started(&guest);
+    host.tool("vserver-stat", &[] as &[&str]).ok().says(" called-this\n");
+    host.v(&["list"]).ok().says(&guest.name);
 }
 
 /// compat/commands.md §6: the column follows PID.
