@@ -179,3 +179,24 @@ fn a_reader_that_leaves_is_no_failure() {
     drop(child.stdout.take());
     assert_eq!(text(&child.wait_with_output().unwrap().stderr), "0\n");
 }
+
+/// No number is too large to be answered in words.
+#[test]
+fn huge_numbers_make_no_panic() {
+    for number in ["18446744073709551615", "99999999999999999999999", "-1", "4294967295"] {
+        for words in [
+            &["vserver", "--all", "--timeout", number, "check"][..],
+            &["vserver", "--all", "--jobs", number, "check"],
+            &["start-vservers", "--all", "--timeout", number],
+            &["vwait", "--timeout", number, "nobody"],
+            &["vlimit", "--xid", number, "--rss", number],
+            &["vattribute", "--get", "--xid", number],
+            &["vsched", "--xid", number, "--fill-rate", number],
+            &["vserver-info", number, "XID"],
+        ] {
+            let output = run(words);
+            let said = text(&output.stderr);
+            assert!(!said.contains("panicked") && output.status.code() != Some(101), "{words:?}: {said}");
+        }
+    }
+}

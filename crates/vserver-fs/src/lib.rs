@@ -27,6 +27,6 @@ pub mod tree;
 pub use error::Error;
 pub use lock::Flock;
 pub use lookup::{beneath as open_beneath, relative, split};
-pub use mounts::mounts_below;
+pub use mounts::{mount_points, mounts_below};
 pub use remove::remove_guest_tree;
 pub use root::{GuestRoot, Kind, Owner};

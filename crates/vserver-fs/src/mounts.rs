@@ -10,10 +10,11 @@ use crate::Error;
 pub fn mounts_below(path: &Path) -> Result<Vec<PathBuf>, Error> {
     let table = "/proc/self/mountinfo";
     let bytes = std::fs::read(table).map_err(|e| Error::call("read", table, e))?;
-    Ok(parse(&bytes).filter(|point| point.starts_with(path)).collect())
+    Ok(mount_points(&bytes).filter(|point| point.starts_with(path)).collect())
 }
 
-fn parse(table: &[u8]) -> impl Iterator<Item = PathBuf> {
+/// The mount points of such a table, in its order.
+pub fn mount_points(table: &[u8]) -> impl Iterator<Item = PathBuf> {
     table.split(|b| *b == b'\n').filter_map(|line| line.split(|b| *b == b' ').nth(4).map(unescape))
 }
 
@@ -45,7 +46,7 @@ mod tests {
     #[test]
     fn escapes_are_undone() {
         let table = b"22 1 0:5 / /a\\040b rw - tmpfs tmpfs rw\n23 1 0:6 / /a rw - x y z\n";
-        let points: Vec<_> = parse(table).collect();
+        let points: Vec<_> = mount_points(table).collect();
         assert_eq!(points, [PathBuf::from("/a b"), PathBuf::from("/a")]);
     }
 

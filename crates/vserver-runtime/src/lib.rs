@@ -55,7 +55,7 @@ pub use init_style::{First, InitPlan, Preparation, Rescue};
 pub use inspect::inspect;
 pub use list::{Status, running, status};
 pub use plan::{NetworkPlan, Plan};
-pub use record::{AddedAddress, RunRecord, start_time};
+pub use record::{AddedAddress, RunRecord, start_time, start_time_in};
 pub use settings::Ending;
 pub use start::{StartOptions, Started, plan, start};
 pub use stop::{StopOptions, Stopped, after_exit, is_put_away, stop};

@@ -161,9 +161,14 @@ impl RunRecord {
 
 /// Start time of `pid`, or `None` when there is no such process or it is a zombie.
 pub fn start_time(pid: i32) -> Option<u64> {
-    let text = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat")).ok()?;
-    // The command name may hold anything, blanks and parentheses too: count from the last parenthesis.
-    let fields: Vec<&str> = text.get(text.rfind(')')? + 2..)?.split(' ').collect();
+    start_time_in(&std::fs::read(Path::new("/proc").join(pid.to_string()).join("stat")).ok()?)
+}
+
+/// The same from the bytes of a process's `stat`. Its name is its own choice: blanks, parentheses, bytes that are no text;
+/// so what follows the last parenthesis counts.
+pub fn start_time_in(stat: &[u8]) -> Option<u64> {
+    let end = stat.iter().rposition(|byte| *byte == b')')?;
+    let fields: Vec<&str> = std::str::from_utf8(stat.get(end + 2..)?).ok()?.split(' ').collect();
     if matches!(*fields.first()?, "Z" | "X") {
         return None;
     }
@@ -183,13 +188,28 @@ mod unix_seconds {
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<SystemTime, D::Error> {
-        Ok(UNIX_EPOCH + Duration::from_secs(u64::deserialize(input)?))
+        let seconds = u64::deserialize(input)?;
+        let time = UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
+        time.ok_or_else(|| serde::de::Error::custom(format_args!("{seconds} s is no time")))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_may_be_anything() {
+        let stat = |name: &[u8], state: &str| {
+            [b"7 (", name, format!(") {state} 1{}", " 0".repeat(17)).as_bytes(), b" 4711 0\n"].concat()
+        };
+        for name in [&b"init"[..], b"a) Z 1 \xff", b"(", b") R 1 2", b""] {
+            assert_eq!(start_time_in(&stat(name, "S")), Some(4711), "{}", String::from_utf8_lossy(name));
+            assert_eq!(start_time_in(&stat(name, "Z")), None);
+        }
+        assert_eq!(start_time_in(b""), None);
+        assert_eq!(start_time_in(b"7 (x)"), None);
+    }
 
     #[test]
     fn a_process_is_known_by_pid_and_start_time() {

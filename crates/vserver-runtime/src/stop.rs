@@ -102,7 +102,8 @@ fn end(
     wake(layout, name);
     let asked = Instant::now();
     let socket = ask(host, name, options, orders);
-    let patience = Duration::from_secs(timeout) + MARGIN;
+    // No configuration says more than 32 bits; a damaged state file might.
+    let patience = Duration::from_secs(timeout.min(u32::MAX.into())) + MARGIN;
     let killed = socket.map(|socket| wait_for_end(&socket, patience)).unwrap_or(false);
     wait_for_init(record, patience)?;
     let seconds = asked.elapsed().as_secs();

@@ -53,6 +53,7 @@ shorts! {
     words: 20_000,
     cgroup: 5000,
     passwd: 5000,
+    proc: 5000,
     state: 5000,
     tar: 1000,
 }

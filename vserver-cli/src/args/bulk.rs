@@ -21,7 +21,7 @@ pub struct BulkArgs {
     pub jobs: Option<NonZeroUsize>,
     /// Seconds that each guest may take; one that does not stop is then killed, 0: as long as it wants [default: 600]
     #[arg(long, value_name = "SECONDS")]
-    pub timeout: Option<u64>,
+    pub timeout: Option<u32>,
 }
 
 const EXAMPLES: &str = "\
@@ -72,7 +72,7 @@ pub struct StartVserversArgs {
     pub stopped: bool,
     /// Seconds that each guest may take, 0: as long as it wants
     #[arg(long, value_name = "SECONDS", default_value = "600")]
-    pub timeout: u64,
+    pub timeout: u32,
     /// Accepted for old scripts
     #[arg(long)]
     pub debug: bool,

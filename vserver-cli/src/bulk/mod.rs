@@ -26,7 +26,7 @@ pub use report::{Report, Row};
 pub use select::{Selection, is_pattern};
 
 /// Seconds that each guest may take unless told otherwise: a large guest's rc scripts end within minutes.
-pub const TIMEOUT: u64 = 600;
+pub const TIMEOUT: u32 = 600;
 
 /// What is to become of the guests; decides their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

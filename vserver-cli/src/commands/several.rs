@@ -65,7 +65,7 @@ pub fn run(
         context.printer.note("no guest is meant by that; `vserver list` shows all");
     }
     let as_json = as_json || (VERBATIM.contains(&verb.as_str()) && words.iter().any(|word| word == "--json"));
-    let timeout = Duration::from_secs(args.bulk.timeout.unwrap_or(bulk::TIMEOUT));
+    let timeout = Duration::from_secs(args.bulk.timeout.unwrap_or(bulk::TIMEOUT).into());
     let verbatim = VERBATIM.contains(&verb.as_str());
     let wish = |goal, words: &[OsString]| Wish {
         goal,

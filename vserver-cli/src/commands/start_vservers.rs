@@ -30,7 +30,7 @@ pub fn run(args: &StartVserversArgs, context: &Context) -> Result<Exit, CliError
     }
     let words = vec![if stop { "stop" } else { "start" }.into()];
     let options = vec!["--defaulttty".into(), "--sync".into()];
-    let (jobs, timeout) = (Some(args.jobs), Duration::from_secs(args.timeout));
+    let (jobs, timeout) = (Some(args.jobs), Duration::from_secs(args.timeout.into()));
     let report =
         bulk::perform(&Wish { goal, words, options, jobs, timeout, verbatim: false }, &names, &boot, false, context)?;
     report.close(context)?;

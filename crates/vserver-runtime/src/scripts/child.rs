@@ -110,9 +110,10 @@ fn stop(pid: i32, handle: &OwnedFd) {
     pidfd::signal(handle.as_fd(), SIGSTOP).ok();
     let end = Instant::now() + GRACE;
     while Instant::now() < end {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
-        if matches!(state, None | Some('T' | 't' | 'Z' | 'X')) {
+        // Its name need not be text.
+        let stat = fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let state = stat.iter().rposition(|byte| *byte == b')').and_then(|end| stat.get(end + 2));
+        if matches!(state, None | Some(b'T' | b't' | b'Z' | b'X')) {
             return;
         }
         std::thread::sleep(Duration::from_millis(1));

@@ -4,6 +4,7 @@ mod cgroup;
 mod config;
 mod flags;
 mod passwd;
+mod proc;
 mod state;
 mod tar;
 mod words;
@@ -12,13 +13,14 @@ mod words;
 pub type Target = fn(&[u8]);
 
 /// All of them by name.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("config", config::tree),
     ("fstab", config::fstab),
     ("flags", flags::lists),
     ("words", words::words),
     ("cgroup", cgroup::files),
     ("passwd", passwd::users),
+    ("proc", proc::texts),
     ("state", state::files),
     ("tar", tar::archive),
 ];

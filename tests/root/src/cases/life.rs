@@ -22,6 +22,7 @@ pub fn tests() -> Vec<Trial> {
             "life::an_init_that_is_not_yet_ready_hears_its_stop",
             an_init_that_is_not_yet_ready_hears_its_stop,
         ),
+        Trial::new("life::an_init_whose_name_is_no_text", an_init_whose_name_is_no_text),
         Trial::new("life::starts_while_others_end", starts_while_others_end),
         Trial::new("life::run_file_is_utilvservers", run_file_is_utilvservers),
         Trial::new("life::two_starts_at_once_make_one_guest", two_starts_at_once_make_one_guest),
@@ -130,6 +131,23 @@ fn an_init_that_is_not_yet_ready_hears_its_stop() {
 
 /// The end of the last guest takes `vserver/` and `vserver/.supervisors` away while nothing is in them: whoever starts at
 /// that moment makes them again. Here somebody ends all the time.
+/// A process names itself as it likes, and the kernel shows the bytes as they are.
+fn an_init_whose_name_is_no_text() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    let script = "#!/bin/sh\ntrap 'exit 0' INT TERM\nprintf 'a) Z 1 \\377' >/proc/self/comm\n: >/tmp/named\nwhile :; do sleep 1; done\n";
+    crate::tree::write(&guest.root, "bin/named", script, 0o755);
+    guest.set("apps/init/cmd.start", "/bin/named\n").start();
+    eventually("it has its name", Duration::from_secs(10), || guest.root.join("tmp/named").exists());
+    let name = fs::read(format!("/proc/{}/comm", guest.init())).unwrap();
+    assert_eq!(name, b"a) Z 1 \xff\n");
+    assert!(guest.is_running());
+    guest.exec(&["true"]).ok();
+    guest.v(&["start"]).ok().says("already running");
+    guest.stop();
+    assert!(!guest.is_running());
+}
+
 fn starts_while_others_end() {
     let host = Fixture::new();
     let guest = host.guest();

@@ -72,5 +72,7 @@ pub fn wait_for_end(words: &[OsString], context: &Context) -> Result<Exit, CliEr
 }
 
 fn number(word: &OsString, context: &Context) -> Result<u64, CliError> {
-    word.to_str().and_then(|text| text.parse().ok()).ok_or_else(|| wrong(context, Exit::Failure))
+    // The end of more seconds than fit 32 bits is not a time.
+    let number = word.to_str().and_then(|text| text.parse::<u32>().ok());
+    number.map(u64::from).ok_or_else(|| wrong(context, Exit::Failure))
 }
