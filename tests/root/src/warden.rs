@@ -108,12 +108,12 @@ pub fn run(trial: Trial) -> ExitCode {
     let number = Number::take();
     isolate(trial.host_network);
     let base = make_base();
-    let before = Snapshot::take();
+    let before = Snapshot::take(trial.host_network);
     let started = Instant::now();
     // A machine that is emulated takes its time.
     let deadline = if std::env::var_os(TREES).is_some() { trial.deadline * 4 } else { trial.deadline };
     let verdict = wait_for(spawn(&trial, &base, &number), deadline);
-    let left = settle(&before);
+    let left = settle(&before, trial.host_network);
     clean(&base);
     match (verdict, left.is_empty()) {
         (Ok(()), true) => return ExitCode::SUCCESS,
@@ -168,8 +168,10 @@ fn isolate(host_network: bool) {
 
 fn make_base() -> PathBuf {
     let parent = std::env::var_os(TREES).map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
-    let base = parent.join(format!("vsroot-{}", std::process::id()));
-    fs::create_dir(&base).unwrap();
+    // A warden that was killed leaves its directory, and its number is given out again.
+    let mut names = (0..100).map(|n| parent.join(format!("vsroot-{}-{n}", std::process::id())));
+    let base = names.find(|base| fs::create_dir(base).is_ok());
+    let base = base.unwrap_or_else(|| panic!("cannot make a directory in {}", parent.display()));
     // Guests' trees hold set-id programs: no other user of this machine may reach them.
     fs::set_permissions(&base, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
     base
@@ -197,11 +199,11 @@ fn wait_for(body: Pid, deadline: Duration) -> Result<(), String> {
 }
 
 /// Waits until the machine looks as before; what does not go away by itself, one line each.
-fn settle(before: &Snapshot) -> Vec<String> {
+fn settle(before: &Snapshot, host_network: bool) -> Vec<String> {
     let begun = Instant::now();
     loop {
         reap();
-        let mut left = before.difference(&Snapshot::take());
+        let mut left = before.difference(&Snapshot::take(host_network));
         left.extend(leak::descendants().iter().map(|process| format!("process {process}")));
         if left.is_empty() || begun.elapsed() > SETTLE {
             return left;

@@ -182,7 +182,7 @@ fn interrupted_in_every_script() {
             assert!(!guest.cgroup("").exists(), "{moment} {mode:o}");
             let state = format!("/run/vserver/{}/state.json", guest.name);
             assert!(!std::path::Path::new(&state).exists(), "{moment} {mode:o}");
-            let left = Command::new("pgrep").args(["-f", &format!("^{sleep}")]).output().unwrap();
+            let left = Command::new("pgrep").args(["-f", &format!("^{sleep}$")]).output().unwrap();
             assert!(left.stdout.is_empty(), "{moment} {mode:o}: a script's process is left");
         }
         fs::remove_file(guest.cfg.join("scripts").join(moment)).unwrap();

@@ -70,10 +70,12 @@ fn vkill_kills_inside_only() {
     let guest = host.guest();
     guest.start();
     let xid = guest.xid.to_string();
-    guest.sh("sleep 4321 >/dev/null 2>&1 & echo $!").ok();
+    // Recognised among all processes of the machine.
+    let sleep = format!("sleep 4{xid}");
+    guest.sh(&format!("{sleep} >/dev/null 2>&1 & echo $!")).ok();
     let find = || {
         let vps = host.tool("vps", &["ax"]).out;
-        let line = vps.lines().find(|line| line.contains("sleep 4321")).map(str::to_owned);
+        let line = vps.lines().find(|line| line.ends_with(&sleep)).map(str::to_owned);
         line.and_then(|line| line.split_whitespace().next().map(str::to_owned))
     };
     let pid = find().expect("the process is seen from the host");
