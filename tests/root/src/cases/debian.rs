@@ -12,7 +12,7 @@ pub fn tests() -> Vec<Trial> {
         Trial::new("debian::boots_to_running_and_stops_cleanly", boots_to_running_and_stops_cleanly)
             .needs(Need::Tool("debootstrap"))
             .on_host_network()
-            .within(400),
+            .within(1200),
         Trial::new("debian::debootstrap_of_an_unknown_suite_leaves_nothing", unknown_suite_leaves_nothing)
             .needs(Need::Tool("debootstrap"))
             .on_host_network()

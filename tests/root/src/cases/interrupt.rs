@@ -17,9 +17,9 @@ use crate::trial::Trial;
 /// All of them.
 pub fn tests() -> Vec<Trial> {
     vec![
-        Trial::new("interrupt::start", start).within(240),
-        Trial::new("interrupt::stop", stop).within(240),
-        Trial::new("interrupt::build", build).within(240),
+        Trial::new("interrupt::start", start).within(900),
+        Trial::new("interrupt::stop", stop).within(900),
+        Trial::new("interrupt::build", build).within(900),
     ]
 }
 

@@ -12,7 +12,7 @@ use crate::trial::Trial;
 /// All of them.
 pub fn tests() -> Vec<Trial> {
     vec![
-        Trial::new("limits::token_bucket_holds_a_quarter", token_bucket_holds_a_quarter).within(180).smoke(),
+        Trial::new("limits::token_bucket_holds_a_quarter", token_bucket_holds_a_quarter).smoke(),
         Trial::new("limits::without_sched_hard_there_is_no_cap", without_sched_hard_there_is_no_cap),
         Trial::new("limits::vsched_on_a_running_guest", vsched_on_a_running_guest),
         Trial::new("limits::processes", processes).smoke(),

@@ -11,7 +11,7 @@ use crate::trial::Trial;
 /// All of them.
 pub fn tests() -> Vec<Trial> {
     vec![
-        Trial::new("many::fifty_stop_and_start_in_order", fifty_stop_and_start_in_order).within(400),
+        Trial::new("many::fifty_stop_and_start_in_order", fifty_stop_and_start_in_order).within(1200),
         Trial::new("many::patterns_marks_and_statuses", patterns_marks_and_statuses).smoke(),
         Trial::new("many::partial_failure_is_six", partial_failure_is_six),
         Trial::new("many::time_limits", time_limits),

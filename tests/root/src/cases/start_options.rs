@@ -20,7 +20,7 @@ pub fn tests() -> Vec<Trial> {
         Trial::new("options::strace_traces_the_start", strace_traces_the_start).needs(Need::Tool("strace")),
         Trial::new("options::noisy_and_verbose_tell_more", noisy_and_verbose_tell_more),
         Trial::new("options::stop_follows_todays_configuration", stop_follows_todays_configuration),
-        Trial::new("options::interrupted_in_every_script", interrupted_in_every_script).within(180),
+        Trial::new("options::interrupted_in_every_script", interrupted_in_every_script),
         Trial::new("options::interrupted_while_the_start_command_runs", interrupted_while_the_start_command_runs),
     ]
 }

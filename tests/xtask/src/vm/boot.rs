@@ -68,7 +68,7 @@ fn boot(kernel: &Path, work: &Path) -> std::io::Result<Option<Duration>> {
     qemu.args(["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1536"]);
     qemu.args(["-display", "none", "-nodefaults", "-no-reboot", "-serial", &serial, "-drive", &drive]);
     qemu.arg("-kernel").arg(kernel).arg("-initrd").arg(work.join("initrd"));
-    qemu.args(["-append", "console=ttyS0 quiet panic=-1 systemd.show_status=1 rw"]);
+    qemu.args(["-append", "console=ttyS0 quiet panic=-1 mitigations=off systemd.show_status=1 rw"]);
     qemu.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(work.join("qemu.log"))?);
     let (begun, mut child) = (Instant::now(), qemu.spawn()?);
     while child.try_wait()?.is_none() {
