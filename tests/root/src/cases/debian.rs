@@ -16,7 +16,7 @@ pub fn tests() -> Vec<Trial> {
         Trial::new("debian::debootstrap_of_an_unknown_suite_leaves_nothing", unknown_suite_leaves_nothing)
             .needs(Need::Tool("debootstrap"))
             .on_host_network()
-            .within(200),
+            .within(600),
     ]
 }
 
