@@ -26,10 +26,10 @@ fn idling_fills_the_bucket() {
     let guest = host.guest();
     quarter(&guest);
     guest.set("sched/tokens-max", "250\n").start();
-    let _ahead = Ahead::of(&guest);
     let mut seen = Vec::new();
     // Another test may have put its own guest ahead on this CPU: then this one may not even get its quota.
     for _ in 0..8 {
+        let _ahead = Ahead::of(&guest);
         sleep(Duration::from_secs(3));
         let (before, used) = (granted(&guest), cpu_used(&guest));
         let child = busy(&host, &guest);
