@@ -27,15 +27,19 @@ pub fn run(args: &CheckArgs, as_json: bool, guest: &Guest, context: &Context) ->
     let fault = findings.iter().any(|finding| finding.severity == Severity::Error);
     match as_json {
         true => context.printer.json(&Report::new(name.as_str(), &findings, &settings))?,
-        false => context.printer.text(&text(&findings, &settings))?,
+        false => context.printer.text(&text(name.as_str(), &findings, &settings))?,
     }
     Ok(if fault { Exit::Failure } else { Exit::Success })
 }
 
-/// Findings begin with a path, settings with a verdict.
-fn text(findings: &[Diagnostic], settings: &[Appraisal]) -> String {
+/// Findings begin with a path, settings with a verdict; theirs is the path below the configuration root, so that lines of
+/// several guests can be told apart.
+fn text(guest: &str, findings: &[Diagnostic], settings: &[Appraisal]) -> String {
     let findings = findings.iter().map(|finding| format!("{finding}\n"));
-    let settings = settings.iter().map(|one| format!("{:<8} {}: {}\n", one.verdict, one.setting, one.how));
+    let settings = settings.iter().map(|one| {
+        let owner = if one.setting.starts_with(".defaults/") { String::new() } else { format!("{guest}/") };
+        format!("{:<8} {owner}{}: {}\n", one.verdict, one.setting, one.how)
+    });
     findings.chain(settings).collect()
 }
 

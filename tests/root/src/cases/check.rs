@@ -32,11 +32,13 @@ fn every_setting_has_a_verdict() {
         "cannot   uts/machine: a UTS namespace has its own host and domain name only",
         "honoured .defaults/shell: ",
     ] {
-        ran.says(line);
+        let (verdict, rest) = line.split_at(9);
+        let owner = if rest.starts_with('.') { String::new() } else { format!("{}/", guest.name) };
+        ran.says(&format!("{verdict}{owner}{rest}"));
     }
     assert!(!ran.out.contains("cannot   .defaults/netns"), "{}", ran.out);
     let quiet = guest.v(&["check", "--quiet"]);
-    quiet.ok().says("/shel: warning: ").says("cannot   rlimits/nsock: ");
+    quiet.ok().says("/shel: warning: ").says(&format!("cannot   {}/rlimits/nsock: ", guest.name));
     assert!(!quiet.out.contains("honoured"), "{}", quiet.out);
     let json: serde_json::Value = serde_json::from_str(&guest.v(&["check", "--json"]).ok().out).unwrap();
     assert_eq!(json["guest"], guest.name);
@@ -71,7 +73,9 @@ fn what_start_tells_is_what_check_said() {
         ("spaces/pid", "cannot  "),
         ("rlimits/nofile", "partly  "),
     ] {
-        let line = checked.out.lines().find_map(|line| line.strip_prefix(&format!("{verdict} {setting}: ")));
+        let owner = if setting.starts_with('.') { String::new() } else { format!("{}/", guest.name) };
+        let prefix = format!("{verdict} {owner}{setting}: ");
+        let line = checked.out.lines().find_map(|line| line.strip_prefix(&prefix));
         let how = line.unwrap_or_else(|| panic!("no {setting} in {}", checked.out));
         let degree = if verdict == "partly  " { "only partly enforced" } else { "not enforced" };
         started.says(&format!("{setting} is {degree}: {how}"));
