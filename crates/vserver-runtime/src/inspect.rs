@@ -71,8 +71,10 @@ pub(crate) fn with_all_faults(host: &Host, name: &GuestName, error: Error) -> Er
 pub(crate) fn judge(config: &GuestConfig) -> Result<()> {
     let mut diagnostics: Vec<Diagnostic> = dangling(config, &[]).into_iter().collect();
     if diagnostics.is_empty() {
-        let tree = GuestRoot::open(&config.vdir).map_err(Error::layer("open the tree", &config.name))?;
-        diagnostics.extend(escapes(&config.fstab, &tree));
+        match GuestRoot::open(&config.vdir) {
+            Ok(tree) => diagnostics.extend(escapes(&config.fstab, &tree)),
+            Err(error) => diagnostics.extend(unusable(config, &error, &[])),
+        }
     }
     match diagnostics.is_empty() {
         true => Ok(()),

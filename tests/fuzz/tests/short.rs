@@ -47,7 +47,7 @@ macro_rules! shorts {
 }
 
 shorts! {
-    config: 400,
+    config: 250,
     fstab: 2000,
     flags: 10_000,
     words: 20_000,
