@@ -52,7 +52,8 @@ impl Run {
         let mut options = defaults.debootstrap_options(Some(&suite))?;
         options.extend(arguments.options.iter().cloned());
         add_packages(&mut options, &arguments.packages);
-        Ok(Self { suite, mirror, script: arguments.script.clone(), options })
+        let script = arguments.script.clone().or_else(|| defaults.debootstrap_script(&suite));
+        Ok(Self { suite, mirror, script, options })
     }
 
     /// Fills the tree. Any failure of debootstrap is ours.
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn words_that_could_be_options_are_refused() {
+    fn a_distributions_script_is_used_and_words_that_could_be_options_are_refused() {
         if !installed(PROGRAM) {
             panic!("the Debian package 'debootstrap' is not installed");
         }
@@ -171,6 +172,11 @@ mod tests {
             Run::plan(&arguments, &Defaults::new(dir.path())).map(|run| run.words(Path::new("/t"), None))
         };
         assert_eq!(plan("sid", "file:/m").unwrap(), ["debootstrap", "sid", "/t", "file:/m"]);
+        let script = dir.path().join(".distributions/sid/debootstrap.script");
+        std::fs::create_dir_all(script.parent().unwrap()).unwrap();
+        std::fs::write(&script, "").unwrap();
+        let with_script = ["debootstrap", "sid", "/t", "file:/m", script.to_str().unwrap()];
+        assert_eq!(plan("sid", "file:/m").unwrap(), with_script);
         assert!(plan("--foreign", "file:/m").is_err());
         assert!(plan("sid", "").is_err());
     }

@@ -50,6 +50,11 @@ impl Defaults {
         Ok(line.split_ascii_whitespace().map(str::to_owned).collect())
     }
 
+    /// debootstrap's script for a distribution: `.distributions/<d>/debootstrap.script`, if there is one.
+    pub fn debootstrap_script(&self, distribution: &str) -> Option<PathBuf> {
+        self.special(Some(distribution), "debootstrap.script").filter(|path| path.is_file())
+    }
+
     /// The file that a new guest's `/etc/<name>` is copied from, if there is one; an empty one means "copy nothing".
     pub fn etc_file(&self, distribution: Option<&str>, name: &str) -> Option<PathBuf> {
         let files = self.chain(distribution, &format!("files/{name}"), &format!("files/{name}"));
@@ -102,12 +107,15 @@ impl Defaults {
         }
     }
 
-    /// A distribution's file, then the host's. A distribution's name is one path component or it has no files.
-    fn chain(&self, distribution: Option<&str>, special: &str, general: &str) -> Vec<PathBuf> {
+    /// A distribution's file. Its name is one path component or it has no files.
+    fn special(&self, distribution: Option<&str>, file: &str) -> Option<PathBuf> {
         let usable = |name: &&str| !name.is_empty() && !name.contains('/') && !name.starts_with('.');
-        let special =
-            distribution.filter(usable).map(|name| self.confdir.join(".distributions").join(name).join(special));
-        special.into_iter().chain([self.path(general)]).collect()
+        distribution.filter(usable).map(|name| self.confdir.join(".distributions").join(name).join(file))
+    }
+
+    /// A distribution's file, then the host's.
+    fn chain(&self, distribution: Option<&str>, special: &str, general: &str) -> Vec<PathBuf> {
+        self.special(distribution, special).into_iter().chain([self.path(general)]).collect()
     }
 
     fn with<T>(&self, read: impl FnOnce(&mut Reader) -> T) -> Result<T, Error> {

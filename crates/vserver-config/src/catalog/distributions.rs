@@ -12,7 +12,12 @@ const SETTINGS: &[Setting] = &[
         "of builds with this distribution or suite",
         "vserver-config::the_host_has_defaults",
     ),
-    cannot("debootstrap.script", Kind::Data, "not yet: debootstrap's own script of the suite is used"),
+    honoured(
+        "debootstrap.script",
+        Kind::Data,
+        "debootstrap's script of that suite, unless -s names one",
+        "vserver-build::a_distributions_script_is_used_and_words_that_could_be_options_are_refused",
+    ),
     honoured(
         "files/{hosts,nsswitch.conf,krb5.conf,krb.conf,krb.realms,ldap.conf,localtime,resolv.conf}",
         Kind::Data,
