@@ -158,6 +158,10 @@ fn what_the_guest_has_hides_what_the_host_has() {
             assert!(shared(root.path()), "{path}");
             put(&root.path().join("g"), "name", Kind::Scalar);
             assert!(shared(root.path()), "{path}");
+            if setting.kind == Kind::Program {
+                put(&root.path().join("g"), &path, Kind::Program);
+                assert!(!shared(root.path()), "{path} in spite of the guest's own");
+            }
             for hiding in hidden_by {
                 let root = tree();
                 put(&root.path().join(".defaults"), &path, setting.kind);

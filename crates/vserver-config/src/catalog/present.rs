@@ -48,8 +48,12 @@ pub(crate) fn unapplied(found: &[Found]) -> Vec<Unenforced> {
 fn reaches(one: &Found, guest: &Path) -> bool {
     match one.setting.reach {
         Reach::Host => false,
-        // The guest's own of the same path hides it where that is one of those named.
-        Reach::Guests(hidden_by) => !hidden_by.iter().any(|path| guest.join(path).symlink_metadata().is_ok()),
+        Reach::Guests(hidden_by) => {
+            let has = |path: &str| guest.join(path).symlink_metadata().is_ok();
+            // One program is run for an event or a method, the guest's own first.
+            let replaced = one.setting.kind == Kind::Program && has(&one.path);
+            !replaced && !hidden_by.iter().any(|path| has(path))
+        }
     }
 }
 
