@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use vserver_fuzz::{Chance, Target, seeds, target};
 
 /// A reader takes no longer for one input, not even on a busy machine.
-const LONGEST: Duration = Duration::from_secs(5);
+const LONGEST: Duration = Duration::from_secs(20);
 
 fn short(name: &str, inputs: usize) {
     let target = target(name).unwrap();
@@ -47,13 +47,13 @@ macro_rules! shorts {
 }
 
 shorts! {
-    config: 250,
+    config: 150,
     fstab: 2000,
     flags: 10_000,
-    words: 20_000,
+    words: 10_000,
     cgroup: 5000,
     passwd: 5000,
     proc: 5000,
-    state: 5000,
-    tar: 1000,
+    state: 3000,
+    tar: 500,
 }

@@ -73,7 +73,7 @@ fn without_places(mut config: GuestConfig) -> GuestConfig {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(80))]
+    #![proptest_config(ProptestConfig::with_cases(60))]
 
     #[test]
     fn what_is_written_is_read(config in strategy::config()) {
