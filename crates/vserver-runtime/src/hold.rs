@@ -10,7 +10,7 @@ use vserver_net::{Place, Programs};
 use vserver_types::Unenforced;
 
 use crate::error::{Error, Result};
-use crate::plan::Plan;
+use crate::plan::{NetworkPlan, Plan};
 
 /// Programs on their way into the kernel; `None` for a guest that has all of the host's addresses.
 #[derive(Debug)]
@@ -22,8 +22,8 @@ pub struct Ready(Option<Programs>);
 
 impl Loading {
     /// Begins.
-    pub fn begin(plan: &Plan) -> Self {
-        let policy = plan.network.as_ref().map(|network| network.policy());
+    pub fn begin(network: Option<&NetworkPlan>) -> Self {
+        let policy = network.map(NetworkPlan::policy);
         Self(policy.map(|policy| std::thread::spawn(move || Programs::load(&policy))))
     }
 

@@ -171,7 +171,7 @@ impl Plan {
             None => init_style::plan(config, &tree)?,
         };
         let id_base = id_base(config, xid)?;
-        let nid = config.ncontext.unwrap_or(Nid(xid.0));
+        let nid = nid(config, xid);
         let mut unenforced = config.unapplied.clone();
         unenforced.extend(unapplied::found(config));
         let (limits, found) = config.limits(cpus, config.hz);
@@ -201,7 +201,7 @@ impl Plan {
             limits,
             vlans: vlans(config),
             addresses: addresses(config)?,
-            network: (!config.no_ncontext).then(|| network(config, nid, id_base.is_some())),
+            network: network(config, xid),
             killseq,
             stop_timeout,
             unenforced,
@@ -332,7 +332,16 @@ fn vlans(config: &GuestConfig) -> Vec<VlanPlan> {
     all
 }
 
-fn network(config: &GuestConfig, nid: Nid, userns: bool) -> NetworkPlan {
+fn nid(config: &GuestConfig, xid: Xid) -> Nid {
+    config.ncontext.unwrap_or(Nid(xid.0))
+}
+
+/// What the sockets of `config`, as context `xid`, are held to.
+pub(crate) fn network(config: &GuestConfig, xid: Xid) -> Option<NetworkPlan> {
+    (!config.no_ncontext).then(|| own_network(config, nid(config, xid)))
+}
+
+fn own_network(config: &GuestConfig, nid: Nid) -> NetworkPlan {
     let mut network = NetworkPlan {
         addresses: config.interfaces.iter().map(|interface| interface.address.ip).collect(),
         loopback: config.lback.unwrap_or_else(|| vserver_net::private_loopback(nid)),
@@ -343,7 +352,7 @@ fn network(config: &GuestConfig, nid: Nid, userns: bool) -> NetworkPlan {
         hide_lback: true,
         multicast: false,
         // Nobody in a user namespace has the host's CAP_NET_BIND_SERVICE.
-        low_ports: userns,
+        low_ports: config.userns != Userns::Off,
     };
     network.follow(config.ncaps, config.ccaps, config.nflags);
     network

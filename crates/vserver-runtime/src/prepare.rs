@@ -39,12 +39,17 @@ pub struct Prepared {
 }
 
 /// Does it. After an error the caller tears down what the record says.
-pub fn prepare(host: &Host, plan: Plan, mut record: RunRecord, interrupts: &Interrupts) -> Result<Prepared> {
+pub fn prepare(
+    host: &Host,
+    plan: Plan,
+    mut record: RunRecord,
+    loading: Loading,
+    interrupts: &Interrupts,
+) -> Result<Prepared> {
     let name = plan.name.clone();
     record.unenforced.clone_from(&plan.unenforced);
     (record.attributes, record.network) = (plan.attributes, plan.network.clone());
     record.save(host)?;
-    let loading = Loading::begin(&plan);
     let tree = GuestRoot::open(&plan.tree).map_err(Error::layer("open the tree", &name))?;
     own_mount_points(&tree, &plan)?;
     let layout = Layout::detect().map_err(Error::layer("find the cgroup hierarchies", &name))?;

@@ -15,12 +15,13 @@ use vserver_types::{ContextFlags, GuestName, GuestState, Unenforced, Xid};
 
 use crate::choose::{choose_xid, cpus, layout, own_the_way};
 use crate::error::{Error, Result};
+use crate::hold::Loading;
 use crate::host::Host;
 use crate::init_style::{self, First, Rescue};
 use crate::inspect::{judge, with_all_faults};
 use crate::interrupt::Interrupts;
 use crate::launch::{self, LANDLOCK_SCOPES, Launched, Wishes};
-use crate::plan::Plan;
+use crate::plan::{self, Plan};
 use crate::prepare::Prepared;
 use crate::record::RunRecord;
 use crate::scripts::{Scripts, run_command};
@@ -84,10 +85,10 @@ pub fn start(host: &Host, name: &GuestName, options: &StartOptions) -> Result<St
     let stage = needs_stage(host, &config)?.then(|| Stage::make(name)).transpose()?;
     let mut start = Start::new(host, name, options, &interrupts, stage.as_ref());
     let config = start.begin(config).map_err(all)?;
-    let plan = start.plan(&config).map_err(all)?;
+    let (plan, loading) = start.plan(&config).map_err(all)?;
     let (xid, details) = (plan.xid, details(&plan));
     let paused = plan.attributes.cflags.contains(ContextFlags::SCHED_PAUSE);
-    let Launched { start_command, unenforced } = start.raise(plan)?;
+    let Launched { start_command, unenforced } = start.raise(plan, loading)?;
     if paused {
         hold_still(name)?;
     }
@@ -173,8 +174,10 @@ impl<'a> Start<'a> {
         Ok(config)
     }
 
-    fn plan(&mut self, config: &GuestConfig) -> Result<Plan> {
+    /// The address programs begin to load as soon as the addresses are known.
+    fn plan(&mut self, config: &GuestConfig) -> Result<(Plan, Loading)> {
         let xid = choose_xid(self.host, config)?;
+        let loading = Loading::begin(plan::network(config, xid).as_ref());
         let mut plan = Plan::from_config(config, xid, cpus(), self.options.rescue.as_ref())?;
         if self.options.trace_sysv {
             init_style::trace_sysv(&mut plan.init);
@@ -182,7 +185,7 @@ impl<'a> Start<'a> {
         self.tell_scripts(&plan);
         self.scripts.run(Flavour::PrepreStart, &self.directory())?;
         self.hear_scripts(&mut plan);
-        Ok(plan)
+        Ok((plan, loading))
     }
 
     fn tell_scripts(&mut self, plan: &Plan) {
@@ -209,13 +212,13 @@ impl<'a> Start<'a> {
         self.warnings.extend(self.scripts.without_effect());
     }
 
-    fn raise(&mut self, plan: Plan) -> Result<Launched> {
+    fn raise(&mut self, plan: Plan, loading: Loading) -> Result<Launched> {
         let mut record =
             RunRecord::new(self.name.clone(), plan.xid, plan.nid, self.host.confdir.clone(), plan.run_file.clone());
         record.id_base = plan.id_base;
         record.stop_timeout = plan.stop_timeout.as_secs();
         record.rescue = self.options.rescue.is_some();
-        let prepared = prepare::prepare(self.host, plan, record, self.interrupts);
+        let prepared = prepare::prepare(self.host, plan, record, loading, self.interrupts);
         let result = prepared.and_then(|prepared| self.launch(prepared));
         if result.is_err()
             && let Some(record) = RunRecord::load(self.host, self.name)?
