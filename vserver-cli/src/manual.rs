@@ -7,11 +7,11 @@ use clap::{Command, CommandFactory};
 
 use crate::applet;
 use crate::args::{
-    BuildArgs, ChbindArgs, ChcontextArgs, CheckArgs, ConfigArgs, GeneratorArgs, ListArgs, LoopArgs, NaddressArgs,
-    NattributeArgs, NcontextArgs, PlanArgs, ReducecapArgs, StartArgs, StartVserversArgs, StatusArgs, StopArgs,
-    VattributeArgs, VcontextArgs, VdevmapArgs, VinfoArgs, VkillArgs, VlimitArgs, VmemctrlArgs, VnamespaceArgs,
-    VprocunhideArgs, VpsArgs, VschedArgs, VserverArgs, VserverStatArgs, VserverWrapperArgs, VshelperArgs, VspaceArgs,
-    VtagArgs, VunameArgs, VwaitArgs,
+    BuildArgs, ChbindArgs, ChcontextArgs, CheckArgs, ConfigArgs, CopyArgs, GeneratorArgs, ListArgs, LoopArgs,
+    NaddressArgs, NattributeArgs, NcontextArgs, PlanArgs, ReducecapArgs, RenameArgs, StartArgs, StartVserversArgs,
+    StatusArgs, StopArgs, VattributeArgs, VcontextArgs, VdevmapArgs, VinfoArgs, VkillArgs, VlimitArgs, VmemctrlArgs,
+    VnamespaceArgs, VprocunhideArgs, VpsArgs, VschedArgs, VserverArgs, VserverStatArgs, VserverWrapperArgs,
+    VshelperArgs, VspaceArgs, VtagArgs, VunameArgs, VwaitArgs,
 };
 use crate::commands::vserver::VERBS;
 
@@ -37,7 +37,10 @@ pub fn pages() -> Vec<Page> {
         let completed = !for_scripts && plain(applet.name).is_none_or(|plain| plain.completed);
         Some(page(applet.name, command, completed))
     });
-    programs.chain(verbs()).collect()
+    // A verb has taken the name of an obsolete program, whose answer leads there.
+    let verbs: Vec<Page> = verbs().collect();
+    let programs: Vec<Page> = programs.filter(|page| verbs.iter().all(|verb| verb.name != page.name)).collect();
+    programs.into_iter().chain(verbs).collect()
 }
 
 /// The names of all programs.
@@ -77,6 +80,8 @@ fn verbs() -> impl Iterator<Item = Page> {
         verb("vserver-plan", PlanArgs::command()),
         verb("vserver-check", CheckArgs::command()),
         verb("vserver-config", ConfigArgs::command()),
+        verb("vserver-rename", RenameArgs::command()),
+        verb("vserver-copy", CopyArgs::command()),
     ]
     .into_iter()
 }

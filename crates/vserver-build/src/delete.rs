@@ -36,7 +36,7 @@ pub fn delete(confdir: &Path, name: &GuestName) -> Result<(), Error> {
 
 /// Where a link of the configuration leads, if it leads anywhere: the target's own last component is not resolved, so
 /// that a link in place of the tree is seen (and refused) later.
-fn real(link: &Path) -> Option<PathBuf> {
+pub(crate) fn real(link: &Path) -> Option<PathBuf> {
     let target = fs::read_link(link).unwrap_or_else(|_| link.to_owned());
     let target = link.parent()?.join(target);
     let Some(last) = target.file_name() else {

@@ -20,6 +20,12 @@ pub enum Error {
         /// Where the configuration would be.
         config: PathBuf,
     },
+    /// There is nothing to copy.
+    #[error("there is no directory at '{}': the guest has no tree", path.display())]
+    NoTree {
+        /// The link that should lead to it.
+        path: PathBuf,
+    },
     /// A program of the host is not installed.
     #[error(
         "{program} is not installed on this host; install the Debian package '{package}' (apt install {package})"

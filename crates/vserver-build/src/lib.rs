@@ -13,11 +13,13 @@
 mod apt;
 mod build;
 mod child;
+mod copy;
 mod debootstrap;
 mod delete;
 mod disk;
 mod error;
 mod init;
+mod rename;
 mod request;
 mod signals;
 mod skeleton;
@@ -27,7 +29,9 @@ mod template;
 
 pub use apt::{Source, host_sources};
 pub use build::build;
+pub use copy::copy;
 pub use delete::delete;
 pub use error::Error;
 pub use init::detect as detect_init;
-pub use request::{BuildRequest, Built, Debootstrap, Method, Progress, Silent, Template};
+pub use rename::rename;
+pub use request::{BuildRequest, Built, CopyRequest, Debootstrap, Method, Progress, Silent, Template};

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use vserver_config::{NewGuest, Style};
+use vserver_types::GuestName;
 
 /// A guest to be built.
 #[derive(Clone, Debug)]
@@ -58,6 +59,17 @@ pub struct Template {
     pub tarballs: Vec<PathBuf>,
     /// Keep the tarballs' `/dev` instead of making a clean one.
     pub keep_dev: bool,
+}
+
+/// A guest to be copied.
+#[derive(Clone, Debug)]
+pub struct CopyRequest {
+    /// The configuration root.
+    pub confdir: PathBuf,
+    /// The guest that is there.
+    pub from: GuestName,
+    /// What the copy is to have in place of the other's: name, number, addresses, host name, place of the tree.
+    pub guest: NewGuest,
 }
 
 /// What was built.

@@ -11,7 +11,7 @@ use vserver_config::{Created, Defaults, NewGuest};
 use vserver_fs::remove_guest_tree;
 
 use crate::Error;
-use crate::request::BuildRequest;
+use crate::request::{BuildRequest, CopyRequest};
 
 /// Where the guest is to be, after it was seen that it may be there.
 pub(crate) struct Target {
@@ -28,21 +28,30 @@ pub(crate) struct Target {
 impl Target {
     /// Finds the places and refuses what stands in the way. Makes the base directory if there is none.
     pub(crate) fn check(request: &BuildRequest) -> Result<Self, Error> {
-        let name = request.guest.name.to_string();
-        let config = request.confdir.join(&name);
-        let wanted = request.guest.vdir.clone();
-        let wanted = wanted.unwrap_or_else(|| Defaults::new(&request.confdir).vdirbase().join(&name));
+        Self::find(&request.confdir, &request.guest, request.accept_root, request.force)
+    }
+
+    /// The same for a copy, which replaces nothing.
+    pub(crate) fn of_copy(request: &CopyRequest) -> Result<Self, Error> {
+        Self::find(&request.confdir, &request.guest, false, false)
+    }
+
+    fn find(confdir: &Path, guest: &NewGuest, accept_root: bool, force: bool) -> Result<Self, Error> {
+        let name = guest.name.to_string();
+        let config = confdir.join(&name);
+        let wanted = guest.vdir.clone();
+        let wanted = wanted.unwrap_or_else(|| Defaults::new(confdir).vdirbase().join(&name));
         let (Some(parent), Some(last)) = (wanted.parent(), wanted.file_name()) else {
             return Err(Error::BadWord { word: wanted.display().to_string(), what: "guest's root directory" });
         };
         let base = base(parent)?;
         let root = base.join(last);
-        let in_place = request.accept_root && root.symlink_metadata().is_ok();
+        let in_place = accept_root && root.symlink_metadata().is_ok();
         let taken = config.symlink_metadata().is_ok() || (!in_place && !is_free(&root)?);
-        if taken && !request.force {
+        if taken && !force {
             return Err(Error::Exists { root: wanted, config });
         }
-        Ok(Self { root, config, base, name, in_place: in_place && !request.force })
+        Ok(Self { root, config, base, name, in_place: in_place && !force })
     }
 }
 
@@ -103,12 +112,16 @@ impl Stage {
         guest: &NewGuest,
     ) -> Result<Created, Error> {
         let mut undo = Undo::default();
-        let created = self.move_in(request, target, &mut undo).and_then(|()| {
+        let created = set_aside(request, target, &mut undo).and_then(|()| {
             let mut guest = guest.clone();
             guest.vdir = request.guest.vdir.clone();
-            vserver_config::create(&request.confdir, &guest).map_err(|e| match e {
-                vserver_config::Error::Exists { path } => Error::Exists { root: target.root.clone(), config: path },
-                other => other.into(),
+            self.commit_with(target, || {
+                vserver_config::create(&request.confdir, &guest).map_err(|e| match e {
+                    vserver_config::Error::Exists { path } => {
+                        Error::Exists { root: target.root.clone(), config: path }
+                    }
+                    other => other.into(),
+                })
             })
         });
         if created.is_err() {
@@ -117,16 +130,21 @@ impl Stage {
         created
     }
 
-    fn move_in(&self, request: &BuildRequest, target: &Target, undo: &mut Undo) -> Result<(), Error> {
-        if request.force {
-            if !is_free(&target.root)? {
-                undo.rename(&target.root, &aside(&target.root))?;
-            }
-            if target.config.symlink_metadata().is_ok() {
-                let old = vserver_config::set_aside(&request.confdir, &request.guest.name)?;
-                undo.done.push((target.config.clone(), old));
-            }
+    /// Moves the tree into its place, where nothing is, and lets the configuration be written.
+    pub(crate) fn commit_with(
+        &self,
+        target: &Target,
+        write: impl FnOnce() -> Result<Created, Error>,
+    ) -> Result<Created, Error> {
+        let mut undo = Undo::default();
+        let created = self.move_in(target, &mut undo).and_then(|()| write());
+        if created.is_err() {
+            undo.take_back();
         }
+        created
+    }
+
+    fn move_in(&self, target: &Target, undo: &mut Undo) -> Result<(), Error> {
         if target.in_place {
             return Ok(());
         }
@@ -167,15 +185,30 @@ fn remove_orphans(target: &Target) -> Result<(), Error> {
     Ok(())
 }
 
+/// What is in the way of `--force`.
+fn set_aside(request: &BuildRequest, target: &Target, undo: &mut Undo) -> Result<(), Error> {
+    if !request.force {
+        return Ok(());
+    }
+    if !is_free(&target.root)? {
+        undo.rename(&target.root, &aside(&target.root))?;
+    }
+    if target.config.symlink_metadata().is_ok() {
+        let old = vserver_config::set_aside(&request.confdir, &request.guest.name)?;
+        undo.done.push((target.config.clone(), old));
+    }
+    Ok(())
+}
+
 /// Renames that were done, to be done backwards.
 #[derive(Default)]
-struct Undo {
+pub(crate) struct Undo {
     done: Vec<(PathBuf, PathBuf)>,
     emptied: Option<PathBuf>,
 }
 
 impl Undo {
-    fn rename(&mut self, from: &Path, to: &Path) -> Result<(), Error> {
+    pub(crate) fn rename(&mut self, from: &Path, to: &Path) -> Result<(), Error> {
         renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE).map_err(|e| match e {
             Errno::EEXIST | Errno::ENOTEMPTY => Error::Exists { root: to.to_owned(), config: PathBuf::new() },
             e => Error::io("rename to its place", to)(e.into()),
@@ -185,7 +218,7 @@ impl Undo {
     }
 
     /// Newest first; one that fails does not stop the others.
-    fn take_back(self) {
+    pub(crate) fn take_back(self) {
         for (from, to) in self.done.into_iter().rev() {
             fs::rename(to, from).ok();
         }

@@ -39,5 +39,6 @@ pub use read::{personality_type, read, scope_number, survey};
 pub use sched::{Bucket, Sched};
 pub use scripts::{Flavour, Script, has_scripts, scripts};
 pub use write::{
-    Created, Edit, NewCpuSet, NewGuest, NewInterface, create, edit, next_context, remove, set_aside, write,
+    Created, Edit, NewCpuSet, NewGuest, NewInterface, create, duplicate, edit, next_context, relink, remove, rename,
+    set_aside, write,
 };

@@ -40,7 +40,10 @@ pub use vkill::VkillArgs;
 pub use vlimit::{Asked, VlimitArgs};
 pub use vps::VpsArgs;
 pub use vsched::VschedArgs;
-pub use vserver::{CheckArgs, ConfigArgs, ListArgs, NoArgs, PlanArgs, StartArgs, StatusArgs, StopArgs, VserverArgs};
+pub use vserver::{
+    CheckArgs, ConfigArgs, CopyArgs, ListArgs, NoArgs, PlanArgs, RenameArgs, StartArgs, StatusArgs, StopArgs,
+    VserverArgs,
+};
 pub use vserver_info::VinfoArgs;
 pub use vserver_stat::VserverStatArgs;
 pub use vspace::{VnamespaceArgs, VspaceArgs};

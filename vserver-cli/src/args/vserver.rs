@@ -129,6 +129,46 @@ pub struct StatusArgs {
     pub json: bool,
 }
 
+/// Copies a stopped guest: its tree and its configuration, but with a number, addresses, machine-id and ssh host keys of
+/// the copy's own
+#[derive(Parser, Debug)]
+#[command(
+    name = "copy",
+    bin_name = "vserver NAME copy",
+    after_help = "Without --interface the copy has no address.\nExample: vserver web1 copy web2 --hostname web2.example.org \
+                  --interface eth0:192.0.2.13/24"
+)]
+pub struct CopyArgs {
+    /// Name of the copy
+    #[arg(value_name = "NEW")]
+    pub new: String,
+    /// Context number, 2 to 49151; without it the next free one
+    #[arg(long, value_name = "N")]
+    pub context: Option<String>,
+    /// Host name inside; without it that of the original
+    #[arg(long, value_name = "NAME")]
+    pub hostname: Option<String>,
+    /// Device of all addresses that name none
+    #[arg(long, value_name = "DEV")]
+    pub netdev: Option<String>,
+    /// Prefix length of all addresses that have none
+    #[arg(long, value_name = "LENGTH")]
+    pub netprefix: Option<String>,
+    /// [NAME=][DEV:|nodev:]IP[/MASK|/PREFIX]; once per address
+    #[arg(long, value_name = "ADDRESS", action = clap::ArgAction::Append)]
+    pub interface: Vec<String>,
+}
+
+/// Gives a stopped guest another name: its configuration, its tree and cache if they bear the old name, its run file, its
+/// log, and the guests that depend on it
+#[derive(Parser, Debug)]
+#[command(name = "rename", bin_name = "vserver NAME rename", after_help = "Example: vserver web1 rename www")]
+pub struct RenameArgs {
+    /// The other name
+    #[arg(value_name = "NEW")]
+    pub new: String,
+}
+
 /// Prints what a start would do, as JSON, and does none of it
 #[derive(Parser, Debug)]
 #[command(name = "plan", bin_name = "vserver NAME plan", after_help = "Example: vserver web1 plan")]

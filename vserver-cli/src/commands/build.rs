@@ -1,8 +1,8 @@
 //! `build`.
 
 mod method;
-mod progress;
-mod wish;
+pub(super) mod progress;
+pub(super) mod wish;
 
 use std::ffi::OsString;
 

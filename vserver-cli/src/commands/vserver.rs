@@ -5,16 +5,19 @@ use std::ffi::OsString;
 use vserver_types::{Exit, GuestName};
 
 use crate::args::{
-    self, CheckArgs, ConfigArgs, ListArgs, NoArgs, PlanArgs, StartArgs, StatusArgs, StopArgs, VserverArgs,
+    self, CheckArgs, ConfigArgs, CopyArgs, ListArgs, NoArgs, PlanArgs, RenameArgs, StartArgs, StatusArgs, StopArgs,
+    VserverArgs,
 };
-use crate::commands::{after_exit, build, check, config, delete, exec, list, plan, several, start, status, stop};
+use crate::commands::{
+    after_exit, build, check, config, copy, delete, exec, list, plan, rename, several, start, status, stop,
+};
 use crate::context::Context;
 use crate::error::CliError;
 use crate::printer::Printer;
 use crate::resolve;
 
 /// The verbs, as the usage line shows them.
-pub const VERBS: [&str; 20] = [
+pub const VERBS: [&str; 22] = [
     "start",
     "stop",
     "suexec",
@@ -30,6 +33,8 @@ pub const VERBS: [&str; 20] = [
     "plan",
     "check",
     "config",
+    "rename",
+    "copy",
     "chkconfig",
     "apt-get",
     "apt-config",
@@ -151,6 +156,8 @@ fn dispatch(
             check::run(&own, args.json || own.json, guest, context)
         }
         "config" => config::run(&args::parse::<ConfigArgs>(printer, rest, Exit::Usage)?, guest, context),
+        "rename" => rename::run(&args::parse::<RenameArgs>(printer, rest, Exit::Usage)?, guest, context),
+        "copy" => copy::run(&args::parse::<CopyArgs>(printer, rest, Exit::Usage)?, guest, context),
         "after-exit" => after_exit::run(rest, guest, context),
         _ => Err(usage()),
     }

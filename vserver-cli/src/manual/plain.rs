@@ -122,11 +122,7 @@ const PLAIN: &[Plain] = &[
     obsolete("rebootmgr", "it is gone; a guest reboots and halts itself without help", "vserver web1 exec reboot"),
     obsolete("vreboot", "it is gone; `reboot` inside a guest restarts that guest", "vserver web1 exec reboot"),
     obsolete("vhalt", "it is gone; `poweroff` inside a guest stops that guest", "vserver web1 exec poweroff"),
-    obsolete(
-        "vserver-copy",
-        "it is gone; copy the tree with `rsync -aHAX` and make a guest for it with `vserver NAME build -m skeleton`",
-        "rsync -aHAX /vservers/web1/ /vservers/web2/",
-    ),
+    obsolete("vserver-copy", "it is gone; use `vserver NAME copy NEW`", "vserver web1 copy web2"),
     obsolete("vserverkillall", "it is gone; use `vkill --xid NAME`", "vkill --xid web1"),
     obsolete("vservers-legacy", "it is gone; use `start-vservers`", "start-vservers --all --start"),
     obsolete(

@@ -113,7 +113,7 @@ fn write(confdir: &Path, draft: &Path, guest: &NewGuest) -> Result<(PathBuf, Vec
 }
 
 /// What was asked for may be nonsense: the reader decides, and names the place that the file would have had.
-fn check(confdir: &Path, draft: &Path, dir: &Path, guest: &NewGuest) -> Result<(), Error> {
+pub(super) fn check(confdir: &Path, draft: &Path, dir: &Path, guest: &NewGuest) -> Result<(), Error> {
     read_dir(confdir, draft, &guest.name).map_err(|error| error.moved(draft, dir)).map(drop)
 }
 
@@ -122,7 +122,7 @@ fn make_dir(path: &Path) -> Result<(), Error> {
 }
 
 /// A file of an explicit name replaces the one that was derived from an option.
-fn write_file(path: &Path, content: &[u8]) -> Result<(), Error> {
+pub(super) fn write_file(path: &Path, content: &[u8]) -> Result<(), Error> {
     let open = || OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(path);
     let write = |mut file: File| file.write_all(content).and_then(|()| file.sync_all());
     open().and_then(write).map_err(Error::io("write", path))

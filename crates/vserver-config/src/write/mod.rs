@@ -3,6 +3,7 @@
 mod apply;
 mod context;
 mod create;
+mod duplicate;
 mod editor;
 mod guest;
 mod interface;
@@ -25,6 +26,7 @@ use crate::list::nearest_guest;
 
 pub use context::next_context;
 pub use create::{Created, create};
+pub use duplicate::{duplicate, relink, rename};
 pub use guest::write;
 pub use interface::NewInterface;
 pub use new_guest::{NewCpuSet, NewGuest};

@@ -8,6 +8,7 @@ mod catalog;
 mod check;
 mod daemon;
 mod debian;
+mod duplicate;
 mod enter;
 mod exec;
 mod flags;
@@ -43,6 +44,7 @@ pub fn tests() -> Vec<Trial> {
         enter::tests(),
         reboot::tests(),
         removal::tests(),
+        duplicate::tests(),
         limits::tests(),
         burst::tests(),
         catalog::tests(),

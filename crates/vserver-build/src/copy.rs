@@ -1,0 +1,147 @@
+//! A second guest from the first: the whole tree and configuration, but an identity of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use vserver_config::{Created, Defaults, NewGuest};
+use vserver_fs::{GuestRoot, Kind, Owner};
+use vserver_types::GuestName;
+
+use crate::delete::real;
+use crate::request::{Built, CopyRequest, Progress};
+use crate::signals::Signals;
+use crate::stage::{Stage, Target};
+use crate::{Error, child, disk};
+
+/// The name that systemd knows a machine by: it makes a new one where the file is empty. Source: machine-id(5).
+const MACHINE_ID: &str = "etc/machine-id";
+/// D-Bus's own, made anew where it is missing; usually a link to the other one.
+const DBUS_ID: &str = "var/lib/dbus/machine-id";
+/// Where sshd keeps its keys.
+const SSH: &str = "etc/ssh";
+const KEYS: [&str; 4] = ["rsa", "dsa", "ecdsa", "ed25519"];
+
+/// Copies a guest that does not run; the caller holds the locks of both. Owners, modes, times, hard links, holes, extended
+/// attributes and device nodes are kept; on file systems that can, the copies share their blocks. What is mounted below the
+/// tree is not copied. Signals as in [`crate::build()`].
+///
+/// # Errors
+/// [`Error::Exists`]; what `cp` says; and nothing of the copy is left.
+pub fn copy(request: &CopyRequest, progress: &mut dyn Progress) -> Result<Built, Error> {
+    let signals = Signals::block()?;
+    let config = request.confdir.join(request.from.as_str());
+    let vdir = config.join("vdir");
+    let source = real(&vdir).filter(|root| root.is_dir()).ok_or(Error::NoTree { path: vdir })?;
+    let target = Target::of_copy(request)?;
+    let stage = Stage::open(&target)?;
+    let outcome = fill(&source, &stage, request, &signals, progress).and_then(|mut notes| {
+        let created = stage.commit_with(&target, || write(request))?;
+        notes.extend(created.notes);
+        Ok(Built { root: target.root.clone(), config: created.dir, init_style: None, notes })
+    });
+    outcome.map_err(|error| disk::explain(error, stage.root()))
+}
+
+fn fill(
+    source: &Path,
+    stage: &Stage,
+    request: &CopyRequest,
+    signals: &Signals,
+    progress: &mut dyn Progress,
+) -> Result<Vec<String>, Error> {
+    progress.stage(&format!("copying {}", source.display()));
+    let mut command = Command::new("cp");
+    command.args(["--archive", "--one-file-system", "--reflink=auto", "--sparse=auto", "--"]);
+    command.arg(source.join(".")).arg(stage.root());
+    child::run("cp", &mut command, &stage.log("cp.log"), signals, progress)?;
+    let root = GuestRoot::open(stage.root())?;
+    progress.stage("giving it an identity of its own");
+    let notes = identity(&root, stage, signals, progress)?;
+    if let Some(name) = &request.guest.hostname
+        && root.exists("etc/hostname")?
+    {
+        root.write_atomic("etc/hostname", format!("{name}\n").as_bytes(), 0o644, Some(Owner::ROOT))?;
+    }
+    signals.check()?;
+    Ok(notes)
+}
+
+fn identity(
+    root: &GuestRoot,
+    stage: &Stage,
+    signals: &Signals,
+    progress: &mut dyn Progress,
+) -> Result<Vec<String>, Error> {
+    if is_file(root, MACHINE_ID)? {
+        root.write_atomic(MACHINE_ID, b"", 0o444, Some(Owner::ROOT))?;
+    }
+    if is_file(root, DBUS_ID)? {
+        root.remove_file(DBUS_ID)?;
+    }
+    let mut notes = Vec::new();
+    for kind in KEYS {
+        let place = format!("{SSH}/ssh_host_{kind}_key");
+        if is_file(root, &place)? && !replace_key(root, stage, kind, &place, signals, progress)? {
+            notes.push(format!(
+                "its ssh host key /{place} was removed, and ssh-keygen of this host makes no other: run ssh-keygen -A in it"
+            ));
+        }
+    }
+    Ok(notes)
+}
+
+/// A new key of the kind, made outside of the tree; false if this host cannot make one: then there is none.
+fn replace_key(
+    root: &GuestRoot,
+    stage: &Stage,
+    kind: &str,
+    place: &str,
+    signals: &Signals,
+    progress: &mut dyn Progress,
+) -> Result<bool, Error> {
+    let public = format!("{place}.pub");
+    root.remove_file(place)?;
+    if is_file(root, &public)? {
+        root.remove_file(&public)?;
+    }
+    let (key, log) = (stage.log(kind), stage.log(&format!("{kind}.log")));
+    let mut command = Command::new("ssh-keygen");
+    command.args(["-q", "-t", kind, "-N", "", "-C", "root@guest", "-f"]).arg(&key);
+    match child::run("ssh-keygen", &mut command, &log, signals, progress) {
+        Err(interrupted @ Error::Interrupted { .. }) => return Err(interrupted),
+        Err(_) => return Ok(false),
+        Ok(()) => {}
+    }
+    for (from, to, mode) in [(key.clone(), place, 0o600), (key.with_added_extension("pub"), &public, 0o644)] {
+        let bytes = std::fs::read(&from).map_err(Error::io("read", &from))?;
+        root.write_atomic(to, &bytes, mode, Some(Owner::ROOT))?;
+    }
+    Ok(true)
+}
+
+/// No directory on the way may be a link: what lies behind one is not this guest's own file.
+fn is_file(root: &GuestRoot, path: &str) -> Result<bool, Error> {
+    match root.kind(path) {
+        Ok(kind) => Ok(kind == Some(Kind::File)),
+        Err(error) if error.is_not_found() || error.errno() == Some(nix::errno::Errno::ELOOP as i32) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn write(request: &CopyRequest) -> Result<Created, Error> {
+    let (defaults, name) = (Defaults::new(&request.confdir), request.guest.name.as_str());
+    let guest = NewGuest {
+        vdir: Some(request.guest.vdir.clone().unwrap_or_else(|| defaults.vdirbase().join(name))),
+        cache: Some(defaults.cachebase().join(name)),
+        lockfile: Some(run_file(&request.confdir, &request.from, &request.guest.name)),
+        ..request.guest.clone()
+    };
+    Ok(vserver_config::duplicate(&request.confdir, &request.from, &guest)?)
+}
+
+/// The run file of the new name, where the old one has its own.
+pub(crate) fn run_file(confdir: &Path, from: &GuestName, to: &GuestName) -> PathBuf {
+    let old = std::fs::read_link(confdir.join(from.as_str()).join("run")).ok();
+    let dir = old.as_deref().and_then(Path::parent).filter(|dir| dir.is_absolute());
+    dir.unwrap_or(Path::new("/var/run/vservers")).join(to.as_str())
+}
