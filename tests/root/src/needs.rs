@@ -15,11 +15,16 @@ pub enum Need {
 }
 
 impl Need {
+    /// Whether nothing that could be installed would meet it: such a test says nothing about this machine.
+    pub fn is_of_the_kernel(&self) -> bool {
+        matches!(self, Self::Vlans)
+    }
+
     /// Why it is not met, or nothing.
     pub fn unmet(&self) -> Option<String> {
         match self {
             Self::Tool(tool) if !in_path(tool) => Some(format!("needs the program {tool}")),
-            Self::Vlans if !makes_vlans() => Some("needs a kernel with VLAN devices (8021q)".into()),
+            Self::Vlans if !makes_vlans() => Some("not applicable: this kernel has no VLAN devices (8021q)".into()),
             Self::Probe if !crate::fixture::program("vserver-probe").exists() => {
                 Some("needs vserver-probe (cargo build --release -p vserver-probe)".into())
             }
