@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use vserver_config::{Created, Defaults, NewGuest};
-use vserver_fs::{GuestRoot, Kind, Owner};
+use vserver_fs::{GuestRoot, Kind, Owner, copy_tree};
 use vserver_types::GuestName;
 
 use crate::delete::real;
@@ -22,11 +22,10 @@ const SSH: &str = "etc/ssh";
 const KEYS: [&str; 4] = ["rsa", "dsa", "ecdsa", "ed25519"];
 
 /// Copies a guest that does not run; the caller holds the locks of both. Owners, modes, times, hard links, holes, extended
-/// attributes and device nodes are kept; on file systems that can, the copies share their blocks. What is mounted below the
-/// tree is not copied. Signals as in [`crate::build()`].
+/// attributes, ACLs and device nodes are kept; on file systems that can, the copies share their blocks. Signals as in [`crate::build()`].
 ///
 /// # Errors
-/// [`Error::Exists`]; what `cp` says; and nothing of the copy is left.
+/// [`Error::Exists`]; something is mounted below the tree; whatever a file meets; and nothing of the copy is left.
 pub fn copy(request: &CopyRequest, progress: &mut dyn Progress) -> Result<Built, Error> {
     let signals = Signals::block()?;
     let config = request.confdir.join(request.from.as_str());
@@ -50,11 +49,8 @@ fn fill(
     progress: &mut dyn Progress,
 ) -> Result<Vec<String>, Error> {
     progress.stage(&format!("copying {}", source.display()));
-    let mut command = Command::new("cp");
-    command.args(["--archive", "--one-file-system", "--reflink=auto", "--sparse=auto", "--"]);
-    command.arg(source.join(".")).arg(stage.root());
-    child::run("cp", &mut command, &stage.log("cp.log"), signals, progress)?;
     let root = GuestRoot::open(stage.root())?;
+    copy_tree(&GuestRoot::open(source)?, &root, &mut || signals.check())?;
     progress.stage("giving it an identity of its own");
     let notes = identity(&root, stage, signals, progress)?;
     if let Some(name) = &request.guest.hostname

@@ -1,8 +1,9 @@
-//! The end of a guest: its tree, its cache, its run file, its configuration.
+//! The end of a guest: its tree, its cache, its package data, its run file, its configuration.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use vserver_config::Defaults;
 use vserver_fs::remove_guest_tree;
 use vserver_types::GuestName;
 
@@ -21,10 +22,11 @@ pub fn delete(confdir: &Path, name: &GuestName) -> Result<(), Error> {
     }
     let root = real(&config.join("vdir"));
     if let Some(root) = &root {
-        check(confdir, name, root)?;
+        check(confdir, name, root, "removed")?;
         remove_guest_tree(root)?;
     }
     remove_cache(&config, name)?;
+    remove_packages(confdir, name)?;
     if let Ok(run) = fs::read_link(config.join("run")) {
         // It is a file with a number, there only after a crash.
         if run.symlink_metadata().is_ok_and(|found| found.is_file()) {
@@ -46,8 +48,9 @@ pub(crate) fn real(link: &Path) -> Option<PathBuf> {
     path.symlink_metadata().is_ok().then_some(path)
 }
 
-fn check(confdir: &Path, name: &GuestName, root: &Path) -> Result<(), Error> {
-    let not_ours = |reason| Error::NotOurs { name: name.clone(), path: root.to_owned(), reason };
+/// Refuses a tree that is not this guest's alone; `done` says what does not happen to it then.
+pub(crate) fn check(confdir: &Path, name: &GuestName, root: &Path, done: &'static str) -> Result<(), Error> {
+    let not_ours = |reason| Error::NotOurs { name: name.clone(), path: root.to_owned(), reason, done };
     let confdir = confdir.canonicalize().map_err(Error::io("find", confdir))?;
     if confdir.starts_with(root) {
         return Err(not_ours("holds the configuration of all guests"));
@@ -60,7 +63,7 @@ fn check(confdir: &Path, name: &GuestName, root: &Path) -> Result<(), Error> {
         if let Some(its) = real(&confdir.join(other.as_str()).join("vdir"))
             && (its.starts_with(root) || root.starts_with(&its))
         {
-            return Err(Error::Shared { name: name.clone(), other, root: root.to_owned() });
+            return Err(Error::Shared { name: name.clone(), other, root: root.to_owned(), done });
         }
     }
     Ok(())
@@ -72,6 +75,14 @@ fn remove_cache(config: &Path, name: &GuestName) -> Result<(), Error> {
         Some(cache) if cache.file_name().is_some_and(|last| last == name.as_str()) && cache.is_dir() => {
             Ok(remove_guest_tree(&cache)?)
         }
+        _ => Ok(()),
+    }
+}
+
+/// `<pkgbase>/<name>`, where the original kept a guest's package data; also of guests that do not use it any more.
+fn remove_packages(confdir: &Path, name: &GuestName) -> Result<(), Error> {
+    match real(&Defaults::new(confdir).pkgbase().join(name.as_str())) {
+        Some(dir) if dir.is_dir() => Ok(remove_guest_tree(&dir)?),
         _ => Ok(()),
     }
 }

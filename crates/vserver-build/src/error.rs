@@ -83,7 +83,7 @@ pub enum Error {
         source: vserver_archive::Error,
     },
     /// A signal came.
-    #[error("the build was interrupted by {signal}")]
+    #[error("interrupted by {signal}; nothing of it is left")]
     Interrupted {
         /// Its name.
         signal: &'static str,
@@ -97,7 +97,7 @@ pub enum Error {
         source: Box<Error>,
     },
     /// Another guest has the same tree.
-    #[error("the tree of '{name}' at '{}' is also that of guest '{other}'; it is not removed", root.display())]
+    #[error("the tree of '{name}' at '{}' is also that of guest '{other}'; it is not {done}", root.display())]
     Shared {
         /// The guest to remove.
         name: GuestName,
@@ -105,9 +105,11 @@ pub enum Error {
         other: GuestName,
         /// The tree.
         root: PathBuf,
+        /// What does not happen to it.
+        done: &'static str,
     },
     /// A path that the configuration gives cannot be a guest's own.
-    #[error("'{}' of guest '{name}' {reason}; it is not removed", path.display())]
+    #[error("'{}' of guest '{name}' {reason}; it is not {done}", path.display())]
     NotOurs {
         /// The guest.
         name: GuestName,
@@ -115,6 +117,8 @@ pub enum Error {
         path: PathBuf,
         /// Why not.
         reason: &'static str,
+        /// What does not happen to it.
+        done: &'static str,
     },
     /// A call on a file or process of the host failed.
     #[error("cannot {action} '{object}'")]

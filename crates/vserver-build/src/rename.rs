@@ -2,13 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use vserver_config::Edit;
+use vserver_config::{Defaults, Edit};
 use vserver_types::GuestName;
 
 use crate::Error;
 use crate::copy::run_file;
-use crate::delete::real;
+use crate::delete::{check, real};
+use crate::signals::Signals;
 use crate::stage::Undo;
+
+/// Link to the package data that the host keeps.
+const PKGBASE: &str = "apps/pkgmgmt/base";
 
 /// Renames a guest that does not run; the caller holds the locks of both names. A tree and a cache that bear its name are
 /// renamed with it; others, which an administrator chose, stay where they are. Guests that depend on it depend on the new
@@ -17,13 +21,20 @@ use crate::stage::Undo;
 /// # Errors
 /// [`Error::Exists`], and whatever a rename meets: then all is as it was.
 pub fn rename(confdir: &Path, from: &GuestName, to: &GuestName) -> Result<Vec<String>, Error> {
+    // Nobody is to end it between two of its steps.
+    let _signals = Signals::block()?;
     let (old, new) = (confdir.join(from.as_str()), confdir.join(to.as_str()));
     let run = run_file(confdir, from, to);
+    if let Some(root) = real(&old.join("vdir")) {
+        check(confdir, from, &root, "renamed")?;
+    }
     let moved = moved_links(&old, from, to)?;
+    let packages = packages(confdir, from, to)?;
     let mut undo = Undo::default();
     let result = moved
         .iter()
         .try_for_each(|link| undo.rename(&link.before, &link.after))
+        .and_then(|()| packages.iter().try_for_each(|(before, after)| undo.rename(before, after)))
         .and_then(|()| rename_config(confdir, from, to));
     if let Err(error) = result {
         undo.take_back();
@@ -67,7 +78,7 @@ struct Moved {
 
 fn moved_links(config: &Path, from: &GuestName, to: &GuestName) -> Result<Vec<Moved>, Error> {
     let mut all = Vec::new();
-    for name in ["vdir", "cache"] {
+    for name in ["vdir", "cache", PKGBASE] {
         let link = config.join(name);
         let (Ok(target), Some(before)) = (std::fs::read_link(&link), real(&link)) else { continue };
         if before.file_name().is_none_or(|last| last != from.as_str()) {
@@ -81,6 +92,17 @@ fn moved_links(config: &Path, from: &GuestName, to: &GuestName) -> Result<Vec<Mo
         all.push(Moved { name, was: target, target: new, before, after });
     }
     Ok(all)
+}
+
+/// The package data that the host keeps for the guest, if it does and no link leads there.
+fn packages(confdir: &Path, from: &GuestName, to: &GuestName) -> Result<Option<(PathBuf, PathBuf)>, Error> {
+    let base = Defaults::new(confdir).pkgbase();
+    let (before, after) = (base.join(from.as_str()), base.join(to.as_str()));
+    if before.is_dir() && after.symlink_metadata().is_ok() {
+        return Err(Error::Exists { root: after, config: confdir.join(to.as_str()) });
+    }
+    let linked = confdir.join(from.as_str()).join(PKGBASE).is_symlink();
+    Ok((before.is_dir() && !linked).then_some((before, after)))
 }
 
 fn dependants(confdir: &Path, from: &GuestName, to: &GuestName) -> Result<Vec<String>, Error> {

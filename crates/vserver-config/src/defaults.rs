@@ -89,6 +89,13 @@ impl Defaults {
         self.base("cachebase", CACHEBASE)
     }
 
+    /// Directory of the package data that the host keeps for guests: `.defaults/apps/pkgmgmt/base`, else `.pkg` beside
+    /// the guests' roots. Source: `config-tree.md`.
+    pub fn pkgbase(&self) -> PathBuf {
+        let path = self.path("apps/pkgmgmt/base");
+        if path.symlink_metadata().is_ok() { path } else { self.vdirbase().join(".pkg") }
+    }
+
     /// Ticks per second that the numbers of `sched/` mean; see [`HZ`].
     pub fn hz(&self) -> Result<u32, Error> {
         let dir = self.confdir.join(".defaults");

@@ -70,6 +70,14 @@ pub enum Error {
         /// The mount points.
         mounts: Vec<PathBuf>,
     },
+    /// Something is mounted where a tree was to be copied.
+    #[error("{path} is not copied: mounted below it: {}; unmount it first", list(.mounts))]
+    NotCopied {
+        /// The tree.
+        path: PathBuf,
+        /// The mount points.
+        mounts: Vec<PathBuf>,
+    },
     /// Another process holds the lock.
     #[error("{path} is locked by another process ({holder}); gave up after {seconds} s")]
     Locked {

@@ -11,11 +11,13 @@
 //! | module | what it is for |
 //! |---|---|
 //! | [`GuestRoot`] | look at, write and remove things in a guest's tree |
+//! | [`copy_tree`] | copy a tree with everything that its files have |
 //! | [`remove_guest_tree`] | delete a guest's whole tree, unless something is mounted in it |
 //! | [`Flock`] | one process at a time, with the name of the one that holds the lock |
 //! | [`atomic`] | replace a state file of the host, or leave the old one |
 
 pub mod atomic;
+mod copy;
 mod error;
 mod lock;
 mod lookup;
@@ -24,6 +26,7 @@ mod remove;
 mod root;
 pub mod tree;
 
+pub use copy::copy_tree;
 pub use error::Error;
 pub use lock::Flock;
 pub use lookup::{beneath as open_beneath, relative, split};
