@@ -8,10 +8,10 @@ use clap::{Command, CommandFactory};
 use crate::applet;
 use crate::args::{
     BuildArgs, ChbindArgs, ChcontextArgs, CheckArgs, ConfigArgs, CopyArgs, GeneratorArgs, ListArgs, LoopArgs,
-    NaddressArgs, NattributeArgs, NcontextArgs, PlanArgs, ReducecapArgs, RenameArgs, StartArgs, StartVserversArgs,
-    StatusArgs, StopArgs, VattributeArgs, VcontextArgs, VdevmapArgs, VinfoArgs, VkillArgs, VlimitArgs, VmemctrlArgs,
-    VnamespaceArgs, VprocunhideArgs, VpsArgs, VschedArgs, VserverArgs, VserverStatArgs, VserverWrapperArgs,
-    VshelperArgs, VspaceArgs, VtagArgs, VunameArgs, VwaitArgs,
+    NaddressArgs, NattributeArgs, NcontextArgs, PkgArgs, PkgmgmtArgs, PlanArgs, ReducecapArgs, RenameArgs, StartArgs,
+    StartVserversArgs, StatusArgs, StopArgs, VattributeArgs, VcontextArgs, VdevmapArgs, VinfoArgs, VkillArgs,
+    VlimitArgs, VmemctrlArgs, VnamespaceArgs, VpkgArgs, VprocunhideArgs, VpsArgs, VschedArgs, VserverArgs,
+    VserverStatArgs, VserverWrapperArgs, VshelperArgs, VspaceArgs, VtagArgs, VunameArgs, VwaitArgs,
 };
 use crate::commands::vserver::VERBS;
 
@@ -80,6 +80,8 @@ fn verbs() -> impl Iterator<Item = Page> {
         verb("vserver-plan", PlanArgs::command()),
         verb("vserver-check", CheckArgs::command()),
         verb("vserver-config", ConfigArgs::command()),
+        verb("vserver-pkg", PkgArgs::command()),
+        verb("vserver-pkgmgmt", PkgmgmtArgs::command()),
         verb("vserver-rename", RenameArgs::command()),
         verb("vserver-copy", CopyArgs::command()),
     ]
@@ -99,6 +101,7 @@ fn definition(name: &str) -> Option<Command> {
         "vserver-info" => VinfoArgs::command(),
         "vapt-get" | "vrpm" | "vyum" | "vurpm" | "vemerge" | "vupdateworld" | "vesync" | "vdispatch-conf"
         | "vsomething" => LoopArgs::command(),
+        "vpkg" => VpkgArgs::command(),
         "vps" => VpsArgs::command(),
         "vkill" => VkillArgs::command(),
         "vlimit" => VlimitArgs::command(),

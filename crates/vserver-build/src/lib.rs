@@ -24,6 +24,7 @@ mod request;
 mod signals;
 mod skeleton;
 mod stage;
+mod style;
 mod tame;
 mod template;
 
@@ -35,3 +36,4 @@ pub use error::Error;
 pub use init::detect as detect_init;
 pub use rename::rename;
 pub use request::{BuildRequest, Built, CopyRequest, Debootstrap, Method, Progress, Silent, Template};
+pub use style::{PackageStyle, package_style};

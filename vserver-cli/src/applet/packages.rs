@@ -5,13 +5,13 @@ use std::ffi::OsString;
 use vserver_types::Exit;
 
 use super::{Applet, context};
-use crate::args::{self, LoopArgs};
+use crate::args::{self, LoopArgs, VpkgArgs};
 use crate::commands;
 use crate::error::CliError;
 use crate::printer::Printer;
 
 /// All of them. Source: util-vserver, `commands.md` §9.
-pub const APPLETS: [Applet; 9] = [
+pub const APPLETS: [Applet; 10] = [
     Applet { name: "vapt-get", failure: Exit::BeforeExec, run },
     Applet { name: "vrpm", failure: Exit::BeforeExec, run },
     Applet { name: "vyum", failure: Exit::BeforeExec, run },
@@ -21,9 +21,15 @@ pub const APPLETS: [Applet; 9] = [
     Applet { name: "vesync", failure: Exit::BeforeExec, run },
     Applet { name: "vdispatch-conf", failure: Exit::BeforeExec, run },
     Applet { name: "vsomething", failure: Exit::BeforeExec, run },
+    Applet { name: "vpkg", failure: Exit::Failure, run: vpkg },
 ];
 
 fn run(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
     let args: LoopArgs = args::parse(&printer, words, Exit::BeforeExec)?;
     commands::packages::run(&args, &context(&args.common, printer))
+}
+
+fn vpkg(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
+    let args: VpkgArgs = args::parse(&printer, words, Exit::Failure)?;
+    commands::pkg::vpkg(&args, printer)
 }

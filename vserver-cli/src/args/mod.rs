@@ -34,7 +34,7 @@ pub use build::{BuildArgs, DebootstrapArgs, SkeletonArgs, TemplateArgs};
 pub use bulk::{BulkArgs, StartVserversArgs};
 pub use chbind::{Addresses, ChbindArgs, Joining, NaddressArgs, NattributeArgs, NcontextArgs};
 pub use chcontext::ChcontextArgs;
-pub use packages::LoopArgs;
+pub use packages::{LoopArgs, PkgArgs, PkgmgmtArgs, VpkgArgs};
 pub use vattribute::{VattributeArgs, VcontextArgs};
 pub use vkill::VkillArgs;
 pub use vlimit::{Asked, VlimitArgs};

@@ -17,6 +17,7 @@ Commands for one guest:
   suexec       the same as another user    delete       remove it with all its files
   plan         print what start would do   check        print all faults, and what becomes of each setting
   config       print what is understood of its configuration, as JSON
+  pkg          install packages inside     pkgmgmt      say who manages its packages
 Without a guest:
   list         all guests, with state, addresses, memory and uptime
 

@@ -19,6 +19,8 @@ pub mod ncontext;
 pub mod obsolete;
 pub mod obsolete_caps;
 pub mod packages;
+pub mod pkg;
+pub mod pkgmgmt;
 pub mod plan;
 pub mod rename;
 pub mod several;

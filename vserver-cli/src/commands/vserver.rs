@@ -9,7 +9,8 @@ use crate::args::{
     VserverArgs,
 };
 use crate::commands::{
-    after_exit, build, check, config, copy, delete, exec, list, plan, rename, several, start, status, stop,
+    after_exit, build, check, config, copy, delete, exec, list, pkg, pkgmgmt, plan, rename, several, start, status,
+    stop,
 };
 use crate::context::Context;
 use crate::error::CliError;
@@ -17,7 +18,7 @@ use crate::printer::Printer;
 use crate::resolve;
 
 /// The verbs, as the usage line shows them.
-pub const VERBS: [&str; 22] = [
+pub const VERBS: [&str; 24] = [
     "start",
     "stop",
     "suexec",
@@ -36,6 +37,8 @@ pub const VERBS: [&str; 22] = [
     "rename",
     "copy",
     "chkconfig",
+    "pkg",
+    "pkgmgmt",
     "apt-get",
     "apt-config",
     "apt-cache",
@@ -148,6 +151,8 @@ fn dispatch(
         "suexec" => exec::suexec(rest, guest, context),
         "apt-get" | "apt-config" | "apt-cache" | "rpm" | "chkconfig" => exec::own_tool(verb, rest, guest, context),
         "delete" => nothing().and_then(|()| delete::run(guest, context)),
+        "pkg" => pkg::run(&args::parse(printer, rest, Exit::Failure)?, guest, context),
+        "pkgmgmt" => pkgmgmt::run(&args::parse(printer, rest, Exit::Failure)?, guest, context),
         "plan" => {
             args::parse::<PlanArgs>(printer, rest, Exit::Usage).and_then(|PlanArgs {}| plan::run(guest, context))
         }

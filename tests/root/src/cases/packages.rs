@@ -12,6 +12,8 @@ pub fn tests() -> Vec<Trial> {
         Trial::new("packages::vyum_takes_what_the_guest_has", vyum_takes_what_the_guest_has),
         Trial::new("packages::filters_choose_guests", filters_choose_guests),
         Trial::new("packages::managed_from_the_host_is_refused", managed_from_the_host_is_refused),
+        Trial::new("packages::pkg_finds_the_guests_tool", pkg_finds_the_guests_tool),
+        Trial::new("packages::pkgmgmt_tells_and_changes", pkgmgmt_tells_and_changes),
     ]
 }
 
@@ -94,4 +96,62 @@ fn managed_from_the_host_is_refused() {
     host.v(&[&guest.name, "apt-get", "update"]).exits(1).says("apps/pkgmgmt/internal");
     guest.set("apps/pkgmgmt/internal", "");
     host.tool("vapt-get", &[&guest.name, "--", "update"]).ok().says("args update");
+}
+
+/// compat/commands.md §9: 1 for what cannot be done, 2 for a distribution that is not known; of several guests each its
+/// own result, and 6 if they differ.
+fn pkg_finds_the_guests_tool() {
+    let host = Fixture::new();
+    let (one, two) = (host.guest(), host.guest());
+    plant(&one, "apt-get", 0);
+    plant(&two, "dnf", 9);
+    one.v(&["pkg", "install", "nginx"]).exits(2).says("apps/pkgmgmt/style");
+    std::fs::write(one.root.join("etc/debian_version"), "12.5\n").unwrap();
+    one.v(&["pkg", "install", "nginx"]).exits(1).says("running vservers only");
+    one.start();
+    two.set("apps/pkgmgmt/style", "redhat\n").set("apps/pkgmgmt/internal", "").start();
+    one.v(&["pkg", "install", "--", "-y", "nginx"]).ok().says("apt-get args install -y nginx");
+    two.v(&["pkg", "install", "nginx"]).exits(9).says("dnf args install nginx");
+    host.tool("vpkg", &[&one.name, "install", "a", "b"]).ok().says("args install a b");
+    one.v(&["pkg", "get-conffiles"]).ok();
+    std::fs::create_dir_all(one.root.join("var/lib/dpkg/info")).unwrap();
+    std::fs::write(one.root.join("var/lib/dpkg/info/x.conffiles"), "/etc/x.conf\n").unwrap();
+    assert_eq!(host.tool("vpkg", &[&one.name, "get-conffiles"]).ok().out, "/etc/x.conf\n");
+    one.v(&["pkg", "upgrade"]).exits(1).says("has no 'upgrade'");
+    one.v(&["pkg", "install"]).exits(1).says("needs the names");
+    one.v(&["pkg"]).exits(1);
+    let dir = one.cfg.to_str().unwrap();
+    host.tool("vpkg", &[dir, "install", "c"]).ok().says("args install c");
+    host.tool("vpkg", &["nobody-at-all", "install", "x"]).exits(5);
+    let both = host.v(&["--all", "pkg", "install", "nginx"]);
+    both.exits(6);
+    assert!(
+        both.out.contains("apt-get args install nginx") && both.out.contains("dnf args install nginx"),
+        "{both:?}"
+    );
+}
+
+fn pkgmgmt_tells_and_changes() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    let run = |action: &str| guest.v(&["pkgmgmt", action]);
+    run("is-internal").ok();
+    run("internalize").ok();
+    assert!(!guest.cfg.join("apps/pkgmgmt").exists(), "nothing was to be done");
+    guest.set("apps/pkgmgmt/style", "debian\n");
+    run("is-internal").exits(1);
+    guest.start();
+    run("internalize").exits(2).says("stop it with");
+    guest.stop();
+    let data = host.scratch("data");
+    std::fs::write(data.join("Packages"), "").unwrap();
+    std::os::unix::fs::symlink(&data, guest.cfg.join("apps/pkgmgmt/base")).unwrap();
+    run("internalize").exits(2).says("the host still has their data");
+    run("is-internal").exits(1);
+    guest.v(&["pkgmgmt", "internalize", "-y", "--force"]).ok();
+    run("is-internal").ok();
+    assert!(data.join("Packages").exists());
+    run("externalize").exits(2).says("is not done any more");
+    run("nonsense").exits(1);
+    host.v(&["nobody-at-all", "pkgmgmt", "is-internal"]).exits(5);
 }
