@@ -11,6 +11,7 @@ use crate::{Outcome, ci, packages};
 const PACKAGES: &[&str] = &[
     "busybox-static",
     "debootstrap",
+    "dpkg-dev",
     "strace",
     "curl",
     "procps",
