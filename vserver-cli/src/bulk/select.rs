@@ -17,6 +17,8 @@ pub struct Selection {
     pub all: bool,
     /// A line of `apps/init/mark`.
     pub mark: Option<String>,
+    /// Lists `a,b` of marks with `!` or `~` for "not": each must pass.
+    pub mark_lists: Vec<String>,
     /// With (`true`) or without any mark.
     pub marked: Option<bool>,
     /// Running (`true`) or not.
@@ -49,11 +51,13 @@ impl Selection {
             }
             picked.extend(found.into_iter().cloned());
         }
-        let filtered = self.mark.is_some() || self.marked.is_some() || self.running.is_some();
+        let filtered =
+            self.mark.is_some() || !self.mark_lists.is_empty() || self.marked.is_some() || self.running.is_some();
         if self.all || filtered {
             let passes = |name: &GuestName, facts: &BootFacts| {
                 self.lets(facts)
                     && self.mark.as_ref().is_none_or(|mark| facts.marks.contains(mark))
+                    && self.mark_lists.iter().all(|list| marked(list, &facts.marks))
                     && self.marked.is_none_or(|wanted| wanted != facts.marks.is_empty())
                     && self.running.is_none_or(|wanted| wanted == runs(name))
             };
@@ -73,6 +77,14 @@ impl Selection {
     fn lets(&self, facts: &BootFacts) -> bool {
         facts.enabled || !self.enabled_only
     }
+}
+
+/// Any item of `a,b`; one `!` or `~` before an item turns the whole test round. Source: util-vserver, `commands.md` §9.
+fn marked(list: &str, marks: &[String]) -> bool {
+    let items = list.split(',').map(|item| item.trim_start_matches(['!', '~']));
+    let any = items.into_iter().any(|item| marks.iter().any(|mark| mark == item));
+    let negated = list.split(',').map(|item| item.len() - item.trim_start_matches(['!', '~']).len()).sum::<usize>();
+    any != (negated % 2 == 1)
 }
 
 fn pattern(word: &str) -> Result<Pattern, CliError> {
@@ -127,5 +139,24 @@ mod tests {
         let selection = Selection { names: vec!["web?".into(), "nobody".into(), "x*".into()], ..base.clone() };
         assert_eq!(picked(&selection), ("web1 web2".into(), "nobody x*".into()));
         assert!(Selection { names: vec!["[".into()], ..base }.pick(&boot(), |_| false).is_err());
+    }
+
+    /// compat/commands.md §9: any of the list; one negation turns the whole test round.
+    #[test]
+    fn marks_and_their_negation() {
+        let marks = ["default".to_owned(), "early".to_owned()];
+        for (list, expected) in [
+            ("default", true),
+            ("late,early", true),
+            ("late", false),
+            ("!late", true),
+            ("~default", false),
+            ("late,!default", false),
+            ("!!default", true),
+            ("", false),
+        ] {
+            assert_eq!(marked(list, &marks), expected, "{list}");
+        }
+        assert!(marked("!default", &[]) && !marked("default", &[]));
     }
 }

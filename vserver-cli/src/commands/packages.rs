@@ -6,10 +6,11 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, ExitStatus};
 
-use vserver_config::{Boot, BootFacts};
-use vserver_types::{Exit, GuestName};
+use vserver_config::Boot;
+use vserver_types::Exit;
 
 use crate::args::LoopArgs;
+use crate::bulk::Selection;
 use crate::commands::several::runs;
 use crate::context::Context;
 use crate::error::CliError;
@@ -81,28 +82,23 @@ fn guests(names: &[String], args: &LoopArgs, context: &Context) -> Result<Vec<St
         let fault = format!("'{}' and filters cannot be mixed; name guests or choose them", names.join(" "));
         return Err(CliError::usage(context.printer.tool(), &fault, Exit::BeforeExec));
     }
+    // Two that exclude each other mean nobody.
+    if (args.marked && args.unmarked) || (args.running && args.stopped) {
+        return Ok(Vec::new());
+    }
     let boot = Boot::read(&context.host.confdir)?;
     boot.findings.iter().for_each(|finding| context.printer.note(finding));
-    let meant = |(name, facts): &(&GuestName, &BootFacts)| passes(facts, args, || runs(name, context));
-    Ok(boot.guests.iter().filter(meant).map(|(name, _)| name.to_string()).collect())
-}
-
-/// All filters at once; two that exclude each other mean nobody.
-fn passes(facts: &BootFacts, args: &LoopArgs, runs: impl Fn() -> bool) -> bool {
-    let unmarked = facts.marks.is_empty();
-    let out = [args.marked && unmarked, args.unmarked && !unmarked, !facts.enabled, facts.dangling];
-    out.iter().all(|out| !out)
-        && args.mark.iter().all(|list| marked(list, &facts.marks))
-        && (!args.running || runs())
-        && (!args.stopped || !runs())
-}
-
-/// Any item of `a,b`; one `!` or `~` before an item turns the whole test round.
-fn marked(list: &str, marks: &[String]) -> bool {
-    let items = list.split(',').map(|item| item.trim_start_matches(['!', '~']));
-    let any = items.into_iter().any(|item| marks.iter().any(|mark| mark == item));
-    let negated = list.split(',').map(|item| item.len() - item.trim_start_matches(['!', '~']).len()).sum::<usize>();
-    any != (negated % 2 == 1)
+    let either = |yes: bool, no: bool| (yes || no).then_some(yes);
+    let selection = Selection {
+        all: true,
+        mark_lists: args.mark.clone(),
+        marked: either(args.marked, args.unmarked),
+        running: either(args.running, args.stopped),
+        enabled_only: true,
+        ..Selection::default()
+    };
+    let (guests, _) = selection.pick(&boot, |name| runs(name, context))?;
+    Ok(guests.iter().map(ToString::to_string).collect())
 }
 
 fn perform(work: &Work, guest: &str, args: &LoopArgs, context: &Context) -> Result<Exit, CliError> {
@@ -144,28 +140,4 @@ pub fn managed_outside(dir: &Path) -> Option<&'static str> {
         "has its packages managed from the host (apps/pkgmgmt), which needed a preloaded library and is not done any \
          more; install the package tool in the guest and make the file apps/pkgmgmt/internal",
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// compat/commands.md §9: any of the list; one negation turns the whole test round.
-    #[test]
-    fn marks_and_their_negation() {
-        let marks = ["default".to_owned(), "early".to_owned()];
-        for (list, expected) in [
-            ("default", true),
-            ("late,early", true),
-            ("late", false),
-            ("!late", true),
-            ("~default", false),
-            ("late,!default", false),
-            ("!!default", true),
-            ("", false),
-        ] {
-            assert_eq!(marked(list, &marks), expected, "{list}");
-        }
-        assert!(marked("!default", &[]) && !marked("default", &[]));
-    }
 }

@@ -47,6 +47,7 @@ fn selection(args: &StartVserversArgs, stop: bool) -> Selection {
         names: args.names.clone(),
         all: args.all || (args.marked && args.unmarked) || (args.running && args.stopped),
         mark: args.mark.clone(),
+        mark_lists: Vec::new(),
         marked: one_of(args.marked, args.unmarked),
         running: one_of(args.running, args.stopped),
         // Whoever runs is stopped, disabled or not: `util-vserver stop` leaves nobody behind.
