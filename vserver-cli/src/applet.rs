@@ -1,5 +1,6 @@
 //! One file, several programs: which one, by the name it was called. The tables are split by what the programs are for.
 
+mod disk;
 mod helper;
 mod info;
 mod obsolete;
@@ -45,6 +46,7 @@ pub fn all() -> impl Iterator<Item = &'static Applet> {
         .iter()
         .chain(&prefix::APPLETS)
         .chain(&info::APPLETS)
+        .chain(&disk::APPLETS)
         .chain(&packages::APPLETS)
         .chain(&helper::APPLETS)
         .chain(&obsolete::APPLETS)

@@ -58,6 +58,9 @@ pub enum CliError {
     /// From building and deleting.
     #[error(transparent)]
     Build(#[from] vserver_build::Error),
+    /// From disks.
+    #[error(transparent)]
+    Disk(#[from] vserver_disk::Error),
     /// From the cgroups.
     #[error(transparent)]
     Cgroup(#[from] vserver_cgroup::Error),

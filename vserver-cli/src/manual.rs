@@ -7,11 +7,12 @@ use clap::{Command, CommandFactory};
 
 use crate::applet;
 use crate::args::{
-    BuildArgs, ChbindArgs, ChcontextArgs, CheckArgs, ConfigArgs, CopyArgs, GeneratorArgs, ListArgs, LoopArgs,
-    NaddressArgs, NattributeArgs, NcontextArgs, PkgArgs, PkgmgmtArgs, PlanArgs, ReducecapArgs, RenameArgs, StartArgs,
-    StartVserversArgs, StatusArgs, StopArgs, VattributeArgs, VcontextArgs, VdevmapArgs, VinfoArgs, VkillArgs,
-    VlimitArgs, VmemctrlArgs, VnamespaceArgs, VpkgArgs, VprocunhideArgs, VpsArgs, VschedArgs, VserverArgs,
-    VserverStatArgs, VserverWrapperArgs, VshelperArgs, VspaceArgs, VtagArgs, VunameArgs, VwaitArgs,
+    BuildArgs, ChbindArgs, ChcontextArgs, CheckArgs, ChxidArgs, ConfigArgs, CopyArgs, GeneratorArgs, ListArgs,
+    LoopArgs, LsxidArgs, NaddressArgs, NattributeArgs, NcontextArgs, PkgArgs, PkgmgmtArgs, PlanArgs, ReducecapArgs,
+    RenameArgs, SetattrArgs, ShowattrArgs, StartArgs, StartVserversArgs, StatusArgs, StopArgs, VattributeArgs,
+    VcontextArgs, VdevmapArgs, VdlimitArgs, VduArgs, VinfoArgs, VkillArgs, VlimitArgs, VmemctrlArgs, VnamespaceArgs,
+    VpkgArgs, VprocunhideArgs, VpsArgs, VschedArgs, VserverArgs, VserverStatArgs, VserverWrapperArgs, VshelperArgs,
+    VspaceArgs, VtagArgs, VunameArgs, VwaitArgs,
 };
 use crate::commands::vserver::VERBS;
 
@@ -101,6 +102,12 @@ fn definition(name: &str) -> Option<Command> {
         "vserver-info" => VinfoArgs::command(),
         "vapt-get" | "vrpm" | "vyum" | "vurpm" | "vemerge" | "vupdateworld" | "vesync" | "vdispatch-conf"
         | "vsomething" => LoopArgs::command(),
+        "chxid" => ChxidArgs::command(),
+        "lsxid" => LsxidArgs::command(),
+        "setattr" => SetattrArgs::command(),
+        "showattr" => ShowattrArgs::command(),
+        "vdlimit" => VdlimitArgs::command(),
+        "vdu" => VduArgs::command(),
         "vpkg" => VpkgArgs::command(),
         "vps" => VpsArgs::command(),
         "vkill" => VkillArgs::command(),

@@ -70,6 +70,42 @@ pub fn context_word(context: &Context, word: &str) -> Result<Meant, CliError> {
     configured.map(|_| Meant::Idle).ok_or_else(|| unresolved(word))
 }
 
+/// The number whose files an `--xid` argument means: the number itself, or that of a guest, running or not.
+pub fn xid_word(context: &Context, word: &str) -> Result<u32, CliError> {
+    project_word(context, word)?.ok_or_else(|| unresolved(word))
+}
+
+/// The same of an argument that is about tags.
+pub fn tag_word(context: &Context, word: &str) -> Result<u32, CliError> {
+    project_word(context, word)?.ok_or_else(|| {
+        CliError::Refused(format!(
+            "vc_tagopt2tag(\"{word}\"): No such process (no guest has this name and a number of its own; see `vserver list`)"
+        ))
+    })
+}
+
+fn project_word(context: &Context, word: &str) -> Result<Option<u32>, CliError> {
+    if word == "self" {
+        return Ok(Some(Xid::HOST.0));
+    }
+    if let Ok(xid) = word.parse::<Xid>() {
+        return Ok(Some(xid.0));
+    }
+    let Ok((_, name)) = guest_word(word.strip_prefix(':').unwrap_or(word)) else { return Ok(None) };
+    let configured = vserver_config::projects(&context.host.confdir)?;
+    let configured = configured.into_iter().find(|(_, guest)| *guest == name).map(|(number, _)| number);
+    match configured {
+        Some(number) => Ok(Some(number)),
+        None => Ok(record_where(&context.host, |record| record.name == name)?.map(|record| record.xid.0)),
+    }
+}
+
+/// The guest whose files have this number.
+pub fn guest_of_project(context: &Context, number: u32) -> Result<Option<GuestName>, CliError> {
+    let all = vserver_config::projects(&context.host.confdir)?;
+    Ok(all.into_iter().find(|(other, _)| *other == number).map(|(_, name)| name))
+}
+
 /// The running guest that an `--xid` argument means; anything else is an error.
 pub fn running_context(context: &Context, word: Option<&str>) -> Result<RunRecord, CliError> {
     let tool = context.printer.tool();

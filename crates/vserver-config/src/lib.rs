@@ -2,7 +2,8 @@
 //! what an old one says. Comments and whatever nothing reads survive that.
 //!
 //! The format is util-vserver's and stays so, file for file: a tree made by this crate can be used by the original and
-//! the other way round. Ours alone are `userns` (`auto` or `off`) in a guest's directory and `.defaults/sched/hz`.
+//! the other way round. Ours alone are `userns` (`auto` or `off`) and `disk/image` in a
+//! guest's directory, and `.defaults/sched/hz`.
 //! Nothing below a guest's root is touched, and no line is ever given to a shell.
 
 mod boot;
@@ -32,8 +33,8 @@ pub use describe::describe;
 pub use error::{Clash, Conflict, Diagnostic, Error, Severity};
 pub use init::{Init, KillStep, Style};
 pub use life::{Handler, default_tty, helper, helper_is_disabled, helper_log, helper_of_end, initial_mtab};
-pub use list::{claimed, conflicts, list, list_enabled, list_old};
-pub use model::{GuestConfig, Interface, IoNice, SYNC_TIMEOUT, Userns, Uts, Vlan};
+pub use list::{claimed, conflicts, list, list_enabled, list_old, projects};
+pub use model::{DiskLimit, GuestConfig, Interface, IoNice, SYNC_TIMEOUT, Userns, Uts, Vlan};
 pub use mounts::{FstabEntry, MountOptions, mounts};
 pub use read::{personality_type, read, scope_number, survey};
 pub use sched::{Bucket, Sched};

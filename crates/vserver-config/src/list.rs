@@ -8,7 +8,7 @@ use vserver_types::{GuestName, Xid};
 
 use crate::error::{Clash, Conflict, Error};
 use crate::nearest::nearest;
-use crate::read::claims;
+use crate::read::{claims, project};
 use crate::reader::is_backup;
 
 /// All guests, sorted: directories whose name is a guest's and no backup copy's, with an entry `vdir`. A confdir that
@@ -82,6 +82,11 @@ pub fn claimed(
 pub fn conflicts(confdir: &Path, name: &GuestName) -> Result<Vec<Conflict>, Error> {
     let (context, addresses) = claims(confdir, name);
     claimed(confdir, name, context, &addresses)
+}
+
+/// The guests whose files have a number of their own, with that number; see [`crate::GuestConfig::project`].
+pub fn projects(confdir: &Path) -> Result<Vec<(u32, GuestName)>, Error> {
+    Ok(list(confdir)?.into_iter().filter_map(|name| Some((project(confdir, &name)?, name))).collect())
 }
 
 /// The context numbers in all configurations.

@@ -91,6 +91,12 @@ pub struct GuestConfig {
     pub personality: Option<u32>,
     /// What is mounted: `fstab`, `fstab.local`, `fstab.remote`, without `swap` and `noauto` entries.
     pub fstab: Vec<FstabEntry>,
+    /// The number that marks its files (`tag`); unless set it is the context's.
+    pub tag: Option<Xid>,
+    /// What it may use of file systems (`dlimits/`), without those that are switched off.
+    pub dlimits: Vec<DiskLimit>,
+    /// The image file that is mounted as its root: our own file `disk/image`.
+    pub image: Option<PathBuf>,
     /// Settings of `/proc/sys`, with slashes, and what is written to them.
     pub sysctl: Vec<(String, String)>,
     /// Settings that were found and that nothing applies: to be reported at start, and refused with `--strict`.
@@ -158,6 +164,21 @@ pub struct Vlan {
     pub id: u16,
 }
 
+/// What a guest may use of one file system: a directory below `dlimits/`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskLimit {
+    /// Name of its directory.
+    pub name: String,
+    /// A directory of the file system, on the host.
+    pub directory: PathBuf,
+    /// Space in KiB; `None` is no limit.
+    pub space: Option<u64>,
+    /// Inodes; `None` is no limit.
+    pub inodes: Option<u64>,
+    /// Percent that is kept for the guest's root.
+    pub reserved: u8,
+}
+
 /// I/O priority, as in ionice(1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IoNice {
@@ -171,6 +192,11 @@ pub struct IoNice {
 pub const SYNC_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl GuestConfig {
+    /// The project of its files: `tag`, else the static context number. A number that is given at start marks nothing.
+    pub fn project(&self) -> Option<u32> {
+        self.tag.or(self.context).map(|number| number.0)
+    }
+
     /// The ten limits of setrlimit(2) that each process of the guest starts with, and `as` if `rlimits/as` has a hard
     /// bound. What has no file gets its hard limit raised to infinity (`nofile`: 1 048 576) and keeps its soft one.
     /// Totals that no cgroup counts lower them: `as`, `nofile`, `openfd` and `memlock` of `rlimits/` hold per process.

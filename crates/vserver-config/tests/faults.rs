@@ -174,10 +174,10 @@ fn what_cannot_be_read_is_told() {
 
 #[test]
 fn what_nothing_applies_is_named() {
-    let root = tree(&[("netns/name", b"x\n"), ("dlimits/0/directory", b"/\n"), ("scripts/pre-start", b"exit 1\n")]);
+    let root = tree(&[("netns/name", b"x\n"), ("scripts/pre-start", b"exit 1\n")]);
     let config = read(root.path(), &guest()).unwrap().0;
     let names: Vec<_> = config.unapplied.iter().map(|setting| setting.setting.as_str()).collect();
-    assert_eq!(names, ["dlimits", "netns"], "scripts are run");
+    assert_eq!(names, ["netns"], "scripts are run");
 }
 
 #[test]
@@ -257,6 +257,47 @@ fn nearer_flags_of_vlans_win() {
         assert_eq!(vlan(b"eth0.12\n", flags, host), made.clone().filter(|_| wanted), "{flags:?} {host}");
     }
     assert_eq!(vlan(b"eth0\n", &["vlandev"], true), None);
+}
+
+/// `config-tree.md` §5.5: all four members are required; −1 is unlimited; `disabled` skips. §1.3: a missing newline is
+/// accepted with a warning.
+#[test]
+fn disk_limits_have_four_members() {
+    let good: [(&str, &[u8]); 6] = [
+        ("context", b"100\n"),
+        ("dlimits/0/directory", b"/vservers\n"),
+        ("dlimits/0/space_total", b"0x100000"),
+        ("dlimits/0/inodes_total", b"-1\n"),
+        ("dlimits/0/reserved", b"5\n"),
+        ("dlimits/1/disabled", b""),
+    ];
+    let root = tree(&good);
+    let (config, warnings) = read(root.path(), &guest()).unwrap();
+    let [limit] = config.dlimits.as_slice() else { panic!("{:?}", config.dlimits) };
+    assert_eq!(limit.directory, Path::new("/vservers"));
+    assert_eq!((limit.space, limit.inodes, limit.reserved), (Some(1_048_576), None, 5));
+    assert_eq!((warnings.len(), config.project()), (1, Some(100)));
+    let root = tree(&[
+        ("tag", b"0\n"),
+        ("dlimits/0/directory", b"/\n"),
+        ("dlimits/0/space_total", b"1G\n"),
+        ("dlimits/0/inodes_total", b"-3\n"),
+        ("dlimits/0/reserved", b"101\n"),
+        ("dlimits/1/directory", b"relative\n"),
+        ("dlimits/1/space_totl", b"1\n"),
+        ("disk/image", b"web1.ext4\n"),
+    ]);
+    let all = findings(&root);
+    for line in [
+        "tag:1: '0' is not a tag (a decimal number above 0)",
+        "dlimits/0/space_total:1: '1G' is not a limit (a number in C notation without a suffix (space in KiB), or -1 for none)",
+        "dlimits/0/reserved:1: '101' is not a percentage (a number from 0 to 100)",
+        "dlimits/1/space_totl: warning: nothing reads this (did you mean 'space_total'?)",
+        "disk/image:1: 'web1.ext4' is not an absolute path of the host",
+    ] {
+        assert!(all.iter().any(|found| found == line), "{line} is not in {all:#?}");
+    }
+    assert_eq!(all.iter().filter(|line| line.contains("dlimits/1/") && line.contains("does not exist")).count(), 3);
 }
 
 #[test]

@@ -145,12 +145,14 @@ impl Account {
 
     /// Sets the limits; what an account cannot count is left out.
     pub fn limit(&self, limits: &Limits) -> Result<()> {
-        let (file, failed) = (self.open()?, Error::call("limit the use of", self.directory()));
+        let failed = Error::call("limit the use of", self.directory());
         match self {
-            Self::Project { project, .. } => quota::set(file.as_fd(), *project, &quota_of(limits)).map_err(failed),
-            Self::Subvolume { group, .. } => {
+            Self::Project { project, .. } => {
+                quota::set(self.open()?.as_fd(), *project, &quota_of(limits)).map_err(failed)
+            }
+            Self::Subvolume { tree, group } => {
                 let bytes = limits.space.map(|kib| kib.saturating_mul(1024));
-                btrfs::limit(file.as_fd(), *group, bytes).map_err(failed)
+                btrfs::limit(beside(tree)?.as_fd(), *group, bytes).map_err(failed)
             }
         }
     }
@@ -159,6 +161,15 @@ impl Account {
     pub fn release(&self) -> Result<()> {
         self.limit(&Limits::default())
     }
+}
+
+/// A directory of the same btrfs from which a subvolume is changed: in a full one itself the call is refused. One that is
+/// mounted has nothing beside it.
+fn beside(tree: &Path) -> Result<File> {
+    let own = File::open(tree).map_err(Error::call("open", tree))?;
+    let above = tree.canonicalize().ok().and_then(|real| File::open(real.parent()?).ok());
+    let same = |above: &File| btrfs::filesystem(above.as_fd()).ok() == btrfs::filesystem(own.as_fd()).ok();
+    Ok(above.filter(same).unwrap_or(own))
 }
 
 /// 0 is "no limit" in the kernel: a limit of nothing is one of the least there is.

@@ -23,6 +23,9 @@ pub enum Error {
     /// The file system cannot do it.
     #[error(transparent)]
     Lack(#[from] Lack),
+    /// The caller was asked to give up.
+    #[error("interrupted")]
+    Interrupted,
     /// A program of the host is not installed.
     #[error(
         "{program} is not installed on this host; install the Debian package '{package}' (apt install {package})"

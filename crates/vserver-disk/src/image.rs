@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::mount::{MsFlags, mount};
+use nix::sys::stat::fstat;
 use nix::sys::statfs::fstatfs;
 use vserver_sys::block;
 
@@ -53,9 +54,7 @@ fn run(program: &'static str, package: &'static str, arguments: &[&str], image: 
 
 /// Mounts an image on a directory, in the caller's mount namespace. The loop device goes with the last mount of it.
 pub fn mount_on(image: &Path, directory: BorrowedFd<'_>, read_only: bool) -> Result<()> {
-    if let Some(device) = device_of(image)? {
-        return Err(Error::Busy { image: image.to_owned(), device });
-    }
+    wait_until_free(image)?;
     let file = OpenOptions::new().read(true).write(true).open(image).map_err(Error::call("open", image))?;
     let (held, device) = block::attach(file.as_fd()).map_err(Error::call("make a loop device of", image))?;
     let target = format!("/proc/self/fd/{}", directory.as_raw_fd());
@@ -67,6 +66,20 @@ pub fn mount_on(image: &Path, directory: BorrowedFd<'_>, read_only: bool) -> Res
     mount(Some(&device), target.as_str(), Some("ext4"), flags, data).map_err(Error::call("mount", image))?;
     drop(held);
     Ok(())
+}
+
+/// A device lives a moment longer than the mount namespace that it was mounted in.
+fn wait_until_free(image: &Path) -> Result<()> {
+    for _ in 0..150 {
+        if device_of(image)?.is_none() {
+            return Ok(());
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    match device_of(image)? {
+        Some(device) => Err(Error::Busy { image: image.to_owned(), device }),
+        None => Ok(()),
+    }
 }
 
 /// The loop device over a file, if there is one.
@@ -100,22 +113,57 @@ pub fn grow(image: &Path, bytes: u64, mounted: Option<BorrowedFd<'_>>) -> Result
         let reason = format!("it has {now} already, and an ext4 does not shrink while it is used");
         return Err(Error::Size { image: image.to_owned(), wanted: bytes, reason });
     }
-    let device = device_of(image)?;
+    if mounted.is_none() {
+        wait_until_free(image)?;
+    }
     let file = OpenOptions::new().write(true).open(image).map_err(Error::call("open", image))?;
-    file.set_len(bytes).map_err(Error::call("set the size of", image))?;
-    match (device, mounted) {
+    let longer = || file.set_len(bytes).map_err(Error::call("set the size of", image));
+    match (device_of(image)?, mounted) {
         (Some(device), Some(directory)) => {
-            let held = File::open(&device).map_err(Error::call("open", &device))?;
-            block::refresh(held.as_fd()).map_err(Error::call("tell the new size to", &device))?;
-            let found = fstatfs(directory).map_err(Error::call("look at the file system of", image))?;
-            let block = u64::try_from(found.block_size()).unwrap_or(4096).max(1);
-            block::grow_ext4(directory, bytes / block).map_err(Error::call("grow the file system of", image))
+            let own = Mounted::find(image, &device, directory, bytes)?;
+            // Up to the present size first: where that is refused the file stays as it is.
+            own.fill(now)?;
+            longer()?;
+            own.fill(bytes)
         }
         (Some(device), None) => Err(Error::Busy { image: image.to_owned(), device }),
         (None, _) => {
+            longer()?;
             // Status 1 of e2fsck is "errors corrected".
             run("e2fsck", "e2fsprogs", &["-f", "-p"], image, &[0, 1])?;
             run("resize2fs", "e2fsprogs", &[], image, &[0])
         }
+    }
+}
+
+/// An image that is in use.
+struct Mounted<'a> {
+    image: &'a Path,
+    device: &'a Path,
+    held: File,
+    directory: BorrowedFd<'a>,
+    block: u64,
+}
+
+impl<'a> Mounted<'a> {
+    /// `directory` may be any: the guest's first process chooses its root. On another file system nothing may be changed.
+    fn find(image: &'a Path, device: &'a Path, directory: BorrowedFd<'a>, wanted: u64) -> Result<Self> {
+        let held = File::open(device).map_err(Error::call("open", device))?;
+        let number = fstat(&held).map_err(Error::call("look at", device))?.st_rdev;
+        if fstat(directory).map_err(Error::call("look at the file system of", image))?.st_dev != number {
+            let reason =
+                "the root of its guest is on another file system now; stop the guest and try again".to_owned();
+            return Err(Error::Size { image: image.to_owned(), wanted, reason });
+        }
+        let found = fstatfs(directory).map_err(Error::call("look at the file system of", image))?;
+        let block = u64::try_from(found.block_size()).unwrap_or(4096).max(1);
+        Ok(Self { image, device, held, directory, block })
+    }
+
+    /// Lets the device see the file's size, and the file system have so much of it.
+    fn fill(&self, bytes: u64) -> Result<()> {
+        block::refresh(self.held.as_fd()).map_err(Error::call("tell the new size to", self.device))?;
+        let failed = Error::call("grow the file system of", self.image);
+        block::grow_ext4(self.directory, bytes / self.block).map_err(failed)
     }
 }

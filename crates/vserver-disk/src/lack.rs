@@ -8,8 +8,8 @@ use std::path::PathBuf;
 pub enum Lack {
     /// No project quotas, which this kind of file system can have.
     #[error(
-        "the {kind} at '{}' does not count projects; {}, or give the guest a disk of its own: `vserver NAME build --disk \
-         SIZE …`", path.display(), remedy(.kind)
+        "the {kind} at '{}' does not count projects; {}, or give the guest a disk of its own: the path of an ext4 \
+         image in its file 'disk/image'", path.display(), remedy(.kind)
     )]
     NotCounted {
         /// Where.
@@ -27,7 +27,9 @@ pub enum Lack {
     },
     /// btrfs without quotas.
     #[error(
-        "the btrfs at '{0}' has no quotas; turn them on with `btrfs quota enable {0}`", path.display()
+        "the btrfs at '{0}' has no quotas; turn them on with `btrfs quota enable {0}`, or give the guest a disk of its own: \
+         the path of an ext4 \
+         image in its file 'disk/image'", path.display()
     )]
     NoQuotaGroups {
         /// Where.
@@ -52,7 +54,8 @@ pub enum Lack {
     },
     /// No tags, and no limits either.
     #[error(
-        "the file system at '{}' ({kind}) has neither tags nor limits; put the guest's tree on ext4, xfs or btrfs", path.display()
+        "the file system at '{}' ({kind}) has neither tags nor limits; give the guest a disk of its own: the path of an ext4 \
+         image in its file 'disk/image'", path.display()
     )]
     Nothing {
         /// Where.

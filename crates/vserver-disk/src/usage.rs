@@ -1,8 +1,11 @@
 //! What the files of a tag use, counted one by one: what `vdu` prints.
 
 use std::collections::HashSet;
+use std::ops::ControlFlow;
+use std::os::fd::AsFd;
 use std::path::Path;
 
+use crate::account::kind_of;
 use crate::error::{Error, Result};
 use crate::lack::Lack;
 use crate::tag::{tag_of, takes_tags};
@@ -20,14 +23,14 @@ pub struct Usage {
 /// Of the files with this tag at and below `directory`, on its file system, each inode once.
 pub fn usage_of(directory: &Path, tag: u32) -> Result<Usage> {
     let start = std::fs::File::open(directory).map_err(Error::call("open", directory))?;
-    let known = takes_tags(std::os::fd::AsFd::as_fd(&start)).map_err(Error::call("find the tags of", directory))?;
+    let known = takes_tags(start.as_fd()).map_err(Error::call("find the tags of", directory))?;
     if !known {
-        let kind = crate::account::kind_of(std::os::fd::AsFd::as_fd(&start)).to_owned();
+        let kind = kind_of(start.as_fd());
         return Err(Lack::Nothing { path: directory.to_owned(), kind }.into());
     }
     let (mut usage, mut seen, mut fault) = (Usage::default(), HashSet::new(), None);
-    walk(directory, Reach::TREE, &mut |found| {
-        let counted = found.and_then(|found| count(&found, tag, &mut seen).map_err(|error| (found.path, error)));
+    walk(directory, Reach::TREE, &mut |met| {
+        let counted = met.and_then(|found| count(&found, tag, &mut seen).map_err(|error| (found.path, error)));
         match counted {
             Ok(one) => {
                 usage.blocks += one.blocks;
@@ -35,6 +38,7 @@ pub fn usage_of(directory: &Path, tag: u32) -> Result<Usage> {
             }
             Err((path, error)) => fault = Some(Error::call("look at", path)(error)),
         }
+        if fault.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     fault.map_or(Ok(usage), Err)
 }

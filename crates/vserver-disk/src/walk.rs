@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -69,8 +70,8 @@ impl Found<'_> {
 /// Something that was met, or a path that could not be looked at and why.
 pub type Met<'a> = std::result::Result<Found<'a>, (&'a Path, io::Error)>;
 
-/// What is done with each.
-pub type Visit<'v> = &'v mut dyn FnMut(Met<'_>);
+/// What is done with each; a break ends the walk.
+pub type Visit<'v> = &'v mut dyn FnMut(Met<'_>) -> ControlFlow<()>;
 
 /// Calls `visit` for `start` and what `reach` says, a directory before its entries. What cannot be looked at or read is
 /// handed to `visit` as an error with its path, and does not end the walk.
@@ -80,11 +81,15 @@ pub fn walk(start: &Path, reach: Reach, visit: Visit<'_>) {
         .and_then(|directory| Ok((look(directory.as_fd(), &name)?, directory)));
     let (stat, directory) = match begun {
         Ok(begun) => begun,
-        Err(errno) => return visit(Err((start, errno.into()))),
+        Err(errno) => {
+            let _ = visit(Err((start, errno.into())));
+            return;
+        }
     };
     let mut walker = Walker { reach, device: stat.st_dev, levels: Vec::new(), here: directory };
-    walker.meet(start.to_owned(), &name, stat, visit);
-    walker.run(visit);
+    if walker.meet(start.to_owned(), &name, stat, visit).is_continue() {
+        let _ = walker.run(visit);
+    }
 }
 
 /// A directory whose entries are being visited.
@@ -103,7 +108,7 @@ struct Walker {
 }
 
 impl Walker {
-    fn run(&mut self, visit: Visit<'_>) {
+    fn run(&mut self, visit: Visit<'_>) -> ControlFlow<()> {
         while let Some(level) = self.levels.last_mut() {
             let Some(name) = level.pending.pop_front() else {
                 self.levels.pop();
@@ -117,22 +122,23 @@ impl Walker {
             let path = level.path.join(&name);
             match look(self.here.as_fd(), &name) {
                 Ok(stat) if self.reach.one_filesystem && stat.st_dev != self.device => {}
-                Ok(stat) => self.meet(path, &name, stat, visit),
+                Ok(stat) => self.meet(path, &name, stat, visit)?,
                 // It went meanwhile.
                 Err(Errno::ENOENT) => {}
-                Err(errno) => visit(Err((&path, errno.into()))),
+                Err(errno) => visit(Err((&path, errno.into())))?,
             }
         }
+        ControlFlow::Continue(())
     }
 
-    fn meet(&mut self, path: PathBuf, name: &OsStr, stat: FileStat, visit: Visit<'_>) {
+    fn meet(&mut self, path: PathBuf, name: &OsStr, stat: FileStat, visit: Visit<'_>) -> ControlFlow<()> {
         let file = match opened(self.here.as_fd(), name, &stat) {
             Ok(file) => file,
             Err(error) => return visit(Err((&path, error))),
         };
         let enter = self.enters(&stat);
         let below = if enter { file.as_ref().map(|file| file.try_clone()).transpose() } else { Ok(None) };
-        visit(Ok(Found { path: &path, directory: self.here.as_fd(), name, stat, file }));
+        visit(Ok(Found { path: &path, directory: self.here.as_fd(), name, stat, file }))?;
         let listed =
             below.and_then(|below| below.map(|below| Ok((names(&below, self.reach.hidden)?, below))).transpose());
         match listed {
@@ -141,8 +147,9 @@ impl Walker {
                 self.here = below;
             }
             Ok(None) => {}
-            Err(error) => visit(Err((&path, error))),
+            Err(error) => visit(Err((&path, error)))?,
         }
+        ControlFlow::Continue(())
     }
 
     fn enters(&self, stat: &FileStat) -> bool {
@@ -224,7 +231,8 @@ mod tests {
     fn met(start: &Path, reach: Reach) -> Vec<String> {
         let mut all = Vec::new();
         walk(start, reach, &mut |found| {
-            all.push(found.unwrap().path.strip_prefix(start).unwrap().display().to_string())
+            all.push(found.unwrap().path.strip_prefix(start).unwrap().display().to_string());
+            ControlFlow::Continue(())
         });
         all.sort();
         all
@@ -253,7 +261,10 @@ mod tests {
             here = openat(&here, "d", OFlag::O_RDONLY | OFlag::O_DIRECTORY, Mode::empty()).unwrap();
         }
         let mut count = 0;
-        walk(base.path(), Reach::TREE, &mut |found| count += usize::from(found.is_ok()));
+        walk(base.path(), Reach::TREE, &mut |found| {
+            count += usize::from(found.is_ok());
+            ControlFlow::Continue(())
+        });
         assert_eq!(count, 3001);
         // The standard library's removal would run out of stack or descriptors on some hosts.
         std::process::Command::new("rm").arg("-rf").arg(base.path().join("d")).status().unwrap();
@@ -263,7 +274,8 @@ mod tests {
     fn what_is_missing_is_told() {
         let mut told = None;
         walk(Path::new("/nowhere/x"), Reach::TREE, &mut |found| {
-            told = found.err().map(|(path, e)| (path.to_owned(), e.kind()))
+            told = found.err().map(|(path, e)| (path.to_owned(), e.kind()));
+            ControlFlow::Continue(())
         });
         assert_eq!(told, Some(("/nowhere/x".into(), io::ErrorKind::NotFound)));
     }

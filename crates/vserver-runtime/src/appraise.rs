@@ -12,7 +12,7 @@ use crate::attributes::{call_policy, capability_edit};
 use crate::choose::cpus;
 use crate::error::Result;
 use crate::host::Host;
-use crate::{init_style, mounts, unapplied};
+use crate::{disk, init_style, mounts, unapplied};
 
 /// One setting.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -75,7 +75,10 @@ fn general(path: &str) -> String {
         let file = rest.rsplit('/').next().unwrap_or(rest);
         format!("sched/{}", if file == "priority-bias" { "prio-bias" } else { file })
     });
-    total.or(bucket).unwrap_or_else(|| path.to_owned())
+    // The files of one disk limit.
+    let disk = path.strip_prefix("dlimits/").and_then(|rest| rest.split_once('/'));
+    let disk = disk.filter(|(_, file)| *file != "disabled").map(|(name, _)| format!("dlimits/{name}"));
+    total.or(bucket).or(disk).unwrap_or_else(|| path.to_owned())
 }
 
 /// Flags and lines of a file.
@@ -89,6 +92,7 @@ fn details(config: &GuestConfig) -> Vec<Appraisal> {
     lost.extend(unapplied::found(config));
     lost.extend(config.limits(cpus(), config.hz).1);
     lost.extend(mounts::plan(config).1);
+    lost.extend(disk::plan(config).1);
     lost.extend(refused(config));
     lost.extend(DevicePolicy::default().with_raw(&config.cgroup).1);
     let held = unapplied::flags_of(config).filter(|(_, effect)| effect.verdict == Verdict::Honoured);

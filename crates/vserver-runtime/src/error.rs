@@ -148,6 +148,14 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// A guest's own disk cannot be what was asked for.
+    #[error("the disk of guest '{name}' does not grow: {what}")]
+    Disk {
+        /// The guest.
+        name: GuestName,
+        /// Why, and what to do.
+        what: String,
+    },
     /// Undoing was not complete.
     #[error("guest '{name}' left something behind: {left}")]
     LeftBehind {

@@ -27,7 +27,7 @@ pub fn inspect(host: &Host, name: &GuestName) -> Result<Vec<Diagnostic>> {
     found.extend(Boot::read(&host.confdir)?.faults_of(&host.confdir, name));
     found.extend(dangling(&config, &found));
     // A root of its own file system is not there yet.
-    if mounts::plan(&config).0.root.is_none() {
+    if mounts::plan(&config).0.root.is_none() && config.image.is_none() {
         match GuestRoot::open(&config.vdir) {
             Ok(tree) => {
                 found.extend(escapes(&config.fstab, &tree));
@@ -37,6 +37,7 @@ pub fn inspect(host: &Host, name: &GuestName) -> Result<Vec<Diagnostic>> {
         }
     }
     found.extend(sources(&config));
+    found.extend(no_image(&config));
     found.extend(scripts(host, &config)?);
     found.extend(handlers(host, &config));
     found.extend(vserver_config::catalog::strays_of_host(&host.confdir));
@@ -64,6 +65,14 @@ pub(crate) fn with_all_faults(host: &Host, name: &GuestName, error: Error) -> Er
         }
         Error::Taken { name, what } if !faults.is_empty() => Error::TakenAndMore { name, what, faults },
         error => error,
+    }
+}
+
+/// Refuses a guest whose disk is not there; it is not mounted yet.
+pub(crate) fn judge_disk(config: &GuestConfig) -> Result<()> {
+    match no_image(config) {
+        None => Ok(()),
+        Some(fault) => Err(vserver_config::Error::Invalid { diagnostics: vec![fault] }.into()),
     }
 }
 
@@ -166,6 +175,13 @@ fn sources(config: &GuestConfig) -> Vec<Diagnostic> {
             )
         })
         .collect()
+}
+
+/// The image of its own disk.
+fn no_image(config: &GuestConfig) -> Option<Diagnostic> {
+    let image = config.image.as_ref().filter(|image| !image.is_file())?;
+    let message = format!("the image '{}' does not exist", image.display());
+    Some(fault(config.dir.join("disk/image"), Some(1), message, "bring it back, or correct the path"))
 }
 
 fn scripts(host: &Host, config: &GuestConfig) -> Result<Vec<Diagnostic>> {

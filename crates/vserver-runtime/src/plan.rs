@@ -17,6 +17,7 @@ use vserver_types::{
 };
 
 use crate::attributes::{self, Attributes};
+use crate::disk::{self, DiskPlan};
 use crate::error::{Error, Result};
 use crate::init_style::{self, First, InitPlan, Rescue};
 use crate::mounts::{self, Mounts};
@@ -133,6 +134,8 @@ pub struct Plan {
     pub init: InitPlan,
     /// Environment of the first process.
     pub environment: Vec<String>,
+    /// Disk limits, tags, a disk of its own.
+    pub disk: DiskPlan,
     /// Further mounts.
     pub mounts: Mounts,
     /// Its capabilities and flags.
@@ -178,6 +181,8 @@ impl Plan {
         unenforced.extend(found);
         let (mounts, found) = mounts::plan(config);
         unenforced.extend(found);
+        let (disk, found) = disk::plan(config);
+        unenforced.extend(found);
         let mode = attributes::call_policy(config, id_base.is_some(), init.systemd);
         let confinement = confinement(config, mode, &mut unenforced)?;
         let (killseq, stop_timeout) = (killseq(config), config.init.sync_timeout);
@@ -194,6 +199,7 @@ impl Plan {
             cgroupfs: id_base.is_some(),
             environment: environment(config, &init),
             init,
+            disk,
             mounts,
             attributes: Attributes::of(config, confinement.caps, mode),
             sysctls: sysctls(config),

@@ -15,7 +15,7 @@ use crate::host::Host;
 use crate::interrupt::Interrupts;
 use crate::plan::Plan;
 use crate::record::{AddedAddress, RunRecord};
-use crate::{furnish, mounts};
+use crate::{disk, furnish, mounts};
 
 /// All is there but the guest.
 #[derive(Debug)]
@@ -52,6 +52,7 @@ pub fn prepare(
     record.save(host)?;
     let tree = GuestRoot::open(&plan.tree).map_err(Error::layer("open the tree", &name))?;
     own_mount_points(&tree, &plan)?;
+    disk::apply(host, &name, &plan.tree, &plan.disk, &mut record, interrupts)?;
     let layout = Layout::detect().map_err(Error::layer("find the cgroup hierarchies", &name))?;
     let cgroup = cgroup(&layout, &plan, &mut record)?;
     make_vlans(host, &plan, &mut record)?;

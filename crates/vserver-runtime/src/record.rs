@@ -68,6 +68,9 @@ pub struct RunRecord {
     /// Devices to be removed at stop.
     #[serde(default)]
     pub made_devices: Vec<String>,
+    /// Disk limits to be taken off at stop.
+    #[serde(default)]
+    pub disk: Vec<vserver_disk::Account>,
     /// How long its stop may take, seconds.
     pub stop_timeout: u64,
     /// It was started with `--rescue`: its configured stop does not apply.
@@ -104,6 +107,7 @@ impl RunRecord {
             started_at: SystemTime::now(),
             addresses: Vec::new(),
             made_devices: Vec::new(),
+            disk: Vec::new(),
             stop_timeout: 30,
             rescue: false,
             unenforced: Vec::new(),

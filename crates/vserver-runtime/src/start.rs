@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::hold::Loading;
 use crate::host::Host;
 use crate::init_style::{self, First, Rescue};
-use crate::inspect::{judge, with_all_faults};
+use crate::inspect::{judge, judge_disk, with_all_faults};
 use crate::interrupt::Interrupts;
 use crate::launch::{self, LANDLOCK_SCOPES, Launched, Wishes};
 use crate::plan::{self, Plan};
@@ -27,7 +27,8 @@ use crate::record::RunRecord;
 use crate::scripts::{Scripts, run_command};
 use crate::settings::StopPlan;
 use crate::stage::Stage;
-use crate::{list, mounts, prepare, teardown};
+use crate::stop::outer_namespace;
+use crate::{disk, list, mounts, prepare, teardown};
 
 /// How long a command waits for another one that holds a guest's lock. Source: util-vserver, `behaviours.md` §13.
 pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(300);
@@ -116,13 +117,25 @@ fn details(plan: &Plan) -> Vec<String> {
 pub fn plan(host: &Host, name: &GuestName) -> Result<Plan> {
     let (config, _) = vserver_config::read(&host.confdir, name)?;
     let xid = choose_xid(host, &config)?;
+    let _stage = config.image.as_ref().map(|image| look_at(host, &config, image)).transpose()?;
     Plan::from_config(&config, xid, cpus(), None)
+}
+
+/// Where the tree on a guest's own disk can be looked at: where it is mounted, or else for us alone.
+fn look_at(host: &Host, config: &GuestConfig, image: &Path) -> Result<Stage> {
+    let running = RunRecord::load(host, &config.name)?.filter(RunRecord::supervisor_lives);
+    if let Some(outer) = running.and_then(|record| outer_namespace(record.supervisor)) {
+        return Stage::join(&config.name, outer.as_fd());
+    }
+    let stage = Stage::make(&config.name)?;
+    disk::mount_image(image, config, true)?;
+    Ok(stage)
 }
 
 /// Mounts and scripts are kept from the host; a guest that has neither needs no outer namespace.
 fn needs_stage(host: &Host, config: &GuestConfig) -> Result<bool> {
     let (mounts, _) = mounts::plan(config);
-    let mounts = mounts.root.is_some() || !mounts.others.is_empty();
+    let mounts = config.image.is_some() || mounts.root.is_some() || !mounts.others.is_empty();
     Ok(mounts || config.init.cmd_prepare.is_some() || vserver_config::has_scripts(&host.confdir, &config.name)?)
 }
 
@@ -167,6 +180,10 @@ impl<'a> Start<'a> {
         let ran = self.scripts.run(Flavour::Initialize, &self.directory())?;
         let config = if ran { vserver_config::read(&self.host.confdir, self.name)?.0 } else { config };
         mounts::check(&config, self.interrupts)?;
+        judge_disk(&config)?;
+        if let Some(image) = &config.image {
+            disk::mount_image(image, &config, false)?;
+        }
         if let Some(root) = mounts::plan(&config).0.root {
             self.warnings.extend(mounts::mount_root(&root, &config.vdir, self.name, self.interrupts)?);
         }

@@ -165,7 +165,7 @@ pub fn is_put_away(confdir: PathBuf, name: &str) -> bool {
 }
 
 /// The outer mount namespace of a guest, which its keeper holds open.
-fn outer_namespace(keeper: i32) -> Option<OwnedFd> {
+pub(crate) fn outer_namespace(keeper: i32) -> Option<OwnedFd> {
     let path = format!("/proc/{keeper}/fd/{}", fds::OUTER);
     let target = std::fs::read_link(&path).ok()?;
     target.to_string_lossy().starts_with("mnt:[").then(|| File::open(&path).ok().map(OwnedFd::from))?

@@ -8,10 +8,10 @@ use vserver_cgroup::{GuestCgroup, Layout};
 use vserver_config::Flavour;
 
 use crate::choose::layout;
-use crate::compat_state;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::record::RunRecord;
+use crate::{compat_state, disk};
 
 /// Ends what is left of the guest's processes and removes its cgroups, addresses, and state.
 pub fn teardown(host: &Host, record: &RunRecord) -> Result<()> {
@@ -39,6 +39,9 @@ pub fn teardown_with(
     for device in record.made_devices.iter().rev() {
         let action = format!("remove the device {device}");
         attempt(vserver_net::remove_device(device).map_err(Error::layer(action, &record.name)));
+    }
+    for account in &record.disk {
+        attempt(disk::release(&record.name, account));
     }
     scripts(Flavour::PostpostStop);
     attempt(with_cgroup(layout.as_ref(), record, "remove its cgroups", GuestCgroup::remove));

@@ -19,6 +19,9 @@ const PACKAGES: &[&str] = &[
     "bsdutils",
     "xz-utils",
     "zstd",
+    "btrfs-progs",
+    "e2fsprogs",
+    "xfsprogs",
     "bzip2",
 ];
 

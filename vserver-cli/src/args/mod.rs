@@ -5,6 +5,8 @@ mod build;
 mod bulk;
 mod chbind;
 mod chcontext;
+mod disk;
+mod files;
 mod packages;
 mod vattribute;
 mod vkill;
@@ -34,6 +36,10 @@ pub use build::{BuildArgs, DebootstrapArgs, SkeletonArgs, TemplateArgs};
 pub use bulk::{BulkArgs, StartVserversArgs};
 pub use chbind::{Addresses, ChbindArgs, Joining, NaddressArgs, NattributeArgs, NcontextArgs};
 pub use chcontext::ChcontextArgs;
+pub use disk::{VdlimitArgs, VduArgs};
+pub use files::{
+    BARRIER, Change, ChxidArgs, IMMUTABLE, Listed, LsxidArgs, SetattrArgs, ShowattrArgs, split_attributes,
+};
 pub use packages::{LoopArgs, PkgArgs, PkgmgmtArgs, VpkgArgs};
 pub use vattribute::{VattributeArgs, VcontextArgs};
 pub use vkill::VkillArgs;

@@ -41,6 +41,14 @@ const fn obsolete(name: &'static str, about: &'static str, example: &'static str
 }
 
 const PLAIN: &[Plain] = &[
+    Plain {
+        name: "vrsetup",
+        about: "Vroot devices are gone; quotas are set on the host: dlimits/ and vdlimit",
+        usage: "[-d|-I|-D] VROOTDEVICE [DEVICE]",
+        example: "vdlimit --xid web1 --set space_total=4194304 /vservers",
+        completed: false,
+        answers: true,
+    },
     wrapper("vtop", "Runs top, which shows the processes of all contexts", "vtop -b -n 1"),
     wrapper("vpstree", "Runs pstree, which shows the processes of all contexts", "vpstree -p"),
     helper(

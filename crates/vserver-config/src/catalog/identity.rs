@@ -43,7 +43,13 @@ const LINK: &[Setting] = &[
         "number of its addresses: private loopback address, naddress, nattribute",
         "address::the_loopback_address_follows_ncontext",
     ),
-    cannot("tag", Kind::Scalar, "not yet: files carry no tag"),
+    partly(
+        "tag",
+        Kind::Scalar,
+        "project of the guest's files on ext4 and xfs, by which limits count; btrfs and others keep none, which is said at start",
+        "disk::a_tag_is_set_or_its_absence_is_said",
+    )
+    .by_value(),
     honoured(
         "noncontext",
         Kind::Flag,

@@ -1,5 +1,6 @@
 //! From the directory to a [`GuestConfig`]: every file is read, whatever is wrong with the others.
 
+mod disk;
 mod flags;
 mod init;
 mod interfaces;
@@ -94,6 +95,12 @@ pub(crate) fn claims(confdir: &Path, name: &GuestName) -> (Option<Xid>, Vec<std:
     (context, interfaces.into_iter().map(|interface| interface.address.ip).collect())
 }
 
+/// The project of a guest's files, whatever else is wrong with it; see [`GuestConfig::project`].
+pub(crate) fn project(confdir: &Path, name: &GuestName) -> Option<u32> {
+    let (dir, mut reader) = (confdir.join(name.as_str()), Reader::default());
+    disk::tag(&mut reader, &dir).or_else(|| context(&mut reader, &dir)).map(|number| number.0)
+}
+
 fn guest(reader: &mut Reader, confdir: &Path, dir: &Path, name: &GuestName) -> GuestConfig {
     let defaults = confdir.join(".defaults");
     let flag = |file: &str| Reader::exists(&dir.join(file));
@@ -145,6 +152,9 @@ fn guest(reader: &mut Reader, confdir: &Path, dir: &Path, name: &GuestName) -> G
         badness: reader.parsed(&dir.join("badness"), "a number"),
         personality: flags::personality(reader, dir),
         fstab: mounts::read(reader, dir),
+        tag: disk::tag(reader, dir),
+        dlimits: disk::limits(reader, dir),
+        image: disk::image(reader, dir),
         sysctl: sysctl::read(reader, dir),
         unapplied,
     }

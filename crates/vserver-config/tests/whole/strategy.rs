@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use vserver_config::{FstabEntry, GuestConfig, HZ, Interface, Userns, Uts, Vlan};
 use vserver_types::{ContextCaps, ContextFlags, FlagEdit, GuestAddress, NetCaps, NetFlags, Nid, Xid};
 
-use crate::{life, numbers};
+use crate::{disk, life, numbers};
 
 /// Where it lies before it is put somewhere.
 const DIR: &str = "/confdir/g";
@@ -170,8 +170,9 @@ pub fn config() -> impl Strategy<Value = GuestConfig> {
         network.boxed(),
         numbers::numbers().boxed(),
         fstab().boxed(),
+        disk::disk().boxed(),
     )
-        .prop_map(|(identity, flags, init, uts, (interfaces, lback, bcast), numbers, fstab)| GuestConfig {
+        .prop_map(|(identity, flags, init, uts, (interfaces, lback, bcast), numbers, fstab, disk)| GuestConfig {
             name: "g".parse().unwrap(),
             dir: PathBuf::from(DIR),
             display_name: identity.display_name,
@@ -208,6 +209,9 @@ pub fn config() -> impl Strategy<Value = GuestConfig> {
             badness: numbers.badness,
             personality: numbers.personality,
             fstab,
+            tag: disk.tag,
+            dlimits: disk.dlimits,
+            image: disk.image,
             sysctl: numbers.sysctl,
             unapplied: Vec::new(),
         })

@@ -58,17 +58,12 @@ fn what_start_tells_is_what_check_said() {
     let host = Fixture::new();
     let guest = host.guest();
     tree::write(&host.confdir().join(".defaults"), "keepfds", "", 0o644);
-    guest
-        .set("dlimits/0/directory", "/\n")
-        .set("spaces/pid", "other\n")
-        .set("hostname", "x\n")
-        .set("rlimits/nofile", "90\n");
+    guest.set("spaces/pid", "other\n").set("hostname", "x\n").set("rlimits/nofile", "90\n");
     let (checked, started) = (guest.v(&["check", "--quiet"]), guest.v(&["start"]));
     checked.ok();
     started.ok();
     for (setting, verdict) in [
         (".defaults/keepfds", "cannot  "),
-        ("dlimits", "cannot  "),
         ("hostname", "cannot  "),
         ("spaces/pid", "cannot  "),
         ("rlimits/nofile", "partly  "),

@@ -8,6 +8,7 @@ mod catalog;
 mod check;
 mod daemon;
 mod debian;
+mod disk;
 mod duplicate;
 mod enter;
 mod exec;
@@ -57,6 +58,7 @@ pub fn tests() -> Vec<Trial> {
         bad_input::tests(),
         build::tests(),
         debian::tests(),
+        disk::tests(),
         address::tests(),
         strict::tests(),
         packages::tests(),

@@ -1,6 +1,7 @@
 //! Which files must change so that a directory says what a configuration says. A setting that is read as wanted already
 //! is left alone, however it is written.
 
+mod disk;
 mod flags;
 mod identity;
 mod init;
@@ -27,6 +28,7 @@ pub(super) fn plan(dir: &Path, confdir: &Path, now: &GuestConfig, wanted: &Guest
     limits::plan(&mut editor, defaults, now, wanted);
     sched::plan(&mut editor, now.sched.as_ref(), wanted.sched.as_ref());
     mounts::plan(&mut editor, now, wanted);
+    disk::plan(&mut editor, now, wanted);
     editor.changes()
 }
 
@@ -77,6 +79,9 @@ pub(super) fn differences(one: &GuestConfig, other: &GuestConfig) -> Vec<&'stati
         ionice,
         badness,
         personality,
+        tag,
+        dlimits,
+        image,
         sysctl
     );
     if !mounts::same(&one.fstab, &other.fstab) {
