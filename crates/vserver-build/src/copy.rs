@@ -30,6 +30,7 @@ pub fn copy(request: &CopyRequest, progress: &mut dyn Progress) -> Result<Built,
     let signals = Signals::block()?;
     let config = request.confdir.join(request.from.as_str());
     let vdir = config.join("vdir");
+    refuse_own_disk(request, &config)?;
     let source = real(&vdir).filter(|root| root.is_dir()).ok_or(Error::NoTree { path: vdir })?;
     let target = Target::of_copy(request)?;
     let stage = Stage::open(&target)?;
@@ -39,6 +40,16 @@ pub fn copy(request: &CopyRequest, progress: &mut dyn Progress) -> Result<Built,
         Ok(Built { root: target.root.clone(), config: created.dir, init_style: None, notes })
     });
     outcome.map_err(|error| disk::explain(error, stage.root()))
+}
+
+/// The tree of such a guest lies in its image; two guests with one image would destroy it.
+fn refuse_own_disk(request: &CopyRequest, config: &Path) -> Result<(), Error> {
+    let file = config.join("disk/image");
+    if file.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    let image = std::fs::read_to_string(&file).unwrap_or_default().trim().escape_debug().to_string();
+    Err(Error::OwnDisk { name: request.from.clone(), image })
 }
 
 fn fill(

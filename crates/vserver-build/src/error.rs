@@ -20,6 +20,17 @@ pub enum Error {
         /// Where the configuration would be.
         config: PathBuf,
     },
+    /// The tree is in an image file.
+    #[error(
+        "guest '{name}' has a disk of its own, {image}, and copying those is not there yet; mount the image and give its \
+         tree to `vserver NEW build -m template` as a tarball"
+    )]
+    OwnDisk {
+        /// The guest.
+        name: GuestName,
+        /// The image file.
+        image: String,
+    },
     /// There is nothing to copy.
     #[error("there is no directory at '{}': the guest has no tree", path.display())]
     NoTree {

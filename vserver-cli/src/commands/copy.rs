@@ -20,6 +20,10 @@ pub fn run(args: &CopyArgs, guest: &Guest, context: &Context) -> Result<Exit, Cl
             "guest '{to}' has no address yet; give it one in {to}/interfaces/ or copy with --interface"
         ));
     }
+    if new.hostname.is_none() {
+        notes
+            .push(format!("guest '{to}' has the host name of '{}'; give it another one with --hostname", guest.name));
+    }
     let request = CopyRequest { confdir: host.confdir.clone(), from: guest.name.clone(), guest: new };
     let mut watch = progress::Watch::new(printer, false);
     let copied = vserver_build::copy(&request, &mut watch);

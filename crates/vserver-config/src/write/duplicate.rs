@@ -11,11 +11,11 @@ use super::create::{Created, Draft, check, install, write_file};
 use super::{NewGuest, existing, hidden, is_there, lock, remove_tree, sync_dir};
 use crate::error::Error;
 
-/// What belongs to one guest only: a copy gets its own or none.
-const OWN: [&str; 3] = ["context", "ncontext", "interfaces"];
+/// What belongs to one guest only: a copy gets its own or none. A tag would make two guests share one disk limit.
+const OWN: [&str; 5] = ["context", "ncontext", "interfaces", "tag", "apps/pkgmgmt/base"];
 
 /// Writes the directory of `guest` as that of `from` with all that is in it, files that nothing reads included, but for its
-/// numbers and addresses, and with what `guest` says in place of it. It appears at once and complete.
+/// numbers, addresses and package data, and with what `guest` says in place of it. It appears at once and complete.
 ///
 /// # Errors
 /// As [`super::create()`]; [`Error::NoSuchGuest`].

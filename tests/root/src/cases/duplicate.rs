@@ -33,7 +33,11 @@ fn read(path: &Path) -> String {
 fn a_copy_has_all_but_the_identity() {
     let host = Fixture::new();
     let guest = host.guest();
-    guest.address(0, "127.9.8.7", 8).set("cflags", "# why\nvirt_uptime\n").set("notes.of.mine", "kept\n");
+    guest
+        .address(0, "127.9.8.7", 8)
+        .set("tag", "4711\n")
+        .set("cflags", "# why\nvirt_uptime\n")
+        .set("notes.of.mine", "kept\n");
     fs::create_dir_all(guest.root.join("etc/ssh")).unwrap();
     fs::write(guest.root.join("etc/machine-id"), "0123456789abcdef0123456789abcdef\n").unwrap();
     fs::write(guest.root.join("etc/ssh/ssh_host_ed25519_key"), "old").unwrap();
@@ -47,6 +51,7 @@ fn a_copy_has_all_but_the_identity() {
     assert_eq!(read(&cfg.join("uts/nodename")), "second.test\n");
     assert_eq!(read(&cfg.join("name")), format!("{new}\n"));
     assert!(!cfg.join("interfaces").exists(), "addresses are not copied");
+    assert!(!cfg.join("tag").exists(), "two guests would share one disk limit");
     assert_eq!(fs::read_link(cfg.join("run")).unwrap(), Path::new("/var/run/vservers").join(&new));
     assert_eq!(read(&root.join("etc/machine-id")), "");
     // A new key, or none where this host cannot make one.
@@ -91,6 +96,9 @@ fn a_failed_copy_leaves_nothing() {
     let host = Fixture::new();
     let guest = host.guest();
     let (new, _) = host.fresh();
+    guest.set("disk/image", "/nowhere.img\n");
+    guest.v(&["copy", &new]).exits(1).says("a disk of its own");
+    fs::remove_dir_all(guest.cfg.join("disk")).unwrap();
     guest.v(&["copy", &new, "--context", "99999"]).exits(1).says("is larger than 65534");
     guest.v(&["copy", &new, "--interface", "nonsense"]).exits(1);
     fs::write(host.trees().join(&new), "in the way").unwrap();
