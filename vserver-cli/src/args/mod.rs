@@ -70,7 +70,9 @@ where
     T: CommandFactory + FromArgMatches,
 {
     let command = T::command().no_binary_name(true).infer_long_args(true).args_override_self(true);
-    let called = command.get_bin_name().unwrap_or_else(|| command.get_name()).to_owned();
+    // Two programs may share a definition: what is not a verb is called as it was.
+    let called = command.get_bin_name().unwrap_or_else(|| printer.tool()).to_owned();
+    let command = command.bin_name(&called);
     let parsed = command.try_get_matches_from(words).and_then(|mut found| T::from_arg_matches_mut(&mut found));
     parsed.or_else(|error| match error.kind() {
         ErrorKind::DisplayHelp => {
@@ -78,7 +80,6 @@ where
             Err(CliError::Shown)
         }
         ErrorKind::DisplayVersion => {
-            // Two programs may share a definition.
             let text = error.render().to_string();
             let about = text.trim_end().split_once(' ').map_or("", |(_, about)| about);
             printer.text(&manual::version(&format!("{} {about}", printer.tool())))?;
