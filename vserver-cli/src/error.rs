@@ -94,6 +94,7 @@ impl CliError {
             Self::Usage { called, fault, .. } => {
                 printer.warn(format_args!("{called}: {fault}\nTry '{called} --help' for more information."));
             }
+            Self::Known { text, .. } if text.is_empty() => {}
             Self::Known { text, .. } => printer.warn(text),
             // Every finding stands with its file and line: one each.
             Self::Config(config)

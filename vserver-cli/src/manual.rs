@@ -7,16 +7,20 @@ use clap::{Command, CommandFactory};
 
 use crate::applet;
 use crate::args::{
-    BuildArgs, ChbindArgs, ChcontextArgs, CheckArgs, ChxidArgs, ConfigArgs, CopyArgs, GeneratorArgs, ListArgs,
-    LoopArgs, LsxidArgs, NaddressArgs, NattributeArgs, NcontextArgs, PkgArgs, PkgmgmtArgs, PlanArgs, ReducecapArgs,
-    RenameArgs, SetattrArgs, ShowattrArgs, StartArgs, StartVserversArgs, StatusArgs, StopArgs, VattributeArgs,
-    VcontextArgs, VdevmapArgs, VdlimitArgs, VduArgs, VinfoArgs, VkillArgs, VlimitArgs, VmemctrlArgs, VnamespaceArgs,
-    VpkgArgs, VprocunhideArgs, VpsArgs, VschedArgs, VserverArgs, VserverStatArgs, VserverWrapperArgs, VshelperArgs,
-    VspaceArgs, VtagArgs, VunameArgs, VwaitArgs,
+    BuildArgs, ChbindArgs, ChcontextArgs, CheckArgs, ChxidArgs, ConfigArgs, CopyArgs, GeneratorArgs, H2extArgs,
+    KeepAliveArgs, ListArgs, LoopArgs, LsxidArgs, NaddressArgs, NattributeArgs, NcontextArgs, PkgArgs, PkgmgmtArgs,
+    PlanArgs, ReducecapArgs, RenameArgs, SetattrArgs, ShowattrArgs, StartArgs, StartVserversArgs, StatusArgs,
+    StopArgs, VattributeArgs, VcontextArgs, VdevmapArgs, VdlimitArgs, VduArgs, VinfoArgs, VkillArgs, VlimitArgs,
+    VmemctrlArgs, VnamespaceArgs, VpkgArgs, VprocunhideArgs, VpsArgs, VschedArgs, VserverArgs, VserverStatArgs,
+    VserverWrapperArgs, VshelperArgs, VspaceArgs, VsysctlArgs, VtagArgs, VunameArgs, VwaitArgs,
 };
 use crate::commands::vserver::VERBS;
 
 pub(crate) use plain::plain;
+
+/// Programs with a definition that nobody types.
+const FOR_SCRIPTS: [&str; 6] =
+    ["vserver-wrapper", "vprocunhide", "systemd-vserver-generator", "vsysctl", "keep-ctx-alive", "h2ext"];
 
 /// One page of the manual.
 #[derive(Debug)]
@@ -34,8 +38,7 @@ pub struct Page {
 pub fn pages() -> Vec<Page> {
     let programs = applet::all().filter_map(|applet| {
         let command = definition(applet.name)?;
-        let for_scripts = ["vserver-wrapper", "vprocunhide", "systemd-vserver-generator"].contains(&applet.name);
-        let completed = !for_scripts && plain(applet.name).is_none_or(|plain| plain.completed);
+        let completed = !FOR_SCRIPTS.contains(&applet.name) && plain(applet.name).is_none_or(|plain| plain.completed);
         Some(page(applet.name, command, completed))
     });
     // A verb has taken the name of an obsolete program, whose answer leads there.
@@ -125,6 +128,9 @@ fn definition(name: &str) -> Option<Command> {
         "vuname" => VunameArgs::command(),
         "vmemctrl" => VmemctrlArgs::command(),
         "vdevmap" => VdevmapArgs::command(),
+        "vsysctl" => VsysctlArgs::command(),
+        "keep-ctx-alive" => KeepAliveArgs::command(),
+        "h2ext" => H2extArgs::command(),
         "vtag" => VtagArgs::command(),
         "reducecap" => ReducecapArgs::command(),
         "vnamespace" => VnamespaceArgs::command(),

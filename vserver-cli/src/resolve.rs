@@ -45,7 +45,7 @@ pub fn no_such_guest(confdir: &Path, name: &GuestName, nearest: Option<&str>) ->
 #[derive(Debug)]
 pub enum Meant {
     /// 0 or 1: this host.
-    Host(Xid),
+    Host,
     /// A running guest.
     Guest(Box<RunRecord>),
     /// A context that does not run.
@@ -57,7 +57,7 @@ pub fn context_word(context: &Context, word: &str) -> Result<Meant, CliError> {
     let number = if word == "self" { Some(Xid::HOST) } else { word.parse::<Xid>().ok() };
     if let Some(xid) = number {
         if matches!(xid.kind(), XidKind::Main | XidKind::Watch) {
-            return Ok(Meant::Host(xid));
+            return Ok(Meant::Host);
         }
         let found = record_where(&context.host, |record| record.xid == xid)?;
         return Ok(found.map_or(Meant::Idle, Meant::Guest));
@@ -104,22 +104,6 @@ fn project_word(context: &Context, word: &str) -> Result<Option<u32>, CliError> 
 pub fn guest_of_project(context: &Context, number: u32) -> Result<Option<GuestName>, CliError> {
     let all = vserver_config::projects(&context.host.confdir)?;
     Ok(all.into_iter().find(|(other, _)| *other == number).map(|(_, name)| name))
-}
-
-/// The running guest that an `--xid` argument means; anything else is an error.
-pub fn running_context(context: &Context, word: Option<&str>) -> Result<RunRecord, CliError> {
-    let tool = context.printer.tool();
-    let Some(word) = word else {
-        let fault = "--xid is needed: the number or the name of a running context";
-        return Err(CliError::usage(tool, fault, Exit::BeforeExec));
-    };
-    match context_word(context, word)? {
-        Meant::Guest(record) => Ok(*record),
-        Meant::Idle => Err(unresolved(word)),
-        Meant::Host(xid) => Err(CliError::Refused(format!(
-            "context {xid} is the host, which {tool} leaves alone; give the number or the name of a running guest"
-        ))),
-    }
 }
 
 /// The original's words, then ours.

@@ -32,23 +32,67 @@ impl<'a> Peeked<'a> {
     }
 }
 
+/// A compression that is undone here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Codec {
+    /// gzip(1)
+    Gzip,
+    /// bzip2(1)
+    Bzip2,
+    /// xz(1)
+    Xz,
+    /// zstd(1)
+    Zstd,
+}
+
+impl Codec {
+    fn of(head: &[u8]) -> Option<Self> {
+        match head {
+            [0x1f, 0x8b, ..] => Some(Self::Gzip),
+            [b'B', b'Z', b'h', b'1'..=b'9', ..] => Some(Self::Bzip2),
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some(Self::Xz),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Self::Zstd),
+            _ => None,
+        }
+    }
+
+    fn decode<'a>(self, input: impl BufRead + 'a) -> io::Result<Box<dyn Read + 'a>> {
+        Ok(match self {
+            Self::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(input)),
+            Self::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(input)),
+            Self::Xz => Box::new(xz(input)?),
+            Self::Zstd => Box::new(zstd(input)?),
+        })
+    }
+}
+
 /// The tar stream inside `input`.
 pub(crate) fn open<'a>(input: impl Read + 'a) -> Result<Box<dyn Read + 'a>, Error> {
+    let (_, peeked) = uncover(input)?;
+    foreign(&peeked.head).map_or(Ok(()), |found| Err(Error::NotTar { found }))?;
+    Ok(Box::new(peeked.join()))
+}
+
+/// How an archive is wrapped, outermost first, and whether a tar archive is inside.
+///
+/// # Errors
+/// [`Error::Read`], also if the compressed bytes are broken; [`Error::NotTar`] after too many compressions.
+pub fn layers<'a>(input: impl Read + 'a) -> Result<(Vec<Codec>, bool), Error> {
+    let (layers, peeked) = uncover(input)?;
+    Ok((layers, foreign(&peeked.head).is_none()))
+}
+
+/// Takes all compressions off.
+fn uncover<'a>(input: impl Read + 'a) -> Result<(Vec<Codec>, Peeked<'a>), Error> {
     let failed = |source| Error::Read { entry: None, source };
-    let mut inner: Box<dyn Read + 'a> = Box::new(input);
+    let (mut inner, mut layers): (Box<dyn Read + 'a>, _) = (Box::new(input), Vec::new());
     for _ in 0..=LAYERS {
         let peeked = Peeked::new(inner).map_err(failed)?;
-        let head = peeked.head.as_slice();
-        inner = match head {
-            [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(peeked.join())),
-            [b'B', b'Z', b'h', b'1'..=b'9', ..] => Box::new(bzip2::bufread::MultiBzDecoder::new(peeked.join())),
-            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Box::new(xz(peeked.join()).map_err(failed)?),
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(zstd(peeked.join()).map_err(failed)?),
-            _ => {
-                foreign(head).map_or(Ok(()), |found| Err(Error::NotTar { found }))?;
-                return Ok(Box::new(peeked.join()));
-            }
+        let Some(codec) = Codec::of(&peeked.head) else {
+            return Ok((layers, peeked));
         };
+        layers.push(codec);
+        inner = codec.decode(peeked.join()).map_err(failed)?;
     }
     Err(Error::NotTar { found: "compressed more than four times over" })
 }

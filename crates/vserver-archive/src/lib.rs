@@ -19,5 +19,6 @@ mod place;
 mod stream;
 mod unpack;
 
+pub use codec::{Codec, layers};
 pub use error::Error;
 pub use unpack::{Limits, Options, Report, Skipped, unpack};

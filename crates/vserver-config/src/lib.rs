@@ -36,7 +36,7 @@ pub use life::{Handler, default_tty, helper, helper_is_disabled, helper_log, hel
 pub use list::{claimed, conflicts, list, list_enabled, list_old, projects};
 pub use model::{DiskLimit, GuestConfig, Interface, IoNice, SYNC_TIMEOUT, Userns, Uts, Vlan};
 pub use mounts::{FstabEntry, MountOptions, mounts};
-pub use read::{personality_type, read, scope_number, survey};
+pub use read::{bucket_of, personality_type, read, rlimits_of, scope_number, survey, sysctl_of};
 pub use sched::{Bucket, Sched};
 pub use scripts::{Flavour, Script, has_scripts, scripts};
 pub use write::{

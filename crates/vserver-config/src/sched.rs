@@ -68,7 +68,7 @@ pub(crate) fn read(reader: &mut Reader, dir: &Path) -> Option<Sched> {
     schedule.is_file().then(|| six_lines(reader, &schedule))
 }
 
-fn bucket(reader: &mut Reader, dir: &Path) -> Bucket {
+pub(crate) fn bucket(reader: &mut Reader, dir: &Path) -> Bucket {
     let mut number = |name: &str, least: i64, most: i64| {
         let path = dir.join(name);
         let value = reader.integer(&path)?;

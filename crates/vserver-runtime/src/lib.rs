@@ -61,3 +61,4 @@ pub use record::{AddedAddress, RunRecord, start_time, start_time_in};
 pub use settings::Ending;
 pub use start::{StartOptions, Started, plan, start};
 pub use stop::{StopOptions, Stopped, after_exit, is_put_away, stop};
+pub use unapplied::is_namespaced;

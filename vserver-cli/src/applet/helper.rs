@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use vserver_types::Exit;
 
 use super::Applet;
+use crate::args::{self, H2extArgs, KeepAliveArgs, VsysctlArgs};
 use crate::commands::helper;
 use crate::context::Context;
 use crate::error::CliError;
@@ -26,7 +27,7 @@ macro_rules! helpers {
 }
 
 /// All of them.
-pub const APPLETS: [Applet; 13] = helpers! {
+pub const APPLETS: [Applet; 27] = helpers! {
     "exec-cd", Exit::BeforeExec, helper::exec::in_directory;
     "exec-ulimit", Exit::BeforeExec, helper::ulimit::run;
     "exec-remount", Exit::BeforeExec, helper::exec::remount;
@@ -40,4 +41,33 @@ pub const APPLETS: [Applet; 13] = helpers! {
     "readlink", Exit::Failure, helper::files::read_link;
     "mask2prefix", Exit::BeforeExec, helper::files::prefix;
     "vshelper-sync", Exit::Failure, helper::lockfile::wait_for_end;
+    "sigexec", Exit::BeforeExec, helper::exec::with_signals;
+    "bash-wrapper", Exit::BeforeExec, helper::exec::bash;
+    "vsysctl", Exit::Failure, vsysctl;
+    "keep-ctx-alive", Exit::Failure, keep_alive;
+    "h2ext", Exit::BeforeExec, h2ext;
+    "vsysvwrapper", Exit::BeforeExec, helper::service::run;
+    "v_gated", Exit::BeforeExec, helper::service::by_own_name;
+    "v_httpd", Exit::BeforeExec, helper::service::by_own_name;
+    "v_named", Exit::BeforeExec, helper::service::by_own_name;
+    "v_portmap", Exit::BeforeExec, helper::service::by_own_name;
+    "v_sendmail", Exit::BeforeExec, helper::service::by_own_name;
+    "v_smb", Exit::BeforeExec, helper::service::by_own_name;
+    "v_sshd", Exit::BeforeExec, helper::service::by_own_name;
+    "v_xinetd", Exit::BeforeExec, helper::service::by_own_name;
 };
+
+fn vsysctl(words: &[OsString], context: &Context) -> Result<Exit, CliError> {
+    let args: VsysctlArgs = args::parse(&context.printer, words, Exit::Failure)?;
+    helper::sysctl::run(&args, context)
+}
+
+fn keep_alive(words: &[OsString], context: &Context) -> Result<Exit, CliError> {
+    let args: KeepAliveArgs = args::parse(&context.printer, words, Exit::BeforeExec)?;
+    helper::keep_alive::run(&args, &Context::new(args.common.confdir.clone(), context.printer))
+}
+
+fn h2ext(words: &[OsString], context: &Context) -> Result<Exit, CliError> {
+    let args: H2extArgs = args::parse(&context.printer, words, Exit::BeforeExec)?;
+    helper::h2ext::run(&args, context)
+}

@@ -7,6 +7,7 @@ mod chbind;
 mod chcontext;
 mod disk;
 mod files;
+mod helper;
 mod packages;
 mod vattribute;
 mod vkill;
@@ -40,6 +41,7 @@ pub use disk::{VdlimitArgs, VduArgs};
 pub use files::{
     BARRIER, Change, ChxidArgs, IMMUTABLE, Listed, LsxidArgs, SetattrArgs, ShowattrArgs, split_attributes,
 };
+pub use helper::{H2extArgs, KeepAliveArgs, VsysctlArgs};
 pub use packages::{LoopArgs, PkgArgs, PkgmgmtArgs, VpkgArgs};
 pub use vattribute::{VattributeArgs, VcontextArgs};
 pub use vkill::VkillArgs;

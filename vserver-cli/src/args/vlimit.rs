@@ -2,6 +2,7 @@
 //! they are taken out of the command line before the rest is parsed.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::Parser;
 use vserver_types::{Resource, Rlimit};
@@ -14,17 +15,18 @@ use super::Common;
     name = "vlimit",
     version = concat!(env!("CARGO_PKG_VERSION"), " -- shows and sets the limits of a running context"),
     override_usage = "vlimit --xid XID -a [-n] [-d] [--json]\n       \
-                      vlimit --xid XID [[-M] [-S] [-H] --RESOURCE VALUE]… [[--] COMMAND [ARGUMENTS]]",
+                      vlimit [--xid XID] [[-M] [-S] [-H] --RESOURCE VALUE]… [--dir DIR] [[--] COMMAND [ARGUMENTS]]",
     after_help = "RESOURCE: cpu fsize data stack core rss nproc nofile memlock as locks msgqueue nsock openfd anon shmem\n\
                   semary nsems dentry, or its number. -M, -S, -H: the minimum, soft, hard limit of the next one (hard if\n\
                   none is given). VALUE: a number with k, K, m or M, or inf; rss, as, memlock, anon and shmem count pages.\n\
-                  rss and nproc bound the guest as a whole, the others each of its processes. It holds until the guest stops.\n\
+                  rss, nproc, shmem, semary and nsems bound the guest as a whole, the others each of its processes. It holds\n\
+                  until the guest stops. A context without a guest has only limits of each process.\n\
                   Example: vlimit --xid web1 --rss 131072 --nproc 200"
 )]
 pub struct VlimitArgs {
     #[command(flatten)]
     pub common: Common,
-    /// Number or name of a running context
+    /// Number or name of a running context; without it the caller's own
     #[arg(short = 'c', long, value_name = "XID")]
     pub xid: Option<String>,
     /// Numbers instead of names of resources
@@ -39,6 +41,12 @@ pub struct VlimitArgs {
     /// With -a: as JSON, an array of objects
     #[arg(long, requires = "all")]
     pub json: bool,
+    /// Set what the files of this directory say, as of the directory rlimits, unless it is given here
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// It is no fault if that directory is missing
+    #[arg(long)]
+    pub missingok: bool,
     /// Command to run afterwards
     #[arg(trailing_var_arg = true, hide = true)]
     pub command: Vec<OsString>,
@@ -76,7 +84,7 @@ impl VlimitArgs {
                 continue;
             }
             rest.push(word.clone());
-            if matches!(text, "-c" | "--xid" | "--confdir") {
+            if matches!(text, "-c" | "--xid" | "--confdir" | "--dir") {
                 rest.extend(words.next().cloned());
             } else if !text.starts_with('-') || text == "--" {
                 rest.extend(words.by_ref().cloned());

@@ -1,6 +1,7 @@
 //! `vsched`.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::Parser;
 
@@ -11,15 +12,16 @@ use super::Common;
 #[command(
     name = "vsched",
     version = concat!(env!("CARGO_PKG_VERSION"), " -- sets the CPU token bucket of a running context"),
-    override_usage = "vsched --xid XID [OPTIONS] [[--] COMMAND [ARGUMENTS]]",
+    override_usage = "vsched [--xid XID] [OPTIONS] [[--] COMMAND [ARGUMENTS]]",
     after_help = "What is not given is taken from the guest's configuration. fill-rate / interval is the share of each CPU;\n\
-                  tokens-max is the depth of the bucket in ticks. It holds until the guest stops.\n\
+                  tokens-max is the depth of the bucket in ticks. --nice and --ionice are given to every process that runs,\n\
+                  and pass on to its children. It holds until the guest stops.\n\
                   Example: vsched --xid web1 --fill-rate 25 --interval 100"
 )]
 pub struct VschedArgs {
     #[command(flatten)]
     pub common: Common,
-    /// Number or name of a running context
+    /// Number or name of a running context; without it the caller's own, which needs a COMMAND
     #[arg(long, visible_alias = "ctx", value_name = "XID")]
     pub xid: Option<String>,
     /// Tokens that come per interval
@@ -52,6 +54,24 @@ pub struct VschedArgs {
     /// Only this CPU's bucket
     #[arg(long, alias = "cpu_id", value_name = "N")]
     pub cpu_id: Option<u32>,
+    /// Accepted: there is one bucket
+    #[arg(long, alias = "bucket_id", value_name = "N")]
+    pub bucket_id: Option<u32>,
+    /// Not done any more: use --cpu-id
+    #[arg(long, alias = "cpu_mask", value_name = "MASK", hide = true)]
+    pub cpu_mask: Option<String>,
+    /// Set what the files of this directory say, as of the directory sched, unless it is given here
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// It is no fault if that directory is missing
+    #[arg(long)]
+    pub missingok: bool,
+    /// Nice level of all processes, -20 to 19
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = clap::value_parser!(i32).range(-20..=19))]
+    pub nice: Option<i32>,
+    /// I/O priority of all processes: 1 real time, 2 best effort, 3 idle; a level of 0 to 7 after a colon
+    #[arg(long, value_name = "CLASS[:LEVEL]")]
+    pub ionice: Option<String>,
     /// Accepted and ignored: changes always take effect at once
     #[arg(long)]
     pub force: bool,

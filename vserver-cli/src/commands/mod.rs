@@ -16,6 +16,7 @@ pub mod generator;
 pub mod helper;
 pub mod list;
 pub mod lsxid;
+pub mod members;
 pub mod naddress;
 pub mod nattribute;
 pub mod ncontext;

@@ -20,11 +20,11 @@ pub fn run(args: &VkillArgs, context: &Context) -> Result<Exit, CliError> {
         Some(word) => match resolve::context_word(context, word)? {
             Meant::Guest(record) => Some(record),
             Meant::Idle => return Err(resolve::unresolved(word)),
-            Meant::Host(_) if args.pids.is_empty() => {
+            Meant::Host if args.pids.is_empty() => {
                 let reason = "that would be every process of this host; name the processes".to_owned();
                 return Err(CliError::Refused(reason));
             }
-            Meant::Host(_) => None,
+            Meant::Host => None,
         },
     };
     let failures = match (&target, args.pids.as_slice()) {

@@ -94,7 +94,7 @@ impl Guest {
 
 /// Runs `vserver`.
 pub fn run(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
-    let args: VserverArgs = args::parse(&printer, words, Exit::Usage)?;
+    let args: VserverArgs = args::parse(&printer, internal(words)?, Exit::Usage)?;
     let printer = printer.quiet(args.silent);
     if let Some((selection, words)) = several::meant(&args) {
         let verb = words.first().map(text).transpose()?.ok_or_else(usage)?;
@@ -117,12 +117,36 @@ pub fn run(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
             let (root, name) = resolve::guest_word(&word)?;
             let context = Context::new(root.or_else(|| args.confdir.clone()), printer);
             let (verb, rest) = rest.split_first().ok_or_else(usage)?;
+            let name = if verb == "build" { name } else { by_number(name, &context)? };
             let how =
                 How { sync: args.sync, default_tty: args.defaulttty, debug: args.debug, debug_sysv: args.debug_sysv };
             let guest = Guest { word, name, verbose: args.verbose, how };
             dispatch(&text(verb)?, rest, &guest, &args, &context)
         }
     }
+}
+
+/// Takes the two options off that scripts of the original gave to itself. Source: util-vserver, `commands.md` §3.
+fn internal(words: &[OsString]) -> Result<&[OsString], CliError> {
+    match words {
+        [word, rest @ ..] if word == "----nonamespace" => internal(rest),
+        [word, ..] if word == "----insecure" => {
+            let text = "----insecure made a context for a command in a stopped guest; `vserver NAME start --rescue COMMAND` runs one";
+            Err(CliError::Refused(text.to_owned()))
+        }
+        _ => Ok(words),
+    }
+}
+
+/// A number that no guest is called by means the guest that runs as this context.
+fn by_number(name: GuestName, context: &Context) -> Result<GuestName, CliError> {
+    let number = name.as_str().parse::<u32>().ok();
+    let Some(number) = number.filter(|_| !context.host.confdir.join(name.as_str()).exists()) else {
+        return Ok(name);
+    };
+    let mut running = vserver_runtime::running(&context.host)?.into_iter();
+    let found = running.find(|record| record.xid.0 == number && record.confdir == context.host.confdir);
+    Ok(found.map_or(name, |record| record.name))
 }
 
 fn dispatch(

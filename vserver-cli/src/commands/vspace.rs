@@ -39,14 +39,10 @@ pub fn run(args: &VspaceArgs, mask: u64, context: &Context) -> Result<Exit, CliE
         (true, None, false) if args.command.is_empty() => Err(needs_command()),
         (true, None, false) => begin(&args.command, mask),
         (false, Some(_), false) if args.command.is_empty() => Err(needs_command()),
-        (false, Some(_), false) => {
-            if let Some(pid) = member(context, word)? {
-                join_spaces(pid, mask)?;
-                go_in(&args.command, mask)
-            } else {
-                Err(become_command(&args.command))
-            }
-        }
+        (false, Some(_), false) => match member(context, word)? {
+            Some((pid, own_users)) => enter(&args.command, pid, with_processes(mask, own_users)),
+            None => Err(become_command(&args.command)),
+        },
         // The namespaces of a context are those of its processes.
         (false, None, true) => chain::go_on(&args.command),
         _ => {
@@ -56,31 +52,40 @@ pub fn run(args: &VspaceArgs, mask: u64, context: &Context) -> Result<Exit, CliE
     }
 }
 
-/// A process of the context: the init of a guest. `None` is the host itself.
-fn member(context: &Context, word: Option<&str>) -> Result<Option<i32>, CliError> {
+/// A process of the context, the init of a guest, and whether its users are not the host's. `None` is the host itself.
+fn member(context: &Context, word: Option<&str>) -> Result<Option<(i32, bool)>, CliError> {
     match chain::target(context, Side::Context, word)? {
         Target::Host => Ok(None),
-        Target::Guest(record) => Ok(Some(record.init)),
+        Target::Guest(record) => Ok(Some((record.init, record.id_base.is_some()))),
         Target::Bare(bare) => {
             let first = bare.processes().first().copied();
-            first.map(Some).ok_or_else(|| chain::no_such(Side::Context, word))
+            first.map(|pid| Some((pid, false))).ok_or_else(|| chain::no_such(Side::Context, word))
         }
         Target::Idle(_) => Err(chain::no_such(Side::Context, word)),
     }
 }
 
+/// The procfs among a guest's mounts shows its own processes only: mount(8) and many others look for themselves there.
+/// Where the guest's root is the host's uid 0 it could take hold of such a process by ptrace(2), so only on request.
+fn with_processes(mask: u64, own_users: bool) -> u64 {
+    if own_users && mask & process::NEWNS != 0 { mask | process::NEWPID } else { mask }
+}
+
 /// A PID namespace is for children: the command becomes one there, and its status is ours.
-fn go_in(command: &[OsString], mask: u64) -> Result<Exit, CliError> {
-    if mask & process::NEWPID == 0 { Err(become_command(command)) } else { in_child(command) }
+fn enter(command: &[OsString], pid: i32, mask: u64) -> Result<Exit, CliError> {
+    // Afterwards there may be no procfs in which this process finds itself.
+    let token = SingleThreaded::prove().map_err(CliError::io("cannot fork"))?;
+    join_spaces(pid, mask)?;
+    if mask & process::NEWPID == 0 { Err(become_command(command)) } else { in_child(token, command) }
 }
 
 fn begin(command: &[OsString], mask: u64) -> Result<Exit, CliError> {
+    let token = SingleThreaded::prove().map_err(CliError::io("cannot fork"))?;
     leave_spaces(mask & !FS)?;
-    in_child(command)
+    in_child(token, command)
 }
 
-fn in_child(command: &[OsString]) -> Result<Exit, CliError> {
-    let token = SingleThreaded::prove().map_err(CliError::io("cannot fork"))?;
+fn in_child(token: SingleThreaded, command: &[OsString]) -> Result<Exit, CliError> {
     match process::fork(token, 0).map_err(CliError::io("cannot fork"))? {
         Forked::Child => {
             eprint_reason(&become_command(command));

@@ -6,7 +6,7 @@ use std::fs::File;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::utsname::{UtsName, uname};
 use nix::unistd::sethostname;
-use vserver_runtime::bare::{Side, join_spaces};
+use vserver_runtime::bare::{Side, is_apart, join_spaces};
 use vserver_sys::process;
 use vserver_types::Exit;
 
@@ -112,9 +112,7 @@ fn wishes(args: &VunameArgs) -> Result<Vec<(&'static str, String)>, CliError> {
 
 /// A context that shares the host's names must not change them for everybody.
 fn own_names_only(place: &Place) -> Result<(), CliError> {
-    let names = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/uts")).ok();
-    let theirs = place.process.and_then(|pid| names(&pid.to_string()));
-    if theirs.is_some() && theirs != names("1") {
+    if place.process.is_some_and(|pid| is_apart(&pid.to_string(), "uts")) {
         return Ok(());
     }
     Err(CliError::Refused("it has the host's names, which stay; hostname(1) changes them".to_owned()))

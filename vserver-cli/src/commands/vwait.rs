@@ -52,7 +52,7 @@ pub fn run(args: &VwaitArgs, context: &Context) -> Result<Exit, CliError> {
     };
     let outcome = match resolve::context_word(context, word)? {
         Meant::Guest(record) => wait(&record, args)?,
-        Meant::Host(_) => Outcome::Error(Errno::EINVAL as i32),
+        Meant::Host => Outcome::Error(Errno::EINVAL as i32),
         Meant::Idle => Outcome::Error(Errno::ESRCH as i32),
     };
     if let Some(number) = args.status_fd {

@@ -35,6 +35,12 @@ const fn wrapper(name: &'static str, about: &'static str, example: &'static str)
     Plain { name, about, usage: "[ARGUMENTS]", example, completed: true, answers: false }
 }
 
+/// An init script of the host by its name, held to addresses.
+const fn service(name: &'static str, example: &'static str) -> Plain {
+    let about = "Runs the init script of this name held to the addresses IP in /etc/vservices/NAME.conf";
+    Plain { name, about, usage: "{start|stop|restart|status}", example, completed: false, answers: true }
+}
+
 /// One that is answered with this sentence.
 const fn obsolete(name: &'static str, about: &'static str, example: &'static str) -> Plain {
     Plain { name, about, usage: "", example, completed: false, answers: true }
@@ -119,6 +125,27 @@ const PLAIN: &[Plain] = &[
         "vshelper-sync /var/run/vshelper/web1 30",
     ),
     helper("readlink", "Prints where a link leads", "LINK", "readlink /etc/vservers/web1/vdir"),
+    helper(
+        "sigexec",
+        "Runs a command with every signal at its default",
+        "[--] COMMAND [ARGUMENTS]",
+        "sigexec -- /bin/sh -c 'kill -CHLD $$'",
+    ),
+    helper("bash-wrapper", "Runs bash with all arguments", "[ARGUMENTS]", "bash-wrapper -c 'echo $BASH_VERSION'"),
+    helper(
+        "vsysvwrapper",
+        "Runs an init script of the host held to the addresses IP in /etc/vservices/SERVICE.conf",
+        "SERVICE [ARGUMENTS]",
+        "vsysvwrapper sshd start",
+    ),
+    service("v_gated", "v_gated start"),
+    service("v_httpd", "v_httpd start"),
+    service("v_named", "v_named start"),
+    service("v_portmap", "v_portmap start"),
+    service("v_sendmail", "v_sendmail start"),
+    service("v_smb", "v_smb start"),
+    service("v_sshd", "v_sshd start"),
+    service("v_xinetd", "v_xinetd start"),
     obsolete(
         "capchroot",
         "it is gone; use `chroot`, or `vserver NAME suexec USER COMMAND`",

@@ -14,7 +14,6 @@ pub(crate) const HIERARCHY: [&str; 6] = ["mnt", "subsys", "inherit", "base", "pe
 
 /// R4. The plain file sets all three bounds, `.min`, `.soft` and `.hard` then override one each.
 pub(super) fn rlimits(reader: &mut Reader, dir: &Path) -> BTreeMap<Resource, ResourceLimit> {
-    let dir = dir.join("rlimits");
     let mut limits = BTreeMap::new();
     for resource in Resource::ALL {
         let mut file = |suffix: &str| limit(reader, &dir.join(format!("{resource}{suffix}")));

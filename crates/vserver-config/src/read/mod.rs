@@ -6,6 +6,7 @@ mod init;
 mod interfaces;
 mod legacy;
 mod limits;
+mod loose;
 mod sysctl;
 
 pub use flags::personality_type;
@@ -25,6 +26,7 @@ use crate::{catalog, defaults, mounts, sched};
 pub(crate) use interfaces::prefix_of;
 pub use interfaces::scope_number;
 pub(crate) use limits::{HIERARCHY, parse_limit};
+pub use loose::{bucket_of, rlimits_of, sysctl_of};
 
 /// Where a run file lies unless the link `run` says otherwise.
 pub(crate) const RUN_DIR: &str = "/var/run/vservers";
@@ -141,7 +143,7 @@ fn guest(reader: &mut Reader, confdir: &Path, dir: &Path, name: &GuestName) -> G
         interfaces,
         lback: interfaces::own_address(reader, dir, "lback"),
         bcast: interfaces::own_address(reader, dir, "bcast"),
-        rlimits: limits::rlimits(reader, dir),
+        rlimits: limits::rlimits(reader, &dir.join("rlimits")),
         ulimits: limits::ulimits(reader, dir),
         sched: sched::read(reader, dir),
         hz: defaults::read_hz(reader, &defaults),

@@ -9,9 +9,13 @@ const MAX: usize = 127;
 
 /// Names below `/proc/sys` with their values, in alphabetical order of the entries.
 pub(super) fn read(reader: &mut Reader, dir: &Path) -> Vec<(String, String)> {
-    let dir = dir.join("sysctl");
+    entries(reader, &dir.join("sysctl"))
+}
+
+/// The same of any directory of such entries.
+pub(super) fn entries(reader: &mut Reader, dir: &Path) -> Vec<(String, String)> {
     let mut all = Vec::new();
-    for entry in reader.names(&dir) {
+    for entry in reader.names(dir) {
         let entry = dir.join(entry);
         if !entry.is_dir() {
             reader.error(&entry, None, "it is not a directory", "make a directory with the files setting and value");

@@ -19,7 +19,7 @@ use vserver_types::{CapSet, ContextCaps, ContextFlags, NetCaps, NetFlags, Nid, X
 
 pub use enter::{release, set_hold};
 pub use record::Bare;
-pub use spaces::{join_spaces, leave_spaces};
+pub use spaces::{is_apart, join_spaces, leave_spaces};
 
 use crate::attributes::Attributes;
 use crate::error::{Error, Result};

@@ -33,6 +33,23 @@ pub fn join_spaces(pid: i32, mask: u64) -> Result<()> {
     setns(&target, spaces).map_err(failed(action()))
 }
 
+/// Whether the namespace of this kind (`ipc`, `uts`, `net` … as in `/proc/PID/ns`) of a process is surely not the host's.
+/// `process` is a number or `self`. What cannot be seen is taken for the host's.
+pub fn is_apart(process: &str, kind: &str) -> bool {
+    let space = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/{kind}")).ok();
+    // A host's init may have capabilities that we lack, and hides its namespaces then; kthreadd is beside it.
+    let host = space("1").or_else(|| space("2").filter(|_| is_kernel_thread()));
+    let own = space(process);
+    host.is_some() && own.is_some() && host != own
+}
+
+/// Whether process 2 is kthreadd: in a PID namespace of ours it would be anybody. A kernel thread has no program.
+fn is_kernel_thread() -> bool {
+    let name = std::fs::read_to_string("/proc/2/comm").unwrap_or_default();
+    let line = std::fs::read("/proc/2/cmdline").unwrap_or_default();
+    name.trim_end() == "kthreadd" && line.is_empty()
+}
+
 fn flags(mask: u64) -> CloneFlags {
     CloneFlags::from_bits_retain((mask & !FS) as i32)
 }

@@ -12,6 +12,7 @@ mod disk;
 mod duplicate;
 mod enter;
 mod exec;
+mod family;
 mod flags;
 mod flags_net;
 mod fstab;
@@ -73,6 +74,7 @@ pub fn tests() -> Vec<Trial> {
         standing::tests(),
         small::tests(),
         helper::tests(),
+        family::tests(),
         fstab::tests(),
     ]
     .into_iter()

@@ -13,5 +13,8 @@ macro_rules! transcripts {
 
 /// All of them.
 pub fn tests() -> Vec<Trial> {
-    transcripts!["stat" "vps" "info" "status" "vlimit" "vwait" "helpers" "obsolete" "vkill" "chain"]
+    transcripts![
+        "stat" "vps" "info" "status" "vlimit" "vwait" "helpers" "obsolete" "vkill" "chain" "attributes" "vsched" "vuname"
+        "contexts"
+    ]
 }

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::path::Path;
 
 use nix::unistd::{chroot, fchdir};
+use vserver_sys::process;
 use vserver_types::{Exit, Xid};
 
 use super::{chroot_here, failed, operands, wrong};
@@ -40,6 +41,22 @@ pub fn remount(words: &[OsString], context: &Context) -> Result<Exit, CliError> 
         Some(command @ [_, ..]) => Err(become_command(command)),
         _ => Err(wrong(context, Exit::BeforeExec)),
     }
+}
+
+/// `sigexec`: a caller that ignores or blocks signals hands that on to what it runs; not through this one.
+pub fn with_signals(words: &[OsString], context: &Context) -> Result<Exit, CliError> {
+    let command = operands(words);
+    if command.is_empty() {
+        return Err(wrong(context, Exit::BeforeExec));
+    }
+    process::default_signals().map_err(CliError::io("cannot reset the signals"))?;
+    Err(become_command(command))
+}
+
+/// `bash-wrapper`: bash with all words.
+pub fn bash(words: &[OsString], _: &Context) -> Result<Exit, CliError> {
+    let words: Vec<OsString> = std::iter::once("/bin/bash".into()).chain(words.iter().cloned()).collect();
+    Err(become_command(&words))
 }
 
 /// `chain-echo`: the text as it is, without a newline.

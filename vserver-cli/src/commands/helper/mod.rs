@@ -3,8 +3,12 @@
 pub mod chroot_sh;
 pub mod exec;
 pub mod files;
+pub mod h2ext;
+pub mod keep_alive;
 pub mod lockfile;
 pub mod runlevel;
+pub mod service;
+pub mod sysctl;
 pub mod ulimit;
 
 use std::ffi::OsString;

@@ -1,11 +1,10 @@
 //! A limit of setrlimit(2) for every process of a guest.
 
-use std::collections::HashSet;
 use std::io;
 
-use vserver_cgroup::GuestCgroup;
 use vserver_sys::prlimit::{self, Limit};
 
+use crate::commands::members::Members;
 use crate::error::CliError;
 
 /// What came of it.
@@ -15,28 +14,14 @@ pub struct Done {
     pub capped: u64,
 }
 
-/// Walks until no process is new: a process that was forked from one not yet reached has the old limit.
-const WALKS: u32 = 8;
-
 /// Sets the soft limit `number` of each process to `value`, and with `hard` the hard one too, which needs
 /// `CAP_SYS_RESOURCE` to rise.
-pub fn limit_all(cgroup: &GuestCgroup, number: u8, value: u64, hard: bool) -> Result<Done, CliError> {
-    let (mut seen, mut done) = (HashSet::new(), Done::default());
-    for _ in 0..WALKS {
-        let fresh: Vec<i32> = cgroup.processes()?.into_iter().filter(|pid| seen.insert(*pid)).collect();
-        if fresh.is_empty() {
-            break;
-        }
-        for pid in fresh {
-            match limit_one(pid, number, value, hard) {
-                Ok(capped) => done.capped += u64::from(capped),
-                Err(error) if error.raw_os_error() == Some(nix::libc::ESRCH) => {}
-                Err(error) => {
-                    return Err(CliError::io(format!("cannot set limit {number} of process {pid}"))(error));
-                }
-            }
-        }
-    }
+pub fn limit_all(members: &Members, number: u8, value: u64, hard: bool) -> Result<Done, CliError> {
+    let mut done = Done::default();
+    members.each(&format!("set limit {number}"), |pid| {
+        done.capped += u64::from(limit_one(pid, number, value, hard)?);
+        Ok(())
+    })?;
     Ok(done)
 }
 
