@@ -87,16 +87,15 @@ impl GuestCgroup {
         // First of all, so that nobody takes `vserver/` away in the middle.
         let new = files::make_dir_below(&dirs[0], &dirs[1])?;
         made.extend(dirs.iter().zip(new).filter(|(_, new)| *new).map(|(dir, _)| dir.clone()));
-        for dir in &dirs {
-            if files::make_dir(dir)? {
-                made.push(dir.clone());
-            }
-            if tree.v2 && *dir != dirs[2] {
-                enable(dir, &tree.v2_names())?;
-            }
-            if !tree.v2 {
-                prepare_v1(tree, dir)?;
-            }
+        // Controllers of v1 are handed down by directory, those of v2 by the directory above.
+        for dir in &dirs[..2] {
+            if tree.v2 { enable(dir, &tree.v2_names())? } else { prepare_v1(tree, dir)? }
+        }
+        if files::make_dir(&dirs[2])? {
+            made.push(dirs[2].clone());
+        }
+        if !tree.v2 {
+            prepare_v1(tree, &dirs[2])?;
         }
         if tree.v2 {
             bound(&dirs[1]);

@@ -4,17 +4,23 @@
 //! neither symbolic links nor renaming across directories, and `cgroup.max.depth` keeps paths short.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use crate::Error;
 
+/// What the kernel gives of a control file in one go.
+const PAGE: usize = 4096;
+
 /// The content without its final newline.
 pub(crate) fn read(path: &Path) -> Result<String, Error> {
-    fs::read_to_string(path)
-        .map(|text| text.trim_end().to_owned())
-        .map_err(|source| Error::Read { path: path.to_owned(), source })
+    // They do not know their own size, and a buffer that grows from 32 bytes asks again and again.
+    let mut text = String::with_capacity(PAGE);
+    let read = File::open(path).and_then(|mut file| file.read_to_string(&mut text));
+    read.map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    text.truncate(text.trim_end().len());
+    Ok(text)
 }
 
 /// As [`read`]; `None` if there is no such file, or the kernel has it but not here (`EOPNOTSUPP`).

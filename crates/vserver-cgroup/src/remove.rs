@@ -33,9 +33,11 @@ impl Layout {
     /// Removes `vserver/.supervisors` and `vserver/` wherever nothing is in them, as after the last supervisor has ended.
     pub fn tidy(&self) {
         for tree in self.trees() {
-            // Not empty is the normal answer: other guests.
-            let _ = fs::remove_dir(tree.supervisors());
-            let _ = fs::remove_dir(tree.base());
+            // Busy is the normal answer: other guests.
+            match fs::remove_dir(tree.supervisors()) {
+                Err(error) if error.kind() == ErrorKind::ResourceBusy => {}
+                _ => drop(fs::remove_dir(tree.base())),
+            }
         }
     }
 
@@ -51,6 +53,11 @@ impl Layout {
 }
 
 fn remove_tree(top: &Path, end: Instant) -> Result<(), Error> {
+    // Few guests make cgroups of their own, and of most hierarchies there is nothing.
+    let gone = |dir: &Path| fs::remove_dir(dir).map_or_else(|error| error.kind() == ErrorKind::NotFound, |()| true);
+    if gone(&top.join("guest")) && gone(top) {
+        return Ok(());
+    }
     files::deepest_first(top)?.iter().try_for_each(|dir| remove_dir(dir, end))
 }
 

@@ -183,7 +183,7 @@ pub fn mounts(confdir: &Path, name: &vserver_types::GuestName) -> Vec<FstabEntry
 /// Reads the three files in the order in which they are mounted.
 pub(crate) fn read(reader: &mut Reader, dir: &Path) -> Vec<FstabEntry> {
     let local = dir.join("fstab.local");
-    if local.is_file() {
+    if reader.has_file(&local) {
         reader.warn(&local, None, "it is an obsolete name of fstab", "move its lines there");
     }
     let mut entries = file(reader, &dir.join("fstab"), false);

@@ -3,8 +3,9 @@
 //! Where the original stumbles (no newline at the end) or executes (`eval` of list lines) this one accepts with a
 //! warning and takes the text literally.
 
-use std::collections::HashMap;
-use std::fs::{self, OpenOptions};
+mod listing;
+
+use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use nix::fcntl::OFlag;
 use nix::libc;
 
 use crate::error::{Diagnostic, Severity};
+use listing::Listings;
 
 /// Largest file that is read, in bytes. The largest honest one is an fstab.
 pub(crate) const MAX_FILE: u64 = 1 << 20;
@@ -28,9 +30,8 @@ pub(crate) struct Line {
 #[derive(Debug, Default)]
 pub(crate) struct Reader {
     pub findings: Vec<Diagnostic>,
-    /// Directories that were looked for, and whether they are there: most of a tree's directories are missing, and with
-    /// them most of its files.
-    directories: HashMap<PathBuf, bool>,
+    /// Most of what is looked for is not there.
+    listings: Listings,
 }
 
 impl Reader {
@@ -52,9 +53,24 @@ impl Reader {
         path.exists()
     }
 
+    /// The same for one who looks for many.
+    pub fn has(&mut self, path: &Path) -> bool {
+        !self.listings.lack(path) && path.exists()
+    }
+
+    /// Whether it is a directory, also behind a link.
+    pub fn has_dir(&mut self, path: &Path) -> bool {
+        !self.listings.lack(path) && path.is_dir()
+    }
+
+    /// Whether it is a regular file, also behind a link.
+    pub fn has_file(&mut self, path: &Path) -> bool {
+        !self.listings.lack(path) && path.is_file()
+    }
+
     /// A whole file as text; `None` if it is missing, no regular file, or not readable (which is recorded).
     pub fn text(&mut self, path: &Path) -> Option<String> {
-        if self.has_no_directory(path) {
+        if self.listings.lack(path) {
             return None;
         }
         match slurp(path) {
@@ -62,20 +78,10 @@ impl Reader {
                 Ok(text) => return Some(text),
                 Err(_) => self.error(path, None, "it is not UTF-8 text", "write it as UTF-8 text"),
             },
-            Ok(None) => self.note_directory(path),
+            Ok(None) => {}
             Err(error) => self.error(path, None, format!("it cannot be read: {error}"), "correct or remove it"),
         }
         None
-    }
-
-    fn has_no_directory(&self, path: &Path) -> bool {
-        path.parent().is_some_and(|dir| self.directories.get(dir) == Some(&false))
-    }
-
-    fn note_directory(&mut self, path: &Path) {
-        if let Some(dir) = path.parent().filter(|dir| !self.directories.contains_key(*dir)) {
-            self.directories.insert(dir.to_owned(), dir.exists());
-        }
     }
 
     /// R1: the first line, blanks trimmed, backslash escapes the next character.
@@ -94,7 +100,7 @@ impl Reader {
 
     /// R1 of the first candidate that is a regular file.
     pub fn first_scalar(&mut self, candidates: &[PathBuf]) -> Option<String> {
-        let path = candidates.iter().find(|path| path.is_file())?;
+        let path = candidates.iter().find(|path| self.has_file(path))?;
         self.scalar(path)
     }
 
@@ -181,22 +187,21 @@ impl Reader {
 
     /// The names in a directory, sorted by bytes as the shell's `*` does in the C locale: none that begins with a dot.
     pub fn names(&mut self, dir: &Path) -> Vec<String> {
-        let entries = match fs::read_dir(dir) {
-            Ok(entries) => entries,
-            Err(error) if is_missing(&error) => return Vec::new(),
+        let found = match self.listings.names(dir) {
+            Ok(found) => found,
             Err(error) => {
                 self.error(dir, None, format!("it cannot be listed: {error}"), "correct or remove it");
                 return Vec::new();
             }
         };
         let mut names = Vec::new();
-        for entry in entries.flatten() {
-            match entry.file_name().into_string() {
+        for name in found {
+            match name.into_string() {
                 Ok(name) if name.starts_with('.') => {}
                 Ok(name) => names.push(name),
-                Err(_) => {
+                Err(name) => {
                     let message = "its name is not UTF-8 text, and so nothing reads it";
-                    self.warn(&entry.path(), None, message, "rename it");
+                    self.warn(&dir.join(name), None, message, "rename it");
                 }
             }
         }
@@ -235,10 +240,11 @@ fn slurp(path: &Path) -> io::Result<Option<Vec<u8>>> {
         Err(error) if is_missing(&error) => return Ok(None),
         Err(error) => return Err(error),
     };
-    if !file.metadata()?.is_file() {
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
         return Ok(None);
     }
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(MAX_FILE)).unwrap_or_default() + 1);
     file.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
     match bytes.len() as u64 > MAX_FILE {
         true => Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 1 MiB")),

@@ -44,8 +44,8 @@ pub struct Sched {
 /// Reads `sched/`, which wins over `schedule` completely.
 pub(crate) fn read(reader: &mut Reader, dir: &Path) -> Option<Sched> {
     let (sched, schedule) = (dir.join("sched"), dir.join("schedule"));
-    if sched.is_dir() {
-        if schedule.is_file() {
+    if reader.has_dir(&sched) {
+        if reader.has_file(&schedule) {
             reader.warn(&schedule, None, "it is superseded by sched/", "remove it");
         }
         let mut subdirs = reader.names(&sched);
@@ -65,7 +65,7 @@ pub(crate) fn read(reader: &mut Reader, dir: &Path) -> Option<Sched> {
         }
         return Some(Sched { bucket: bucket(reader, &sched), per_cpu });
     }
-    schedule.is_file().then(|| six_lines(reader, &schedule))
+    reader.has_file(&schedule).then(|| six_lines(reader, &schedule))
 }
 
 pub(crate) fn bucket(reader: &mut Reader, dir: &Path) -> Bucket {

@@ -76,8 +76,12 @@ pub struct Script {
 /// # Errors
 /// A directory that cannot be listed.
 pub fn scripts(confdir: &Path, name: &GuestName, flavour: Flavour) -> Result<[Vec<Script>; 2], Error> {
-    let own = of_base(&confdir.join(name.as_str()).join("scripts"), flavour)?;
-    Ok([own, of_base(&confdir.join(".defaults/scripts"), flavour)?])
+    let [own, host] = bases(confdir, name);
+    Ok([of_base(&own, flavour)?, of_base(&host, flavour)?])
+}
+
+fn bases(confdir: &Path, name: &GuestName) -> [PathBuf; 2] {
+    [confdir.join(name.as_str()).join("scripts"), confdir.join(".defaults/scripts")]
 }
 
 /// Whether there is any script at all for this guest.
@@ -85,6 +89,9 @@ pub fn scripts(confdir: &Path, name: &GuestName, flavour: Flavour) -> Result<[Ve
 /// # Errors
 /// As [`scripts`].
 pub fn has_scripts(confdir: &Path, name: &GuestName) -> Result<bool, Error> {
+    if bases(confdir, name).iter().all(|base| !base.is_dir()) {
+        return Ok(false);
+    }
     for flavour in Flavour::ALL {
         if scripts(confdir, name, flavour)?.iter().any(|found| !found.is_empty()) {
             return Ok(true);
@@ -95,6 +102,9 @@ pub fn has_scripts(confdir: &Path, name: &GuestName) -> Result<bool, Error> {
 
 /// `<base>/<flavour>`, then `<base>/<flavour>.d/*`, sorted by bytes.
 fn of_base(base: &Path, flavour: Flavour) -> Result<Vec<Script>, Error> {
+    if !base.is_dir() {
+        return Ok(Vec::new());
+    }
     let mut found: Vec<Script> = script(base.join(flavour.name())).into_iter().collect();
     let dir = base.join(format!("{flavour}.d"));
     let entries = match fs::read_dir(&dir) {

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use vserver_cgroup::{GuestCgroup, Layout};
 use vserver_fs::GuestRoot;
 use vserver_net::{Added, Broadcast};
+use vserver_types::Limits;
 
 use crate::error::{Error, Result};
 use crate::hold::{Hold, Loading};
@@ -76,8 +77,11 @@ pub fn prepare(
 fn cgroup(layout: &Layout, plan: &Plan, record: &mut RunRecord) -> Result<GuestCgroup> {
     let name = &plan.name;
     let cgroup = GuestCgroup::create(layout, name).map_err(Error::layer("make the cgroups", name))?;
-    let limits = cgroup.apply(&plan.limits).map_err(Error::layer("set the limits", name))?;
-    record.unenforced.extend(limits);
+    // What was just made limits nothing.
+    if plan.limits != Limits::default() {
+        let limits = cgroup.apply(&plan.limits).map_err(Error::layer("set the limits", name))?;
+        record.unenforced.extend(limits);
+    }
     if let Some(base) = plan.id_base {
         cgroup.delegate(base).map_err(Error::layer("hand over its cgroup", name))?;
     }

@@ -8,15 +8,14 @@ use super::how;
 use crate::reader::Reader;
 
 /// Namespaces that are to be shared or left out.
-pub(crate) fn lost(dir: &Path) -> Vec<Unenforced> {
-    let pid = space(dir, "spaces/pid", |word| !word.is_empty());
-    pid.into_iter().chain(space(dir, "spaces/net", |word| word != "0")).collect()
+pub(crate) fn lost(reader: &mut Reader, dir: &Path) -> Vec<Unenforced> {
+    let pid = space(reader, dir, "spaces/pid", |word| !word.is_empty());
+    pid.into_iter().chain(space(reader, dir, "spaces/net", |word| word != "0")).collect()
 }
 
 /// An empty file, or one without a newline at its end, asks for a namespace of its own, `0` for none; any other word is a
 /// guest whose namespace is to be shared. Source: `config-tree.md` §5.7.
-fn space(dir: &Path, file: &'static str, is_lost: impl Fn(&str) -> bool) -> Option<Unenforced> {
-    let mut reader = Reader::default();
+fn space(reader: &mut Reader, dir: &Path, file: &'static str, is_lost: impl Fn(&str) -> bool) -> Option<Unenforced> {
     let text = reader.text(&dir.join(file))?;
     let word = if text.contains('\n') { reader.scalar(&dir.join(file))? } else { String::new() };
     is_lost(&word).then(|| Unenforced::none(file, how(file)))

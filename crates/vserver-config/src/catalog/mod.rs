@@ -20,8 +20,8 @@ mod stray;
 mod top;
 
 pub(crate) use by_value::lost;
-pub(crate) use present::unapplied;
 pub use present::{Found, found};
+pub(crate) use present::{found_by, unapplied};
 pub use setting::{Group, Kind, Reach, Setting, Told, Tree};
 pub(crate) use stray::of_guest as strays_of_guest;
 pub use stray::of_host as strays_of_host;

@@ -1,5 +1,6 @@
 //! Paths with `<x>` for any name and `{a,b}` for either of two.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use super::setting::{Setting, Tree};
@@ -8,26 +9,37 @@ use super::settings;
 /// One path of a setting, without braces.
 #[derive(Debug)]
 pub(super) struct Row {
-    pub segments: Vec<String>,
+    pub path: Cow<'static, str>,
     pub setting: &'static Setting,
 }
 
 impl Row {
+    /// Its names.
+    pub fn segments(&self) -> impl Iterator<Item = &str> {
+        self.path.split('/')
+    }
+
     /// Whether this is the path.
     pub fn fits(&self, path: &str) -> bool {
         let mut names = path.split('/');
-        self.segments.iter().all(|segment| names.next().is_some_and(|name| fits(segment, name)))
-            && names.next().is_none()
+        self.segments().all(|segment| names.next().is_some_and(|name| fits(segment, name))) && names.next().is_none()
     }
 
     /// Whether the path of a directory, as names, leads to it.
     pub fn is_below(&self, dir: &[&str]) -> bool {
-        self.segments.len() > dir.len() && self.segments.iter().zip(dir).all(|(segment, name)| fits(segment, name))
+        let mut segments = self.segments();
+        dir.iter().all(|name| segments.next().is_some_and(|segment| fits(segment, name))) && segments.next().is_some()
+    }
+
+    /// The name at a depth that it has, and whether it is its last.
+    pub fn segment(&self, depth: usize) -> Option<(&str, bool)> {
+        let mut rest = self.segments().skip(depth);
+        Some((rest.next()?, rest.next().is_none()))
     }
 
     /// How many of its names are fixed.
     pub fn exactness(&self) -> usize {
-        self.segments.iter().filter(|segment| !is_free(segment)).count()
+        self.segments().filter(|segment| !is_free(segment)).count()
     }
 }
 
@@ -46,8 +58,14 @@ pub(super) fn rows(tree: Tree) -> &'static [Row] {
 }
 
 fn of(tree: Tree) -> Vec<Row> {
-    let paths = settings(tree).flat_map(|setting| expand(setting.path).into_iter().map(move |path| (path, setting)));
-    paths.map(|(path, setting)| Row { segments: path.split('/').map(str::to_owned).collect(), setting }).collect()
+    let mut rows = Vec::with_capacity(1024);
+    for setting in settings(tree) {
+        match setting.path.contains('{') {
+            false => rows.push(Row { path: Cow::Borrowed(setting.path), setting }),
+            true => rows.extend(expand(setting.path).into_iter().map(|path| Row { path: Cow::Owned(path), setting })),
+        }
+    }
+    rows
 }
 
 /// Whether any name may stand there.
@@ -57,12 +75,13 @@ pub(super) fn is_free(segment: &str) -> bool {
 
 /// `<x>` stands for at least one character, with fixed text before and after it.
 pub(super) fn fits(segment: &str, name: &str) -> bool {
-    match segment.split_once('<').and_then(|(before, rest)| Some((before, rest.split_once('>')?.1))) {
-        Some((before, after)) => {
-            name.len() > before.len() + after.len() && name.starts_with(before) && name.ends_with(after)
-        }
-        None => segment == name,
+    if segment == name {
+        return true;
     }
+    let around = segment.split_once('<').and_then(|(before, rest)| Some((before, rest.split_once('>')?.1)));
+    around.is_some_and(|(before, after)| {
+        name.len() > before.len() + after.len() && name.starts_with(before) && name.ends_with(after)
+    })
 }
 
 /// The paths that braces stand for; they do not nest.

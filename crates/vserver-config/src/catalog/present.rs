@@ -19,10 +19,15 @@ pub struct Found {
 
 /// Those of the guest in `dir`, in alphabetical order, its own first.
 pub fn found(confdir: &Path, dir: &Path) -> Vec<Found> {
+    found_by(&mut Reader::default(), confdir, dir)
+}
+
+/// The same for one who has looked into these directories already.
+pub(crate) fn found_by(reader: &mut Reader, confdir: &Path, dir: &Path) -> Vec<Found> {
     let mut all = Vec::new();
-    walk(dir, Tree::Guest, &mut Vec::new(), &mut all);
+    walk(reader, dir, Tree::Guest, &mut Vec::new(), &mut all);
     let mut shared = Vec::new();
-    walk(&confdir.join(".defaults"), Tree::Defaults, &mut Vec::new(), &mut shared);
+    walk(reader, &confdir.join(".defaults"), Tree::Defaults, &mut Vec::new(), &mut shared);
     shared.retain(|one| reaches(one, dir));
     all.extend(shared.into_iter().map(|one| Found { path: format!(".defaults/{}", one.path), ..one }));
     all
@@ -57,28 +62,28 @@ fn reaches(one: &Found, guest: &Path) -> bool {
     }
 }
 
-fn walk(dir: &Path, tree: Tree, at: &mut Vec<String>, all: &mut Vec<Found>) {
-    let mut names = Reader::default().names(dir);
+fn walk(reader: &mut Reader, dir: &Path, tree: Tree, at: &mut Vec<String>, all: &mut Vec<Found>) {
+    let mut names = reader.names(dir);
     names.retain(|name| !is_backup(name));
     for name in names {
         let path = dir.join(&name);
         at.push(name);
         let names: Vec<&str> = at.iter().map(String::as_str).collect();
         let here = names.join("/");
-        if let Some(setting) = super::lookup(tree, &here).filter(|setting| counts(&path, setting.kind)) {
+        if let Some(setting) = super::lookup(tree, &here).filter(|setting| counts(reader, &path, setting.kind)) {
             all.push(Found { path: here, setting });
         }
-        if path.is_dir() && rows(tree).iter().any(|row| row.is_below(&names)) {
-            walk(&path, tree, at, all);
+        if rows(tree).iter().any(|row| row.is_below(&names)) && path.is_dir() {
+            walk(reader, &path, tree, at, all);
         }
         at.pop();
     }
 }
 
-fn counts(path: &Path, kind: Kind) -> bool {
+fn counts(reader: &mut Reader, path: &Path, kind: Kind) -> bool {
     match kind {
         Kind::Directory => path.is_dir(),
-        Kind::Group => Reader::default().names(path).iter().any(|name| !is_backup(name)),
+        Kind::Group => reader.names(path).iter().any(|name| !is_backup(name)),
         Kind::Link => path.symlink_metadata().is_ok(),
         Kind::Flag => Reader::exists(path),
         _ => path.is_file(),

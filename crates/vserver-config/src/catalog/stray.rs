@@ -32,19 +32,20 @@ fn level(reader: &mut Reader, dir: &Path, tree: Tree, at: &[&str]) {
     let known: Vec<&Row> = rows(tree).iter().filter(|row| row.is_below(at)).collect();
     for name in reader.names(dir).into_iter().filter(|name| !is_backup(name)) {
         let path = dir.join(&name);
-        let fitting: Vec<&&Row> = known.iter().filter(|row| fits(&row.segments[depth], &name)).collect();
-        let (ends, goes_on): (Vec<&&Row>, Vec<&&Row>) =
-            fitting.into_iter().partition(|row| row.segments.len() == depth + 1);
+        let here = |row: &Row| row.segment(depth).filter(|(segment, _)| fits(segment, &name)).map(|(_, last)| last);
+        let ends: Vec<&&Row> = known.iter().filter(|row| here(row) == Some(true)).collect();
+        let goes_on: Vec<&&Row> = known.iter().filter(|row| here(row) == Some(false)).collect();
+        let free = |row: &Row| row.segment(depth).is_some_and(|(segment, _)| is_free(segment));
         if path.is_dir() {
             if !goes_on.is_empty() {
                 let below: Vec<&str> = at.iter().copied().chain([name.as_str()]).collect();
                 level(reader, &path, tree, &below);
-            } else if ends.iter().all(|row| is_free(&row.segments[depth]) && !may_be_directory(row.setting.kind)) {
+            } else if ends.iter().all(|row| free(row) && !may_be_directory(row.setting.kind)) {
                 stray(reader, &path, &name, tree, &known, depth);
             } else if !ends.iter().any(|row| may_be_directory(row.setting.kind)) {
                 reader.warn(&path, None, "nothing reads this", "it is known as a file only");
             }
-        } else if ends.is_empty() && !goes_on.iter().any(|row| !is_free(&row.segments[depth])) {
+        } else if ends.is_empty() && !goes_on.iter().any(|row| !free(row)) {
             stray(reader, &path, &name, tree, &known, depth);
         } else if ends.iter().all(|row| matches!(row.setting.kind, Kind::Directory | Kind::Group)) && path.is_file() {
             reader.warn(&path, None, "nothing reads this", "it is known as a directory only");
@@ -66,10 +67,10 @@ fn may_be_directory(kind: Kind) -> bool {
 }
 
 fn stray(reader: &mut Reader, path: &Path, name: &str, tree: Tree, known: &[&Row], depth: usize) {
-    let fixed = known.iter().map(|row| row.segments[depth].as_str()).filter(|segment| !is_free(segment));
+    let fixed = known.iter().filter_map(|row| Some(row.segment(depth)?.0)).filter(|segment| !is_free(segment));
     let elsewhere = || {
-        let all = rows(tree).iter().filter(|row| row.segments.last().is_some_and(|last| last == name));
-        all.map(|row| row.segments.join("/")).next()
+        let mut all = rows(tree).iter().filter(|row| row.segments().last() == Some(name));
+        all.next().map(|row| row.path.to_string())
     };
     let hint = nearest(name, fixed).map(str::to_owned).or_else(elsewhere);
     let hint = hint.map(|near| format!("did you mean '{near}'?")).unwrap_or_default();

@@ -97,7 +97,7 @@ fn percent(reader: &mut Reader, path: &Path) -> Option<u8> {
 
 /// The image that is mounted as the guest's root.
 pub(super) fn image(reader: &mut Reader, dir: &Path) -> Option<PathBuf> {
-    if !dir.join("disk").is_dir() {
+    if !reader.has_dir(&dir.join("disk")) {
         return None;
     }
     let path = dir.join("disk/image");

@@ -81,7 +81,7 @@ fn edit(reader: &mut Reader, path: &Path, kind: FlagKind) -> FlagEdit {
 fn cflags(reader: &mut Reader, dir: &Path) -> (ContextFlags, bool) {
     let files: [PathBuf; 2] = [dir.join("cflags"), dir.join("flags")];
     let (mut edit, mut fakeinit) = (FlagEdit::default(), false);
-    if let Some(path) = files.iter().find(|path| path.is_file()) {
+    if let Some(path) = files.iter().find(|path| reader.has_file(path)) {
         for line in reader.list(path) {
             match line.text.as_str() {
                 "namespace" => {}

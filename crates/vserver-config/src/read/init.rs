@@ -41,7 +41,7 @@ pub(super) fn read(reader: &mut Reader, dir: &Path, defaults: &Path, fakeinit: b
         environment: environment(reader, &init, defaults),
         mark: reader.list(&init.join("mark")).into_iter().map(|line| line.text).collect(),
         depends: reader.list(&init.join("depends")).into_iter().map(|line| line.text).collect(),
-        sync: Reader::exists(&init.join("sync")),
+        sync: reader.has(&init.join("sync")),
         sync_timeout: sync_timeout(reader, dir, defaults),
     }
 }
@@ -124,7 +124,7 @@ fn environment(reader: &mut Reader, init: &Path, defaults: &Path) -> Vec<String>
 fn sync_timeout(reader: &mut Reader, dir: &Path, defaults: &Path) -> Duration {
     let name = "apps/vshelper/sync-timeout";
     for path in [dir.join(name), defaults.join(name)] {
-        if path.is_file() {
+        if reader.has_file(&path) {
             let seconds = reader.parsed::<u32>(&path, "a number of seconds");
             return seconds.map_or(SYNC_TIMEOUT, |seconds| Duration::from_secs(seconds.into()));
         }

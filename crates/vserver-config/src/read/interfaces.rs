@@ -20,7 +20,7 @@ pub(super) fn read(reader: &mut Reader, dir: &Path, defaults: &Path) -> Vec<Inte
     let mut found: Vec<Interface> = Vec::new();
     for name in reader.names(&dir) {
         let own = dir.join(&name);
-        if !own.is_dir() || Reader::exists(&own.join("disabled")) {
+        if !reader.has_dir(&own) || reader.has(&own.join("disabled")) {
             continue;
         }
         let Some(interface) = Files { own: &own, all: &dir, defaults }.read(reader, name) else {
@@ -54,12 +54,11 @@ struct Files<'a> {
 
 impl Files<'_> {
     fn read(&self, reader: &mut Reader, dir: String) -> Option<Interface> {
-        let flag = |name: &str| Reader::exists(&self.own.join(name));
-        let only_ip = flag("only_ip");
+        let only_ip = reader.has(&self.own.join("only_ip"));
         if only_ip {
             reader.warn(&self.own.join("only_ip"), None, "it is an obsolete name of nodev", "rename it");
         }
-        let nodev = only_ip || flag("nodev");
+        let nodev = only_ip || reader.has(&self.own.join("nodev"));
         let dev = self.device(reader);
         if dev.is_none() && !nodev {
             let hint = "name a device in 'dev', or create 'nodev' if the host has the address already";
@@ -72,7 +71,8 @@ impl Files<'_> {
         let broadcast = self.broadcast(reader, address);
         let peer = reader.scalar(&self.own.join("peer")).filter(|peer| !peer.is_empty());
         let scope = self.scope(reader);
-        Some(Interface { dir, address, dev, nodev, label, broadcast, peer, scope, up: !flag("down"), vlan })
+        let up = !reader.has(&self.own.join("down"));
+        Some(Interface { dir, address, dev, nodev, label, broadcast, peer, scope, up, vlan })
     }
 
     /// Own value, else the one above; an own empty line hides the one above.
@@ -191,7 +191,7 @@ impl Files<'_> {
 
     /// A device with a dot is made as a VLAN: by an own flag, else by one above that nothing nearer denies.
     fn vlan(&self, reader: &mut Reader, dev: &str) -> Option<Vlan> {
-        let flag = |dir: &Path, name: &str| Reader::exists(&dir.join(name));
+        let mut flag = |dir: &Path, name: &str| reader.has(&dir.join(name));
         let (own_no, all_no) = (flag(self.own, "novlandev"), flag(self.all, "novlandev"));
         let host = self.defaults.join("interfaces");
         let wanted = flag(self.own, "vlandev")

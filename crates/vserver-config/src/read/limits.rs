@@ -103,7 +103,7 @@ pub(super) fn cpuset(reader: &mut Reader, dir: &Path) -> Option<CpuSet> {
 /// Control files of the guest's `cgroup/`, which replaces `.defaults/cgroup/` as a whole and wins over `nocgroup`.
 pub(super) fn cgroup(reader: &mut Reader, dir: &Path, defaults: &Path) -> Vec<(String, String)> {
     let (own, inherited) = (dir.join("cgroup"), defaults.join("cgroup"));
-    let from = match (own.is_dir(), Reader::exists(&dir.join("nocgroup"))) {
+    let from = match (reader.has_dir(&own), reader.has(&dir.join("nocgroup"))) {
         (true, _) => own,
         (false, true) => return Vec::new(),
         (false, false) => inherited,

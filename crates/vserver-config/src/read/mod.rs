@@ -105,8 +105,7 @@ pub(crate) fn project(confdir: &Path, name: &GuestName) -> Option<u32> {
 
 fn guest(reader: &mut Reader, confdir: &Path, dir: &Path, name: &GuestName) -> GuestConfig {
     let defaults = confdir.join(".defaults");
-    let flag = |file: &str| Reader::exists(&dir.join(file));
-    if flag("legacy") {
+    if reader.has(&dir.join("legacy")) {
         let hint = "move its settings to the files of a 2.6 guest and remove 'legacy'";
         reader.error(&dir.join("legacy"), None, "guests of the 2.4 kind are not supported", hint);
     }
@@ -114,8 +113,8 @@ fn guest(reader: &mut Reader, confdir: &Path, dir: &Path, name: &GuestName) -> G
     let flags = flags::read(reader, dir, &interfaces);
     let context = context(reader, dir);
     let shell = [dir.join("shell"), defaults.join("shell")];
-    let mut unapplied = catalog::unapplied(&catalog::found(confdir, dir));
-    unapplied.extend(catalog::lost(dir));
+    let mut unapplied = catalog::unapplied(&catalog::found_by(reader, confdir, dir));
+    unapplied.extend(catalog::lost(reader, dir));
     let display_name = reader.scalar(&dir.join("name")).filter(|name| !name.is_empty());
     GuestConfig {
         name: name.clone(),
@@ -126,11 +125,11 @@ fn guest(reader: &mut Reader, confdir: &Path, dir: &Path, name: &GuestName) -> G
         cache: link(dir, "cache"),
         context,
         ncontext: number::<Nid>(reader, &dir.join("ncontext")).or(context.map(|xid| Nid(xid.0))),
-        no_ncontext: flag("noncontext"),
-        disabled: flag("disabled"),
+        no_ncontext: reader.has(&dir.join("noncontext")),
+        disabled: reader.has(&dir.join("disabled")),
         shell: reader.first_scalar(&shell).filter(|shell| !shell.is_empty()),
-        keepfds: flag("keepfds") || Reader::exists(&defaults.join("keepfds")),
-        noisy: flag("noisy"),
+        keepfds: [dir, &defaults].into_iter().any(|base| reader.has(&base.join("keepfds"))),
+        noisy: reader.has(&dir.join("noisy")),
         userns: userns(reader, dir),
         bcaps: flags.bcaps,
         ccaps: flags.ccaps,
@@ -228,7 +227,7 @@ fn userns(reader: &mut Reader, dir: &Path) -> Userns {
 
 fn uts(reader: &mut Reader, dir: &Path) -> Uts {
     for old in ["hostname", "domainname"] {
-        if dir.join(old).is_file() {
+        if reader.has_file(&dir.join(old)) {
             let hint = format!("use uts/{}", if old == "hostname" { "nodename" } else { "domainname" });
             reader.warn(&dir.join(old), None, "it is superseded and not read", &hint);
         }

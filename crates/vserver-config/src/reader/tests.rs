@@ -1,3 +1,5 @@
+use std::fs;
+
 use super::*;
 
 fn with<T>(content: &[u8], read: impl FnOnce(&mut Reader, &Path) -> T) -> (T, Vec<String>) {
@@ -26,10 +28,9 @@ fn r1_takes_only_the_first_existing_candidate() {
     let dir = tempfile::tempdir().unwrap();
     let (first, second) = (dir.path().join("1"), dir.path().join("2"));
     fs::write(&second, "two\n").unwrap();
-    let mut reader = Reader::default();
-    assert_eq!(reader.first_scalar(&[first.clone(), second.clone()]), Some("two".into()));
+    assert_eq!(Reader::default().first_scalar(&[first.clone(), second.clone()]), Some("two".into()));
     fs::write(&first, "\n").unwrap();
-    assert_eq!(reader.first_scalar(&[first, second]), Some(String::new()));
+    assert_eq!(Reader::default().first_scalar(&[first, second]), Some(String::new()));
 }
 
 #[test]
@@ -68,14 +69,31 @@ fn a_fifo_a_directory_and_a_huge_file_do_no_harm() {
     let dir = tempfile::tempdir().unwrap();
     let fifo = dir.path().join("fifo");
     nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let huge = dir.path().join("huge");
+    fs::File::create(&huge).unwrap().set_len(MAX_FILE + 1).unwrap();
     let mut reader = Reader::default();
     assert_eq!(reader.text(&fifo), None);
     assert_eq!(reader.text(dir.path()), None);
     assert!(reader.findings.is_empty());
-    let huge = dir.path().join("huge");
-    fs::File::create(&huge).unwrap().set_len(MAX_FILE + 1).unwrap();
     assert_eq!(reader.text(&huge), None);
     assert_eq!(reader.findings[0].message, "it cannot be read: it is larger than 1 MiB");
+}
+
+#[test]
+fn what_is_missing_is_known_from_the_directory_above() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("apps")).unwrap();
+    fs::write(dir.path().join("apps/.hidden"), "x\n").unwrap();
+    std::os::unix::fs::symlink("nowhere", dir.path().join("dangling")).unwrap();
+    let mut reader = Reader::default();
+    let has = |reader: &mut Reader, path: &str| reader.has(&dir.path().join(path));
+    assert!(has(&mut reader, "apps") && !has(&mut reader, "interfaces/0/ip") && !has(&mut reader, "dangling"));
+    assert!(
+        has(&mut reader, "apps/.hidden") && !has(&mut reader, "apps/init") && !has(&mut reader, "apps/.hidden/x")
+    );
+    assert!(reader.has_dir(dir.path()) && !reader.has_file(&dir.path().join("apps")));
+    assert_eq!(reader.names(&dir.path().join("apps")), Vec::<String>::new());
+    assert!(reader.findings.is_empty());
 }
 
 #[test]
