@@ -98,9 +98,11 @@ fn what_holds_is_read() {
             .for_each(|(setting, path)| put(&confdir.join(dir), setting, &path));
     }
     // What another file of the same guest hides, in a guest that can be described.
-    symlink_in(&confdir, "other/vdir", tree_of_guest.to_str().unwrap());
-    for (path, content) in OTHER {
-        tree::write(&confdir.join("other"), path, content, 0o644);
+    for (guest, files) in [("other", &OTHER[..]), ("third", &THIRD)] {
+        symlink_in(&confdir, &format!("{guest}/vdir"), tree_of_guest.to_str().unwrap());
+        for (path, content) in files {
+            tree::write(&confdir.join(guest), path, content, 0o644);
+        }
     }
     // A guest without files of its own gets the host's.
     symlink_in(&confdir, "bare/vdir", tree_of_guest.to_str().unwrap());
@@ -111,6 +113,7 @@ fn what_holds_is_read() {
         ("web", "build"),
         ("other", "config"),
         ("other", "check"),
+        ("third", "check"),
         ("bare", "check"),
     ] {
         let (_, calls) = looked_at(&host, &confdir, "vserver", &[guest, verb]);
@@ -150,6 +153,20 @@ const OTHER: [(&str, &str); 13] = [
     ("interfaces/y/dev", "lo\n"),
     ("apps/init/runlevel", "3\n"),
     ("apps/vshelper/action", "restart\n"),
+];
+/// A guest with interfaces that can be read to their ends, and what is inherited by one of them.
+const THIRD: [(&str, &str); 11] = [
+    ("interfaces/prefix", "8\n"),
+    ("interfaces/scope", "host\n"),
+    ("interfaces/x/dev", "lo\n"),
+    ("interfaces/x/ip", "127.0.0.1\n"),
+    ("interfaces/x/prefix", "8\n"),
+    ("interfaces/x/bcast", "127.255.255.255\n"),
+    ("interfaces/x/name", "x\n"),
+    ("interfaces/x/scope", "host\n"),
+    ("interfaces/x/peer", "127.0.0.3\n"),
+    ("interfaces/y/dev", "lo\n"),
+    ("interfaces/y/ip", "127.0.0.2\n"),
 ];
 /// Opened by a start (mtab), a helper (action) or a build (fstab, context.next, debootstrap, files), which have tests of
 /// their own; or by nobody, as the table says of them.
