@@ -86,6 +86,11 @@ impl CliError {
         move |source| Self::Io { what, source }
     }
 
+    /// The whole chain of reasons.
+    pub fn sentence(&self) -> String {
+        chain(self)
+    }
+
     /// Tells the person. One sentence: what, on what, why.
     pub fn report(&self, printer: &Printer) {
         match self {

@@ -107,6 +107,40 @@ pub enum Error {
         /// Why it failed.
         source: Box<Error>,
     },
+    /// A directory of `apps/pkgmgmt` is missing.
+    #[error(
+        "guest '{name}' has its packages managed from the host, and there is no directory for '{key}' at '{}'; make it, or \
+         move back to the guest's own tools with `vserver {name} pkgmgmt internalize`", path.display()
+    )]
+    NoPackageData {
+        /// The guest.
+        name: GuestName,
+        /// Its key below `apps/pkgmgmt/`.
+        key: &'static str,
+        /// Where it would be.
+        path: PathBuf,
+    },
+    /// The host has package data of that guest already.
+    #[error(
+        "the host has data of the packages of guest '{name}' at '{}' already; --force puts them aside", path.display()
+    )]
+    PackageData {
+        /// The guest.
+        name: GuestName,
+        /// Where.
+        path: PathBuf,
+    },
+    /// Two databases of rpm.
+    #[error(
+        "the host has a database of the packages of guest '{name}' at '{}', and the guest has one in /var/lib/rpm; remove \
+         the wrong one, or use --force to keep the guest's", path.display()
+    )]
+    TwoDatabases {
+        /// The guest.
+        name: GuestName,
+        /// That of the host.
+        path: PathBuf,
+    },
     /// Another guest has the same tree.
     #[error("the tree of '{name}' at '{}' is also that of guest '{other}'; it is not {done}", root.display())]
     Shared {

@@ -19,6 +19,7 @@ mod delete;
 mod disk;
 mod error;
 mod init;
+pub mod outside;
 mod rename;
 mod request;
 mod signals;

@@ -52,6 +52,8 @@ pub enum Request {
         /// As the configuration is now; `None` leaves it as it was at start.
         orders: Option<Box<StopOrders>>,
     },
+    /// End the guest, without giving it time, when this connection ends.
+    Tie,
     /// Say who you are.
     Hello,
 }

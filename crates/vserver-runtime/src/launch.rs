@@ -174,7 +174,8 @@ fn blueprint(prepared: &Prepared, kit: &Kit, report: Option<OwnedFd>) -> Result<
         First::Init(argv) => (argv.clone(), None),
         First::Reaper(command) => {
             let name = std::iter::once("vserver-init".to_owned());
-            let persistent = plan.attributes.cflags.contains(ContextFlags::PERSISTENT);
+            // Without a command it would end at once.
+            let persistent = command.is_empty() || plan.attributes.cflags.contains(ContextFlags::PERSISTENT);
             let persistent = persistent.then(|| "--persistent".to_owned());
             (name.chain(persistent).chain(command.iter().cloned()).collect(), Some(copy(&kit.image.fd)?))
         }
@@ -191,6 +192,7 @@ fn blueprint(prepared: &Prepared, kit: &Kit, report: Option<OwnedFd>) -> Result<
         virt_uptime: plan.virt_uptime,
         cgroupfs: plan.cgroupfs,
         mounts: prepared.carried.clone(),
+        workshop: plan.workshop.clone(),
         sysctls: plan.sysctls.clone(),
         confinement: plan.confinement.clone(),
         entry: FirstProgram { argv, env: plan.environment.clone(), image, report },

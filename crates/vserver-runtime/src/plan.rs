@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use vserver_config::{GuestConfig, Userns};
 use vserver_fs::GuestRoot;
 use vserver_net::{AddressPolicy, Localhost};
-use vserver_sandbox::blueprint::Confinement;
+use vserver_sandbox::blueprint::{Confinement, Workshop};
 use vserver_sandbox::policy::caps::bounding_set;
 use vserver_sandbox::seccomp::{self, SeccompMode};
 use vserver_types::{
@@ -138,6 +138,9 @@ pub struct Plan {
     pub disk: DiskPlan,
     /// Further mounts.
     pub mounts: Mounts,
+    /// Its tree is mounted in this one, for programs of the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workshop: Option<Workshop>,
     /// Its capabilities and flags.
     pub attributes: Attributes,
     /// Settings of its own namespaces, below `/proc/sys`.
@@ -201,6 +204,7 @@ impl Plan {
             init,
             disk,
             mounts,
+            workshop: None,
             attributes: Attributes::of(config, confinement.caps, mode),
             sysctls: sysctls(config),
             confinement,

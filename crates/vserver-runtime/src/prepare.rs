@@ -53,7 +53,7 @@ pub fn prepare(
     record.save(host)?;
     let tree = GuestRoot::open(&plan.tree).map_err(Error::layer("open the tree", &name))?;
     own_mount_points(&tree, &plan)?;
-    disk::apply(host, &name, &plan.tree, &plan.disk, &mut record, interrupts)?;
+    disk::apply(host, &name, &guests_tree(&plan), &plan.disk, &mut record, interrupts)?;
     let layout = Layout::detect().map_err(Error::layer("find the cgroup hierarchies", &name))?;
     let cgroup = cgroup(&layout, &plan, &mut record)?;
     make_vlans(host, &plan, &mut record)?;
@@ -72,6 +72,11 @@ pub fn prepare(
     record.save(host)?;
     let tree = tree.as_fd().try_clone_to_owned().map_err(Error::io("keep open", &plan.tree))?;
     Ok(Prepared { plan, record, layout, cgroup, tree, hold, carried: Vec::new(), warnings })
+}
+
+/// On the host, also if another one is raised in its place.
+fn guests_tree(plan: &Plan) -> PathBuf {
+    plan.workshop.as_ref().map_or_else(|| plan.tree.clone(), |workshop| plan.tree.join(&workshop.guest))
 }
 
 fn cgroup(layout: &Layout, plan: &Plan, record: &mut RunRecord) -> Result<GuestCgroup> {

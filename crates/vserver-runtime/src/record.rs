@@ -76,6 +76,9 @@ pub struct RunRecord {
     /// It was started with `--rescue`: its configured stop does not apply.
     #[serde(default)]
     pub rescue: bool,
+    /// It does not run itself: a tool works on its tree, and then all of it ends.
+    #[serde(default)]
+    pub errand: bool,
     /// What this kernel does not enforce.
     pub unenforced: Vec<Unenforced>,
     /// Its capabilities and flags, as they are now.
@@ -110,6 +113,7 @@ impl RunRecord {
             disk: Vec::new(),
             stop_timeout: 30,
             rescue: false,
+            errand: false,
             unenforced: Vec::new(),
             attributes: Attributes::default(),
             devices: Vec::new(),

@@ -101,12 +101,20 @@ struct Relay {
     signals: SignalFd,
 }
 
+/// Signals that are kept for a command, and what was blocked before.
+pub struct Kept {
+    kept: SignalFd,
+    before: SigSet,
+}
+
 /// Keeps signals to this process for the command from now on. To be called before the command begins: it may be heard of,
 /// by what it prints, before its supervisor's answer has come.
-pub fn keep_signals() -> io::Result<SignalFd> {
+pub fn keep_signals() -> io::Result<Kept> {
+    let before = SigSet::thread_get_mask()?;
     let set = forwarded();
     set.thread_block()?;
-    Ok(SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?)
+    let kept = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+    Ok(Kept { kept, before })
 }
 
 fn forwarded() -> SigSet {
@@ -114,12 +122,12 @@ fn forwarded() -> SigSet {
 }
 
 /// Relays until the command has ended and returns how.
-pub fn run(streams: Streams, signals: SignalFd, running: &Running) -> io::Result<Exit> {
+pub fn run(streams: Streams, signals: Kept, running: &Running) -> io::Result<Exit> {
     let [input, output, errors] = streams.0.map(Stream::into_ours);
-    let mut relay = Relay { input, held: Vec::new(), outputs: [output, errors], signals };
+    let mut relay = Relay { input, held: Vec::new(), outputs: [output, errors], signals: signals.kept };
     let exit = relay.until_the_end(running)?;
     relay.drain();
-    forwarded().thread_unblock()?;
+    signals.before.thread_set_mask()?;
     Ok(exit)
 }
 

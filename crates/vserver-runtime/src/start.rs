@@ -14,6 +14,7 @@ use vserver_sys::landlock;
 use vserver_types::{ContextFlags, GuestName, GuestState, Unenforced, Xid};
 
 use crate::choose::{choose_xid, cpus, layout, own_the_way};
+use crate::errand::{self, Errand};
 use crate::error::{Error, Result};
 use crate::hold::Loading;
 use crate::host::Host;
@@ -28,6 +29,7 @@ use crate::scripts::{Scripts, run_command};
 use crate::settings::StopPlan;
 use crate::stage::Stage;
 use crate::stop::outer_namespace;
+use crate::workshop;
 use crate::{disk, list, mounts, prepare, teardown};
 
 /// How long a command waits for another one that holds a guest's lock. Source: util-vserver, `behaviours.md` §13.
@@ -48,6 +50,8 @@ pub struct StartOptions {
     pub trace: bool,
     /// The commands of style sysv run under `bash -x`.
     pub trace_sysv: bool,
+    /// Not the guest itself, but a context for a tool that works on its tree. No script runs.
+    pub errand: Option<Errand>,
 }
 
 /// How a start ended.
@@ -78,17 +82,20 @@ pub enum Started {
 pub fn start(host: &Host, name: &GuestName, options: &StartOptions) -> Result<Started> {
     let all = |error| with_all_faults(host, name, error);
     let (config, diagnostics) = vserver_config::read(&host.confdir, name).map_err(|error| all(error.into()))?;
+    if options.errand.is_none() {
+        errand::make_way(host, name)?;
+    }
     let (lock, running) = own_the_way(host, name)?;
     if let Some(xid) = running {
         return Ok(Started::AlreadyRunning { xid });
     }
     let interrupts = Interrupts::collect().map_err(Error::layer("watch for signals", name))?;
-    let stage = needs_stage(host, &config)?.then(|| Stage::make(name)).transpose()?;
+    let stage = needs_stage(host, &config, options)?.then(|| Stage::make(name)).transpose()?;
     let mut start = Start::new(host, name, options, &interrupts, stage.as_ref());
     let config = start.begin(config).map_err(all)?;
     let (plan, loading) = start.plan(&config).map_err(all)?;
     let (xid, details) = (plan.xid, details(&plan));
-    let paused = plan.attributes.cflags.contains(ContextFlags::SCHED_PAUSE);
+    let paused = options.errand.is_none() && plan.attributes.cflags.contains(ContextFlags::SCHED_PAUSE);
     let Launched { start_command, unenforced } = start.raise(plan, loading)?;
     if paused {
         hold_still(name)?;
@@ -133,7 +140,10 @@ fn look_at(host: &Host, config: &GuestConfig, image: &Path) -> Result<Stage> {
 }
 
 /// Mounts and scripts are kept from the host; a guest that has neither needs no outer namespace.
-fn needs_stage(host: &Host, config: &GuestConfig) -> Result<bool> {
+fn needs_stage(host: &Host, config: &GuestConfig, options: &StartOptions) -> Result<bool> {
+    if matches!(options.errand, Some(Errand::Beside(_))) {
+        return Ok(true);
+    }
     let (mounts, _) = mounts::plan(config);
     let mounts = config.image.is_some() || mounts.root.is_some() || !mounts.others.is_empty();
     Ok(mounts || config.init.cmd_prepare.is_some() || vserver_config::has_scripts(&host.confdir, &config.name)?)
@@ -165,6 +175,7 @@ impl<'a> Start<'a> {
     ) -> Self {
         let mut scripts = Scripts::new(host, name, "start", Some(interrupts));
         scripts.trace(options.trace);
+        scripts.mute(options.errand.is_some());
         if options.default_tty {
             scripts.set_tty(vserver_config::default_tty(&host.confdir, name));
         }
@@ -194,8 +205,17 @@ impl<'a> Start<'a> {
     /// The address programs begin to load as soon as the addresses are known.
     fn plan(&mut self, config: &GuestConfig) -> Result<(Plan, Loading)> {
         let xid = choose_xid(self.host, config)?;
+        let made = match &self.options.errand {
+            Some(Errand::Beside(toolbox)) => Some(workshop::make(self.host, config, xid, toolbox)?),
+            _ => None,
+        };
+        let moved = made.as_ref().map(|made| made.config_for(config));
+        let (own, config) = (config, moved.as_ref().unwrap_or(config));
         let loading = Loading::begin(plan::network(config, xid).as_ref());
         let mut plan = Plan::from_config(config, xid, cpus(), self.options.rescue.as_ref())?;
+        if let Some(made) = made {
+            (plan.workshop, plan.disk) = (Some(made.workshop), disk::plan(own).0);
+        }
         if self.options.trace_sysv {
             init_style::trace_sysv(&mut plan.init);
         }
@@ -235,6 +255,7 @@ impl<'a> Start<'a> {
         record.id_base = plan.id_base;
         record.stop_timeout = plan.stop_timeout.as_secs();
         record.rescue = self.options.rescue.is_some();
+        record.errand = self.options.errand.is_some();
         let prepared = prepare::prepare(self.host, plan, record, loading, self.interrupts);
         let result = prepared.and_then(|prepared| self.launch(prepared));
         if result.is_err()
@@ -294,6 +315,9 @@ impl<'a> Start<'a> {
 
     /// What is done with the guest running.
     fn finish(&mut self, config: &GuestConfig, xid: Xid) -> Result<()> {
+        if self.options.errand.is_some() {
+            return Ok(());
+        }
         let sync = config.init.cmd_start_sync.as_deref().filter(|_| self.options.sync || config.init.sync);
         let post = vserver_config::scripts(&self.host.confdir, self.name, Flavour::PostStart)?;
         if sync.is_none() && post.iter().all(Vec::is_empty) {

@@ -125,7 +125,8 @@ pub fn after_exit(host: &Host, name: &GuestName, ending: Ending) -> Result<Vec<S
     if outer.is_some() {
         fd::cloexec_from(fds::OUTER).map_err(Error::layer("keep its mount namespace", name))?;
     }
-    let disabled = vserver_config::helper_is_disabled(&host.confdir, name);
+    let errand = RunRecord::load(host, name)?.is_some_and(|record| record.errand);
+    let disabled = errand || vserver_config::helper_is_disabled(&host.confdir, name);
     let handled = ending != Ending::Stopped && !disabled;
     let mut report = Vec::new();
     let again = handled && helper::handle(host, name, ending, &mut report) && ending == Ending::Reboot;
@@ -135,7 +136,8 @@ pub fn after_exit(host: &Host, name: &GuestName, ending: Ending) -> Result<Vec<S
         // Somebody else has cleaned up, and perhaps started the guest again.
         _ => return Ok(report),
     };
-    let stays = ending != Ending::Stopped && !again && record.attributes.cflags.contains(ContextFlags::PERSISTENT);
+    let stays =
+        ending != Ending::Stopped && !errand && !again && record.attributes.cflags.contains(ContextFlags::PERSISTENT);
     let stage = outer.as_ref().map(|outer| Stage::join(name, outer.as_fd())).transpose()?;
     let mut stopping = Stopping::new(host, &record, true);
     if ending != Ending::Stopped {
@@ -188,6 +190,7 @@ impl<'a> Stopping<'a> {
         let mut scripts = Scripts::new(host, name, "stop", None);
         scripts.define("S_CONTEXT", record.xid);
         scripts.define("N_CONTEXT", record.nid);
+        scripts.mute(record.errand);
         if default_tty {
             scripts.set_tty(vserver_config::default_tty(&host.confdir, name));
         }

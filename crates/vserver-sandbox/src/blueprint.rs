@@ -51,6 +51,17 @@ pub struct Entry {
     pub report: Option<OwnedFd>,
 }
 
+/// A root from which programs of the host work on a guest's tree, as the guest.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Workshop {
+    /// Where the guest's tree is mounted, relative to that root. Who goes there by chroot(2) finds `/dev`, `/proc` and
+    /// `/sys` there too.
+    pub guest: PathBuf,
+    /// Which of the mounts are the host's: their owners are not mapped, so that what only the host's root may read stays
+    /// closed.
+    pub foreign: Vec<PathBuf>,
+}
+
 /// One guest, ready to be raised.
 #[derive(Debug)]
 pub struct Blueprint {
@@ -70,6 +81,8 @@ pub struct Blueprint {
     pub cgroupfs: bool,
     /// What is mounted below the tree and comes along, as paths relative to it, parents first.
     pub mounts: Vec<PathBuf>,
+    /// Where the guest's own tree lies, if the tree above is not it but a place to work on it.
+    pub workshop: Option<Workshop>,
     /// Files below `/proc/sys` of the guest's own namespaces, and what is written to them.
     pub sysctls: Vec<(String, String)>,
     /// What its processes are held to.

@@ -12,6 +12,7 @@ use nix::unistd::{Gid, Uid, fchownat};
 use vserver_sys::mount::{self, NODEV, NOEXEC, NOSUID, RDONLY};
 
 use crate::beneath;
+use crate::blueprint::Workshop;
 use crate::dev::{self, Dev};
 use crate::error::{Result, Step};
 
@@ -23,11 +24,16 @@ const RANGE: u32 = 65_536;
 pub struct Carried {
     target: PathBuf,
     mount: OwnedFd,
+    foreign: bool,
 }
 
 /// Copies what is mounted at `paths` below `tree`.
-pub fn carry(tree: BorrowedFd<'_>, paths: &[PathBuf]) -> Result<Vec<Carried>> {
-    paths.iter().map(|path| Ok(Carried { target: path.clone(), mount: copy(tree, path)? })).collect()
+pub fn carry(tree: BorrowedFd<'_>, paths: &[PathBuf], workshop: Option<&Workshop>) -> Result<Vec<Carried>> {
+    let one = |path: &PathBuf| {
+        let foreign = workshop.is_some_and(|workshop| workshop.foreign.contains(path));
+        Ok(Carried { target: path.clone(), mount: copy(tree, path)?, foreign })
+    };
+    paths.iter().map(one).collect()
 }
 
 fn copy(tree: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd> {
@@ -42,10 +48,10 @@ fn copy(tree: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd> {
 /// Maps the owners of what comes along by `userns` where the file system can do it; what shows the guest's own range
 /// already stays as it is.
 pub fn map_owners(carried: &[Carried], base: u32, userns: BorrowedFd<'_>) -> Result<()> {
-    carried.iter().try_for_each(|carried| map_owner(carried, base, userns))
+    carried.iter().filter(|carried| !carried.foreign).try_for_each(|carried| map_owner(carried, base, userns))
 }
 
-fn map_owner(Carried { target, mount }: &Carried, base: u32, userns: BorrowedFd<'_>) -> Result<()> {
+fn map_owner(Carried { target, mount, .. }: &Carried, base: u32, userns: BorrowedFd<'_>) -> Result<()> {
     let shown = target.display();
     let owner = fstat(mount).step(|| format!("look at the mount on /{shown}"))?.st_uid;
     let is_theirs = (base..base.saturating_add(RANGE)).contains(&owner);
@@ -73,8 +79,19 @@ pub fn furnish(dev: &Dev, carried: &[Carried], base: u32) -> Result<()> {
         mount::clone_tree(dev.pts.as_fd(), &number, false).step(|| "take the console's terminal".to_owned())?;
     attach(&root, "dev/console", console.as_fd())?;
     attach(&root, "sys", empty_sys(base)?.as_fd())?;
-    for Carried { target, mount } in carried {
+    for Carried { target, mount, .. } in carried {
         attach(&root, &target.to_string_lossy(), mount.as_fd())?;
+    }
+    Ok(())
+}
+
+/// The same `/dev`, `/proc` and `/sys` once more, for those who chroot(2) to the guest's tree in a workshop.
+pub fn furnish_again(workshop: &Workshop) -> Result<()> {
+    let root = beneath::own_root()?;
+    for name in ["dev", "proc", "sys"] {
+        let here = beneath::target(&root, name)?;
+        let copy = mount::clone_tree(here.as_fd(), c"", true).step(|| format!("copy the mounts on /{name}"))?;
+        attach(&root, &workshop.guest.join(name).to_string_lossy(), copy.as_fd())?;
     }
     Ok(())
 }

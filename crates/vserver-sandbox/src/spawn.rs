@@ -90,7 +90,7 @@ pub fn spawn(
 ) -> Result<Spawned> {
     let home = Home::remember()?;
     let dev = dev::build(blueprint.base.unwrap_or(0))?;
-    let carried = furnish::carry(blueprint.tree.as_fd(), &blueprint.mounts)?;
+    let carried = furnish::carry(blueprint.tree.as_fd(), &blueprint.mounts, blueprint.workshop.as_ref())?;
     let tree = root::detach(blueprint.tree.as_fd())?;
     let walls = Walls { dev, tree, carried };
     pivot::leave_the_host()?;
@@ -111,11 +111,15 @@ fn raise(token: SingleThreaded, blueprint: &Blueprint, walls: &Walls, born: &Bor
     if blueprint.base.is_some() {
         let userns = userns::map(home.proc(), born.pid, base)?;
         furnish::map_owners(&walls.carried, base, userns.as_fd())?;
-        root::map_owners(walls.tree.as_fd(), userns.as_fd())?;
+        // A workshop's own files were made as the guest's.
+        if blueprint.workshop.is_none() {
+            root::map_owners(walls.tree.as_fd(), userns.as_fd())?;
+        }
     }
     pivot::pivot(walls.tree.as_fd())?;
     furnish::furnish(&walls.dev, &walls.carried, base)?;
-    mount_proc(token, born, home, blueprint.base.is_none())
+    mount_proc(token, born, home, blueprint.base.is_none())?;
+    blueprint.workshop.as_ref().map_or(Ok(()), furnish::furnish_again)
 }
 
 /// Mounts the guest's `/proc` with the host's rights.

@@ -23,6 +23,9 @@ const PACKAGES: &[&str] = &[
     "e2fsprogs",
     "xfsprogs",
     "bzip2",
+    "rpm",
+    "dnf",
+    "createrepo-c",
 ];
 
 /// How many passed and failed.

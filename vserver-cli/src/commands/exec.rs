@@ -5,7 +5,6 @@ use std::ffi::OsString;
 use vserver_runtime::{Command, User};
 use vserver_types::Exit;
 
-use crate::commands::packages::managed_outside;
 use crate::commands::vserver::{Guest, text};
 use crate::context::Context;
 use crate::error::CliError;
@@ -23,15 +22,6 @@ pub fn suexec(words: &[OsString], guest: &Guest, context: &Context) -> Result<Ex
     let user = text(user)?;
     let user = user.parse().map_or(User::Name(user), User::Id);
     execute(words, user, guest, context)
-}
-
-/// The guest's own package tool: `vserver NAME apt-get …` and its like.
-pub fn own_tool(tool: &str, words: &[OsString], guest: &Guest, context: &Context) -> Result<Exit, CliError> {
-    if let Some(why) = managed_outside(&context.host.confdir.join(guest.name.as_str())) {
-        return Err(CliError::Refused(format!("guest '{}' {why}", guest.name)));
-    }
-    let command: Vec<OsString> = std::iter::once(tool.into()).chain(words.iter().cloned()).collect();
-    execute(&command, User::Root, guest, context)
 }
 
 /// A login shell on a terminal of the guest's own.

@@ -34,6 +34,7 @@ pub mod start;
 pub mod start_vservers;
 pub mod status;
 pub mod stop;
+pub mod tool;
 pub mod vattribute;
 pub mod vcontext;
 pub mod vdevmap;

@@ -3,7 +3,6 @@
 
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
 use std::process::{Command, ExitStatus};
 
 use vserver_config::Boot;
@@ -15,13 +14,10 @@ use crate::commands::several::runs;
 use crate::context::Context;
 use crate::error::CliError;
 
-/// The guest's shell chooses: newer distributions have only dnf, which takes yum's words.
-const YUM: &str = r#"command -v dnf >/dev/null && exec dnf "$@"; exec yum "$@""#;
-
 /// What a tool runs for a guest.
 enum Work {
-    /// A command inside: its words.
-    Inside(Vec<OsString>),
+    /// A package tool: the word that names it, and what it is told first.
+    Tool(Vec<OsString>),
     /// A command on the host, which gets the guest's name.
     Outside(OsString),
 }
@@ -52,22 +48,16 @@ pub fn run(args: &LoopArgs, context: &Context) -> Result<Exit, CliError> {
 
 /// The command of a tool, and the words that name guests.
 fn work<'a>(tool: &str, names: &'a [String]) -> Result<(Work, &'a [String]), CliError> {
-    let inside = |words: &[&str]| Work::Inside(words.iter().map(OsString::from).collect());
+    let tools = ["vapt-get", "vrpm", "vyum", "vemerge", "vupdateworld", "vesync", "vdispatch-conf"];
     let work = match tool {
-        "vapt-get" => Work::Inside(vec![std::env::var_os("APT_GET").unwrap_or_else(|| "apt-get".into())]),
-        "vrpm" => inside(&["rpm"]),
-        "vyum" => inside(&["sh", "-c", YUM, "vyum"]),
-        "vemerge" => inside(&["emerge"]),
-        "vupdateworld" => inside(&["emerge", "world", "--update", "--deep", "--newuse"]),
-        "vesync" => inside(&["emerge", "--metadata"]),
-        "vdispatch-conf" => inside(&["dispatch-conf"]),
+        known if tools.contains(&known) => Work::Tool(vec![tool.into()]),
         _ => {
             let Some((command, rest)) = names.split_first() else {
                 let fault = "it needs a command before the guests";
                 return Err(CliError::usage(tool, fault, Exit::BeforeExec));
             };
             let command = OsString::from(command);
-            let work = if tool == "vurpm" { Work::Inside(vec![command]) } else { Work::Outside(command) };
+            let work = if tool == "vurpm" { Work::Tool(vec![tool.into(), command]) } else { Work::Outside(command) };
             return Ok((work, rest));
         }
     };
@@ -105,14 +95,10 @@ fn perform(work: &Work, guest: &str, args: &LoopArgs, context: &Context) -> Resu
     let confdir = &context.host.confdir;
     let mut command = match work {
         Work::Outside(command) => Command::new(command),
-        Work::Inside(words) => {
-            if let Some(why) = managed_outside(&confdir.join(guest)) {
-                context.printer.warn(format_args!("{}: guest '{guest}' {why}", context.printer.tool()));
-                return Ok(Exit::Failure);
-            }
+        Work::Tool(words) => {
             let own = std::env::current_exe().map_err(CliError::io("cannot find its own program"))?;
             let mut command = Command::new(own);
-            command.args(["--applet", "vserver", guest, "exec"]).args(words).args(&args.parameters);
+            command.args(["--applet", "vserver", guest, "package-tool"]).args(words).args(&args.parameters);
             return spawn(command.env("VSERVER_CONFDIR", confdir));
         }
     };
@@ -130,14 +116,4 @@ fn exit(status: ExitStatus) -> Exit {
         (Some(code), _) => Exit::Command(u8::try_from(code).unwrap_or(u8::MAX)),
         (None, signal) => Exit::Signal(signal.unwrap_or_default()),
     }
-}
-
-/// Why the guest's own package tool is not to be run: its packages are managed from the host. Source: util-vserver,
-/// `config-tree.md` §5.11.
-pub fn managed_outside(dir: &Path) -> Option<&'static str> {
-    let pkgmgmt = dir.join("apps/pkgmgmt");
-    (pkgmgmt.is_dir() && !pkgmgmt.join("internal").exists()).then_some(
-        "has its packages managed from the host (apps/pkgmgmt), which needed a preloaded library and is not done any \
-         more; install the package tool in the guest and make the file apps/pkgmgmt/internal",
-    )
 }

@@ -6,7 +6,7 @@ use vserver_build::PackageStyle;
 use vserver_types::Exit;
 
 use crate::args::{PkgArgs, VpkgArgs};
-use crate::commands::exec::own_tool;
+use crate::commands::tool::Tool;
 use crate::commands::vserver::{Guest, How};
 use crate::context::Context;
 use crate::error::CliError;
@@ -51,9 +51,10 @@ pub fn run(args: &PkgArgs, guest: &Guest, context: &Context) -> Result<Exit, Cli
         (PackageStyle::Suse, true) => &["zypper", "install"],
         (PackageStyle::Rpm | PackageStyle::Suse, false) => &["rpm", "-qac"],
     };
-    let Some((tool, rest)) = words.split_first() else { return Ok(Exit::Failure) };
-    let rest: Vec<OsString> = rest.iter().map(OsString::from).chain(args.packages.iter().cloned()).collect();
-    own_tool(tool, &rest, guest, context)
+    let debian = style == PackageStyle::Debian;
+    let tool = if install { Tool::installer(words, debian) } else { Tool::question(words, debian) };
+    let arguments: &[OsString] = if install { &args.packages } else { &[] };
+    tool.run(arguments, guest, context)
 }
 
 /// `vpkg NAME …`

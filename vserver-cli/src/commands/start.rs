@@ -24,6 +24,7 @@ pub fn run(args: &StartArgs, guest: &Guest, context: &Context) -> Result<Exit, C
         sync: guest.how.sync,
         trace: guest.how.debug,
         trace_sysv: guest.how.debug_sysv,
+        errand: None,
     };
     match vserver_runtime::start(&context.host, &guest.name, &options)
         .map_err(|error| guest.failed(error, context))?

@@ -8,6 +8,7 @@ use crate::args::{
     self, CheckArgs, ConfigArgs, CopyArgs, ListArgs, NoArgs, PlanArgs, RenameArgs, StartArgs, StatusArgs, StopArgs,
     VserverArgs,
 };
+use crate::commands::tool::Tool;
 use crate::commands::{
     after_exit, build, check, config, copy, delete, exec, list, pkg, pkgmgmt, plan, rename, several, start, status,
     stop,
@@ -173,7 +174,11 @@ fn dispatch(
         "enter" => nothing().and_then(|()| exec::enter(guest, context)),
         "exec" => exec::run(rest, guest, context),
         "suexec" => exec::suexec(rest, guest, context),
-        "apt-get" | "apt-config" | "apt-cache" | "rpm" | "chkconfig" => exec::own_tool(verb, rest, guest, context),
+        "apt-get" | "apt-config" | "apt-cache" | "rpm" | "chkconfig" => package_tool(verb, rest, guest, context),
+        "package-tool" => match rest.split_first() {
+            Some((tool, rest)) => package_tool(&text(tool)?, rest, guest, context),
+            None => Err(usage()),
+        },
         "delete" => nothing().and_then(|()| delete::run(guest, context)),
         "pkg" => pkg::run(&args::parse(printer, rest, Exit::Failure)?, guest, context),
         "pkgmgmt" => pkgmgmt::run(&args::parse(printer, rest, Exit::Failure)?, guest, context),
@@ -190,6 +195,11 @@ fn dispatch(
         "after-exit" => after_exit::run(rest, guest, context),
         _ => Err(usage()),
     }
+}
+
+fn package_tool(word: &str, rest: &[OsString], guest: &Guest, context: &Context) -> Result<Exit, CliError> {
+    let (tool, arguments) = Tool::named(word, rest);
+    tool.run(arguments, guest, context)
 }
 
 /// A word of the command line as text.

@@ -22,6 +22,7 @@ mod life;
 mod limits;
 mod many;
 mod memory;
+mod outside;
 mod packages;
 mod prefix;
 mod reboot;
@@ -62,6 +63,7 @@ pub fn tests() -> Vec<Trial> {
         disk::tests(),
         address::tests(),
         strict::tests(),
+        outside::tests(),
         packages::tests(),
         daemon::tests(),
         prefix::tests(),

@@ -1,8 +1,14 @@
 //! One command for several guests, and the guest's own package tools.
 
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+use std::time::Duration;
 
-use crate::fixture::{Fixture, Guest};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::fixture::{Fixture, Guest, eventually};
 use crate::trial::Trial;
 
 /// All of them.
@@ -11,7 +17,9 @@ pub fn tests() -> Vec<Trial> {
         Trial::new("packages::each_guest_runs_its_own_tool", each_guest_runs_its_own_tool),
         Trial::new("packages::vyum_takes_what_the_guest_has", vyum_takes_what_the_guest_has),
         Trial::new("packages::filters_choose_guests", filters_choose_guests),
-        Trial::new("packages::managed_from_the_host_is_refused", managed_from_the_host_is_refused),
+        Trial::new("packages::a_stopped_guest_runs_its_own_tool", a_stopped_guest_runs_its_own_tool),
+        Trial::new("packages::nothing_is_left_of_an_interrupted_tool", nothing_is_left_of_an_interrupted_tool),
+        Trial::new("packages::a_start_waits_for_no_tool", a_start_waits_for_no_tool),
         Trial::new("packages::pkg_finds_the_guests_tool", pkg_finds_the_guests_tool),
         Trial::new("packages::pkgmgmt_tells_and_changes", pkgmgmt_tells_and_changes),
     ]
@@ -87,15 +95,72 @@ fn filters_choose_guests() {
     host.tool("vsomething", &["echo", &up.name, "--all"]).exits(255).says("cannot be mixed");
 }
 
-fn managed_from_the_host_is_refused() {
+/// In all that holds the guest, with none of its programs and scripts, and nothing is left.
+fn a_stopped_guest_runs_its_own_tool() {
     let host = Fixture::new();
     let guest = host.guest();
-    guest.set("apps/pkgmgmt/style", "debian\n");
-    with_tool(&guest, 0);
-    host.tool("vapt-get", &[&guest.name, "--", "update"]).exits(1).says("apps/pkgmgmt/internal");
-    host.v(&[&guest.name, "apt-get", "update"]).exits(1).says("apps/pkgmgmt/internal");
-    guest.set("apps/pkgmgmt/internal", "");
-    host.tool("vapt-get", &[&guest.name, "--", "update"]).ok().says("args update");
+    guest.set("scripts/pre-start", "#!/bin/sh\ntouch ran\n").set("rlimits/nproc", "17\n");
+    let script = "#!/bin/sh\nhostname; awk '{print $1, $2}' /proc/self/uid_map; tr '\\0' ' ' </proc/1/cmdline; echo; ls /proc | grep -c '^[0-9]'\n\
+                  ls -A /host-only 2>&1; cat; exit 7\n";
+    std::fs::write(guest.root.join("bin/apt-get"), script).unwrap();
+    std::fs::set_permissions(guest.root.join("bin/apt-get"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let ran = host.tool_with_input("vapt-get", &[&guest.name, "--", "update"], b"from outside\n");
+    let lines: Vec<&str> = ran.exits(7).out.lines().collect();
+    assert_eq!(lines[0], format!("{}.test", guest.name));
+    assert_eq!(lines[1], format!("0 {}", 1_000_000 + u64::from(guest.xid) * 65_536), "its own users");
+    assert!(lines[2].starts_with("vserver-init"), "{}", ran.out);
+    assert!(lines[3].parse::<u32>().unwrap() < 8, "only its own processes: {}", ran.out);
+    assert_eq!(lines.last(), Some(&"from outside"), "{}", ran.out);
+    assert!(!guest.is_running() && !guest.cfg.join("ran").exists() && !guest.root.join("ran").exists());
+    let left = format!("/run/vserver/{}", guest.name);
+    assert!(!std::path::Path::new(&left).exists() && !guest.cgroup("memory").exists());
+    // Several at once, one of which has no such tool.
+    let other = host.guest();
+    let both = host.tool("vapt-get", &[&guest.name, &other.name, "--", "moo"]);
+    both.says(&format!("vapt-get failed on vserver '{}' with errorcode 255", other.name));
+    assert!(!guest.is_running() && !other.is_running());
+    guest.v(&["apt-get", "update"]).exits(7);
+    guest.v(&["exec", "true"]).exits(1).says("running vservers only");
+}
+
+/// A guest whose tool does not end by itself: the running command line.
+fn endless(guest: &Guest<'_>, tool: &mut std::process::Command) -> std::process::Child {
+    let script = "#!/bin/sh\necho at work; exec sleep 1000\n";
+    std::fs::write(guest.root.join("bin/apt-get"), script).unwrap();
+    std::fs::set_permissions(guest.root.join("bin/apt-get"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut child = tool.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "at work\n");
+    child
+}
+
+fn nothing_is_left_of_an_interrupted_tool() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGKILL] {
+        let mut child = endless(&guest, &mut guest.host_command(&["apt-get", "update"]));
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
+        assert!(guest.is_running());
+        kill(pid, signal).unwrap();
+        assert!(!child.wait().unwrap().success());
+        let gone = || !std::path::Path::new(&format!("/run/vserver/{}", guest.name)).exists();
+        eventually("the context is gone", Duration::from_secs(5), gone);
+        assert!(!guest.is_running() && !guest.cgroup("memory").exists(), "after {signal}");
+    }
+    guest.start().sh("true").ok();
+}
+
+fn a_start_waits_for_no_tool() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    let mut child = endless(&guest, &mut guest.host_command(&["apt-get", "update"]));
+    guest.v(&["start"]).exits(1).says("a package tool is at work in it");
+    guest.v(&["delete"]).code.checked_sub(1).expect("it is not deleted under a tool's hands");
+    // A stop ends it, as it does all that runs in the guest.
+    guest.stop();
+    assert!(!child.wait().unwrap().success());
+    guest.start().sh("true").ok();
 }
 
 /// compat/commands.md §9: 1 for what cannot be done, 2 for a distribution that is not known; of several guests each its
@@ -107,7 +172,7 @@ fn pkg_finds_the_guests_tool() {
     plant(&two, "dnf", 9);
     one.v(&["pkg", "install", "nginx"]).exits(2).says("apps/pkgmgmt/style");
     std::fs::write(one.root.join("etc/debian_version"), "12.5\n").unwrap();
-    one.v(&["pkg", "install", "nginx"]).exits(1).says("running vservers only");
+    one.v(&["pkg", "install", "nginx"]).ok().says("apt-get args install nginx");
     one.start();
     two.set("apps/pkgmgmt/style", "redhat\n").set("apps/pkgmgmt/internal", "").start();
     one.v(&["pkg", "install", "--", "-y", "nginx"]).ok().says("apt-get args install -y nginx");
@@ -131,6 +196,7 @@ fn pkg_finds_the_guests_tool() {
     );
 }
 
+/// compat/commands.md §2: 2 if it was not done. Only a stopped guest changes.
 fn pkgmgmt_tells_and_changes() {
     let host = Fixture::new();
     let guest = host.guest();
@@ -138,20 +204,17 @@ fn pkgmgmt_tells_and_changes() {
     run("is-internal").ok();
     run("internalize").ok();
     assert!(!guest.cfg.join("apps/pkgmgmt").exists(), "nothing was to be done");
+    run("externalize").exits(2).says("apps/pkgmgmt/style");
+    assert!(!guest.cfg.join("apps/pkgmgmt").exists(), "nothing was done");
     guest.set("apps/pkgmgmt/style", "debian\n");
     run("is-internal").exits(1);
     guest.start();
     run("internalize").exits(2).says("stop it with");
     guest.stop();
-    let data = host.scratch("data");
-    std::fs::write(data.join("Packages"), "").unwrap();
-    std::os::unix::fs::symlink(&data, guest.cfg.join("apps/pkgmgmt/base")).unwrap();
-    run("internalize").exits(2).says("the host still has their data");
-    run("is-internal").exits(1);
     guest.v(&["pkgmgmt", "internalize", "-y", "--force"]).ok();
     run("is-internal").ok();
-    assert!(data.join("Packages").exists());
-    run("externalize").exits(2).says("is not done any more");
+    run("externalize").ok();
+    run("is-internal").exits(1);
     run("nonsense").exits(1);
     host.v(&["nobody-at-all", "pkgmgmt", "is-internal"]).exits(5);
 }

@@ -37,6 +37,8 @@ pub enum State {
     },
     /// Wants to hear when the guest has ended.
     AwaitsEnd,
+    /// With it the guest ends.
+    Tied,
     /// Over.
     Closed,
 }

@@ -195,7 +195,12 @@ impl Supervisor {
         }
         match control::receive_request(session.socket.as_fd()) {
             Ok(Some((request, fds))) => self.handle(session, request, fds),
-            Ok(None) => self.strays.extend(session.abandoned()),
+            Ok(None) => {
+                if matches!(session.state, State::Tied) {
+                    self.end_now();
+                }
+                self.strays.extend(session.abandoned());
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => session.refuse(format!("the request cannot be understood: {error}")),
         }
@@ -217,6 +222,10 @@ impl Supervisor {
                 session.reply(&Reply::Accepted, &[]);
                 session.state = State::AwaitsEnd;
             }
+            Request::Tie => {
+                session.reply(&Reply::Accepted, &[]);
+                session.state = State::Tied;
+            }
             Request::Exec { argv, env, user, passed, birthplace, tasks, terminal } => {
                 let mut fds = fds.into_iter();
                 let stdio = passed.map(|passed| passed.then(|| fds.next()).flatten());
@@ -228,6 +237,12 @@ impl Supervisor {
                 }
             }
         }
+    }
+
+    /// The one whom the guest was tied to is gone.
+    fn end_now(&mut self) {
+        let (now, orders) = (Instant::now(), self.settings.orders.clone());
+        self.ending.get_or_insert_with(|| Ending::begin(orders, true, now)).hurry(now);
     }
 
     fn enter(&mut self, session: &mut Session, mut job: Job, terminal: bool, doors: &Doors) -> Result<(), String> {
