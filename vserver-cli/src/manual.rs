@@ -10,9 +10,10 @@ use crate::args::{
     BuildArgs, ChbindArgs, ChcontextArgs, CheckArgs, ChxidArgs, ConfigArgs, CopyArgs, GeneratorArgs, H2extArgs,
     KeepAliveArgs, ListArgs, LoopArgs, LsxidArgs, NaddressArgs, NattributeArgs, NcontextArgs, PkgArgs, PkgmgmtArgs,
     PlanArgs, ReducecapArgs, RenameArgs, SetattrArgs, ShowattrArgs, StartArgs, StartVserversArgs, StatusArgs,
-    StopArgs, VattributeArgs, VcontextArgs, VdevmapArgs, VdlimitArgs, VduArgs, VinfoArgs, VkillArgs, VlimitArgs,
-    VmemctrlArgs, VnamespaceArgs, VpkgArgs, VprocunhideArgs, VpsArgs, VschedArgs, VserverArgs, VserverStatArgs,
-    VserverWrapperArgs, VshelperArgs, VspaceArgs, VsysctlArgs, VtagArgs, VunameArgs, VwaitArgs,
+    StopArgs, VattributeArgs, VcontextArgs, VdevmapArgs, VdlimitArgs, VduArgs, VesyncArgs, VinfoArgs, VkillArgs,
+    VlimitArgs, VmemctrlArgs, VnamespaceArgs, VpkgArgs, VprocunhideArgs, VpsArgs, VschedArgs, VserverArgs,
+    VserverStatArgs, VserverWrapperArgs, VshelperArgs, VspaceArgs, VsysctlArgs, VtagArgs, VunameArgs, VwaitArgs,
+    loop_command,
 };
 use crate::commands::vserver::VERBS;
 
@@ -103,8 +104,10 @@ fn definition(name: &str) -> Option<Command> {
         "systemd-vserver-generator" => GeneratorArgs::command(),
         "vserver-stat" => VserverStatArgs::command(),
         "vserver-info" => VinfoArgs::command(),
-        "vapt-get" | "vrpm" | "vyum" | "vurpm" | "vemerge" | "vupdateworld" | "vesync" | "vdispatch-conf"
-        | "vsomething" => LoopArgs::command(),
+        "vesync" => loop_command(VesyncArgs::command(), name),
+        "vapt-get" | "vrpm" | "vyum" | "vurpm" | "vemerge" | "vupdateworld" | "vdispatch-conf" | "vsomething" => {
+            loop_command(LoopArgs::command(), name)
+        }
         "chxid" => ChxidArgs::command(),
         "lsxid" => LsxidArgs::command(),
         "setattr" => SetattrArgs::command(),

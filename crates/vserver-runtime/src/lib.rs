@@ -61,6 +61,7 @@ pub use inspect::inspect;
 pub use list::{Status, running, status};
 pub use plan::{NetworkPlan, Plan};
 pub use record::{AddedAddress, RunRecord, start_time, start_time_in};
+pub use scripts::Trust;
 pub use settings::Ending;
 pub use start::{StartOptions, Started, plan, start};
 pub use stop::{StopOptions, Stopped, after_exit, is_put_away, stop};

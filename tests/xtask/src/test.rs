@@ -23,6 +23,7 @@ const PACKAGES: &[&str] = &[
     "e2fsprogs",
     "xfsprogs",
     "bzip2",
+    "rsync",
     "rpm",
     "dnf",
     "createrepo-c",

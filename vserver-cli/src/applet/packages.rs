@@ -2,10 +2,11 @@
 
 use std::ffi::OsString;
 
+use clap::CommandFactory;
 use vserver_types::Exit;
 
 use super::{Applet, context};
-use crate::args::{self, LoopArgs, VpkgArgs};
+use crate::args::{self, LoopArgs, VesyncArgs, VpkgArgs};
 use crate::commands;
 use crate::error::CliError;
 use crate::printer::Printer;
@@ -18,15 +19,23 @@ pub const APPLETS: [Applet; 10] = [
     Applet { name: "vurpm", failure: Exit::BeforeExec, run },
     Applet { name: "vemerge", failure: Exit::BeforeExec, run },
     Applet { name: "vupdateworld", failure: Exit::BeforeExec, run },
-    Applet { name: "vesync", failure: Exit::BeforeExec, run },
+    Applet { name: "vesync", failure: Exit::BeforeExec, run: vesync },
     Applet { name: "vdispatch-conf", failure: Exit::BeforeExec, run },
     Applet { name: "vsomething", failure: Exit::BeforeExec, run },
     Applet { name: "vpkg", failure: Exit::Failure, run: vpkg },
 ];
 
 fn run(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
-    let args: LoopArgs = args::parse(&printer, words, Exit::BeforeExec)?;
+    let command = args::loop_command(LoopArgs::command(), printer.tool());
+    let args: LoopArgs = args::parse_as(command, &printer, words, Exit::BeforeExec)?;
     commands::packages::run(&args, &context(&args.common, printer))
+}
+
+fn vesync(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
+    let command = args::loop_command(VesyncArgs::command(), printer.tool());
+    let args: VesyncArgs = args::parse_as(command, &printer, words, Exit::BeforeExec)?;
+    let context = context(&args.each.common, printer);
+    commands::packages::vesync(&args, &context)
 }
 
 fn vpkg(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {

@@ -42,7 +42,7 @@ pub use files::{
     BARRIER, Change, ChxidArgs, IMMUTABLE, Listed, LsxidArgs, SetattrArgs, ShowattrArgs, split_attributes,
 };
 pub use helper::{H2extArgs, KeepAliveArgs, VsysctlArgs};
-pub use packages::{LoopArgs, PkgArgs, PkgmgmtArgs, VpkgArgs};
+pub use packages::{LoopArgs, PkgArgs, PkgmgmtArgs, VesyncArgs, VpkgArgs, loop_command};
 pub use vattribute::{VattributeArgs, VcontextArgs};
 pub use vkill::VkillArgs;
 pub use vlimit::{Asked, VlimitArgs};
@@ -71,7 +71,17 @@ pub fn parse<T>(printer: &Printer, words: &[OsString], usage: Exit) -> Result<T,
 where
     T: CommandFactory + FromArgMatches,
 {
-    let command = T::command().no_binary_name(true).infer_long_args(true).args_override_self(true);
+    parse_as(T::command(), printer, words, usage)
+}
+
+/// The same of a definition that was fitted to the program.
+pub fn parse_as<T: FromArgMatches>(
+    command: clap::Command,
+    printer: &Printer,
+    words: &[OsString],
+    usage: Exit,
+) -> Result<T, CliError> {
+    let command = command.no_binary_name(true).infer_long_args(true).args_override_self(true);
     // Two programs may share a definition: what is not a verb is called as it was.
     let called = command.get_bin_name().unwrap_or_else(|| printer.tool()).to_owned();
     let command = command.bin_name(&called);

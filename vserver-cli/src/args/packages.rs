@@ -1,28 +1,74 @@
 //! The tools that run one command for several guests, one guest after the other.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Command, Parser};
 
 use super::Common;
 
-const EXAMPLES: &str = "\
-Filters are intersected; they never mean guests that are disabled or have no tree. A guest must run, except for
-vsomething, which runs its COMMAND on the host with the guest's name as first argument.
-Exit status: that of the last guest, 255 if there was none.
+const RULES: &str = "\
+Filters are intersected; they never mean guests that are disabled or have no tree.
+Exit status: that of the last guest, 255 if there was none.";
+const TOOL: &str = "\
+A guest that does not run gets a context for the tool, with all that holds the guest, which ends with the tool.";
 
-Examples:
-  vapt-get --running -- update
-  vrpm web1 web2 -- -qa
-  vsomething vserver --mark default -- exec uptime";
+/// One of the tools, what it does, and how it is called.
+macro_rules! tool {
+    ($name:literal, $does:literal, $example:literal) => {
+        ($name, $does, concat!(env!("CARGO_PKG_VERSION"), " -- ", $does), $example)
+    };
+}
+
+const TOOLS: [(&str, &str, &str, &str); 9] = [
+    tool!(
+        "vapt-get",
+        "runs apt-get (or $APT_GET) for several guests, one after the other",
+        "vapt-get --running -- update && vapt-get --running -- -y upgrade"
+    ),
+    tool!("vrpm", "runs rpm for several guests, one after the other", "vrpm web1 web2 -- -qa"),
+    tool!("vyum", "runs dnf, or yum, for several guests, one after the other", "vyum --all -- -y update"),
+    tool!(
+        "vurpm",
+        "runs a program of urpmi for several guests, one after the other",
+        "vurpm urpmi.update web1 web2 -- -a"
+    ),
+    tool!("vemerge", "runs emerge for several guests, one after the other", "vemerge web1 -- --pretend nginx"),
+    tool!(
+        "vupdateworld",
+        "updates all packages of several Gentoo guests, one after the other",
+        "vupdateworld --running -- --ask=n"
+    ),
+    tool!(
+        "vesync",
+        "renews the package metadata of several Gentoo guests, and before that an overlay",
+        "vesync --all --overlay /srv/overlay --overlay-host rsync://overlay.example.org/main"
+    ),
+    tool!(
+        "vdispatch-conf",
+        "runs dispatch-conf for several Gentoo guests, one after the other",
+        "vdispatch-conf --running"
+    ),
+    tool!(
+        "vsomething",
+        "runs a COMMAND of the host for several guests, whose names it gets, one after the other",
+        "vsomething vserver --mark default -- exec uptime"
+    ),
+];
+
+/// The definition `command` as `tool` shows it.
+pub fn loop_command(command: Command, tool: &str) -> Command {
+    let Some((_, does, version, example)) = TOOLS.into_iter().find(|(name, ..)| *name == tool) else {
+        return command;
+    };
+    let rules = if tool == "vsomething" { RULES.to_owned() } else { format!("{TOOL}\n{RULES}") };
+    let about = does.chars().take(1).flat_map(char::to_uppercase).chain(does.chars().skip(1)).collect::<String>();
+    command.about(about).version(version).after_help(format!("{rules}\n\nExample:\n  {example}"))
+}
 
 /// Runs a command for several guests, one after the other
 #[derive(Parser, Debug)]
-#[command(
-    name = "vsomething",
-    version = concat!(env!("CARGO_PKG_VERSION"), " -- runs a command for several guests, one after the other"),
-    after_help = EXAMPLES
-)]
+#[command(name = "vsomething", version)]
 pub struct LoopArgs {
     #[command(flatten)]
     pub common: Common,
@@ -65,7 +111,24 @@ impl LoopArgs {
     }
 }
 
-/// Installs packages in a running guest with its own tools, or lists its configuration files
+/// Renews the package metadata of several Gentoo guests
+#[derive(Parser, Debug)]
+#[command(name = "vesync", version)]
+pub struct VesyncArgs {
+    #[command(flatten)]
+    pub each: LoopArgs,
+    /// Directory of the host with an overlay that guests mount: fetched by rsync before the guests' turn
+    #[arg(long, value_name = "DIR", requires = "overlay_host")]
+    pub overlay: Option<PathBuf>,
+    /// Where the overlay is fetched from, as rsync understands it
+    #[arg(long, value_name = "SOURCE", requires = "overlay")]
+    pub overlay_host: Option<String>,
+    /// Nothing but the overlay
+    #[arg(long, requires = "overlay")]
+    pub overlay_only: bool,
+}
+
+/// Installs packages in a guest, or lists its configuration files
 #[derive(Parser, Debug)]
 #[command(
     name = "pkg",
@@ -82,7 +145,7 @@ pub struct PkgArgs {
     pub packages: Vec<OsString>,
 }
 
-/// Installs packages in a running guest with its own tools, or lists its configuration files
+/// Installs packages in a guest, or lists its configuration files
 #[derive(Parser, Debug)]
 #[command(
     name = "vpkg",
@@ -104,7 +167,8 @@ pub struct VpkgArgs {
 #[command(
     name = "pkgmgmt",
     bin_name = "vserver NAME pkgmgmt",
-    after_help = "Management from the host is not done any more, so externalize is always refused.\n\
+    after_help = "externalize moves the database of rpm, and the settings of rpm, dnf or apt, to the host; internalize moves the\n\
+                  database back. The guest must be stopped.\n\
                   Exit status of is-internal: 0 if it is, 1 if not; of the others: 2 if it was not done.\n\n\
                   Example: vserver web1 pkgmgmt is-internal || vserver web1 pkgmgmt internalize"
 )]
@@ -115,7 +179,7 @@ pub struct PkgmgmtArgs {
     /// Accepted for old scripts: nothing is asked
     #[arg(short = 'y')]
     pub yes: bool,
-    /// Internalize also if the host still has package data of the guest
+    /// internalize: keep the guest's database if there are two; externalize: put aside what the host has already
     #[arg(long)]
     pub force: bool,
 }

@@ -6,13 +6,27 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus};
 
 use vserver_config::Boot;
+use vserver_runtime::Trust;
 use vserver_types::Exit;
 
-use crate::args::LoopArgs;
+use crate::args::{LoopArgs, VesyncArgs};
 use crate::bulk::Selection;
 use crate::commands::several::runs;
 use crate::context::Context;
 use crate::error::CliError;
+
+/// How portage itself fetches its tree. Source: make.conf(5), `PORTAGE_RSYNC_OPTS`.
+const OVERLAY: [&str; 9] = [
+    "--recursive",
+    "--links",
+    "--safe-links",
+    "--perms",
+    "--times",
+    "--omit-dir-times",
+    "--force",
+    "--whole-file",
+    "--delete",
+];
 
 /// What a tool runs for a guest.
 enum Work {
@@ -44,6 +58,28 @@ pub fn run(args: &LoopArgs, context: &Context) -> Result<Exit, CliError> {
         }
     }
     Ok(exit)
+}
+
+/// Fetches an overlay to the host, then the guests' turn. Nothing is deleted but below a directory that no guest can reach.
+pub fn vesync(args: &VesyncArgs, context: &Context) -> Result<Exit, CliError> {
+    if let (Some(overlay), Some(source)) = (&args.overlay, &args.overlay_host) {
+        let refused =
+            |why: String| CliError::Refused(format!("the overlay '{}' is not fetched: {why}", overlay.display()));
+        let usable = overlay.is_absolute() && overlay.is_dir() && overlay.components().count() > 2;
+        if !usable {
+            return Err(refused("it must be a directory of its own; give its whole path and make it".to_owned()));
+        }
+        if let Some(why) = Trust::new(&context.host).refuses(overlay) {
+            return Err(refused(why));
+        }
+        let mut command = Command::new("rsync");
+        command.args(OVERLAY).arg("--").arg(source).arg(overlay.join(""));
+        let exit = spawn(&mut command)?;
+        if exit != Exit::Success || args.overlay_only {
+            return Ok(exit);
+        }
+    }
+    run(&args.each, context)
 }
 
 /// The command of a tool, and the words that name guests.

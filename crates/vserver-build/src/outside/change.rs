@@ -56,7 +56,7 @@ impl Family {
 /// stopped.
 ///
 /// # Errors
-/// [`Error::PackageData`] if something lies there already and not `force`; after any error all is as before.
+/// [`Error::PackageData`] if something lies there already and not `force`; after any error the guest's own tools go on as before.
 pub fn externalize(confdir: &Path, name: &GuestName, style: PackageStyle, force: bool) -> Result<(), Error> {
     let config = confdir.join(name.as_str());
     let base = vserver_config::Defaults::new(confdir).pkgbase().join(name.as_str());
@@ -73,6 +73,9 @@ pub fn externalize(confdir: &Path, name: &GuestName, style: PackageStyle, force:
     }
     for (_, from, to) in SETTINGS.iter().filter(|(whose, ..)| *whose == family) {
         copy_out(&root, from, &staged.0.join(to))?;
+    }
+    if family == Family::Debian {
+        offer_apt_conf(confdir, &staged.0.join("apt/etc/apt.conf"))?;
     }
     if has_content(&base) {
         let aside = parent.join(format!("{name}.~{}~", std::process::id()));
@@ -113,6 +116,15 @@ pub fn internalize(confdir: &Path, name: &GuestName, style: Option<PackageStyle>
         Some(state) => empty(&state),
         None => Ok(()),
     }
+}
+
+/// The host's default, for a guest that has none.
+fn offer_apt_conf(confdir: &Path, place: &Path) -> Result<(), Error> {
+    let default = confdir.join(".defaults/apps/pkgmgmt/apt.conf");
+    if default.is_file() && !place.exists() {
+        fs::copy(&default, place).map_err(Error::io("copy", &default))?;
+    }
+    Ok(())
 }
 
 fn tree(config: &Path) -> Result<GuestRoot, Error> {

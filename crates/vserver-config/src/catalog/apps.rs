@@ -7,8 +7,6 @@ pub(super) const ALL: Group = Group { title: "Helpers, packages, unification, de
 /// Of every event that a kernel without the patch does not report.
 pub(super) const NO_EVENT: &str = "the kernel tells of a reboot and of an end only";
 pub(super) const NO_UNIFY: &str = "not yet: unification (vunify, vhashify)";
-pub(super) const NO_EXTERNAL: &str =
-    "packages managed from the host needed a preloaded library and are refused; use the guest's own tools (internal)";
 const NO_MAP: &str = "not yet: device maps; vdevmap changes a running guest";
 
 const SETTINGS: &[Setting] = &[
@@ -30,13 +28,10 @@ const SETTINGS: &[Setting] = &[
         "run in place of the handler; not if a guest could have written it",
         "helper::a_program_replaces_the_handler",
     ),
-    cannot(
-        "apps/vshelper/{swsusp,startup,netup,netdown}",
-        Kind::Program,
-        NO_EVENT,
-    ),
+    cannot("apps/vshelper/{swsusp,startup,netup,netdown}", Kind::Program, NO_EVENT),
     honoured("apps/vshelper/disabled", Kind::Flag, "events are ignored", "helper::disabled_ignores_a_reboot"),
-    cannot("apps/vshelper/debug", Kind::Flag, "not read, in the original neither; use vserver --debug").not_at_start(),
+    cannot("apps/vshelper/debug", Kind::Flag, "not read, in the original neither; use vserver --debug")
+        .not_at_start(),
     honoured(
         "apps/vshelper/warning-disabled",
         Kind::Flag,
@@ -67,14 +62,31 @@ const SETTINGS: &[Setting] = &[
         "the guest's own tools are run inside",
         "packages::each_guest_runs_its_own_tool",
     ),
-    cannot("apps/pkgmgmt/style", Kind::Scalar, NO_EXTERNAL).seen_in("packages::managed_from_the_host_is_refused").not_at_start(),
-    cannot("apps/pkgmgmt/{base,execdir}", Kind::Link, NO_EXTERNAL).seen_in("packages::managed_from_the_host_is_refused").not_at_start(),
-    cannot(
-        "apps/pkgmgmt/{rpmetc,rpmstate,rpmlib,aptetc,aptstate,aptcache,aptarchives,yumetc,yumcache,urpmietc,urpmistate}",
+    honoured(
+        "apps/pkgmgmt/style",
+        Kind::Scalar,
+        "which tools there are, where the guest's tree does not tell",
+        "packages::pkg_finds_the_guests_tool",
+    ),
+    honoured(
+        "apps/pkgmgmt/{base,execdir}",
         Kind::Link,
-        NO_EXTERNAL,
-    )
-    .seen_in("packages::managed_from_the_host_is_refused").not_at_start(),
+        "the data of the host's tools, and programs that come before the host's",
+        "outside::out_of_the_workshop",
+    ),
+    honoured(
+        "apps/pkgmgmt/{rpmetc,rpmstate,rpmlib,yumetc,yumcache}",
+        Kind::Link,
+        "lent to the host's rpm and dnf, unless a guest could change the way there",
+        "outside::the_hosts_rpm_and_dnf",
+    ),
+    honoured(
+        "apps/pkgmgmt/{aptetc,aptstate,aptcache,aptarchives}",
+        Kind::Link,
+        "lent to the host's apt; never the host's own archives",
+        "outside::the_hosts_apt",
+    ),
+    cannot("apps/pkgmgmt/{urpmietc,urpmistate}", Kind::Link, "the host's tools are apt, rpm and dnf").not_at_start(),
     cannot("apps/vdevmap", Kind::Group, NO_MAP),
     cannot("apps/vdevmap/<x>/{create,open,remap}", Kind::Flag, NO_MAP),
     cannot("apps/vdevmap/<x>/{device,target,flags}", Kind::Scalar, NO_MAP),

@@ -1,6 +1,5 @@
 //! `.distributions/<dist>/`: what a build takes for one distribution. Source: `config-tree.md` §4.
 
-use super::apps::NO_EXTERNAL;
 use super::setting::{Group, Kind, Setting, cannot, honoured};
 
 pub(super) const ALL: Group = Group { title: "For builds of one distribution", settings: SETTINGS };
@@ -31,6 +30,6 @@ const SETTINGS: &[Setting] = &[
     cannot("pkgs/<list>", Kind::Lines, "not yet: of the build methods yum, apt-rpm and urpmi"),
     cannot("rpmlist.d/<list>", Kind::Lines, "not yet: of the build method rpm"),
     cannot("pubkeys/<key>", Kind::Data, "not yet: of the build methods rpm and yum"),
-    cannot("{execdir,rpmlib,apt,rpm,yum,yum.repos.d}", Kind::Group, NO_EXTERNAL),
-    cannot("{apt.conf,vendor.conf}", Kind::Data, NO_EXTERNAL),
+    cannot("{execdir,rpmlib,apt,rpm,yum,yum.repos.d}", Kind::Group, "not yet: of the build methods rpm and yum"),
+    cannot("{apt.conf,vendor.conf}", Kind::Data, "of apt-rpm, which has no successor"),
 ];

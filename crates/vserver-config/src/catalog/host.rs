@@ -1,6 +1,6 @@
 //! `.defaults/`: what all guests of a host share. Source: `config-tree.md` §3.
 
-use super::apps::{NO_EVENT, NO_EXTERNAL, NO_UNIFY};
+use super::apps::{NO_EVENT, NO_UNIFY};
 use super::mounts::NO_NETNS;
 use super::setting::{Group, Kind, Setting, cannot, honoured, partly};
 
@@ -217,8 +217,19 @@ const FOR_BUILDS: &[Setting] = &[
         "copied to a new guest's /etc unless it has the file; that of the distribution wins",
         "vserver-config::files_of_the_host_and_of_a_distribution",
     ),
-    cannot("apps/pkgmgmt/base", Kind::Link, NO_EXTERNAL),
-    cannot("apps/pkgmgmt/{apt.conf,vendor.conf}", Kind::Data, NO_EXTERNAL),
+    honoured(
+        "apps/pkgmgmt/base",
+        Kind::Link,
+        "the package data that the host keeps of a guest is in NAME below it",
+        "outside::the_hosts_apt",
+    ),
+    honoured(
+        "apps/pkgmgmt/apt.conf",
+        Kind::Data,
+        "the host's apt has it for a guest without one, from externalize on",
+        "outside::the_hosts_apt",
+    ),
+    cannot("apps/pkgmgmt/vendor.conf", Kind::Data, "of apt-rpm, which has no successor"),
     cannot("apps/vdevmap/<x>/{create,open,remap}", Kind::Flag, "not yet: device maps"),
     cannot("apps/vdevmap/<x>/{device,target,flags}", Kind::Scalar, "not yet: device maps"),
     cannot(

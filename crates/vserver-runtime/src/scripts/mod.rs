@@ -300,8 +300,9 @@ fn redirect(command: &mut Command, tty: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Judges programs of the host that are to be run for a guest.
-pub(crate) struct Trust(Territory);
+/// Judges programs and directories of the host that are to be used for a guest.
+#[derive(Debug)]
+pub struct Trust(Territory);
 
 impl Trust {
     /// As the configurations of all guests are now.
@@ -309,7 +310,7 @@ impl Trust {
         Self(Territory::of(&host.confdir))
     }
 
-    /// Why it may not be run, if it may not.
+    /// Why it may not be used, if it may not: somebody else than root, or a guest, could change it or the way to it.
     pub fn refuses(&self, program: &Path) -> Option<String> {
         trust::check(program, &self.0).err()
     }

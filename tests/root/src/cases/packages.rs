@@ -9,6 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::fixture::{Fixture, Guest, eventually};
+use crate::needs::Need;
 use crate::trial::Trial;
 
 /// All of them.
@@ -20,6 +21,7 @@ pub fn tests() -> Vec<Trial> {
         Trial::new("packages::a_stopped_guest_runs_its_own_tool", a_stopped_guest_runs_its_own_tool),
         Trial::new("packages::nothing_is_left_of_an_interrupted_tool", nothing_is_left_of_an_interrupted_tool),
         Trial::new("packages::a_start_waits_for_no_tool", a_start_waits_for_no_tool),
+        Trial::new("packages::vesync_fetches_an_overlay", vesync_fetches_an_overlay).needs(Need::Tool("rsync")),
         Trial::new("packages::pkg_finds_the_guests_tool", pkg_finds_the_guests_tool),
         Trial::new("packages::pkgmgmt_tells_and_changes", pkgmgmt_tells_and_changes),
     ]
@@ -217,4 +219,31 @@ fn pkgmgmt_tells_and_changes() {
     run("is-internal").exits(1);
     run("nonsense").exits(1);
     host.v(&["nobody-at-all", "pkgmgmt", "is-internal"]).exits(5);
+}
+
+/// compat/commands.md §9: the overlay first, then each guest's metadata.
+fn vesync_fetches_an_overlay() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    plant(&guest, "emerge", 0);
+    let (source, overlay) = (host.scratch("source"), host.scratch("overlay"));
+    std::fs::write(source.join("new"), "").unwrap();
+    std::fs::write(overlay.join("old"), "").unwrap();
+    let from = format!("{}/", source.display());
+    let run = |dir: &std::path::Path, more: &[&str]| {
+        let words = [&[guest.name.as_str(), "--overlay", dir.to_str().unwrap()], more].concat();
+        host.tool("vesync", &words)
+    };
+    let ran = run(&overlay, &["--overlay-host", &from]);
+    ran.ok().says("emerge args --metadata");
+    assert!(overlay.join("new").exists() && !overlay.join("old").exists());
+    std::fs::write(overlay.join("old"), "").unwrap();
+    let only = run(&overlay, &["--overlay-host", &from, "--overlay-only"]);
+    assert!(!only.ok().out.contains("emerge") && !overlay.join("old").exists(), "{}", only.out);
+    let broken = run(&overlay, &["--overlay-host", "/no/such/source/"]);
+    assert!(broken.code != 0 && !broken.out.contains("emerge"), "{}", broken.out);
+    run(&guest.root.join("etc"), &["--overlay-host", &from]).exits(255).says("can change what is in");
+    run(std::path::Path::new("/etc"), &["--overlay-host", &from]).exits(255).says("a directory of its own");
+    run(&overlay, &[]).exits(255).says("--overlay-host");
+    assert!(guest.root.join("etc/passwd").exists());
 }
