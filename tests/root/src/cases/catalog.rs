@@ -168,14 +168,15 @@ const THIRD: [(&str, &str); 11] = [
     ("interfaces/y/dev", "lo\n"),
     ("interfaces/y/ip", "127.0.0.2\n"),
 ];
-/// Opened by a start (mtab), a helper (action) or a build (fstab, context.next, debootstrap, files), which have tests of
-/// their own; or by nobody, as the table says of them.
-const ELSEWHERE: [(Tree, &str); 23] = [
+/// Opened by a start (mtab), a helper (action), package tools (pkgmgmt) or a build (fstab, context.next, debootstrap,
+/// files), which have tests of their own; or by nobody, as the table says of them.
+const ELSEWHERE: [(Tree, &str); 25] = [
     (Tree::Guest, "cpuset/name"),
     (Tree::Guest, "cpuset/virtualized"),
     (Tree::Guest, "uts/context"),
     (Tree::Guest, "apps/init/mtab"),
     (Tree::Guest, "apps/vshelper/action"),
+    (Tree::Guest, "apps/pkgmgmt/style"),
     (Tree::Defaults, "init/mtab"),
     (Tree::Defaults, "cgroup/mnt"),
     (Tree::Defaults, "cgroup/subsys"),
@@ -194,6 +195,7 @@ const ELSEWHERE: [(Tree, &str); 23] = [
     (Tree::Defaults, "files/ldap.conf"),
     (Tree::Defaults, "files/localtime"),
     (Tree::Defaults, "files/resolv.conf"),
+    (Tree::Defaults, "apps/pkgmgmt/apt.conf"),
 ];
 
 fn symlink_in(dir: &Path, path: &str, target: &str) {
