@@ -133,7 +133,7 @@ impl Made {
     pub(crate) fn config_for(&self, config: &GuestConfig) -> GuestConfig {
         let mut config = config.clone();
         config.vdir.clone_from(&self.place);
-        config.fstab.retain(|entry| !is_always_there(&entry.target) && entry.target.trim_matches('/') != "");
+        config.fstab.retain(|entry| !is_always_there(&entry.target) && !entry.target.trim_matches('/').is_empty());
         for entry in &mut config.fstab {
             entry.target = format!("{GUEST}/{}", entry.target.trim_start_matches('/'));
         }
