@@ -97,6 +97,8 @@ pub struct GuestConfig {
     pub dlimits: Vec<DiskLimit>,
     /// The image file that is mounted as its root: our own file `disk/image`.
     pub image: Option<PathBuf>,
+    /// What it may do with single devices: its own entries of `apps/vdevmap/`.
+    pub devices: Vec<DeviceMap>,
     /// Settings of `/proc/sys`, with slashes, and what is written to them.
     pub sysctl: Vec<(String, String)>,
     /// Settings that were found and that nothing applies: to be reported at start, and refused with `--strict`.
@@ -177,6 +179,22 @@ pub struct DiskLimit {
     pub inodes: Option<u64>,
     /// Percent that is kept for the guest's root.
     pub reserved: u8,
+}
+
+/// What a guest may do with a device: a directory below `apps/vdevmap/`. With neither `create` nor `open` it may do
+/// nothing with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceMap {
+    /// Name of its directory.
+    pub name: String,
+    /// The device, by its absolute path on the host; the guest's node has the same name.
+    pub device: PathBuf,
+    /// Make nodes of it.
+    pub create: bool,
+    /// Open it.
+    pub open: bool,
+    /// The guest finds this device of the host in its place.
+    pub target: Option<PathBuf>,
 }
 
 /// I/O priority, as in ionice(1).

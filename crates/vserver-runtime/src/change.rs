@@ -7,6 +7,7 @@ use vserver_types::{ContextCaps, ContextFlags, FlagKind, GuestName, Limits, Unen
 
 use crate::attributes::Attributes;
 use crate::choose::{cpus, layout};
+use crate::devices;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::plan::NetworkPlan;
@@ -83,6 +84,8 @@ pub fn change_devices(host: &Host, name: &GuestName, line: &str, allow: bool) ->
     let (config, _) = vserver_config::read(&record.confdir, name)?;
     record.devices.retain(|own| own != line);
     let mut rules = config.cgroup.clone();
+    let (mapped, _) = devices::plan(&config);
+    rules.extend(devices::rules(&mapped).filter(|(file, _)| file == "devices.deny"));
     if allow {
         record.devices.push(line.to_owned());
     } else {

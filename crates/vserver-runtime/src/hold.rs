@@ -9,6 +9,7 @@ use vserver_cgroup::{DevicePolicy, GuestCgroup};
 use vserver_net::{Place, Programs};
 use vserver_types::Unenforced;
 
+use crate::devices;
 use crate::error::{Error, Result};
 use crate::plan::{NetworkPlan, Plan};
 
@@ -45,7 +46,8 @@ impl Loading {
 impl Ready {
     /// Attaches the programs. They belong to the cgroup directory and vanish with it. Returns what they cannot enforce.
     pub fn attach(self, plan: &Plan, cgroup: &GuestCgroup) -> Result<Vec<Unenforced>> {
-        let (devices, mut found) = DevicePolicy::default().with_raw(&plan.limits.raw);
+        let rules: Vec<_> = plan.limits.raw.iter().cloned().chain(devices::rules(&plan.devices)).collect();
+        let (devices, mut found) = DevicePolicy::default().with_raw(&rules);
         cgroup.device_policy(&devices).map_err(Error::layer("restrict the devices", &plan.name))?;
         let Some(programs) = self.0 else {
             let reason = "the file 'noncontext' leaves all of the host's to the guest";

@@ -193,6 +193,7 @@ fn blueprint(prepared: &Prepared, kit: &Kit, report: Option<OwnedFd>) -> Result<
         cgroupfs: plan.cgroupfs,
         mounts: prepared.carried.clone(),
         workshop: plan.workshop.clone(),
+        devices: plan.devices.iter().filter_map(|plan| Some((plan.path.clone()?, plan.node.clone()))).collect(),
         sysctls: plan.sysctls.clone(),
         confinement: plan.confinement.clone(),
         entry: FirstProgram { argv, env: plan.environment.clone(), image, report },

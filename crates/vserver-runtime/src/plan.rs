@@ -17,6 +17,7 @@ use vserver_types::{
 };
 
 use crate::attributes::{self, Attributes};
+use crate::devices::{self, DevicePlan};
 use crate::disk::{self, DiskPlan};
 use crate::error::{Error, Result};
 use crate::init_style::{self, First, InitPlan, Rescue};
@@ -138,6 +139,9 @@ pub struct Plan {
     pub disk: DiskPlan,
     /// Further mounts.
     pub mounts: Mounts,
+    /// Devices beyond those that every guest has.
+    #[serde(default)]
+    pub devices: Vec<DevicePlan>,
     /// Its tree is mounted in this one, for programs of the host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workshop: Option<Workshop>,
@@ -186,6 +190,8 @@ impl Plan {
         unenforced.extend(found);
         let (disk, found) = disk::plan(config);
         unenforced.extend(found);
+        let (devices, found) = devices::plan(config);
+        unenforced.extend(found);
         let mode = attributes::call_policy(config, id_base.is_some(), init.systemd);
         let confinement = confinement(config, mode, &mut unenforced)?;
         let (killseq, stop_timeout) = (killseq(config), config.init.sync_timeout);
@@ -204,6 +210,7 @@ impl Plan {
             init,
             disk,
             mounts,
+            devices,
             workshop: None,
             attributes: Attributes::of(config, confinement.caps, mode),
             sysctls: sysctls(config),

@@ -49,6 +49,7 @@ pub fn prepare(
 ) -> Result<Prepared> {
     let name = plan.name.clone();
     record.unenforced.clone_from(&plan.unenforced);
+    record.devices = plan.devices.iter().filter(|plan| plan.allow).map(|plan| plan.rule.clone()).collect();
     (record.attributes, record.network) = (plan.attributes, plan.network.clone());
     record.save(host)?;
     let tree = GuestRoot::open(&plan.tree).map_err(Error::layer("open the tree", &name))?;

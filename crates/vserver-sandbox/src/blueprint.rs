@@ -62,6 +62,21 @@ pub struct Workshop {
     pub foreign: Vec<PathBuf>,
 }
 
+/// A node of a guest's `/dev` beyond those that every guest has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceNode {
+    /// Its name below `/dev`.
+    pub path: PathBuf,
+    /// A block device; otherwise a character device.
+    pub block: bool,
+    /// Major number.
+    pub major: u64,
+    /// Minor number.
+    pub minor: u64,
+    /// Permission bits.
+    pub mode: u32,
+}
+
 /// One guest, ready to be raised.
 #[derive(Debug)]
 pub struct Blueprint {
@@ -83,6 +98,8 @@ pub struct Blueprint {
     pub mounts: Vec<PathBuf>,
     /// Where the guest's own tree lies, if the tree above is not it but a place to work on it.
     pub workshop: Option<Workshop>,
+    /// Names below `/dev` that are not as every guest has them, and what is there instead, if anything.
+    pub devices: Vec<(PathBuf, Option<DeviceNode>)>,
     /// Files below `/proc/sys` of the guest's own namespaces, and what is written to them.
     pub sysctls: Vec<(String, String)>,
     /// What its processes are held to.

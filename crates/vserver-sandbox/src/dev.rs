@@ -3,13 +3,16 @@
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, makedev, mkdirat, mknodat};
-use nix::unistd::{Gid, Uid, fchownat, symlinkat};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchownat, symlinkat, unlinkat};
 use vserver_sys::mount::{self, NODEV, NOEXEC, NOSUID};
 use vserver_sys::tty;
 
+use crate::blueprint::DeviceNode;
 use crate::error::{Result, Step};
 use crate::policy::dev;
 
@@ -33,10 +36,11 @@ pub struct Dev {
     pub master: OwnedFd,
 }
 
-/// Builds it, owned by `base` (the host's uid of the guest's root; 0 in classic mode).
-pub fn build(base: u32) -> Result<Dev> {
+/// Builds it, owned by `base` (the host's uid of the guest's root; 0 in classic mode), with what is `special` in it.
+pub fn build(base: u32, special: &[(PathBuf, Option<DeviceNode>)]) -> Result<Dev> {
     let dev = tmpfs(&[(c"size", "64k"), (c"nr_inodes", "256"), (c"mode", "0755")], base, NOSUID | NOEXEC)?;
     populate(dev.as_fd(), base)?;
+    special.iter().try_for_each(|(path, node)| replace(dev.as_fd(), path, node.as_ref(), base))?;
     let shm = tmpfs(&[(c"mode", "1777"), (c"nr_inodes", "65536")], base, NOSUID | NODEV)?;
     let pts = devpts(base)?;
     let (master, number) = new_terminal(pts.as_fd(), base)?;
@@ -105,6 +109,30 @@ fn populate(dev: BorrowedFd<'_>, base: u32) -> Result<()> {
         own(dev, name, base)?;
     }
     Ok(())
+}
+
+/// One node in the place of whatever has its name, or nothing. The tmpfs is ours alone still: there is no link to follow.
+fn replace(dev: BorrowedFd<'_>, path: &Path, node: Option<&DeviceNode>, base: u32) -> Result<()> {
+    let shown = path.display();
+    match unlinkat(dev, path, UnlinkatFlags::NoRemoveDir) {
+        Ok(()) | Err(Errno::ENOENT) => {}
+        Err(errno) => return Err(errno).step(|| format!("remove /dev/{shown}")),
+    }
+    let Some(node) = node else { return Ok(()) };
+    for directory in
+        path.ancestors().skip(1).filter(|part| !part.as_os_str().is_empty()).collect::<Vec<_>>().iter().rev()
+    {
+        match mkdirat(dev, *directory, Mode::from_bits_truncate(0o755)) {
+            Ok(()) => own(dev, &directory.to_string_lossy(), base)?,
+            Err(Errno::EEXIST) => {}
+            Err(errno) => return Err(errno).step(|| format!("make /dev/{}", directory.display())),
+        }
+    }
+    let kind = if node.block { SFlag::S_IFBLK } else { SFlag::S_IFCHR };
+    let (device, mode) = (makedev(node.major, node.minor), Mode::from_bits_truncate(node.mode));
+    mknodat(dev, path, kind, mode, device).step(|| format!("make /dev/{shown}"))?;
+    own(dev, &path.to_string_lossy(), base)?;
+    fchmodat(dev, path, mode, FchmodatFlags::FollowSymlink).step(|| format!("set the mode of /dev/{shown}"))
 }
 
 fn own(dev: BorrowedFd<'_>, name: &str, base: u32) -> Result<()> {

@@ -89,7 +89,7 @@ pub fn spawn(
     announce: impl FnOnce(i32) -> Result<()>,
 ) -> Result<Spawned> {
     let home = Home::remember()?;
-    let dev = dev::build(blueprint.base.unwrap_or(0))?;
+    let dev = dev::build(blueprint.base.unwrap_or(0), &blueprint.devices)?;
     let carried = furnish::carry(blueprint.tree.as_fd(), &blueprint.mounts, blueprint.workshop.as_ref())?;
     let tree = root::detach(blueprint.tree.as_fd())?;
     let walls = Walls { dev, tree, carried };

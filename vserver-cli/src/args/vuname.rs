@@ -78,7 +78,7 @@ pub struct VmemctrlArgs {
     name = "vdevmap",
     version = concat!(env!("CARGO_PKG_VERSION"), " -- devices of a context"),
     override_usage = "vdevmap --xid XID (--set | --unset) --device DEVICE [--open] [--create]",
-    after_help = "Holds until the guest stops; for every start: cgroup/devices.allow. The device's node must be in the guest's tree,\n\
+    after_help = "Holds until the guest stops; for every start: apps/vdevmap/, which makes the node, too. The device's node must be in the guest's tree,\n\
                   and be usable there: behind a user namespace nodes of a file system are not.\n\
                   Example: vdevmap --xid web1 --set --open --device /dev/fuse"
 )]

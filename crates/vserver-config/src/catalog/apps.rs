@@ -7,7 +7,6 @@ pub(super) const ALL: Group = Group { title: "Helpers, packages, unification, de
 /// Of every event that a kernel without the patch does not report.
 pub(super) const NO_EVENT: &str = "the kernel tells of a reboot and of an end only";
 pub(super) const NO_UNIFY: &str = "not yet: unification (vunify, vhashify)";
-const NO_MAP: &str = "not yet: device maps; vdevmap changes a running guest";
 
 const SETTINGS: &[Setting] = &[
     honoured(
@@ -87,7 +86,22 @@ const SETTINGS: &[Setting] = &[
         "outside::the_hosts_apt",
     ),
     cannot("apps/pkgmgmt/{urpmietc,urpmistate}", Kind::Link, "the host's tools are apt, rpm and dnf").not_at_start(),
-    cannot("apps/vdevmap", Kind::Group, NO_MAP),
-    cannot("apps/vdevmap/<x>/{create,open,remap}", Kind::Flag, NO_MAP),
-    cannot("apps/vdevmap/<x>/{device,target,flags}", Kind::Scalar, NO_MAP),
+    honoured(
+        "apps/vdevmap",
+        Kind::Group,
+        "devices beyond those that every guest has",
+        "devices::a_device_is_opened_denied_and_put_in_the_place_of_another",
+    ),
+    honoured(
+        "apps/vdevmap/<x>/{create,open,remap}",
+        Kind::Flag,
+        "a rule of its device policy, and with open a node in its /dev; with none the device is taken away",
+        "devices::a_device_is_opened_denied_and_put_in_the_place_of_another",
+    ),
+    honoured(
+        "apps/vdevmap/<x>/{device,target,flags}",
+        Kind::Scalar,
+        "the device, what is found in its place, and create, open, remap as bits",
+        "devices::a_device_is_opened_denied_and_put_in_the_place_of_another",
+    ),
 ];

@@ -230,8 +230,20 @@ const FOR_BUILDS: &[Setting] = &[
         "outside::the_hosts_apt",
     ),
     cannot("apps/pkgmgmt/vendor.conf", Kind::Data, "of apt-rpm, which has no successor"),
-    cannot("apps/vdevmap/<x>/{create,open,remap}", Kind::Flag, "not yet: device maps"),
-    cannot("apps/vdevmap/<x>/{device,target,flags}", Kind::Scalar, "not yet: device maps"),
+    honoured(
+        "apps/vdevmap/<x>/{create,open,remap}",
+        Kind::Flag,
+        "as a guest's own, for each that says nothing of that device",
+        "devices::the_hosts_map_reaches_guests",
+    )
+    .for_guests_without(&[]),
+    honoured(
+        "apps/vdevmap/<x>/{device,target,flags}",
+        Kind::Scalar,
+        "as a guest's own, for each that says nothing of that device",
+        "devices::the_hosts_map_reaches_guests",
+    )
+    .for_guests_without(&[]),
     cannot(
         "apps/vprocunhide/files",
         Kind::Lines,

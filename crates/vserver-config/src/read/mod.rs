@@ -1,5 +1,6 @@
 //! From the directory to a [`GuestConfig`]: every file is read, whatever is wrong with the others.
 
+mod devices;
 mod disk;
 mod flags;
 mod init;
@@ -19,7 +20,7 @@ use vserver_types::{GuestName, Nid, Xid, XidKind};
 
 use crate::error::{Diagnostic, Error, Severity};
 use crate::list::nearest_guest;
-use crate::model::{GuestConfig, Userns, Uts};
+use crate::model::{DeviceMap, GuestConfig, Userns, Uts};
 use crate::reader::Reader;
 use crate::{catalog, defaults, mounts, sched};
 
@@ -156,9 +157,22 @@ fn guest(reader: &mut Reader, confdir: &Path, dir: &Path, name: &GuestName) -> G
         tag: disk::tag(reader, dir),
         dlimits: disk::limits(reader, dir),
         image: disk::image(reader, dir),
+        devices: devices::read(reader, &dir.join("apps/vdevmap")),
         sysctl: sysctl::read(reader, dir),
         unapplied,
     }
+}
+
+/// What a guest may do with single devices: its own entries, and for other devices those of `.defaults/apps/vdevmap/`.
+pub fn device_maps(config: &GuestConfig) -> Vec<DeviceMap> {
+    let defaults = config.dir.with_file_name(".defaults").join("apps/vdevmap");
+    let mut all = config.devices.clone();
+    for map in devices::read(&mut Reader::default(), &defaults) {
+        if all.iter().all(|own| own.device != map.device) {
+            all.push(map);
+        }
+    }
+    all
 }
 
 /// The target of a link made absolute, or the path itself if it is there and no link.

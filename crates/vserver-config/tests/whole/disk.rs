@@ -1,10 +1,10 @@
-//! Tags, disk limits and images.
+//! Tags, disk limits, images and devices.
 
 use std::path::PathBuf;
 
 use proptest::option;
 use proptest::prelude::*;
-use vserver_config::DiskLimit;
+use vserver_config::{DeviceMap, DiskLimit};
 use vserver_types::Xid;
 
 #[derive(Clone, Debug)]
@@ -12,6 +12,7 @@ pub struct Disk {
     pub tag: Option<Xid>,
     pub dlimits: Vec<DiskLimit>,
     pub image: Option<PathBuf>,
+    pub devices: Vec<DeviceMap>,
 }
 
 pub fn disk() -> impl Strategy<Value = Disk> {
@@ -23,9 +24,16 @@ pub fn disk() -> impl Strategy<Value = Disk> {
             |(name, (directory, space, inodes, reserved))| DiskLimit { name, directory, space, inodes, reserved };
         all.into_iter().map(limit).collect()
     });
-    (option::of(1u32..=65535), limits, option::of(path())).prop_map(|(tag, dlimits, image)| Disk {
+    let devices =
+        prop::collection::btree_map("[a-z0-9]{1,4}", (path(), any::<(bool, bool)>(), option::of(path())), 0..3);
+    let devices = devices.prop_map(|all| {
+        let map = |(name, (device, (create, open), target))| DeviceMap { name, device, create, open, target };
+        all.into_iter().map(map).collect()
+    });
+    (option::of(1u32..=65535), limits, option::of(path()), devices).prop_map(|(tag, dlimits, image, devices)| Disk {
         tag: tag.map(Xid),
         dlimits,
         image,
+        devices,
     })
 }

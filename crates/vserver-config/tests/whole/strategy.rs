@@ -212,6 +212,7 @@ pub fn config() -> impl Strategy<Value = GuestConfig> {
             tag: disk.tag,
             dlimits: disk.dlimits,
             image: disk.image,
+            devices: disk.devices,
             sysctl: numbers.sysctl,
             unapplied: Vec::new(),
         })

@@ -8,6 +8,7 @@ mod catalog;
 mod check;
 mod daemon;
 mod debian;
+mod devices;
 mod disk;
 mod duplicate;
 mod enter;
@@ -60,6 +61,7 @@ pub fn tests() -> Vec<Trial> {
         bad_input::tests(),
         build::tests(),
         debian::tests(),
+        devices::tests(),
         disk::tests(),
         address::tests(),
         strict::tests(),

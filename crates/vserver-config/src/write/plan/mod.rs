@@ -1,6 +1,7 @@
 //! Which files must change so that a directory says what a configuration says. A setting that is read as wanted already
 //! is left alone, however it is written.
 
+mod devices;
 mod disk;
 mod flags;
 mod identity;
@@ -29,6 +30,7 @@ pub(super) fn plan(dir: &Path, confdir: &Path, now: &GuestConfig, wanted: &Guest
     sched::plan(&mut editor, now.sched.as_ref(), wanted.sched.as_ref());
     mounts::plan(&mut editor, now, wanted);
     disk::plan(&mut editor, now, wanted);
+    devices::plan(&mut editor, now, wanted);
     editor.changes()
 }
 
@@ -82,6 +84,7 @@ pub(super) fn differences(one: &GuestConfig, other: &GuestConfig) -> Vec<&'stati
         tag,
         dlimits,
         image,
+        devices,
         sysctl
     );
     if !mounts::same(&one.fstab, &other.fstab) {
