@@ -56,6 +56,15 @@ pub enum Error {
         /// The device over it.
         device: PathBuf,
     },
+    /// An image without a file system that is known here.
+    #[error(
+        "the image '{}' holds none of ext4, xfs and btrfs; make a file system in it, for example with mkfs.ext4",
+        image.display()
+    )]
+    Unknown {
+        /// The image.
+        image: PathBuf,
+    },
     /// A size that makes no sense.
     #[error("the image '{}' cannot have {wanted} bytes: {reason}", image.display())]
     Size {

@@ -1,27 +1,58 @@
-//! A disk of a guest's own: a file with an ext4 in it. It takes space as it is filled.
+//! A disk of a guest's own: a file with a file system in it. It takes space as it is filled.
 
+mod grow;
+mod kind;
+mod program;
+
+use std::ffi::CString;
 use std::fs::{File, OpenOptions};
-use std::io::ErrorKind;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
+use nix::fcntl::{OFlag, openat};
 use nix::mount::{MsFlags, mount};
-use nix::sys::stat::fstat;
-use nix::sys::statfs::fstatfs;
-use vserver_sys::block;
+use nix::sys::stat::Mode;
+use vserver_sys::{block, mount as mounts};
 
 use crate::error::{Error, Result};
 
-/// The smallest that an ext4 with a journal fits into, with some room.
-pub const LEAST: u64 = 16 << 20;
+pub use grow::grow;
+pub use kind::Kind;
 
-/// Makes an image of so many bytes, with an empty ext4. Leaves nothing after a failure.
-pub fn create(image: &Path, bytes: u64) -> Result<()> {
-    if bytes < LEAST {
-        let reason = format!("{LEAST} are the least");
-        return Err(Error::Size { image: image.to_owned(), wanted: bytes, reason });
+/// What a new image is to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// Bytes.
+    pub bytes: u64,
+    /// Inodes, rounded up by ext4 to what its groups hold; `None` is what the file system thinks right. xfs has no number.
+    pub inodes: Option<u64>,
+    /// What is made in it; `None` is [`Kind::choose`].
+    pub kind: Option<Kind>,
+}
+
+/// What a mount of an image is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// For a guest: device nodes have no effect.
+    Guest,
+    /// For the host, which makes the tree.
+    Write,
+    /// To be read; what a crash left in the journal is written first.
+    Read,
+    /// To be read with nothing written at all.
+    Look,
+}
+
+/// Makes an image with an empty file system, and says which. Leaves nothing after a failure.
+///
+/// # Errors
+/// [`Error::Size`] if it is too small; [`Error::Missing`]; [`Error::Program`] of what mkfs says.
+pub fn create(image: &Path, wish: &Wish) -> Result<Kind> {
+    let kind = wish.kind.unwrap_or_else(|| Kind::choose(wish.bytes, wish.inodes));
+    if wish.bytes < kind.least() {
+        let reason = format!("{} ({} MiB) are the least for {}", kind.least(), kind.least() >> 20, kind.name());
+        return Err(Error::Size { image: image.to_owned(), wanted: wish.bytes, reason });
     }
     let file = OpenOptions::new()
         .write(true)
@@ -29,43 +60,87 @@ pub fn create(image: &Path, bytes: u64) -> Result<()> {
         .mode(0o600)
         .open(image)
         .map_err(Error::call("create", image))?;
-    let filled = file.set_len(bytes).map_err(Error::call("set the size of", image)).and_then(|()| {
-        // Nothing is kept back for root: the guest's root is no root of the host's.
-        run("mkfs.ext4", "e2fsprogs", &["-q", "-F", "-m", "0", "-E", "nodiscard"], image, &[0])
-    });
-    filled.inspect_err(|_| drop(std::fs::remove_file(image)))
+    let filled = file
+        .set_len(wish.bytes)
+        .map_err(Error::call("set the size of", image))
+        .and_then(|()| format(image, kind, wish));
+    filled.inspect_err(|_| drop(std::fs::remove_file(image)))?;
+    Ok(kind)
 }
 
-/// Runs a program of e2fsprogs on an image.
-fn run(program: &'static str, package: &'static str, arguments: &[&str], image: &Path, good: &[i32]) -> Result<()> {
-    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
-    let output = Command::new(program).args(arguments).arg("--").arg(image).env("PATH", path).output();
-    let output = output.map_err(|error| match error.kind() {
-        ErrorKind::NotFound => Error::Missing { program, package },
-        _ => Error::call("run a program on", image)(error),
-    })?;
-    if output.status.code().is_some_and(|code| good.contains(&code)) {
-        return Ok(());
+/// mkfs.ext4(8) and its like write zeroes nowhere: the file is new.
+fn format(image: &Path, kind: Kind, wish: &Wish) -> Result<()> {
+    match kind {
+        Kind::Ext4 => {
+            // Nothing is kept back for root: the guest's root is no root of the host's.
+            let words = ["-q", "-F", "-b", "4096", "-m", "0", "-E", "nodiscard"];
+            let mut words: Vec<String> = words.map(str::to_owned).to_vec();
+            words.extend(wish.inodes.map(|inodes| format!("-N{}", enough(inodes, wish.bytes))));
+            program::run("mkfs.ext4", "e2fsprogs", &words, image, &[0])
+        }
+        Kind::Xfs => program::run("mkfs.xfs", "xfsprogs", &["-q", "-K"], image, &[0]),
+        Kind::Btrfs => program::run("mkfs.btrfs", "btrfs-progs", &["-q", "-K"], image, &[0]),
     }
-    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).trim().escape_debug().to_string();
-    let words = text.chars().rev().take(300).collect::<Vec<_>>().into_iter().rev().collect();
-    Err(Error::Program { program, path: image.to_owned(), status: output.status.to_string(), words })
+}
+
+/// So many inodes that the guest can use, as mke2fs(8) wants them: it rounds down to what fills blocks in each group, and
+/// keeps the first ten.
+fn enough(inodes: u64, bytes: u64) -> u64 {
+    /// Of 4096 bytes in a block, and 256 in an inode.
+    const IN_BLOCK: u64 = 16;
+    const GROUP: u64 = 128 << 20;
+    inodes.saturating_add(10).next_multiple_of(IN_BLOCK * bytes.div_ceil(GROUP).max(1))
 }
 
 /// Mounts an image on a directory, in the caller's mount namespace. The loop device goes with the last mount of it.
-pub fn mount_on(image: &Path, directory: BorrowedFd<'_>, read_only: bool) -> Result<()> {
-    wait_until_free(image)?;
-    let file = OpenOptions::new().read(true).write(true).open(image).map_err(Error::call("open", image))?;
-    let (held, device) = block::attach(file.as_fd()).map_err(Error::call("make a loop device of", image))?;
+pub fn mount_on(image: &Path, directory: BorrowedFd<'_>, access: Access) -> Result<()> {
+    let kind = Kind::find(image)?;
+    let (held, device) = attach(image)?;
     let target = format!("/proc/self/fd/{}", directory.as_raw_fd());
-    let (flags, data) = match read_only {
-        true => (MsFlags::MS_RDONLY, Some("noload")),
-        false => (MsFlags::empty(), None),
+    let flags = match access {
+        Access::Guest => MsFlags::MS_NODEV,
+        Access::Write => MsFlags::empty(),
+        Access::Read | Access::Look => MsFlags::MS_NODEV | MsFlags::MS_RDONLY,
     };
-    let flags = flags | MsFlags::MS_NODEV;
-    mount(Some(&device), target.as_str(), Some("ext4"), flags, data).map_err(Error::call("mount", image))?;
+    let data = no_journal(kind, access);
+    mount(Some(&device), target.as_str(), Some(kind.name()), flags, data).map_err(Error::call("mount", image))?;
     drop(held);
     Ok(())
+}
+
+/// Mounts an image where nobody sees it, for as long as the descriptor of its root directory is open. With it the device.
+pub fn detached(image: &Path, access: Access) -> Result<(OwnedFd, PathBuf)> {
+    let kind = Kind::find(image)?;
+    let (held, device) = attach(image)?;
+    let text =
+        |text: &str| CString::new(text).map_err(|error| Error::call("mount", image)(std::io::Error::from(error)));
+    let (kind_name, source) = (text(kind.name())?, text(&device.to_string_lossy())?);
+    let data = no_journal(kind, access).map(text).transpose()?;
+    let read_only = matches!(access, Access::Read | Access::Look);
+    let mut options = vec![(c"source", Some(source.as_c_str()))];
+    options.extend(read_only.then_some((c"ro", None)));
+    options.extend(data.as_deref().map(|word| (word, None)));
+    let attributes = if read_only { mounts::RDONLY | mounts::NODEV } else { mounts::NODEV };
+    let mount = mounts::new_filesystem(&kind_name, &options, attributes).map_err(Error::call("mount", image))?;
+    // What mounted it is a mere path; whoever holds a directory of it holds it all.
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let root = openat(&mount, ".", flags, Mode::empty()).map_err(Error::call("open the root directory of", image))?;
+    drop(held);
+    Ok((root, device))
+}
+
+fn no_journal(kind: Kind, access: Access) -> Option<&'static str> {
+    match (access, kind) {
+        (Access::Look, Kind::Ext4) => Some("noload"),
+        (Access::Look, Kind::Xfs) => Some("norecovery"),
+        (Access::Look, Kind::Btrfs) | (Access::Guest | Access::Write | Access::Read, _) => None,
+    }
+}
+
+fn attach(image: &Path) -> Result<(File, PathBuf)> {
+    wait_until_free(image)?;
+    let file = OpenOptions::new().read(true).write(true).open(image).map_err(Error::call("open", image))?;
+    block::attach(file.as_fd()).map_err(Error::call("make a loop device of", image))
 }
 
 /// A device lives a moment longer than the mount namespace that it was mounted in.
@@ -99,71 +174,4 @@ pub fn device_of(image: &Path) -> Result<Option<PathBuf>> {
 /// Bytes that an image has: the guest's limit.
 pub fn size(image: &Path) -> Result<u64> {
     Ok(image.metadata().map_err(Error::call("look at", image))?.size())
-}
-
-/// Grows an image to so many bytes, and its file system with it: at once if it is mounted, with `mounted` any directory of
-/// it.
-///
-/// # Errors
-/// [`Error::Size`] if it is larger already. After another error the file may be larger than its file system: the same
-/// call again goes on.
-pub fn grow(image: &Path, bytes: u64, mounted: Option<BorrowedFd<'_>>) -> Result<()> {
-    let now = size(image)?;
-    if bytes < now {
-        let reason = format!("it has {now} already, and an ext4 does not shrink while it is used");
-        return Err(Error::Size { image: image.to_owned(), wanted: bytes, reason });
-    }
-    if mounted.is_none() {
-        wait_until_free(image)?;
-    }
-    let file = OpenOptions::new().write(true).open(image).map_err(Error::call("open", image))?;
-    let longer = || file.set_len(bytes).map_err(Error::call("set the size of", image));
-    match (device_of(image)?, mounted) {
-        (Some(device), Some(directory)) => {
-            let own = Mounted::find(image, &device, directory, bytes)?;
-            // Up to the present size first: where that is refused the file stays as it is.
-            own.fill(now)?;
-            longer()?;
-            own.fill(bytes)
-        }
-        (Some(device), None) => Err(Error::Busy { image: image.to_owned(), device }),
-        (None, _) => {
-            longer()?;
-            // Status 1 of e2fsck is "errors corrected".
-            run("e2fsck", "e2fsprogs", &["-f", "-p"], image, &[0, 1])?;
-            run("resize2fs", "e2fsprogs", &[], image, &[0])
-        }
-    }
-}
-
-/// An image that is in use.
-struct Mounted<'a> {
-    image: &'a Path,
-    device: &'a Path,
-    held: File,
-    directory: BorrowedFd<'a>,
-    block: u64,
-}
-
-impl<'a> Mounted<'a> {
-    /// `directory` may be any: the guest's first process chooses its root. On another file system nothing may be changed.
-    fn find(image: &'a Path, device: &'a Path, directory: BorrowedFd<'a>, wanted: u64) -> Result<Self> {
-        let held = File::open(device).map_err(Error::call("open", device))?;
-        let number = fstat(&held).map_err(Error::call("look at", device))?.st_rdev;
-        if fstat(directory).map_err(Error::call("look at the file system of", image))?.st_dev != number {
-            let reason =
-                "the root of its guest is on another file system now; stop the guest and try again".to_owned();
-            return Err(Error::Size { image: image.to_owned(), wanted, reason });
-        }
-        let found = fstatfs(directory).map_err(Error::call("look at the file system of", image))?;
-        let block = u64::try_from(found.block_size()).unwrap_or(4096).max(1);
-        Ok(Self { image, device, held, directory, block })
-    }
-
-    /// Lets the device see the file's size, and the file system have so much of it.
-    fn fill(&self, bytes: u64) -> Result<()> {
-        block::refresh(self.held.as_fd()).map_err(Error::call("tell the new size to", self.device))?;
-        let failed = Error::call("grow the file system of", self.image);
-        block::grow_ext4(self.directory, bytes / self.block).map_err(failed)
-    }
 }

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 pub enum Lack {
     /// No project quotas, which this kind of file system can have.
     #[error(
-        "the {kind} at '{}' does not count projects; {}, or give the guest a disk of its own: the path of an ext4 \
-         image in its file 'disk/image'", path.display(), remedy(.kind)
+        "the {kind} at '{}' does not count projects; {}, or give the guest a disk of its own: build it with \
+         `--disk SIZE`", path.display(), remedy(.kind)
     )]
     NotCounted {
         /// Where.
@@ -28,8 +28,7 @@ pub enum Lack {
     /// btrfs without quotas.
     #[error(
         "the btrfs at '{0}' has no quotas; turn them on with `btrfs quota enable {0}`, or give the guest a disk of its own: \
-         the path of an ext4 \
-         image in its file 'disk/image'", path.display()
+         build it with `--disk SIZE`", path.display()
     )]
     NoQuotaGroups {
         /// Where.
@@ -54,8 +53,8 @@ pub enum Lack {
     },
     /// No tags, and no limits either.
     #[error(
-        "the file system at '{}' ({kind}) has neither tags nor limits; give the guest a disk of its own: the path of an ext4 \
-         image in its file 'disk/image'", path.display()
+        "the file system at '{}' ({kind}) has neither tags nor limits; give the guest a disk of its own: build it with \
+         `--disk SIZE`", path.display()
     )]
     Nothing {
         /// Where.

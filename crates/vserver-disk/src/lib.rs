@@ -5,7 +5,7 @@
 //! | ext4, xfs with project quotas | the project of each inode | the project's quota: space and inodes | the limit |
 //! | ext4, xfs without | the project | nothing | the file system |
 //! | btrfs with quotas | nothing | the subvolume's quota group: space | the file system |
-//! | any | nothing | an image file with an ext4 in it ([`image`]): space and inodes | the limit |
+//! | any | nothing | an image file with a file system in it ([`image`]): space and inodes | the limit |
 //!
 //! A tree is tagged once ([`tag_tree`]): its directories hand the project on to whatever is made in them.
 

@@ -79,7 +79,12 @@ impl GuestRoot {
             let errno = if link { nix::errno::Errno::ELOOP } else { e };
             Error::call("open the guest's root", &name, errno)
         })?;
-        let found = fstat(&fd).map_err(|e| Error::call("look at", &name, e))?;
+        Self::of(fd, path)
+    }
+
+    /// The one behind a descriptor of a directory; `path` is for messages.
+    pub fn of(fd: OwnedFd, path: &Path) -> Result<Self, Error> {
+        let found = fstat(&fd).map_err(|e| Error::call("look at", path.display().to_string(), e))?;
         let host = stat("/").map_err(|e| Error::call("look at", "/", e))?;
         if (found.st_dev, found.st_ino) == (host.st_dev, host.st_ino) {
             return Err(Error::HostRoot { path: path.to_owned() });

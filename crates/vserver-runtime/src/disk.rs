@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::statvfs::{Statvfs, fstatvfs};
 use serde::{Deserialize, Serialize};
 use vserver_config::{DiskLimit, GuestConfig, Userns};
+use vserver_disk::image::Access;
 use vserver_disk::{Account, Lack, Limits, image, tag_tree, takes_tags};
 use vserver_types::{GuestName, Unenforced};
 
@@ -181,10 +182,10 @@ pub fn release(name: &GuestName, account: &Account) -> Result<()> {
 }
 
 /// Mounts a guest's own disk on its directory, in the mount namespace that we are in.
-pub fn mount_image(image: &Path, config: &GuestConfig, read_only: bool) -> Result<()> {
+pub fn mount_image(image: &Path, config: &GuestConfig, access: Access) -> Result<()> {
     let name = &config.name;
     let root = vserver_fs::GuestRoot::open(&config.vdir).map_err(Error::layer("open the place of its tree", name))?;
-    image::mount_on(image, root.as_fd(), read_only).map_err(Error::layer("mount its disk", name))
+    image::mount_on(image, root.as_fd(), access).map_err(Error::layer("mount its disk", name))
 }
 
 /// A guest's own disk.
@@ -224,9 +225,10 @@ pub fn grow_disk(host: &Host, name: &GuestName, bytes: u64) -> Result<()> {
     grown.map_err(|error| match error.errno() {
         Some(nix::libc::EPERM) if running => Error::Disk {
             name: name.clone(),
-            what: "the kernel lets a mounted file system grow only with CAP_SYS_RESOURCE, which this host's root lacks; stop \
+            what:
+                "the kernel lets a mounted ext4 grow only with CAP_SYS_RESOURCE, which this host's root lacks; stop \
                    the guest and say it again"
-                .to_owned(),
+                    .to_owned(),
         },
         _ => Error::layer("let its disk grow", name)(error),
     })

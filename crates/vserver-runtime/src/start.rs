@@ -9,6 +9,7 @@ use std::time::Duration;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use vserver_cgroup::GuestCgroup;
 use vserver_config::{Diagnostic, Flavour, GuestConfig, Severity};
+use vserver_disk::image::Access;
 use vserver_fs::GuestRoot;
 use vserver_sys::landlock;
 use vserver_types::{ContextFlags, GuestName, GuestState, Unenforced, Xid};
@@ -135,7 +136,7 @@ fn look_at(host: &Host, config: &GuestConfig, image: &Path) -> Result<Stage> {
         return Stage::join(&config.name, outer.as_fd());
     }
     let stage = Stage::make(&config.name)?;
-    disk::mount_image(image, config, true)?;
+    disk::mount_image(image, config, Access::Look)?;
     Ok(stage)
 }
 
@@ -193,7 +194,7 @@ impl<'a> Start<'a> {
         mounts::check(&config, self.interrupts)?;
         judge_disk(&config)?;
         if let Some(image) = &config.image {
-            disk::mount_image(image, &config, false)?;
+            disk::mount_image(image, &config, Access::Guest)?;
         }
         if let Some(root) = mounts::plan(&config).0.root {
             self.warnings.extend(mounts::mount_root(&root, &config.vdir, self.name, self.interrupts)?);

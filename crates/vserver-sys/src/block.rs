@@ -1,4 +1,4 @@
-//! Image files as block devices, loop(4), and an ext4 that grows while it is mounted.
+//! Image files as block devices, loop(4), and an ext4 or xfs that grows while it is mounted.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -25,6 +25,21 @@ struct Info {
     init: [u64; 2],
 }
 
+/// `struct xfs_fsop_geom_v1`, `fs/xfs/libxfs/xfs_fs.h`
+#[repr(C)]
+struct XfsGeometry {
+    before: [u32; 7],
+    inode_percent: u32,
+    after: [u64; 10],
+}
+
+/// `struct xfs_growfs_data`
+#[repr(C)]
+struct XfsGrowth {
+    blocks: u64,
+    inode_percent: u32,
+}
+
 /// `struct loop_config`
 #[repr(C)]
 struct Config {
@@ -35,13 +50,15 @@ struct Config {
 }
 
 mod call {
-    use super::Config;
+    use super::{Config, XfsGeometry, XfsGrowth};
 
     // Older than the scheme of numbers.
     nix::ioctl_none_bad!(get_free, 0x4C82);
     nix::ioctl_write_ptr_bad!(configure, 0x4C0A, Config);
     nix::ioctl_none_bad!(set_capacity, 0x4C07);
     nix::ioctl_write_ptr!(resize, b'f', 16, u64);
+    nix::ioctl_read!(geometry, b'X', 100, XfsGeometry);
+    nix::ioctl_write_ptr!(grow_data, b'X', 110, XfsGrowth);
 }
 
 /// A loop device over `image`, which is gone when nothing holds it open or mounted any more. Linux 5.8.
@@ -92,6 +109,18 @@ pub fn grow_ext4(directory: BorrowedFd<'_>, blocks: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// Grows the mounted xfs that holds `directory` to `blocks` of its blocks; what inodes may take of it stays.
+/// `XFS_IOC_FSGROWFSDATA`.
+pub fn grow_xfs(directory: BorrowedFd<'_>, blocks: u64) -> io::Result<()> {
+    let mut found = XfsGeometry { before: [0; 7], inode_percent: 0, after: [0; 10] };
+    // SAFETY: an open descriptor, and the kernel fills a live struct of exactly this repr(C) layout.
+    unsafe { call::geometry(directory.as_raw_fd(), &mut found) }?;
+    let wanted = XfsGrowth { blocks, inode_percent: found.inode_percent };
+    // SAFETY: an open descriptor, and the kernel reads a live struct of exactly this repr(C) layout.
+    unsafe { call::grow_data(directory.as_raw_fd(), &wanted) }?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,5 +128,6 @@ mod tests {
     #[test]
     fn the_structs_are_the_kernels() {
         assert_eq!((size_of::<Info>(), size_of::<Config>()), (232, 304));
+        assert_eq!((size_of::<XfsGeometry>(), size_of::<XfsGrowth>()), (112, 16));
     }
 }
