@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use nix::unistd::{SysconfVar, sysconf};
 use vserver_runtime::Host;
 
+use crate::commands::rename;
 use crate::printer::Printer;
 
 /// Handed to every command.
@@ -17,9 +18,11 @@ pub struct Context {
 }
 
 impl Context {
-    /// With this configuration root, else `VSERVER_CONFDIR`, else `/etc/vservers`.
+    /// With this configuration root, where no rename is half done any more, else `VSERVER_CONFDIR`, else `/etc/vservers`.
     pub fn new(confdir: Option<PathBuf>, printer: Printer) -> Self {
-        Self { host: Host::new(confdir), printer }
+        let host = Host::new(confdir);
+        rename::recover(&host, &printer);
+        Self { host, printer }
     }
 }
 

@@ -72,12 +72,27 @@ pub fn context_word(context: &Context, word: &str) -> Result<Meant, CliError> {
 
 /// The number whose files an `--xid` argument means: the number itself, or that of a guest, running or not.
 pub fn xid_word(context: &Context, word: &str) -> Result<u32, CliError> {
-    project_word(context, word)?.ok_or_else(|| unresolved(word))
+    project_word(context, word)?.ok_or_else(|| match is_number(word) {
+        true => CliError::Refused(format!("vc_xidopt2xid(\"{word}\"): {}", too_large("a context"))),
+        false => unresolved(word),
+    })
+}
+
+fn is_number(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// What no number was made of is out of its range.
+fn too_large(what: &str) -> String {
+    format!("Numerical result out of range ({what} is a number from 0 to {})", Xid::LAST_DYNAMIC)
 }
 
 /// The same of an argument that is about tags.
 pub fn tag_word(context: &Context, word: &str) -> Result<u32, CliError> {
     project_word(context, word)?.ok_or_else(|| {
+        if is_number(word) {
+            return CliError::Refused(format!("vc_tagopt2tag(\"{word}\"): {}", too_large("a tag")));
+        }
         CliError::Refused(format!(
             "vc_tagopt2tag(\"{word}\"): No such process (no guest has this name and a number of its own; see `vserver list`)"
         ))

@@ -1,18 +1,21 @@
 //! `vserverd serve`: the main path.
 
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, geteuid};
 use tokio::net::UnixListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
+use vserver_build::Recovered;
 use vserver_runtime::Host;
 use vserver_sys::process::{self, Forked, SingleThreaded};
+use vserver_types::GuestName;
 
 use crate::args::ServeArguments;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, chain};
 use crate::http::Front;
 use crate::launcher::{self, Launcher};
 use crate::listen::{self, Listening};
@@ -42,6 +45,7 @@ pub fn run(arguments: ServeArguments) -> Result<()> {
     drop(theirs);
     let launcher = Child { socket: ours, pid: Pid::from_raw(launcher) };
     log_to_stderr();
+    finish_renames(&host);
     let admins = groups::number(&std::fs::read_to_string("/etc/group").unwrap_or_default(), vserver_api::ADMIN_GROUP);
     let listening = match handed_over {
         Some(socket) => Listening::on(socket)?,
@@ -53,6 +57,17 @@ pub fn run(arguments: ServeArguments) -> Result<()> {
     // Whoever is looking something up at this moment does it for nobody.
     runtime.shutdown_background();
     result
+}
+
+/// Those that were killed, before a guest is started under a name that is half its own.
+fn finish_renames(host: &Host) {
+    let lock = |name: &GuestName| host.lock(name, Duration::ZERO).ok();
+    for Recovered { from, to, outcome } in vserver_build::recover(&host.confdir, lock) {
+        match outcome {
+            Ok(_) => info!("the rename of guest '{from}' to '{to}', which had been killed, is finished now"),
+            Err(failure) => error!("the rename of guest '{from}' to '{to}' cannot be finished: {}", chain(&failure)),
+        }
+    }
 }
 
 /// The launcher as its parent knows it.

@@ -73,13 +73,12 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the file system is full.
-    pub fn is_disk_full(&self) -> bool {
-        let full = nix::errno::Errno::ENOSPC as i32;
+    /// The kernel's error number, if what failed is on the guest's side.
+    pub fn errno(&self) -> Option<i32> {
         match self {
-            Self::Place { source, .. } => source.raw_os_error() == Some(full),
-            Self::Root(e) => e.errno() == Some(full),
-            _ => false,
+            Self::Place { source, .. } => source.raw_os_error(),
+            Self::Root(e) => e.errno(),
+            _ => None,
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::debootstrap::Run;
 use crate::request::{BuildRequest, Built, Method, Progress};
 use crate::signals::Signals;
 use crate::stage::{Stage, Target};
-use crate::{Error, disk, init, skeleton, tame, template};
+use crate::{Error, disk, init, limit, skeleton, tame, template};
 
 /// Limits that every new guest gets, visibly. The kernel would allow everything otherwise.
 const LIMITS: [(&str, &str); 2] = [
@@ -28,17 +28,36 @@ const LIMITS: [(&str, &str); 2] = [
 /// whatever the method meets. After an error nothing is left, unless [`BuildRequest::keep`] is set.
 pub fn build(request: &BuildRequest, progress: &mut dyn Progress) -> Result<Built, Error> {
     let signals = Signals::block()?;
+    limit::judge(request)?;
     let target = Target::check(request)?;
-    let mut stage = Stage::open(&target)?;
-    let outcome = fill(request, &stage, &signals, progress)
+    let mut stage = Stage::with(&target, limit::is_wished(request))?;
+    let outcome = furnish(request, &target, &mut stage, progress)
+        .and_then(|()| fill(request, &stage, &signals, progress))
         .and_then(|filled| finish(request, &target, &mut stage, filled, &signals));
     outcome.map_err(|error| {
-        let error = disk::explain(error, stage.root());
+        let error = disk::explain(error, stage.root(), request.disk.map(|disk| disk.bytes));
         match request.keep {
             true => Error::Kept { path: stage.keep(&target), source: Box::new(error) },
             false => error,
         }
     })
+}
+
+/// What holds the tree: a disk of its own, or a file system that can hold it to its limit.
+fn furnish(
+    request: &BuildRequest,
+    target: &Target,
+    stage: &mut Stage,
+    progress: &mut dyn Progress,
+) -> Result<(), Error> {
+    if let Some(wish) = &request.disk {
+        progress.stage("making its disk");
+        stage.give_disk(wish)?;
+    }
+    match limit::is_wished(request) {
+        true => limit::check(request, target, stage.root()),
+        false => Ok(()),
+    }
 }
 
 /// What filling the tree has shown.
@@ -85,7 +104,11 @@ fn finish(
     filled: Filled,
     signals: &Signals,
 ) -> Result<Built, Error> {
-    let guest = complete(request, &filled.root)?;
+    let mut guest = complete(request, &filled.root)?;
+    guest.files.extend(target.image().map(|image| limit::line("disk/image", image.display())));
+    guest.files.extend(limit::files(request, target));
+    // What is open in the tree holds its disk.
+    drop(filled.root);
     signals.check()?;
     let created = stage.commit(request, target, &guest)?;
     let mut notes = filled.notes;

@@ -8,10 +8,11 @@ use vserver_fs::{GuestRoot, Kind, Owner, copy_tree};
 use vserver_types::GuestName;
 
 use crate::delete::real;
+use crate::own_disk::{self, Original};
 use crate::request::{Built, CopyRequest, Progress};
 use crate::signals::Signals;
 use crate::stage::{Stage, Target};
-use crate::{Error, child, disk};
+use crate::{Error, child, disk, limit};
 
 /// The name that systemd knows a machine by: it makes a new one where the file is empty. Source: machine-id(5).
 const MACHINE_ID: &str = "etc/machine-id";
@@ -30,38 +31,40 @@ pub fn copy(request: &CopyRequest, progress: &mut dyn Progress) -> Result<Built,
     let signals = Signals::block()?;
     let config = request.confdir.join(request.from.as_str());
     let vdir = config.join("vdir");
-    refuse_own_disk(request, &config)?;
     let source = real(&vdir).filter(|root| root.is_dir()).ok_or(Error::NoTree { path: vdir })?;
-    let target = Target::of_copy(request)?;
-    let stage = Stage::open(&target)?;
-    let outcome = fill(&source, &stage, request, &signals, progress).and_then(|mut notes| {
-        let created = stage.commit_with(&target, || write(request))?;
-        notes.extend(created.notes);
-        Ok(Built { root: target.root.clone(), config: created.dir, init_style: None, notes })
-    });
-    outcome.map_err(|error| disk::explain(error, stage.root()))
+    let own = own_disk::of(&config)?.map(|image| Original::open(&image)).transpose()?;
+    let target = Target::of_copy(request, own.is_some())?;
+    let mut stage = Stage::open(&target)?;
+    let outcome = give_disk(own.as_ref(), &mut stage)
+        .and_then(|()| original(&source, own.as_ref(), &stage))
+        .and_then(|source| fill(&source, &stage, request, &signals, progress))
+        .and_then(|mut notes| {
+            let created = stage.commit_with(&target, || write(request, target.image()))?;
+            notes.extend(created.notes);
+            Ok(Built { root: target.root.clone(), config: created.dir, init_style: None, notes })
+        });
+    outcome.map_err(|error| disk::explain(error, stage.root(), own.map(|own| own.wish.bytes)))
 }
 
-/// The tree of such a guest lies in its image; two guests with one image would destroy it.
-fn refuse_own_disk(request: &CopyRequest, config: &Path) -> Result<(), Error> {
-    let file = config.join("disk/image");
-    if file.symlink_metadata().is_err() {
-        return Ok(());
-    }
-    let image = std::fs::read_to_string(&file).unwrap_or_default().trim().escape_debug().to_string();
-    Err(Error::OwnDisk { name: request.from.clone(), image })
+fn original(source: &Path, own: Option<&Original>, stage: &Stage) -> Result<GuestRoot, Error> {
+    own.map_or_else(|| Ok(GuestRoot::open(source)?), |own| own.root(stage))
+}
+
+/// A disk as large as the original's, and with as many inodes if those were counted out.
+fn give_disk(own: Option<&Original>, stage: &mut Stage) -> Result<(), Error> {
+    own.map_or(Ok(()), |own| stage.give_disk(&own.wish).map(drop))
 }
 
 fn fill(
-    source: &Path,
+    source: &GuestRoot,
     stage: &Stage,
     request: &CopyRequest,
     signals: &Signals,
     progress: &mut dyn Progress,
 ) -> Result<Vec<String>, Error> {
-    progress.stage(&format!("copying {}", source.display()));
+    progress.stage(&format!("copying {}", request.from));
     let root = GuestRoot::open(stage.root())?;
-    copy_tree(&GuestRoot::open(source)?, &root, &mut || signals.check())?;
+    copy_tree(source, &root, &mut || signals.check())?;
     progress.stage("giving it an identity of its own");
     let notes = identity(&root, stage, signals, progress)?;
     if let Some(name) = &request.guest.hostname
@@ -135,9 +138,12 @@ fn is_file(root: &GuestRoot, path: &str) -> Result<bool, Error> {
     }
 }
 
-fn write(request: &CopyRequest) -> Result<Created, Error> {
+fn write(request: &CopyRequest, image: Option<&Path>) -> Result<Created, Error> {
     let (defaults, name) = (Defaults::new(&request.confdir), request.guest.name.as_str());
+    let mut files = request.guest.files.clone();
+    files.extend(image.map(|image| limit::line("disk/image", image.display())));
     let guest = NewGuest {
+        files,
         vdir: Some(request.guest.vdir.clone().unwrap_or_else(|| defaults.vdirbase().join(name))),
         cache: Some(defaults.cachebase().join(name)),
         lockfile: Some(run_file(&request.confdir, &request.from, &request.guest.name)),

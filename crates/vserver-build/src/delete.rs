@@ -7,24 +7,25 @@ use vserver_config::Defaults;
 use vserver_fs::remove_guest_tree;
 use vserver_types::GuestName;
 
-use crate::Error;
+use crate::{Error, own_disk};
 
 /// Removes a guest that does not run; the caller has stopped it. The configuration goes last, so that an interrupted
-/// removal can be repeated.
+/// removal can be repeated. Gives what stays and should be known, a sentence each.
 ///
 /// # Errors
 /// Before anything is removed: there is no such guest, something is mounted in its tree, the tree is another guest's
 /// too, or it holds the configuration root.
-pub fn delete(confdir: &Path, name: &GuestName) -> Result<(), Error> {
+pub fn delete(confdir: &Path, name: &GuestName) -> Result<Vec<String>, Error> {
     let config = confdir.join(name.as_str());
     if config.symlink_metadata().is_err() {
-        return Ok(vserver_config::remove(confdir, name)?);
+        return Ok(vserver_config::remove(confdir, name).map(|()| Vec::new())?);
     }
     let root = real(&config.join("vdir"));
     if let Some(root) = &root {
         check(confdir, name, root, "removed")?;
         remove_guest_tree(root)?;
     }
+    let told = remove_disk(confdir, name, &config)?;
     remove_cache(&config, name)?;
     remove_packages(confdir, name)?;
     if let Ok(run) = fs::read_link(config.join("run")) {
@@ -33,7 +34,8 @@ pub fn delete(confdir: &Path, name: &GuestName) -> Result<(), Error> {
             fs::remove_file(&run).map_err(Error::io("remove", &run))?;
         }
     }
-    Ok(vserver_config::remove(confdir, name)?)
+    vserver_config::remove(confdir, name)?;
+    Ok(told)
 }
 
 /// Where a link of the configuration leads, if it leads anywhere: the target's own last component is not resolved, so
@@ -67,6 +69,24 @@ pub(crate) fn check(confdir: &Path, name: &GuestName, root: &Path, done: &'stati
         }
     }
     Ok(())
+}
+
+/// An image goes with its guest if it bears its name and is no other guest's; any other was chosen by an administrator.
+fn remove_disk(confdir: &Path, name: &GuestName, config: &Path) -> Result<Vec<String>, Error> {
+    let Some(image) = own_disk::of(config)?.filter(|image| image.symlink_metadata().is_ok()) else {
+        return Ok(Vec::new());
+    };
+    let shown = image.display();
+    if !own_disk::bears_name(&image, name) {
+        return Ok(vec![format!("its disk '{shown}' stays, because it is not called '{name}.img'")]);
+    }
+    for other in vserver_config::list(confdir)?.into_iter().filter(|other| other != name) {
+        if own_disk::of(&confdir.join(other.as_str()))?.as_ref() == Some(&image) {
+            return Ok(vec![format!("its disk '{shown}' stays, because it is also that of guest '{other}'")]);
+        }
+    }
+    fs::remove_file(&image).map_err(Error::io("remove", &image))?;
+    Ok(Vec::new())
 }
 
 /// The cache is the guest's own only if it bears its name; any other directory was shared by an administrator.

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use nix::errno::Errno;
 use vserver_types::GuestName;
 
 /// What went wrong.
@@ -20,17 +21,21 @@ pub enum Error {
         /// Where the configuration would be.
         config: PathBuf,
     },
-    /// The tree is in an image file.
-    #[error(
-        "guest '{name}' has a disk of its own, {image}, and copying those is not there yet; mount the image and give its \
-         tree to `vserver NEW build -m template` as a tarball"
-    )]
-    OwnDisk {
-        /// The guest.
-        name: GuestName,
-        /// The image file.
-        image: String,
+    /// The disk that the guest was to get is too small.
+    #[error("the guest does not fit its disk of {} MiB; give it a larger one with --disk, or more with --inodes", bytes >> 20)]
+    OwnDiskFull {
+        /// Its size.
+        bytes: u64,
     },
+    /// Wishes that exclude each other or lack something, or a limit that the file system cannot hold.
+    #[error("{reason}")]
+    Wish {
+        /// A sentence: what, why, and what to do.
+        reason: String,
+    },
+    /// A disk or a limit.
+    #[error(transparent)]
+    Disk(#[from] vserver_disk::Error),
     /// There is nothing to copy.
     #[error("there is no directory at '{}': the guest has no tree", path.display())]
     NoTree {
@@ -193,13 +198,23 @@ impl Error {
 
     /// Whether the kernel said that a file system is full.
     pub(crate) fn is_disk_full(&self) -> bool {
-        let full = nix::errno::Errno::ENOSPC as i32;
-        match self {
-            Self::Io { source, .. } => source.raw_os_error() == Some(full),
-            Self::Tree(e) => e.errno() == Some(full),
-            Self::Unpack { source, .. } => source.is_disk_full(),
-            _ => false,
-        }
+        self.is_of(&[Errno::ENOSPC])
+    }
+
+    /// Whether the kernel said that what is below a file system does not work.
+    pub(crate) fn is_disk_broken(&self) -> bool {
+        self.is_of(&[Errno::EIO, Errno::EROFS])
+    }
+
+    fn is_of(&self, numbers: &[Errno]) -> bool {
+        let errno = match self {
+            Self::Io { source, .. } => source.raw_os_error(),
+            Self::Tree(e) => e.errno(),
+            Self::Unpack { source, .. } => source.errno(),
+            Self::Disk(e) => e.errno(),
+            _ => None,
+        };
+        numbers.iter().any(|number| errno == Some(*number as i32))
     }
 }
 

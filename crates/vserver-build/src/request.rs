@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use vserver_config::{NewGuest, Style};
+use vserver_disk::image::Wish;
 use vserver_types::GuestName;
 
 /// A guest to be built.
@@ -24,6 +25,19 @@ pub struct BuildRequest {
     pub accept_root: bool,
     /// Keep what a failed build has made.
     pub keep: bool,
+    /// A disk of its own: an image beside the tree.
+    pub disk: Option<Wish>,
+    /// What it may use of the file system that its tree shares with others.
+    pub limit: LimitWish,
+}
+
+/// A limit on a shared file system; all `None` is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LimitWish {
+    /// Space in KiB.
+    pub space: Option<u64>,
+    /// Inodes.
+    pub inodes: Option<u64>,
 }
 
 /// How a tree is made.

@@ -8,10 +8,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use vserver_config::{Created, Defaults, NewGuest};
+use vserver_disk::image::{Kind, Wish};
 use vserver_fs::remove_guest_tree;
 
-use crate::Error;
+use crate::own_disk::{self, OwnDisk};
 use crate::request::{BuildRequest, CopyRequest};
+use crate::{Error, limit};
 
 /// Where the guest is to be, after it was seen that it may be there.
 pub(crate) struct Target {
@@ -19,24 +21,33 @@ pub(crate) struct Target {
     pub root: PathBuf,
     /// The configuration.
     pub config: PathBuf,
-    base: PathBuf,
+    /// What it lies in.
+    pub base: PathBuf,
     name: String,
+    /// The image of a disk of its own.
+    image: Option<PathBuf>,
     /// Build in the tree that is there.
     in_place: bool,
 }
 
 impl Target {
+    /// The image of a disk of its own.
+    pub(crate) fn image(&self) -> Option<&Path> {
+        self.image.as_deref()
+    }
+
     /// Finds the places and refuses what stands in the way. Makes the base directory if there is none.
     pub(crate) fn check(request: &BuildRequest) -> Result<Self, Error> {
-        Self::find(&request.confdir, &request.guest, request.accept_root, request.force)
+        let own_disk = request.disk.is_some();
+        Self::find(&request.confdir, &request.guest, own_disk, request.accept_root, request.force)
     }
 
     /// The same for a copy, which replaces nothing.
-    pub(crate) fn of_copy(request: &CopyRequest) -> Result<Self, Error> {
-        Self::find(&request.confdir, &request.guest, false, false)
+    pub(crate) fn of_copy(request: &CopyRequest, own_disk: bool) -> Result<Self, Error> {
+        Self::find(&request.confdir, &request.guest, own_disk, false, false)
     }
 
-    fn find(confdir: &Path, guest: &NewGuest, accept_root: bool, force: bool) -> Result<Self, Error> {
+    fn find(confdir: &Path, guest: &NewGuest, own_disk: bool, accept_root: bool, force: bool) -> Result<Self, Error> {
         let name = guest.name.to_string();
         let config = confdir.join(&name);
         let wanted = guest.vdir.clone();
@@ -51,36 +62,54 @@ impl Target {
         if taken && !force {
             return Err(Error::Exists { root: wanted, config });
         }
-        Ok(Self { root, config, base, name, in_place: in_place && !force })
+        let image = own_disk.then(|| own_disk::place(&root));
+        if let Some(image) = image.as_ref().filter(|image| !force && image.symlink_metadata().is_ok()) {
+            return Err(Error::Exists { root: image.clone(), config });
+        }
+        Ok(Self { root, config, base, name, image, in_place: in_place && !force })
     }
 }
 
 /// The growing tree. Dropping it without [`commit`](Self::commit) or [`keep`](Self::keep) removes it.
 pub(crate) struct Stage {
-    /// `.<name>.build-<pid>` beside the target: the tree below it, and logs.
+    /// `.<name>.build-<pid>` beside the target: the tree below it, its disk, and logs.
     dir: PathBuf,
     root: PathBuf,
+    disk: Option<OwnDisk>,
     kept: bool,
 }
 
 impl Stage {
     /// Makes an empty stage.
     pub(crate) fn open(target: &Target) -> Result<Self, Error> {
+        Self::with(target, false)
+    }
+
+    /// Makes an empty stage; the tree is one that can be held to a limit, if its file system has a kind of its own.
+    pub(crate) fn with(target: &Target, limited: bool) -> Result<Self, Error> {
         remove_orphans(target)?;
         let dir = target.base.join(format!("{}{}", prefix(target), std::process::id()));
         DirBuilder::new().mode(0o700).create(&dir).map_err(Error::io("make the directory", &dir))?;
-        let mut stage = Self { root: dir.join("root"), dir, kept: false };
+        let mut stage = Self { root: dir.join("root"), dir, disk: None, kept: false };
         if target.in_place {
             stage.root.clone_from(&target.root);
         } else {
-            DirBuilder::new()
-                .mode(0o755)
-                .create(&stage.root)
-                .map_err(Error::io("make the directory", &stage.root))?;
+            if !(limited && limit::subvolume(&stage.dir, &stage.root)?) {
+                let failed = Error::io("make the directory", &stage.root);
+                DirBuilder::new().mode(0o755).create(&stage.root).map_err(failed)?;
+            }
             fs::set_permissions(&stage.root, std::os::unix::fs::PermissionsExt::from_mode(0o755))
                 .map_err(Error::io("set the mode of", &stage.root))?;
         }
         Ok(stage)
+    }
+
+    /// Puts the tree on a disk of its own, and says what is in that.
+    pub(crate) fn give_disk(&mut self, wish: &Wish) -> Result<Kind, Error> {
+        let disk = OwnDisk::make(&self.dir, &self.root, wish)?;
+        let kind = disk.kind();
+        self.disk = Some(disk);
+        Ok(kind)
     }
 
     /// The tree.
@@ -96,6 +125,7 @@ impl Stage {
     /// Leaves everything that was made under a name that no later build removes, and says where.
     pub(crate) fn keep(&mut self, target: &Target) -> PathBuf {
         self.kept = true;
+        self.disk = None;
         let kept = target.base.join(format!("{}.failed-{}", target.name, std::process::id()));
         match renameat2(AT_FDCWD, &self.dir, AT_FDCWD, &kept, RenameFlags::RENAME_NOREPLACE) {
             Ok(()) => kept,
@@ -132,16 +162,25 @@ impl Stage {
 
     /// Moves the tree into its place, where nothing is, and lets the configuration be written.
     pub(crate) fn commit_with(
-        &self,
+        &mut self,
         target: &Target,
         write: impl FnOnce() -> Result<Created, Error>,
     ) -> Result<Created, Error> {
         let mut undo = Undo::default();
-        let created = self.move_in(target, &mut undo).and_then(|()| write());
+        let created = self.move_disk(target, &mut undo).and_then(|()| self.move_in(target, &mut undo));
+        let created = created.and_then(|()| write());
         if created.is_err() {
             undo.take_back();
         }
         created
+    }
+
+    /// The mounted tree is a directory again afterwards, an empty one.
+    fn move_disk(&mut self, target: &Target, undo: &mut Undo) -> Result<(), Error> {
+        match (self.disk.take(), &target.image) {
+            (Some(disk), Some(place)) => undo.rename(&disk.finish()?, place),
+            _ => Ok(()),
+        }
     }
 
     fn move_in(&self, target: &Target, undo: &mut Undo) -> Result<(), Error> {
@@ -160,6 +199,7 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
+        self.disk = None;
         if !self.kept {
             // Nobody is left to be told; the next build of this process number tries again.
             remove_guest_tree(&self.dir).ok();
@@ -192,6 +232,9 @@ fn set_aside(request: &BuildRequest, target: &Target, undo: &mut Undo) -> Result
     }
     if !is_free(&target.root)? {
         undo.rename(&target.root, &aside(&target.root))?;
+    }
+    if let Some(image) = target.image.as_ref().filter(|image| image.symlink_metadata().is_ok()) {
+        undo.rename(image, &aside(image))?;
     }
     if target.config.symlink_metadata().is_ok() {
         let old = vserver_config::set_aside(&request.confdir, &request.guest.name)?;

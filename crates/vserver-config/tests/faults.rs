@@ -289,7 +289,7 @@ fn disk_limits_have_four_members() {
     ]);
     let all = findings(&root);
     for line in [
-        "tag:1: '0' is not a tag (a decimal number above 0)",
+        "tag:1: '0' is not a tag (a tag is a decimal number from 1 to 65534)",
         "dlimits/0/space_total:1: '1G' is not a limit (a number in C notation without a suffix (space in KiB), or -1 for none)",
         "dlimits/0/reserved:1: '101' is not a percentage (a number from 0 to 100)",
         "dlimits/1/space_totl: warning: nothing reads this (did you mean 'space_total'?)",

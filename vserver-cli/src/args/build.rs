@@ -39,6 +39,15 @@ pub struct BuildArgs {
     /// Directory for the tree instead of .defaults/vdirbase
     #[arg(long, value_name = "DIR")]
     pub rootdir: Option<PathBuf>,
+    /// A disk of its own of this size (512M, 20G), an image beside the tree
+    #[arg(long, value_name = "SIZE", conflicts_with = "space")]
+    pub disk: Option<String>,
+    /// What the tree may take of the file system that it shares with others
+    #[arg(long, value_name = "SIZE")]
+    pub space: Option<String>,
+    /// How many files there may be, on its disk or of the shared file system
+    #[arg(long, value_name = "N")]
+    pub inodes: Option<u64>,
     /// Context number, 2 to 49151; without it the next free one
     #[arg(long, value_name = "N")]
     pub context: Option<String>,

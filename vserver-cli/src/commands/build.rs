@@ -29,6 +29,7 @@ pub fn run(words: &[OsString], guest: &Guest, context: &Context) -> Result<Exit,
         must_be_stopped(guest, &host)?;
     }
     let (new, notes) = wish::new_guest(&args, &guest.name, &host)?;
+    let (disk, limit) = wish::disk(&args)?;
     let request = BuildRequest {
         confdir: host.confdir,
         guest: new,
@@ -37,6 +38,8 @@ pub fn run(words: &[OsString], guest: &Guest, context: &Context) -> Result<Exit,
         force: args.force,
         accept_root: args.i_know_its_there,
         keep: args.keep,
+        disk,
+        limit,
     };
     let mut progress = progress::Watch::new(printer, args.debug > 0);
     let built = vserver_build::build(&request, &mut progress);

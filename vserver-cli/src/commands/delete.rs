@@ -31,7 +31,9 @@ pub fn run(guest: &Guest, context: &Context) -> Result<Exit, CliError> {
     if vserver_runtime::status(host, name).map_err(failed)?.processes > 0 {
         return Err(CliError::Refused(format!("guest '{name}' cannot be deleted: it has been started meanwhile")));
     }
-    vserver_build::delete(&host.confdir, name)?;
+    for line in vserver_build::delete(&host.confdir, name)?.iter().filter(|_| !context.printer.is_quiet()) {
+        context.printer.warn(line);
+    }
     let log = host.console_log(name);
     remove(&log)?;
     remove(&log.with_added_extension("1"))?;

@@ -1,15 +1,16 @@
 //! `rename`.
 
-use std::path::Path;
 use std::time::Duration;
 
-use vserver_build::Error;
+use vserver_build::{Error, Recovered};
+use vserver_runtime::Host;
 use vserver_types::{Exit, GuestName, GuestState};
 
 use crate::args::RenameArgs;
 use crate::commands::vserver::Guest;
 use crate::context::Context;
 use crate::error::CliError;
+use crate::printer::Printer;
 
 /// How long to wait for another command that holds the lock of one of the names.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -18,15 +19,10 @@ const PATIENCE: Duration = Duration::from_secs(300);
 pub fn run(args: &RenameArgs, guest: &Guest, context: &Context) -> Result<Exit, CliError> {
     let (host, name) = (&context.host, &guest.name);
     let (to, _locks) = other(guest, "renamed", &args.new, context)?;
-    let told =
-        vserver_build::rename(&host.confdir, name, &to).map_err(|error| taken(error, guest, "renamed", &to))?;
-    for ending in ["", "1"] {
-        let log = |name: &GuestName| match ending {
-            "" => host.console_log(name),
-            ending => host.console_log(name).with_added_extension(ending),
-        };
-        rename(&log(name), &log(&to))?;
-    }
+    let (old, new) = (host.console_log(name), host.console_log(&to));
+    let older = (old.with_added_extension("1"), new.with_added_extension("1"));
+    let told = vserver_build::rename(&host.confdir, name, &to, vec![(old, new), older])
+        .map_err(|error| taken(error, guest, "renamed", &to))?;
     for line in told.iter().filter(|_| !context.printer.is_quiet()) {
         context.printer.note(format_args!("{line}"));
     }
@@ -73,11 +69,24 @@ pub(super) fn taken(error: Error, guest: &Guest, done: &str, to: &GuestName) -> 
     }
 }
 
-fn rename(from: &Path, to: &Path) -> Result<(), CliError> {
-    match std::fs::rename(from, to) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(CliError::io(format!("cannot rename '{}'", from.display()))(error))
+/// Finishes renames that were killed, before anything is done with a guest. Whoever may not, like another user than root,
+/// leaves that to those who may.
+pub fn recover(host: &Host, printer: &Printer) {
+    for Recovered { from, to, outcome } in
+        vserver_build::recover(&host.confdir, |name| host.lock(name, Duration::ZERO).ok())
+    {
+        match outcome {
+            Ok(told) => {
+                printer
+                    .warn(format!("the rename of guest '{from}' to '{to}', which had been killed, is finished now"));
+                told.iter().for_each(|line| printer.warn(line));
+            }
+            Err(error) => {
+                let error = CliError::from(error);
+                printer.warn(format!(
+                    "the rename of guest '{from}' to '{to}' was killed and cannot be finished: {error}"
+                ));
+            }
         }
-        _ => Ok(()),
     }
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
-use vserver_build::{BuildRequest, Method, Template};
+use vserver_build::{BuildRequest, LimitWish, Method, Template};
 use vserver_config::NewGuest;
 
 pub struct Bench {
@@ -50,6 +50,8 @@ impl Bench {
             force: false,
             accept_root: false,
             keep: false,
+            disk: None,
+            limit: LimitWish::default(),
         }
     }
 

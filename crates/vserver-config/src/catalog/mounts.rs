@@ -67,7 +67,7 @@ const SETTINGS: &[Setting] = &[
         "disk/image",
         Kind::Scalar,
         "ours: an image file of the host that is mounted as the guest's root",
-        "disk::an_image_is_the_root_and_the_limit",
+        "disk::build_gives_a_disk_of_its_own",
     ),
     cannot("netns", Kind::Directory, NO_NETNS),
     cannot("netns/name", Kind::Scalar, NO_NETNS),

@@ -17,7 +17,12 @@ pub(super) fn tag(reader: &mut Reader, dir: &Path) -> Option<Xid> {
     let tag = text.parse::<Xid>().ok().filter(|tag| text.len() <= 50 && tag.0 != 0);
     if tag.is_none() {
         let shown: String = text.chars().take(50).collect();
-        reader.error(&path, Some(1), format!("'{}' is not a tag", shown.escape_debug()), "a decimal number above 0");
+        reader.error(
+            &path,
+            Some(1),
+            format!("'{}' is not a tag", shown.escape_debug()),
+            "a tag is a decimal number from 1 to 65534",
+        );
     }
     tag
 }

@@ -97,7 +97,7 @@ fn a_failed_copy_leaves_nothing() {
     let guest = host.guest();
     let (new, _) = host.fresh();
     guest.set("disk/image", "/nowhere.img\n");
-    guest.v(&["copy", &new]).exits(1).says("a disk of its own");
+    guest.v(&["copy", &new]).exits(1).says("'/nowhere.img'");
     fs::remove_dir_all(guest.cfg.join("disk")).unwrap();
     guest.v(&["copy", &new, "--context", "99999"]).exits(1).says("is larger than 65534");
     guest.v(&["copy", &new, "--interface", "nonsense"]).exits(1);

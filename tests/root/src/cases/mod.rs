@@ -10,6 +10,7 @@ mod daemon;
 mod debian;
 mod devices;
 mod disk;
+mod disk_own;
 mod duplicate;
 mod enter;
 mod exec;
@@ -19,6 +20,7 @@ mod flags_net;
 mod fstab;
 mod helper;
 mod interrupt;
+mod killed_rename;
 mod life;
 mod limits;
 mod many;
@@ -58,11 +60,13 @@ pub fn tests() -> Vec<Trial> {
         watch::tests(),
         transcripts::tests(),
         interrupt::tests(),
+        killed_rename::tests(),
         bad_input::tests(),
         build::tests(),
         debian::tests(),
         devices::tests(),
         disk::tests(),
+        disk_own::tests(),
         address::tests(),
         strict::tests(),
         outside::tests(),

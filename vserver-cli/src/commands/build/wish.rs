@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use vserver_build::LimitWish;
 use vserver_config::{Defaults, NewCpuSet, NewGuest, Style, Userns};
+use vserver_disk::image::Wish;
 use vserver_runtime::Host;
-use vserver_types::{Exit, GuestName, ParseError, Xid, XidKind};
+use vserver_types::{Bytes, Exit, GuestName, ParseError, Xid, XidKind};
 
 use crate::args::BuildArgs;
 use crate::error::CliError;
@@ -29,6 +31,24 @@ pub fn new_guest(args: &BuildArgs, name: &GuestName, host: &Host) -> Result<(New
     let notes = shared.iter().map(|clash| format!("{clash}; the two cannot run at the same time")).collect();
     guest.context = context(args, name, host)?;
     Ok((guest, notes))
+}
+
+/// What the guest may fill: a disk of its own, or a limit on the file system that it shares.
+pub fn disk(args: &BuildArgs) -> Result<(Option<Wish>, LimitWish), CliError> {
+    let size = |option: &str, text: Option<&str>| {
+        let bytes = text
+            .map(str::parse::<Bytes>)
+            .transpose()
+            .map_err(|error| CliError::Refused(format!("{option}: {error}; give a number with K, M, G or T")))?;
+        Ok::<_, CliError>(bytes.map(|bytes| bytes.0))
+    };
+    let (disk, space) = (size("--disk", args.disk.as_deref())?, size("--space", args.space.as_deref())?);
+    if space == Some(0) || args.inodes == Some(0) {
+        return Err(CliError::Refused("a limit of 0 would leave no room for the guest itself".to_owned()));
+    }
+    let own = disk.map(|bytes| Wish { bytes, inodes: args.inodes, kind: None });
+    let inodes = args.inodes.filter(|_| own.is_none());
+    Ok((own, LimitWish { space: space.map(|bytes| bytes.div_ceil(1024)), inodes }))
 }
 
 /// The configuration root for `--confdir DIR`, where DIR is the guest's own directory and so must bear its name.
