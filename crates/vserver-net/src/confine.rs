@@ -3,11 +3,14 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use vserver_sys::bpf::{AttachFlags, prog_attach, prog_by_id, prog_detach, prog_load, prog_query, prog_replace};
+use vserver_sys::bpf::{
+    AttachFlags, AttachType, prog_attach, prog_by_id, prog_detach, prog_load, prog_query, prog_replace,
+};
 use vserver_types::Unenforced;
 
 use crate::policy::Table;
 use crate::program::{Features, HOOKS, Hook};
+use crate::steering::{Steer, Steering};
 use crate::{AddressPolicy, Error};
 
 /// Holds all processes of the cgroup directory `cgroup_v2` and of those below it to `policy`. Call it before the first
@@ -21,8 +24,8 @@ use crate::{AddressPolicy, Error};
 ///
 /// # Errors
 /// Everything that would leave the guest less confined: then nothing is attached that was not before.
-pub fn confine(cgroup_v2: BorrowedFd<'_>, policy: &AddressPolicy) -> Result<Vec<Unenforced>, Error> {
-    Programs::load(policy)?.attach(cgroup_v2, Place::Perhaps)
+pub fn confine(cgroup_v2: BorrowedFd<'_>, policy: &AddressPolicy, steer: Steer) -> Result<Vec<Unenforced>, Error> {
+    Programs::load(policy, steer)?.attach(cgroup_v2, Place::Perhaps)
 }
 
 /// What is known of a cgroup directory before its programs are attached.
@@ -40,6 +43,7 @@ pub enum Place {
 pub struct Programs {
     loaded: Vec<(&'static Hook, OwnedFd)>,
     report: Vec<Unenforced>,
+    steering: Option<Steering>,
 }
 
 impl Programs {
@@ -47,10 +51,13 @@ impl Programs {
     ///
     /// # Errors
     /// As [`confine()`].
-    pub fn load(policy: &AddressPolicy) -> Result<Self, Error> {
-        let table = Table::new(policy);
-        let mut all = Self { loaded: Vec::new(), report: shortfalls(&table) };
-        for hook in &HOOKS {
+    pub fn load(policy: &AddressPolicy, steer: Steer) -> Result<Self, Error> {
+        let mut table = Table::new(policy);
+        let (steering, report) = steering(&table, steer);
+        table.steering = steering.as_ref().map(Steering::tables);
+        let mut all = Self { loaded: Vec::new(), report, steering };
+        let wanted = |hook: &&Hook| table.steering.is_some() || hook.place != AttachType::SockOps;
+        for hook in HOOKS.iter().filter(wanted) {
             match load(hook, &table)? {
                 Loaded::Program(program, features) => {
                     note(&mut all.report, features, policy);
@@ -60,6 +67,15 @@ impl Programs {
             }
         }
         Ok(all)
+    }
+
+    /// Whoever holds this lets wildcard sockets of the guest hear all of its addresses: its keeper shall. `None` where it
+    /// has one address, or the kernel cannot.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub fn steering(&self) -> io::Result<Option<OwnedFd>> {
+        self.steering.as_ref().map(|steering| steering.link.try_clone()).transpose()
     }
 
     /// Attaches them: the second half of [`confine()`].
@@ -135,15 +151,22 @@ fn put(cgroup: BorrowedFd<'_>, known: Place, hook: &Hook, program: BorrowedFd<'_
     Ok(Put::Replaced)
 }
 
-/// What holds on no kernel while guests share the host's stack.
-fn shortfalls(table: &Table) -> Vec<Unenforced> {
-    let mut report = Vec::new();
-    if table.own4.len() > 1 || table.own6.len() > 1 || (!table.own4.is_empty() && !table.own6.is_empty()) {
-        let reason = "a socket bound to 0.0.0.0 or :: hears the guest's first address only; name the others in the \
-                      server's configuration";
-        report.push(Unenforced::partial("wildcard bind on several addresses", reason));
+/// How a wildcard becomes several addresses, and what of it a guest does not get.
+fn steering(table: &Table, steer: Steer) -> (Option<Steering>, Vec<Unenforced>) {
+    if !table.has_several() {
+        return (None, Vec::new());
     }
-    report
+    let (steering, whose) = match Steering::of_this_namespace(steer) {
+        Ok(Some(steering)) => (Some(steering), "a datagram socket"),
+        Ok(None) => (None, "a socket"),
+        // An older kernel, or a foreign program that wants to be alone.
+        Err(_) => (None, "on this kernel a socket"),
+    };
+    let reason = format!(
+        "{whose} bound to 0.0.0.0 or :: hears the guest's first address only; name the others in the server's \
+         configuration"
+    );
+    (steering, vec![Unenforced::partial("wildcard bind on several addresses", reason)])
 }
 
 /// Adds what `features` lack, once.

@@ -25,6 +25,7 @@ mod device;
 mod error;
 mod policy;
 mod program;
+mod steering;
 
 pub use confine::{Place, Programs, confine};
 pub use device::{
@@ -33,3 +34,4 @@ pub use device::{
 };
 pub use error::Error;
 pub use policy::{AddressPolicy, Localhost, private_loopback};
+pub use steering::Steer;

@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use vserver_types::Nid;
 
+use crate::steering::Tables;
+
 /// What a guest that shares the host's network stack may do with addresses. Everything that is not named is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddressPolicy {
@@ -71,6 +73,8 @@ pub(crate) struct Table {
     pub localhost: Localhost,
     pub hide_loopback: bool,
     pub multicast: bool,
+    /// How wildcard sockets hear the addresses after the first; `None`: not at all.
+    pub steering: Option<Tables>,
 }
 
 impl Table {
@@ -85,6 +89,7 @@ impl Table {
             localhost: policy.localhost,
             hide_loopback: policy.hide_loopback,
             multicast: policy.multicast,
+            steering: None,
         };
         for address in &policy.addresses {
             match address.to_canonical() {
@@ -93,6 +98,11 @@ impl Table {
             }
         }
         table
+    }
+
+    /// Whether a wildcard stands for more than one address.
+    pub fn has_several(&self) -> bool {
+        self.own4.len() + self.own6.len() > 1
     }
 
     /// What 0.0.0.0 becomes: a guest without any address still has its loopback.

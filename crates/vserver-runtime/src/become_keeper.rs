@@ -14,17 +14,19 @@ use vserver_sys::{fd, process};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::plan::Plan;
+use crate::prepare::Prepared;
 use crate::settings::fds;
 use crate::stage::{Stage, own_namespace};
 
 /// Executes it; returns only to say what failed.
 pub fn become_keeper(
     host: &Host,
-    plan: &Plan,
+    prepared: &Prepared,
     supervisor: i32,
     image: &OwnedFd,
     stage: Option<&Stage>,
 ) -> Result<Infallible> {
+    let plan = &prepared.plan;
     let outer = stage.map(|_| own_namespace()).transpose().map_err(failed(plan))?;
     if let Some(stage) = stage {
         setns(stage.home(), CloneFlags::CLONE_NEWNS).map_err(failed(plan))?;
@@ -35,11 +37,16 @@ pub fn become_keeper(
     let above = |fd: BorrowedFd<'_>| fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(10)).map_err(failed(plan));
     let image = fd::inherited(above(image.as_fd())?).map_err(failed(plan))?;
     let outer = outer.map(|outer| above(outer.as_fd())).transpose()?;
+    let steering = prepared.steering.as_ref().map(|steering| above(steering.as_fd())).transpose()?;
     process::default_signals().map_err(failed(plan))?;
     fd::cloexec_from(fds::SETTINGS).map_err(failed(plan))?;
     if let Some(outer) = outer {
         let outer = fd::inherited(outer).map_err(failed(plan))?;
         fd::place(outer.as_fd(), fds::OUTER).map_err(failed(plan))?;
+    }
+    if let Some(steering) = steering {
+        let steering = fd::inherited(steering).map_err(failed(plan))?;
+        fd::place(steering.as_fd(), fds::STEERING).map_err(failed(plan))?;
     }
     let text = |bytes: &[u8]| CString::new(bytes).unwrap_or_default();
     let argv = [

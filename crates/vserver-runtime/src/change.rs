@@ -116,7 +116,7 @@ fn confine(record: &RunRecord, cgroup: &GuestCgroup) -> Result<Vec<Unenforced>> 
     let (Some(network), Some(directory)) = (&record.network, cgroup.v2_dir()) else {
         return Ok(Vec::new());
     };
-    vserver_net::confine(directory.as_fd(), &network.policy())
+    vserver_net::confine(directory.as_fd(), &network.policy(), vserver_net::Steer::IfPossible)
         .map_err(Error::layer("hold the guest to its addresses", &record.name))
 }
 

@@ -2,11 +2,11 @@
 //! many address programs takes as long as all else that the launcher does, so a thread lets them be loaded meanwhile; they
 //! are attached while the guest is being built. The guest executes nothing before they are there.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::thread::JoinHandle;
 
 use vserver_cgroup::{DevicePolicy, GuestCgroup};
-use vserver_net::{Place, Programs};
+use vserver_net::{Place, Programs, Steer};
 use vserver_types::Unenforced;
 
 use crate::devices;
@@ -25,7 +25,7 @@ impl Loading {
     /// Begins.
     pub fn begin(network: Option<&NetworkPlan>) -> Self {
         let policy = network.map(NetworkPlan::policy);
-        Self(policy.map(|policy| std::thread::spawn(move || Programs::load(&policy))))
+        Self(policy.map(|policy| std::thread::spawn(move || Programs::load(&policy, Steer::Yes))))
     }
 
     /// Waits for the end of the thread. Fails closed: without the programs a guest would have the host's addresses.
@@ -44,6 +44,12 @@ impl Loading {
 }
 
 impl Ready {
+    /// What the guest's keeper has to hold on to, if anything.
+    pub fn steering(&self, plan: &Plan) -> Result<Option<OwnedFd>> {
+        let copied = self.0.as_ref().map(Programs::steering).transpose();
+        copied.map(Option::flatten).map_err(Error::layer("copy a descriptor", &plan.name))
+    }
+
     /// Attaches the programs. They belong to the cgroup directory and vanish with it. Returns what they cannot enforce.
     pub fn attach(self, plan: &Plan, cgroup: &GuestCgroup) -> Result<Vec<Unenforced>> {
         let rules: Vec<_> = plan.limits.raw.iter().cloned().chain(devices::rules(&plan.devices)).collect();

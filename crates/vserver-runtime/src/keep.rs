@@ -60,8 +60,7 @@ pub fn keep(
     match settle(prepared, token, &place) {
         Ok(Forked::Parent(supervisor)) => {
             let heard = await_word(&word).map_err(Error::layer("hear the launcher", &prepared.plan.name));
-            let become_keeper =
-                || become_keeper::become_keeper(host, &prepared.plan, supervisor, &kit.image.fd, stage);
+            let become_keeper = || become_keeper::become_keeper(host, prepared, supervisor, &kit.image.fd, stage);
             speak(tell, heard.and_then(|()| become_keeper()))
         }
         Ok(Forked::Child) => build(host, prepared, token, &kit, blueprint, (keeper, word, tell)),

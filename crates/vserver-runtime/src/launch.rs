@@ -77,6 +77,9 @@ pub fn launch(
         Hold::Loading(loading) => Some(loading.finish(&prepared.plan)?),
         Hold::Attached => None,
     };
+    if let Some(ready) = &ready {
+        prepared.steering = ready.steering(&prepared.plan)?;
+    }
     let prepared = &prepared;
     let name = &prepared.plan.name;
     let token = SingleThreaded::prove().map_err(Error::layer("fork", name))?;

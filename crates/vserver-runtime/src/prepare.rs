@@ -33,6 +33,8 @@ pub struct Prepared {
     pub tree: OwnedFd,
     /// What holds it to its devices and addresses.
     pub hold: Hold,
+    /// For its keeper to hold: what lets its wildcard sockets hear all of its addresses.
+    pub steering: Option<OwnedFd>,
     /// What is mounted below it and comes along, relative to it; known when the last script has run.
     pub carried: Vec<PathBuf>,
     /// Sentences for the caller.
@@ -59,12 +61,10 @@ pub fn prepare(
     let cgroup = cgroup(&layout, &plan, &mut record)?;
     make_vlans(host, &plan, &mut record)?;
     add_addresses(host, &plan, &mut record)?;
-    let hold = if plan.mounts.others.iter().any(|mount| mount.remote) {
-        record.unenforced.extend(loading.finish(&plan)?.attach(&plan, &cgroup)?);
-        Hold::Attached
-    } else {
-        Hold::Loading(loading)
-    };
+    let (mut hold, mut steering) = (Hold::Loading(loading), None);
+    if plan.mounts.others.iter().any(|mount| mount.remote) {
+        (hold, steering) = attach(hold, &plan, &cgroup, &mut record)?;
+    }
     let warnings = mount(&cgroup, &plan, &tree, interrupts)?;
     if let Some(lines) = &plan.mounts.mtab {
         mounts::write_mtab(lines, &tree, &vserver_config::initial_mtab(&host.confdir, &name)?, &name)?;
@@ -72,7 +72,16 @@ pub fn prepare(
     furnish::furnish(&plan.init.preparation, &tree, &name, interrupts)?;
     record.save(host)?;
     let tree = tree.as_fd().try_clone_to_owned().map_err(Error::io("keep open", &plan.tree))?;
-    Ok(Prepared { plan, record, layout, cgroup, tree, hold, carried: Vec::new(), warnings })
+    Ok(Prepared { plan, record, layout, cgroup, tree, hold, steering, carried: Vec::new(), warnings })
+}
+
+/// Before something is mounted from a guest's addresses it is held to them.
+fn attach(hold: Hold, plan: &Plan, cgroup: &GuestCgroup, record: &mut RunRecord) -> Result<(Hold, Option<OwnedFd>)> {
+    let Hold::Loading(loading) = hold else { return Ok((hold, None)) };
+    let ready = loading.finish(plan)?;
+    let steering = ready.steering(plan)?;
+    record.unenforced.extend(ready.attach(plan, cgroup)?);
+    Ok((Hold::Attached, steering))
 }
 
 /// On the host, also if another one is raised in its place.

@@ -9,8 +9,10 @@ use vserver_types::GuestName;
 
 /// Descriptor numbers at the supervisor's start.
 pub mod fds {
-    /// The keeper's only one: the guest's outer mount namespace, if it has one.
+    /// The keeper's first: the guest's outer mount namespace, if it has one.
     pub const OUTER: i32 = 3;
+    /// The keeper's second: what lets wildcard sockets of the guest hear all of its addresses, if there are several.
+    pub const STEERING: i32 = 4;
     /// [`super::Settings`] as JSON.
     pub const SETTINGS: i32 = 3;
     /// The listening control socket.

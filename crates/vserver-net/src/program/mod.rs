@@ -7,6 +7,7 @@
 //! | `datagram.rs` | unconnected `sendmsg` | the same for each datagram |
 //! | `shown.rs` | `recvmsg`, `getsockname`, `getpeername`, `accept` | the private loopback is shown as 127.0.0.1 |
 //! | `socket.rs` | `socket` | only TCP, UDP, UDP-Lite, MPTCP, and ICMP if allowed |
+//! | `steer.rs` | `listen`, and connections to a listener | a wildcard listens on all of the guest's addresses |
 //! | `packet.rs` | each packet | nothing leaves with a foreign source, nothing arrives for a foreign destination |
 //!
 //! The first five give a guest good manners and exact errors; the packet filters are what holds if they are evaded.
@@ -21,6 +22,7 @@ mod packet;
 mod parts;
 mod shown;
 mod socket;
+pub(crate) mod steer;
 
 use vserver_sys::bpf::{AssembleError, AttachType, Insn};
 
@@ -62,7 +64,7 @@ pub(crate) struct Hook {
 }
 
 /// All places. Filters of packets come first: what follows refines what they already hold.
-pub(crate) const HOOKS: [Hook; 17] = [
+pub(crate) const HOOKS: [Hook; 18] = [
     must(AttachType::InetEgress, "vs_egress", packet::egress),
     must(AttachType::InetIngress, "vs_ingress", packet::ingress),
     must(AttachType::InetSockCreate, "vs_socket", socket::create),
@@ -80,7 +82,10 @@ pub(crate) const HOOKS: [Hook; 17] = [
     may(AttachType::Inet6Getsockname, "vs_sockname6", shown::shown6),
     may(AttachType::Inet4Getpeername, "vs_peername4", shown::shown4),
     may(AttachType::Inet6Getpeername, "vs_peername6", shown::shown6),
+    Hook { place: AttachType::SockOps, name: "vs_listen", generate: steer::listen, without: Some(ONE_ADDRESS) },
 ];
+
+const ONE_ADDRESS: &str = "a socket bound to 0.0.0.0 or :: hears the guest's first address only";
 
 const fn must(place: AttachType, name: &'static str, generate: Generator) -> Hook {
     Hook { place, name, generate, without: None }

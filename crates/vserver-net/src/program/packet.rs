@@ -4,7 +4,7 @@
 use vserver_sys::bpf::{Alu, AssembleError, Assembler, Cond, Insn, Label, Reg, Size};
 
 use super::Features;
-use super::parts::{ONE, if_loopback_net, if_multicast, if_multicast6, if_one_of, if_one_of6, load, skb};
+use super::parts::{ONE, TCP, if_loopback_net, if_multicast, if_multicast6, if_one_of, if_one_of6, load, skb};
 use crate::policy::Table;
 
 const ETH_P_IP: u32 = 0x0800_u16.to_be() as u32;
@@ -14,7 +14,6 @@ const IP4_LENGTH: i32 = 20;
 const IP4_SOURCE: i16 = 12;
 const IP4_DESTINATION: i16 = 16;
 const IP4_PROTOCOL: i16 = 9;
-const TCP: u32 = 6;
 const TCP_FLAGS: i16 = 13;
 const TCP_SYN: i32 = 0x02;
 const TCP_ACK: i32 = 0x10;

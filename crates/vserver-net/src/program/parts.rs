@@ -39,6 +39,18 @@ pub mod skb {
     pub const DATA_END: i16 = 80;
 }
 
+/// `struct bpf_sock_ops`: a step in the life of a TCP socket.
+pub mod sock_ops {
+    pub const OP: i16 = 0;
+    pub const REPLY: i16 = 4;
+    pub const FAMILY: i16 = 20;
+    pub const LOCAL_IP4: i16 = 28;
+    pub const LOCAL_IP6: i16 = 48;
+    /// In host order.
+    pub const LOCAL_PORT: i16 = 68;
+}
+
+pub const TCP: u32 = 6;
 pub const UDP: u32 = 17;
 
 /// 127.0.0.1 as the guest says it.

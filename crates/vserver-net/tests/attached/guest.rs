@@ -30,6 +30,8 @@ pub fn run(case: &str) {
         "demo" => demo(),
         "many" => many(),
         "serve_wildcard" => serve("0.0.0.0:8080"),
+        "serve_dual" => serve("[::]:8080"),
+        "serve_second" => serve_as("exactly ", "10.99.0.2:8080"),
         "serve_loopback" => serve("127.0.0.1:8081"),
         "serve_unbound" => serve_unbound(),
         "hear_unbound" => hear_unbound(),
@@ -339,18 +341,24 @@ fn many() {
 }
 
 /// Says where it listens, and says it again to whoever calls, until its standard input ends.
+/// Says to everybody which address was called.
 fn serve(address: &str) {
+    serve_as("", address);
+}
+
+fn serve_as(who: &'static str, address: &str) {
     let listener = TcpListener::bind(address).unwrap();
     let shown = listener.local_addr().unwrap().to_string();
-    answer_all(listener, shown.clone());
+    answer_all(listener, move |stream| format!("{who}{}", stream.local_addr().unwrap()));
     println!("{shown}");
     stdin().read_to_end(&mut Vec::new()).unwrap();
 }
 
-fn answer_all(listener: TcpListener, text: String) {
+fn answer_all(listener: TcpListener, text: impl Fn(&TcpStream) -> String + Send + 'static) {
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
+            let text = text(&stream);
             let _ = stream.write_all(text.as_bytes());
             let _ = stream.shutdown(Shutdown::Write);
         }
@@ -361,7 +369,7 @@ fn serve_unbound() {
     let fd = tcp6(false);
     listen(&fd, Backlog::new(5).unwrap()).unwrap();
     let port = getsockname::<SockaddrStorage>(fd.as_raw_fd()).unwrap().as_sockaddr_in6().unwrap().port();
-    answer_all(TcpListener::from(fd), "unbound".to_owned());
+    answer_all(TcpListener::from(fd), |_| "unbound".to_owned());
     println!("{port}");
     stdin().read_to_end(&mut Vec::new()).unwrap();
 }

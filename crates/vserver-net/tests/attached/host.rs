@@ -6,10 +6,10 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use vserver_net::{Added, AddressPlan, Broadcast, add_address, addresses_on_host, confine, remove_address};
-use vserver_sys::bpf::{AttachType, prog_query};
+use vserver_net::{Added, AddressPlan, Broadcast, Steer, add_address, addresses_on_host, confine, remove_address};
+use vserver_sys::bpf::{AttachType, netns_links, prog_query};
 
-use crate::{Cgroup, Guests, LOOPBACKS, policy};
+use crate::{Cgroup, Guests, LOOPBACKS, Running, policy};
 
 type Case = fn(&Guests);
 
@@ -30,6 +30,11 @@ pub const CASES: &[(&str, Case)] = &[
     ("the host reaches a guest in 127.0.0.0/8", host_to_demo),
     ("sixty-four addresses", |guests| run(&guests.many, "many")),
     ("two guests on one wildcard port", two_wildcards),
+    ("a wildcard hears all addresses of its guest", all_addresses),
+    ("a dual-stack wildcard hears both families", both_families),
+    ("a more exactly bound socket has precedence", exact_first),
+    ("a wildcard that is closed gives its addresses up", closed_wildcard),
+    ("one table serves all guests, as long as somebody holds it", one_table),
     ("a loopback is private to its guest", private_loopbacks),
     ("listen without bind answers on own addresses only", listen_without_bind),
     ("a datagram socket hears what is for its guest only", hear_unbound),
@@ -87,6 +92,65 @@ fn two_wildcards(guests: &Guests) {
     mail.finish();
 }
 
+fn all_addresses(guests: &Guests) {
+    let (mut web, mut six) = (guests.web.start("serve_wildcard"), guests.six.start("serve_wildcard"));
+    assert_eq!((web.line(), six.line()), ("10.99.0.1:8080".to_owned(), "10.99.0.5:8080".to_owned()));
+    for address in ["10.99.0.1:8080", "10.99.0.2:8080", "10.99.0.2:8080", "10.99.0.5:8080"] {
+        assert_eq!(ask(address).unwrap(), address);
+    }
+    for foreign in ["10.99.0.3:8080", "10.99.0.9:8080", "127.0.0.1:8080", "[fd00:99::5]:8080"] {
+        ask(foreign).unwrap_err();
+    }
+    let mut many = guests.many.start("serve_wildcard");
+    assert_eq!(many.line(), "10.99.1.1:8080");
+    assert_eq!(ask("10.99.1.64:8080").unwrap(), "10.99.1.64:8080");
+    [web, six, many].into_iter().for_each(Running::finish);
+}
+
+fn both_families(guests: &Guests) {
+    let (mut six, mut web) = (guests.six.start("serve_dual"), guests.web.start("serve_dual"));
+    assert_eq!(six.line(), "[::ffff:10.99.0.5]:8080");
+    assert_eq!(web.line(), "[::ffff:10.99.0.1]:8080");
+    for address in ["10.99.0.5:8080", "10.99.0.1:8080", "10.99.0.2:8080"] {
+        assert_eq!(ask(address).unwrap(), format!("[::ffff:{}", address.replace(':', "]:")));
+    }
+    assert_eq!(ask("[fd00:99::5]:8080").unwrap(), "[fd00:99::5]:8080");
+    ask("[fd00:99::9]:8080").unwrap_err();
+    [six, web].into_iter().for_each(Running::finish);
+}
+
+fn exact_first(guests: &Guests) {
+    for order in [["serve_wildcard", "serve_second"], ["serve_second", "serve_wildcard"]] {
+        let servers = order.map(|case| {
+            let mut server = guests.web.start(case);
+            server.line();
+            server
+        });
+        assert_eq!(ask("10.99.0.1:8080").unwrap(), "10.99.0.1:8080", "{order:?}");
+        assert_eq!(ask("10.99.0.2:8080").unwrap(), "exactly 10.99.0.2:8080", "{order:?}");
+        servers.into_iter().for_each(Running::finish);
+    }
+}
+
+fn closed_wildcard(guests: &Guests) {
+    for _ in 0..3 {
+        let mut web = guests.web.start("serve_wildcard");
+        web.line();
+        assert_eq!(ask("10.99.0.2:8080").unwrap(), "10.99.0.2:8080");
+        web.finish();
+        ask("10.99.0.2:8080").unwrap_err();
+    }
+}
+
+fn one_table(guests: &Guests) {
+    // This process is alone in its network namespace.
+    let netns = std::fs::metadata("/proc/self/ns/net").unwrap();
+    let links = netns_links().unwrap();
+    let here = links.iter().filter(|link| u64::from(link.netns) == std::os::unix::fs::MetadataExt::ino(&netns));
+    assert_eq!(here.count(), 1);
+    assert_eq!(guests.steering.len(), 3, "web, six and many have several addresses");
+}
+
 fn host_to_demo(guests: &Guests) {
     let mut demo = guests.demo.start("serve_wildcard");
     assert_eq!(demo.line(), "127.0.6.1:8080");
@@ -130,12 +194,12 @@ fn another_policy(guests: &Guests) {
     let directory = File::open(&guests.mail.0).unwrap();
     let ids = |place| prog_query(directory.as_fd(), place).unwrap();
     let before = ids(AttachType::Inet4Bind);
-    confine(directory.as_fd(), &policy(&["10.99.0.4"], LOOPBACKS[1])).unwrap();
+    confine(directory.as_fd(), &policy(&["10.99.0.4"], LOOPBACKS[1]), Steer::IfPossible).unwrap();
     let after = ids(AttachType::Inet4Bind);
     assert_eq!((before.len(), after.len()), (1, 1));
     assert_ne!(before, after);
     run(&guests.mail, "is_now_4");
-    confine(directory.as_fd(), &policy(&["10.99.0.3"], LOOPBACKS[1])).unwrap();
+    confine(directory.as_fd(), &policy(&["10.99.0.3"], LOOPBACKS[1]), Steer::IfPossible).unwrap();
 }
 
 fn device_addresses(_: &Guests) {

@@ -17,13 +17,13 @@ mod host;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::geteuid;
-use vserver_net::{AddressPlan, AddressPolicy, Broadcast, Localhost, add_address, confine};
+use vserver_net::{AddressPlan, AddressPolicy, Broadcast, Localhost, Place, Programs, Steer, add_address};
 
 /// A cgroup below `vserver` of the v2 hierarchy, removed at the end whatever happens.
 pub struct Cgroup(pub PathBuf);
@@ -104,6 +104,8 @@ pub struct Guests {
     pub demo: Cgroup,
     pub none: Cgroup,
     pub many: Cgroup,
+    /// What the keepers of those with several addresses hold.
+    pub steering: Vec<OwnedFd>,
 }
 
 pub const LOOPBACKS: [Ipv4Addr; 7] = [
@@ -141,15 +143,18 @@ fn guests(hierarchy: &Path) -> Guests {
         ("none", policy(&[], LOOPBACKS[5])),
         ("many", policy(&many, LOOPBACKS[6])),
     ];
+    let mut steering = Vec::new();
     let [web, mail, old, six, demo, none, many] = policies.map(|(name, policy)| {
         let cgroup = Cgroup::create(hierarchy, name);
         let directory = fs::File::open(&cgroup.0).unwrap();
-        for unenforced in confine(directory.as_fd(), &policy).unwrap() {
+        let programs = Programs::load(&policy, Steer::Yes).unwrap();
+        steering.extend(programs.steering().unwrap());
+        for unenforced in programs.attach(directory.as_fd(), Place::Perhaps).unwrap() {
             println!("note: {name}: {unenforced}");
         }
         cgroup
     });
-    Guests { web, mail, old, six, demo, none, many }
+    Guests { web, mail, old, six, demo, none, many, steering }
 }
 
 fn addresses() {

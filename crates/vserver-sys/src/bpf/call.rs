@@ -19,7 +19,7 @@ const BPF_F_ALLOW_MULTI: u32 = 2;
 const BPF_F_REPLACE: u32 = 4;
 
 /// `BPF_OBJ_NAME_LEN`, with the final zero.
-const NAME_LENGTH: usize = 16;
+pub(super) const NAME_LENGTH: usize = 16;
 /// Enough for the tail of any complaint about programs of a few thousand instructions.
 const LOG_LENGTH: usize = 1 << 20;
 /// The kernel attaches at most 64 programs of a kind to one cgroup (`BPF_CGROUP_MAX_PROGS`).
@@ -88,12 +88,13 @@ struct QueryAttr {
     padding: u32,
 }
 
+/// Of the commands that go by an object's number.
 #[repr(C)]
 #[derive(Default)]
-struct IdAttr {
-    prog_id: u32,
-    next_id: u32,
-    open_flags: u32,
+pub(super) struct IdAttr {
+    pub id: u32,
+    pub next_id: u32,
+    pub open_flags: u32,
 }
 
 // `insns`, `license`, `log_buf` and `prog_ids` must lie where the kernel's `__aligned_u64` puts them.
@@ -192,9 +193,14 @@ pub fn prog_query(cgroup: BorrowedFd<'_>, place: AttachType) -> io::Result<Vec<u
 /// # Errors
 /// `ENOENT` if there is none.
 pub fn prog_by_id(id: u32) -> io::Result<OwnedFd> {
-    let mut attr = IdAttr { prog_id: id, ..IdAttr::default() };
+    by_id(BPF_PROG_GET_FD_BY_ID, id)
+}
+
+/// What one of the commands `BPF_*_GET_FD_BY_ID` answers.
+pub(super) fn by_id(number: c_int, id: u32) -> io::Result<OwnedFd> {
+    let mut attr = IdAttr { id, ..IdAttr::default() };
     // SAFETY: the attribute holds numbers only and outlives the call; a success is a new descriptor that nobody owns.
-    unsafe { command(BPF_PROG_GET_FD_BY_ID, &mut attr).map(|fd| OwnedFd::from_raw_fd(fd)) }
+    unsafe { command(number, &mut attr).map(|fd| OwnedFd::from_raw_fd(fd)) }
 }
 
 fn load(kind: ProgType, place: AttachType, insns: &[Insn], name: &str, log: &mut [u8]) -> io::Result<OwnedFd> {
@@ -225,7 +231,7 @@ fn load(kind: ProgType, place: AttachType, insns: &[Insn], name: &str, log: &mut
 /// # Safety
 /// `T` is the beginning of `union bpf_attr` as `number` reads it, without implicit padding, and each address in it is
 /// valid for what the kernel reads or writes there.
-unsafe fn command<T>(number: c_int, attr: &mut T) -> io::Result<c_int> {
+pub(super) unsafe fn command<T>(number: c_int, attr: &mut T) -> io::Result<c_int> {
     // SAFETY: `attr` is exclusively borrowed, all of its bytes are initialised, and the kernel reads and writes at most
     // the size given; what the addresses in it point to is the caller's promise.
     let result = unsafe { libc::syscall(libc::SYS_bpf, number, std::ptr::from_mut(attr), size_of::<T>() as c_uint) };
@@ -233,7 +239,7 @@ unsafe fn command<T>(number: c_int, attr: &mut T) -> io::Result<c_int> {
 }
 
 /// Only letters, digits, `_` and `.` may stand in the name of a program; the kernel refuses others.
-fn object_name(name: &str) -> [u8; NAME_LENGTH] {
+pub(super) fn object_name(name: &str) -> [u8; NAME_LENGTH] {
     let mut field = [0; NAME_LENGTH];
     for (to, from) in field[..NAME_LENGTH - 1].iter_mut().zip(name.bytes()) {
         *to = if from.is_ascii_alphanumeric() || from == b'.' { from } else { b'_' };
@@ -241,7 +247,7 @@ fn object_name(name: &str) -> [u8; NAME_LENGTH] {
     field
 }
 
-fn number(fd: BorrowedFd<'_>) -> u32 {
+pub(super) fn number(fd: BorrowedFd<'_>) -> u32 {
     // A borrowed descriptor is never negative.
     fd.as_raw_fd().cast_unsigned()
 }

@@ -146,6 +146,14 @@ impl Insn {
         Self::new(STORE_IMM | MEMORY | size as u8, dst, Reg::R0, offset, imm)
     }
 
+    /// `dst = map`, by its descriptor: two instructions, of which the second is only room.
+    pub const fn load_map(dst: Reg, map: std::os::fd::RawFd) -> [Self; 2] {
+        const LOAD_DOUBLE_IMM: u8 = 0x18;
+        const PSEUDO_MAP_FD: Reg = Reg::R1;
+        let first = Self::new(LOAD_DOUBLE_IMM, dst, PSEUDO_MAP_FD, 0, map);
+        [first, Self { code: 0, registers: 0, offset: 0, immediate: 0 }]
+    }
+
     /// A call of helper number `helper` with `R1`–`R5`; the answer is in `R0`.
     pub const fn call(helper: super::Helper) -> Self {
         Self::new(JMP | CALL, Reg::R0, Reg::R0, 0, helper as i32)

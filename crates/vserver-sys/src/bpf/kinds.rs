@@ -8,12 +8,16 @@ pub enum ProgType {
     CgroupSkb = 8,
     /// Sees a socket being made or just bound (`struct bpf_sock`); 4.10.
     CgroupSock = 9,
+    /// Sees what happens to TCP sockets (`struct bpf_sock_ops`); 4.13.
+    SockOps = 13,
     /// Sees a device being opened or made (`struct bpf_cgroup_dev_ctx`); 4.15.
     CgroupDevice = 15,
     /// Sees and changes an address given by or to a program (`struct bpf_sock_addr`); 4.17.
     CgroupSockAddr = 18,
     /// Sees and changes a socket option (`struct bpf_sockopt`); 5.3.
     CgroupSockopt = 25,
+    /// Chooses the socket for a packet that belongs to no connection (`struct bpf_sk_lookup`); 5.9.
+    SkLookup = 30,
 }
 
 /// `enum bpf_attach_type`, those of cgroups that concern us.
@@ -26,6 +30,8 @@ pub enum AttachType {
     InetEgress = 1,
     /// `socket(AF_INET or AF_INET6)`; 4.10.
     InetSockCreate = 2,
+    /// Steps in the life of a TCP socket; 4.13.
+    SockOps = 3,
     /// Opening and making of device nodes; 4.15.
     Device = 6,
     /// `bind` of an `AF_INET` socket, before it happens; 4.17.
@@ -60,6 +66,8 @@ pub enum AttachType {
     Inet4Getsockname = 31,
     /// What `getsockname` hands out for `AF_INET6`; 5.8.
     Inet6Getsockname = 32,
+    /// The search for the socket of a packet in a network namespace, by a link; 5.9.
+    SkLookup = 36,
 }
 
 impl AttachType {
@@ -68,6 +76,8 @@ impl AttachType {
         match self {
             Self::InetIngress | Self::InetEgress => ProgType::CgroupSkb,
             Self::InetSockCreate | Self::Inet4PostBind | Self::Inet6PostBind => ProgType::CgroupSock,
+            Self::SockOps => ProgType::SockOps,
+            Self::SkLookup => ProgType::SkLookup,
             Self::Device => ProgType::CgroupDevice,
             Self::Getsockopt | Self::Setsockopt => ProgType::CgroupSockopt,
             Self::Inet4Bind
@@ -91,6 +101,8 @@ impl AttachType {
             Self::InetIngress => "cgroup_inet_ingress",
             Self::InetEgress => "cgroup_inet_egress",
             Self::InetSockCreate => "cgroup_inet_sock_create",
+            Self::SockOps => "cgroup_sock_ops",
+            Self::SkLookup => "sk_lookup",
             Self::Device => "cgroup_device",
             Self::Inet4Bind => "cgroup_inet4_bind",
             Self::Inet6Bind => "cgroup_inet6_bind",
@@ -116,18 +128,28 @@ impl AttachType {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
 pub enum Helper {
+    /// `bpf_map_lookup_elem(map, key)`: the value, or null; a socket has to be released.
+    MapLookup = 1,
+    /// `bpf_map_update_elem(map, key, value, flags)`.
+    MapUpdate = 2,
+    /// `bpf_get_socket_cookie(ctx)`: the socket's number, unique while the system runs; 4.12.
+    SocketCookie = 46,
     /// `bpf_setsockopt(ctx, level, name, value, length)`; from bind and connect 5.8.
     Setsockopt = 49,
     /// `bpf_getsockopt(ctx, level, name, value, length)`; from bind and connect 5.8.
     Getsockopt = 57,
     /// `bpf_bind(ctx, sockaddr, length)` from a connect program: chooses the source address; 4.17.
     Bind = 64,
+    /// `bpf_sock_hash_update(ctx, map, key, flags)` from a program on TCP sockets: the socket in question; 4.18.
+    SockHashUpdate = 70,
     /// `bpf_sk_lookup_tcp(ctx, tuple, length, netns, flags)`: the socket that would get a packet; 5.1 for addresses.
     SkLookupTcp = 84,
     /// `bpf_sk_lookup_udp(ctx, tuple, length, netns, flags)`; 5.1 for addresses.
     SkLookupUdp = 85,
     /// `bpf_sk_release(sock)`: due for every socket that a lookup found.
     SkRelease = 86,
+    /// `bpf_sk_assign(ctx, sock, flags)`: this socket gets the packet; 5.9 from a socket search.
+    SkAssign = 124,
     /// `bpf_skc_to_tcp6_sock(sock)`: the kernel's own structure, or null; 5.9, needs BTF of the kernel.
     SkcToTcp6Sock = 136,
     /// `bpf_skc_to_udp6_sock(sock)`: the kernel's own structure, or null; 5.9, needs BTF of the kernel.

@@ -11,8 +11,12 @@ mod asm;
 mod call;
 mod insn;
 mod kinds;
+mod link;
+mod map;
 
 pub use asm::{AssembleError, Assembler, Label};
 pub use call::{AttachFlags, LoadError, prog_attach, prog_by_id, prog_detach, prog_load, prog_query, prog_replace};
 pub use insn::{Alu, Cond, Insn, Reg, Size};
 pub use kinds::{AttachType, Helper, ProgType};
+pub use link::{NetnsLink, link_create, netns_links};
+pub use map::{MapType, ProgInfo, map_by_id, map_create, prog_info};

@@ -1,0 +1,133 @@
+//! Maps: what programs remember, and share.
+
+use std::ffi::c_int;
+use std::io;
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
+
+use super::call::{NAME_LENGTH, by_id, command, number, object_name};
+
+const BPF_MAP_CREATE: c_int = 0;
+const BPF_MAP_GET_FD_BY_ID: c_int = 14;
+const BPF_OBJ_GET_INFO_BY_FD: c_int = 15;
+/// More maps than any program of ours has.
+const MAX_MAPS: usize = 8;
+
+/// `enum bpf_map_type`, those that we use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum MapType {
+    /// A table whose least used entries give way when it is full; 4.10.
+    LruHash = 9,
+    /// Sockets by key; one that is closed is taken out; 4.18.
+    SockHash = 18,
+}
+
+/// What is known of a loaded program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProgInfo {
+    /// Its name, at most 15 letters.
+    pub name: String,
+    /// The ids of its maps.
+    pub maps: Vec<u32>,
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct CreateAttr {
+    map_type: u32,
+    key_size: u32,
+    value_size: u32,
+    max_entries: u32,
+    map_flags: u32,
+    inner_map_fd: u32,
+    numa_node: u32,
+    map_name: [u8; NAME_LENGTH],
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct InfoAttr {
+    bpf_fd: u32,
+    info_len: u32,
+    info: u64,
+}
+
+/// The beginning of `struct bpf_prog_info`.
+#[repr(C)]
+#[derive(Default)]
+struct RawProgInfo {
+    kind: u32,
+    id: u32,
+    tag: [u8; 8],
+    jited_len: u32,
+    xlated_len: u32,
+    jited: u64,
+    xlated: u64,
+    load_time: u64,
+    created_by_uid: u32,
+    nr_map_ids: u32,
+    map_ids: u64,
+    name: [u8; NAME_LENGTH],
+}
+
+const _: () = assert!(size_of::<CreateAttr>() == 44 && size_of::<InfoAttr>() == 16);
+const _: () = assert!(size_of::<RawProgInfo>() == 80 && std::mem::offset_of!(RawProgInfo, map_ids) == 56);
+
+/// Makes a map (`BPF_MAP_CREATE`). It lives as long as a descriptor or a program refers to it. Sizes in bytes.
+///
+/// # Errors
+/// `EINVAL` if the kernel does not know the type or the sizes do not suit it.
+pub fn map_create(kind: MapType, key: u32, value: u32, entries: u32, name: &str) -> io::Result<OwnedFd> {
+    let mut attr = CreateAttr {
+        map_type: kind as u32,
+        key_size: key,
+        value_size: value,
+        max_entries: entries,
+        map_name: object_name(name),
+        ..CreateAttr::default()
+    };
+    // SAFETY: the attribute holds numbers and a name, and outlives the call; a success is a new descriptor that nobody owns.
+    unsafe { command(BPF_MAP_CREATE, &mut attr).map(|fd| OwnedFd::from_raw_fd(fd)) }
+}
+
+/// The map with this id (`BPF_MAP_GET_FD_BY_ID`, 4.13). Needs CAP_SYS_ADMIN.
+///
+/// # Errors
+/// `ENOENT` if there is none.
+pub fn map_by_id(id: u32) -> io::Result<OwnedFd> {
+    by_id(BPF_MAP_GET_FD_BY_ID, id)
+}
+
+/// Name and maps of a loaded program (`BPF_OBJ_GET_INFO_BY_FD`, 4.15).
+///
+/// # Errors
+/// `EINVAL` if it is no program.
+pub fn prog_info(program: BorrowedFd<'_>) -> io::Result<ProgInfo> {
+    let mut ids = [0_u32; MAX_MAPS];
+    let mut info = RawProgInfo {
+        nr_map_ids: MAX_MAPS as u32,
+        map_ids: ids.as_mut_ptr().expose_provenance() as u64,
+        ..RawProgInfo::default()
+    };
+    // SAFETY: `map_ids` points to room for `nr_map_ids` numbers, which nothing else touches before the call returns; the
+    // other addresses in the structure are null with length 0.
+    unsafe { object_info(program, &mut info) }?;
+    let length = info.name.iter().position(|&byte| byte == 0).unwrap_or(NAME_LENGTH);
+    let known = MAX_MAPS.min(info.nr_map_ids as usize);
+    Ok(ProgInfo { name: String::from_utf8_lossy(&info.name[..length]).into_owned(), maps: ids[..known].to_vec() })
+}
+
+/// Fills the beginning of a structure that describes an object.
+///
+/// # Safety
+/// `T` is the beginning of the structure that the kernel has for this kind of object, valid as any bytes, and the
+/// addresses in it are valid for what the kernel writes there.
+pub(super) unsafe fn object_info<T>(object: BorrowedFd<'_>, info: &mut T) -> io::Result<()> {
+    let mut attr = InfoAttr {
+        bpf_fd: number(object),
+        info_len: size_of::<T>() as u32,
+        info: std::ptr::from_mut(info).expose_provenance() as u64,
+    };
+    // SAFETY: `info` is exclusively borrowed and has `info_len` bytes; the rest is the caller's promise.
+    unsafe { command(BPF_OBJ_GET_INFO_BY_FD, &mut attr) }.map(drop)
+}
