@@ -231,7 +231,7 @@ const NFLAGS: &[Effect] = &[
     effect(
         "single_ip",
         Honoured,
-        "a wildcard bind becomes one to the first address, with several addresses too",
+        "a wildcard bind becomes one to the only address; with several a TCP socket hears all of them",
         "flags_net::single_ip",
     ),
     effect(

@@ -5,6 +5,7 @@ mod vlan;
 
 pub use vlan::{add_vlan, has_device, remove_device};
 
+use std::fs::File;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -69,6 +70,7 @@ pub enum Added {
 /// address is removed again.
 pub fn add_address(plan: &AddressPlan) -> Result<Added, Error> {
     let index = index_of(&plan.dev)?;
+    let turn = turn()?;
     let request = format!("adding the address {} to {}", plan.address, plan.dev);
     let message = RouteNetlinkMessage::NewAddress(message_for(plan, index));
     let added = match netlink::change(message, NLM_F_CREATE | NLM_F_EXCL) {
@@ -76,6 +78,7 @@ pub fn add_address(plan: &AddressPlan) -> Result<Added, Error> {
         Err(error) if is(&error, Errno::EEXIST) => Added::WasThere,
         Err(source) => return Err(Error::Netlink { request, source }),
     };
+    drop(turn);
     if plan.up {
         set_up(&plan.dev, index).inspect_err(|_| {
             if added == Added::Now {
@@ -95,6 +98,7 @@ pub fn add_address(plan: &AddressPlan) -> Result<Added, Error> {
 pub fn remove_address(dev: &str, address: GuestAddress) -> Result<(), Error> {
     let Ok(index) = index_of(dev) else { return Ok(()) };
     let failed = |source| Error::Netlink { request: format!("removing the address {address} from {dev}"), source };
+    let _turn = turn()?;
     let before = messages(Some(index)).map_err(failed)?;
     let network = address.network();
     let Some(target) = before.iter().find(|message| network_of(message) == Some(network)) else {
@@ -127,6 +131,15 @@ pub fn addresses_on_host() -> Result<Vec<(String, IpNetwork)>, Error> {
         found.push((dev.to_string_lossy().into_owned(), network));
     }
     Ok(found)
+}
+
+/// One after the other: what another guest's stop takes away meanwhile must not be taken for a loss, and put back. The
+/// lock is the network namespace itself, so that all who change its addresses have the same.
+fn turn() -> Result<File, Error> {
+    let failed = |source| Error::Netlink { request: "waiting for others to change addresses".to_owned(), source };
+    let netns = File::open("/proc/self/ns/net").map_err(failed)?;
+    netns.lock().map_err(failed)?;
+    Ok(netns)
 }
 
 fn index_of(dev: &str) -> Result<u32, Error> {

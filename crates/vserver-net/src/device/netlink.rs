@@ -5,7 +5,9 @@
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+};
 use netlink_packet_route::RouteNetlinkMessage;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recvfrom, sendto, socket,
@@ -22,7 +24,15 @@ pub fn change(message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
 
 /// Asks for all objects of a kind.
 pub fn dump(message: RouteNetlinkMessage) -> io::Result<Vec<RouteNetlinkMessage>> {
-    converse(message, NLM_F_DUMP)
+    const TRIES: usize = 50;
+    let mut tries = 1..TRIES;
+    loop {
+        match converse(message.clone(), NLM_F_DUMP) {
+            // Something changed in the middle: an object may be missing, or be there twice.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted && tries.next().is_some() => {}
+            answer => return answer,
+        }
+    }
 }
 
 fn converse(message: RouteNetlinkMessage, flags: u16) -> io::Result<Vec<RouteNetlinkMessage>> {
@@ -40,7 +50,7 @@ fn converse(message: RouteNetlinkMessage, flags: u16) -> io::Result<Vec<RouteNet
 
 /// Reads up to the end of a dump or an acknowledgement.
 fn answers(socket: &OwnedFd) -> io::Result<Vec<RouteNetlinkMessage>> {
-    let mut found = Vec::new();
+    let (mut found, mut whole) = (Vec::new(), true);
     let mut buffer = vec![0; BUFFER];
     loop {
         let (length, sender) = recvfrom::<NetlinkAddr>(socket.as_raw_fd(), &mut buffer)?;
@@ -54,8 +64,10 @@ fn answers(socket: &OwnedFd) -> io::Result<Vec<RouteNetlinkMessage>> {
             // Messages are aligned to four bytes.
             let taken = (answer.header.length as usize).next_multiple_of(4).max(4);
             rest = rest.get(taken..).unwrap_or_default();
+            whole &= answer.header.flags & NLM_F_DUMP_INTR == 0;
             match answer.payload {
-                NetlinkPayload::Done(_) => return Ok(found),
+                NetlinkPayload::Done(_) if whole => return Ok(found),
+                NetlinkPayload::Done(_) => return Err(io::ErrorKind::Interrupted.into()),
                 NetlinkPayload::Error(error) if error.code.is_none() => return Ok(found),
                 NetlinkPayload::Error(error) => return Err(error.to_io()),
                 NetlinkPayload::InnerMessage(message) => found.push(message),

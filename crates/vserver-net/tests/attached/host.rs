@@ -40,6 +40,7 @@ pub const CASES: &[(&str, Case)] = &[
     ("a datagram socket hears what is for its guest only", hear_unbound),
     ("a live guest gets another policy", another_policy),
     ("addresses come and go with their guests", device_addresses),
+    ("addresses of many guests come and go at once", addresses_at_once),
 ];
 
 /// Starts what guests connect to. Every TCP service says who called, every UDP service answers with it.
@@ -200,6 +201,32 @@ fn another_policy(guests: &Guests) {
     assert_ne!(before, after);
     run(&guests.mail, "is_now_4");
     confine(directory.as_fd(), &policy(&["10.99.0.3"], LOOPBACKS[1]), Steer::IfPossible).unwrap();
+}
+
+/// All in one network, so that each removal of the first takes the others with it in the kernel.
+fn addresses_at_once(_: &Guests) {
+    let count = || addresses_on_host().unwrap().iter().filter(|(_, ip)| ip.to_string().starts_with("10.98.")).count();
+    let plan = |last: u32| AddressPlan {
+        dev: "lo".to_owned(),
+        address: format!("10.98.0.{last}/24").parse().unwrap(),
+        label: None,
+        broadcast: Broadcast::No,
+        peer: None,
+        scope: None,
+        up: false,
+    };
+    std::thread::scope(|scope| {
+        for thread in 1..=4 {
+            scope.spawn(move || {
+                for round in 0..50 {
+                    let plan = plan(thread * 50 + round);
+                    assert_eq!(add_address(&plan).unwrap(), Added::Now);
+                    remove_address("lo", plan.address).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(count(), 0);
 }
 
 fn device_addresses(_: &Guests) {

@@ -3,9 +3,11 @@
 //! The "host" here is the warden's network namespace.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::process::Command;
+use std::time::Duration;
 
-use crate::fixture::{Fixture, Guest, Ran};
+use crate::fixture::{Fixture, Guest, Ran, eventually};
 use crate::inside::fetch;
 use crate::needs::Need;
 use crate::trial::Trial;
@@ -15,6 +17,8 @@ pub fn tests() -> Vec<Trial> {
     vec![
         Trial::new("address::wildcard_becomes_its_own", wildcard_becomes_its_own).smoke(),
         Trial::new("address::two_guests_on_one_port", two_guests_on_one_port),
+        Trial::new("address::a_wildcard_hears_all_addresses", a_wildcard_hears_all_addresses).smoke(),
+        Trial::new("address::two_hundred_guests_on_one_port", two_hundred_guests_on_one_port).within(1200),
         Trial::new("address::foreign_address_is_refused", foreign_address_is_refused),
         Trial::new("address::loopback_is_private", loopback_is_private),
         Trial::new("address::added_at_start_and_removed_at_stop", added_at_start_and_removed_at_stop).smoke(),
@@ -68,6 +72,81 @@ fn two_guests_on_one_port() {
     serve(&two, "80").ok();
     shows("127.9.3.1:80", &one);
     shows("127.9.3.2:80", &two);
+}
+
+/// Attachments to this network namespace, which is the warden's own.
+fn links() -> usize {
+    let own = fs::metadata("/proc/self/ns/net").unwrap().ino();
+    vserver_sys::bpf::netns_links().unwrap().iter().filter(|link| u64::from(link.netns) == own).count()
+}
+
+fn a_wildcard_hears_all_addresses() {
+    let host = Fixture::new();
+    let (one, two, plain) = (host.guest(), host.guest(), host.guest());
+    one.address(0, "127.9.34.1", 8).address(1, "127.9.34.2", 8);
+    one.set("interfaces/2/ip", "fd00:9:34::1\n").set("interfaces/2/prefix", "128\n").set("interfaces/2/dev", "lo\n");
+    two.address(0, "127.9.34.3", 8).address(1, "127.9.34.4", 8);
+    plain.address(0, "127.9.34.5", 8);
+    let before = links();
+    for guest in [&one, &two, &plain] {
+        guest.start();
+        serve(guest, "80").ok();
+    }
+    for _ in 0..2 {
+        for (address, guest) in [("127.9.34.1:80", &one), ("127.9.34.2:80", &one), ("[fd00:9:34::1]:80", &one)] {
+            shows(address, guest);
+        }
+        shows("127.9.34.3:80", &two);
+        shows("127.9.34.4:80", &two);
+        shows("127.9.34.5:80", &plain);
+        assert!(fetch("127.0.0.1:80").is_err() && fetch("127.9.34.9:80").is_err());
+        // From inside, too; and what the second address hears is not the neighbour's.
+        one.sh("wget -q -O - http://127.9.34.2/").ok().says("page of");
+    }
+    assert_eq!(links(), before + 1, "one for all of them");
+    one.stop();
+    assert!(fetch("127.9.34.2:80").is_err());
+    shows("127.9.34.4:80", &two);
+    two.v(&["restart"]).ok();
+    assert!(fetch("127.9.34.4:80").is_err(), "nobody serves there now");
+    serve(&two, "80").ok();
+    shows("127.9.34.4:80", &two);
+    two.stop();
+    plain.stop();
+    assert_eq!(links(), before);
+}
+
+/// Each with its own IPv4 and IPv6 address and one server on the wildcard port 80; the warden sees that nothing is left.
+fn two_hundred_guests_on_one_port() {
+    const COUNT: u32 = 200;
+    let host = Fixture::new();
+    // Numbers of their own: those of the fixture are for ten guests.
+    let first = 44_000 + nix::unistd::getppid().as_raw().unsigned_abs() % 25 * COUNT;
+    let guests: Vec<_> = (0..COUNT).map(|_| host.guest()).collect();
+    let addresses = |index: u32| [format!("10.200.{}.1", index + 1), format!("fd00:200::{:x}", index + 1)];
+    for (index, guest) in (0..).zip(&guests) {
+        guest.set("context", &format!("{}\n", first + index));
+        for (number, (address, prefix)) in addresses(index).into_iter().zip(["32", "128"]).enumerate() {
+            guest.set(&format!("interfaces/{number}/ip"), &format!("{address}\n"));
+            guest.set(&format!("interfaces/{number}/prefix"), &format!("{prefix}\n"));
+            guest.set(&format!("interfaces/{number}/dev"), "lo\n");
+        }
+        crate::tree::write(&guest.root, "etc/rc.start", "#!/bin/sh\nhttpd -p 80 -h /www\n", 0o755);
+        crate::tree::write(&guest.root, "www/index.html", &format!("page of {}\n", guest.name), 0o644);
+    }
+    let before = links();
+    host.v(&["--all", "start"]).ok().says(&format!("{COUNT} of {COUNT} guests started"));
+    eventually("all serve", Duration::from_secs(60), || {
+        (0..COUNT).all(|index| fetch(&format!("{}:80", addresses(index)[0])).is_ok())
+    });
+    for (index, guest) in (0..).zip(&guests) {
+        let [v4, v6] = addresses(index);
+        shows(&format!("{v4}:80"), guest);
+        shows(&format!("[{v6}]:80"), guest);
+    }
+    assert_eq!(links(), before + 1, "one for all of them");
+    host.v(&["--all", "stop", "--kill"]).ok().says(&format!("{COUNT} of {COUNT} guests stopped"));
+    assert_eq!(links(), before);
 }
 
 fn foreign_address_is_refused() {
