@@ -10,8 +10,8 @@ use crate::args::{
     BuildArgs, ChbindArgs, ChcontextArgs, CheckArgs, ChxidArgs, ConfigArgs, CopyArgs, GeneratorArgs, H2extArgs,
     KeepAliveArgs, ListArgs, LoopArgs, LsxidArgs, NaddressArgs, NattributeArgs, NcontextArgs, PkgArgs, PkgmgmtArgs,
     PlanArgs, ReducecapArgs, RenameArgs, SetattrArgs, ShowattrArgs, StartArgs, StartVserversArgs, StatusArgs,
-    StopArgs, VattributeArgs, VcontextArgs, VdevmapArgs, VdlimitArgs, VduArgs, VesyncArgs, VinfoArgs, VkillArgs,
-    VlimitArgs, VmemctrlArgs, VnamespaceArgs, VpkgArgs, VprocunhideArgs, VpsArgs, VschedArgs, VserverArgs,
+    StopArgs, TunctlArgs, VattributeArgs, VcontextArgs, VdevmapArgs, VdlimitArgs, VduArgs, VesyncArgs, VinfoArgs,
+    VkillArgs, VlimitArgs, VmemctrlArgs, VnamespaceArgs, VpkgArgs, VprocunhideArgs, VpsArgs, VschedArgs, VserverArgs,
     VserverStatArgs, VserverWrapperArgs, VshelperArgs, VspaceArgs, VsysctlArgs, VtagArgs, VunameArgs, VwaitArgs,
     loop_command,
 };
@@ -20,8 +20,8 @@ use crate::commands::vserver::VERBS;
 pub(crate) use plain::plain;
 
 /// Programs with a definition that nobody types.
-const FOR_SCRIPTS: [&str; 6] =
-    ["vserver-wrapper", "vprocunhide", "systemd-vserver-generator", "vsysctl", "keep-ctx-alive", "h2ext"];
+const FOR_SCRIPTS: [&str; 7] =
+    ["vserver-wrapper", "vprocunhide", "systemd-vserver-generator", "vsysctl", "keep-ctx-alive", "h2ext", "tunctl"];
 
 /// One page of the manual.
 #[derive(Debug)]
@@ -134,6 +134,7 @@ fn definition(name: &str) -> Option<Command> {
         "vsysctl" => VsysctlArgs::command(),
         "keep-ctx-alive" => KeepAliveArgs::command(),
         "h2ext" => H2extArgs::command(),
+        "tunctl" => TunctlArgs::command(),
         "vtag" => VtagArgs::command(),
         "reducecap" => ReducecapArgs::command(),
         "vnamespace" => VnamespaceArgs::command(),

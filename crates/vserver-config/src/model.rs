@@ -155,6 +155,25 @@ pub struct Interface {
     pub up: bool,
     /// The device is a VLAN that is made at start.
     pub vlan: Option<Vlan>,
+    /// The device is a tun or tap device that is made at start.
+    pub tun: Option<Tun>,
+}
+
+/// A tun or tap device to make for the guest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tun {
+    /// It carries Ethernet frames (`tap`), not packets (`tun`).
+    pub tap: bool,
+    /// Packets without checksums (`nocsum`).
+    pub nocsum: bool,
+    /// It is not only this guest's.
+    pub shared: bool,
+    /// The guest's user whose programs may use it.
+    pub uid: Option<u32>,
+    /// The guest's group whose programs may use it.
+    pub gid: Option<u32>,
+    /// Type of the link, `ARPHRD_*` of `include/uapi/linux/if_arp.h`.
+    pub linktype: Option<u16>,
 }
 
 /// A VLAN device to make.

@@ -46,6 +46,14 @@ pub enum Error {
         /// Its name.
         dev: String,
     },
+    /// There is no way to tun devices.
+    #[error("the tun device {dev:?} cannot be made: load the kernel module tun, and see that its node is there")]
+    NoTun {
+        /// Its name.
+        dev: String,
+        /// Why.
+        source: io::Error,
+    },
     /// A request to the kernel's network configuration failed.
     #[error("{request}")]
     Netlink {

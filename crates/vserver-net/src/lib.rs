@@ -29,8 +29,8 @@ mod steering;
 
 pub use confine::{Place, Programs, confine};
 pub use device::{
-    Added, AddressPlan, Broadcast, add_address, add_vlan, addresses_on_host, has_device, remove_address,
-    remove_device,
+    Added, AddressPlan, Broadcast, TUN_NODE, TunPlan, add_address, add_tun, add_vlan, addresses_on_host, change_tun,
+    has_device, remove_address, remove_device, tuns_of_nobody,
 };
 pub use error::Error;
 pub use policy::{AddressPolicy, Localhost, private_loopback};

@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 
 use vserver_cgroup::{DevicePolicy, GuestCgroup};
-use vserver_types::{ContextCaps, ContextFlags, FlagKind, GuestName, Limits, Unenforced};
+use vserver_types::{ContextCaps, ContextFlags, FlagKind, GuestName, Limits, NetCaps, Unenforced};
 
 use crate::attributes::Attributes;
 use crate::choose::{cpus, layout};
@@ -67,12 +67,16 @@ pub fn change_network(
         let what = "it has no network context (file 'noncontext'): all addresses of the host are its own".to_owned();
         return Err(Error::Taken { name: name.clone(), what });
     };
+    let before = record.attributes.ncaps.contains(NetCaps::TUN_CREATE);
     if !change(&mut network, &mut record.attributes) {
         return Ok(Vec::new());
     }
     record.network = Some(network);
     let cgroup = GuestCgroup::open(&layout(name)?, name).ok_or_else(|| Error::NotRunning { name: name.clone() })?;
-    let report = confine(&record, &cgroup)?;
+    let mut report = confine(&record, &cgroup)?;
+    if record.attributes.ncaps.contains(NetCaps::TUN_CREATE) != before {
+        report.extend(follow_tun(&mut record, &cgroup)?);
+    }
     record.save(host)?;
     Ok(report)
 }
@@ -81,7 +85,14 @@ pub fn change_network(
 pub fn change_devices(host: &Host, name: &GuestName, line: &str, allow: bool) -> Result<Vec<Unenforced>> {
     let _lock = host.lock(name, LOCK_PATIENCE)?;
     let mut record = running(host, name)?;
-    let (config, _) = vserver_config::read(&record.confdir, name)?;
+    let cgroup = GuestCgroup::open(&layout(name)?, name).ok_or_else(|| Error::NotRunning { name: name.clone() })?;
+    let report = let_or_deny(&mut record, &cgroup, line, allow)?;
+    record.save(host)?;
+    Ok(report)
+}
+
+fn let_or_deny(record: &mut RunRecord, cgroup: &GuestCgroup, line: &str, allow: bool) -> Result<Vec<Unenforced>> {
+    let (config, _) = vserver_config::read(&record.confdir, &record.name)?;
     record.devices.retain(|own| own != line);
     let mut rules = config.cgroup.clone();
     let (mapped, _) = devices::plan(&config);
@@ -93,9 +104,19 @@ pub fn change_devices(host: &Host, name: &GuestName, line: &str, allow: bool) ->
     }
     rules.extend(record.devices.iter().map(|line| ("devices.allow".to_owned(), line.clone())));
     let (policy, report) = DevicePolicy::default().with_raw(&rules);
-    let cgroup = GuestCgroup::open(&layout(name)?, name).ok_or_else(|| Error::NotRunning { name: name.clone() })?;
-    cgroup.device_policy(&policy).map_err(Error::layer("restrict the devices", name))?;
-    record.save(host)?;
+    cgroup.device_policy(&policy).map_err(Error::layer("restrict the devices", &record.name))?;
+    Ok(report)
+}
+
+/// `tun_create` given or taken: the device at once, its node only from the next start on. A guest for which the
+/// configuration makes a device keeps it.
+fn follow_tun(record: &mut RunRecord, cgroup: &GuestCgroup) -> Result<Vec<Unenforced>> {
+    let wanted = record.attributes.ncaps.contains(NetCaps::TUN_CREATE);
+    let mut report = let_or_deny(record, cgroup, devices::TUN_RULE, wanted || record.own_tuns)?;
+    if wanted && !record.has_tun {
+        let reason = "its /dev has the node net/tun from its next start on, if 'ncapabilities' says so";
+        report.push(Unenforced::partial("ncapabilities tun_create", reason));
+    }
     Ok(report)
 }
 

@@ -42,6 +42,16 @@ pub fn plan(config: &GuestConfig) -> (Vec<DevicePlan>, Vec<Unenforced>) {
     (plans, found)
 }
 
+/// The rule for `/dev/net/tun`. Source: `Documentation/admin-guide/devices.txt`.
+pub const TUN_RULE: &str = "c 10:200 rw";
+
+/// `/dev/net/tun`, for tun and tap devices that are made for the guest: the kernel lets it use those of its own users.
+pub fn tun() -> DevicePlan {
+    let path = PathBuf::from("net/tun");
+    let node = DeviceNode { path: path.clone(), block: false, major: 10, minor: 200, mode: 0o666 };
+    DevicePlan { rule: TUN_RULE.to_owned(), allow: true, path: Some(path), node: Some(node) }
+}
+
 /// The rules for the guest's device policy, as of its cgroup's control files.
 pub fn rules(plans: &[DevicePlan]) -> impl Iterator<Item = (String, String)> + '_ {
     plans.iter().map(|plan| {

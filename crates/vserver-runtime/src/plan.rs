@@ -1,5 +1,7 @@
 //! A plan: everything that a start will do, as data. Making one changes nothing; `vserver NAME plan` prints it.
 
+mod tun;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -54,6 +56,21 @@ pub struct VlanPlan {
     pub parent: String,
     /// Its number.
     pub id: u16,
+}
+
+/// A tun or tap device to make.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TunPlan {
+    /// Its name.
+    pub device: String,
+    /// It carries Ethernet frames, not packets.
+    pub tap: bool,
+    /// The host's uid that may use it; `None`: everybody who fits the group.
+    pub owner: Option<u32>,
+    /// The host's group that may use it.
+    pub group: Option<u32>,
+    /// Type of the link, `ARPHRD_*`.
+    pub link_type: Option<u16>,
 }
 
 /// What the guest's sockets are held to; `None` leaves them alone (`noncontext`).
@@ -156,6 +173,9 @@ pub struct Plan {
     /// VLAN devices to make first.
     #[serde(default)]
     pub vlans: Vec<VlanPlan>,
+    /// tun and tap devices to make first.
+    #[serde(default)]
+    pub tuns: Vec<TunPlan>,
     /// Addresses to add to devices.
     pub addresses: Vec<AddressPlan>,
     /// What its sockets are held to.
@@ -190,7 +210,11 @@ impl Plan {
         unenforced.extend(found);
         let (disk, found) = disk::plan(config);
         unenforced.extend(found);
-        let (devices, found) = devices::plan(config);
+        let (mut devices, found) = devices::plan(config);
+        if tun::is_allowed(config) {
+            // An own entry of the device map wins.
+            devices.insert(0, devices::tun());
+        }
         unenforced.extend(found);
         let mode = attributes::call_policy(config, id_base.is_some(), init.systemd);
         let confinement = confinement(config, mode, &mut unenforced)?;
@@ -217,6 +241,7 @@ impl Plan {
             confinement,
             limits,
             vlans: vlans(config),
+            tuns: tun::plan(config, id_base)?,
             addresses: addresses(config)?,
             network: network(config, xid),
             killseq,

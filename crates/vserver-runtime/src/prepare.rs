@@ -8,15 +8,15 @@ use std::path::PathBuf;
 use vserver_cgroup::{GuestCgroup, Layout};
 use vserver_fs::GuestRoot;
 use vserver_net::{Added, Broadcast};
-use vserver_types::Limits;
+use vserver_types::{GuestName, Limits, Unenforced};
 
 use crate::error::{Error, Result};
 use crate::hold::{Hold, Loading};
 use crate::host::Host;
 use crate::interrupt::Interrupts;
-use crate::plan::Plan;
+use crate::plan::{Plan, TunPlan};
 use crate::record::{AddedAddress, RunRecord};
-use crate::{disk, furnish, mounts};
+use crate::{devices, disk, furnish, mounts};
 
 /// All is there but the guest.
 #[derive(Debug)]
@@ -60,6 +60,7 @@ pub fn prepare(
     let layout = Layout::detect().map_err(Error::layer("find the cgroup hierarchies", &name))?;
     let cgroup = cgroup(&layout, &plan, &mut record)?;
     make_vlans(host, &plan, &mut record)?;
+    make_tuns(host, &plan, &mut record)?;
     add_addresses(host, &plan, &mut record)?;
     let (mut hold, mut steering) = (Hold::Loading(loading), None);
     if plan.mounts.others.iter().any(|mount| mount.remote) {
@@ -105,20 +106,64 @@ fn cgroup(layout: &Layout, plan: &Plan, record: &mut RunRecord) -> Result<GuestC
 
 fn make_vlans(host: &Host, plan: &Plan, record: &mut RunRecord) -> Result<()> {
     for wish in &plan.vlans {
-        // One that is there is not ours to remove.
-        if vserver_net::has_device(&wish.device) {
-            continue;
-        }
-        record.made_devices.push(wish.device.clone());
-        record.save(host)?;
-        let made = vserver_net::add_vlan(&wish.device, &wish.parent, wish.id)
-            .map_err(Error::layer(format!("make the device {}", wish.device), &plan.name));
-        if !matches!(made, Ok(Added::Now)) {
-            record.made_devices.pop();
-        }
-        made?;
+        let make = || vserver_net::add_vlan(&wish.device, &wish.parent, wish.id);
+        make_device(host, &plan.name, &wish.device, record, make)?;
     }
     Ok(())
+}
+
+fn make_tuns(host: &Host, plan: &Plan, record: &mut RunRecord) -> Result<()> {
+    record.has_tun = plan.devices.contains(&devices::tun());
+    record.own_tuns = !plan.tuns.is_empty();
+    for wish in &plan.tuns {
+        let TunPlan { tap, owner, group, link_type, .. } = *wish;
+        let make = || vserver_net::add_tun(&wish.device, vserver_net::TunPlan { tap, owner, group, link_type });
+        make_device(host, &plan.name, &wish.device, record, make)?;
+    }
+    if record.has_tun {
+        record.unenforced.extend(tuns_of_others(plan)?);
+    }
+    Ok(())
+}
+
+/// Devices that the guest could use though they are not made for it.
+fn tuns_of_others(plan: &Plan) -> Result<Vec<Unenforced>> {
+    let mut open = vserver_net::tuns_of_nobody().map_err(Error::layer("list the tun devices", &plan.name))?;
+    open.retain(|name| plan.tuns.iter().all(|own| own.device != *name));
+    let mut found: Vec<_> = open.first().map(|_| {
+        let reason = format!(
+            "{} has neither owner nor group on this host, so whoever may open /dev/net/tun can use it while nobody else does; \
+             give it an owner (tunctl --uid 0)",
+            open.join(", ")
+        );
+        Unenforced::partial("tun devices", reason)
+    }).into_iter().collect();
+    if plan.id_base.is_none() {
+        let reason =
+            "without a user namespace its users are the host's: another such guest with tun could use its devices";
+        found.push(Unenforced::partial("tun devices", reason));
+    }
+    Ok(found)
+}
+
+fn make_device(
+    host: &Host,
+    name: &GuestName,
+    device: &str,
+    record: &mut RunRecord,
+    make: impl FnOnce() -> std::result::Result<Added, vserver_net::Error>,
+) -> Result<()> {
+    // One that is there is not ours to remove.
+    if vserver_net::has_device(device) {
+        return Ok(());
+    }
+    record.made_devices.push(device.to_owned());
+    record.save(host)?;
+    let made = make().map_err(Error::layer(format!("make the device {device}"), name));
+    if !matches!(made, Ok(Added::Now)) {
+        record.made_devices.pop();
+    }
+    made.map(drop)
 }
 
 fn add_addresses(host: &Host, plan: &Plan, record: &mut RunRecord) -> Result<()> {

@@ -84,6 +84,12 @@ pub struct RunRecord {
     /// Its capabilities and flags, as they are now.
     #[serde(default)]
     pub attributes: Attributes,
+    /// It has had `/dev/net/tun` since its start.
+    #[serde(default)]
+    pub has_tun: bool,
+    /// Its configuration makes a tun or tap device for it.
+    #[serde(default)]
+    pub own_tuns: bool,
     /// Devices that it was given while it runs, as lines of `devices.allow`.
     #[serde(default)]
     pub devices: Vec<String>,
@@ -116,6 +122,8 @@ impl RunRecord {
             errand: false,
             unenforced: Vec::new(),
             attributes: Attributes::default(),
+            has_tun: false,
+            own_tuns: false,
             devices: Vec::new(),
             network: None,
         }

@@ -12,6 +12,7 @@
 //! | project attributes | 4.5 | tags | no tags, said at start |
 //! | `quotactl_fd` | 5.14 | disk limits on ext4 and xfs | no limits, said at start |
 //! | btrfs ioctls | 3.6 | disk limits on btrfs | no limits, said at start |
+//! | tun ioctls | 3.5 | tun and tap devices of guests | refuse |
 //! | `LOOP_CONFIGURE` | 5.8 | image files | refuse |
 //! | `seccomp` | 3.17 | system call policy | refuse |
 
@@ -31,6 +32,7 @@ pub mod project;
 pub mod quota;
 pub mod seccomp;
 pub mod tty;
+pub mod tun;
 pub mod xattr;
 
 use std::io;

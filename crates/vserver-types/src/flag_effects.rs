@@ -221,7 +221,13 @@ const CFLAGS: &[Effect] = &[
 ];
 
 const NCAPS: &[Effect] = &[
-    effect("tun_create", Cannot, "not yet: a tun device belongs to the network stack, which is the host's", ""),
+    effect(
+        "tun_create",
+        Partly,
+        "the guest has /dev/net/tun and may use the devices that are made for it (interfaces/, tunctl --nid); it makes none \
+         itself, and what it writes to one enters the host's network stack: filter it there",
+        "tun::with_tun_create_the_guest_uses_what_is_its_own",
+    ),
     effect("raw_icmp", Partly, "as the ccapability", "flags_net::raw_icmp"),
 ];
 

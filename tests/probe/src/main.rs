@@ -15,6 +15,7 @@ mod namespaces;
 mod processes;
 mod settings;
 mod sockets;
+mod tunnels;
 
 use std::process::ExitCode;
 
@@ -47,6 +48,7 @@ const TABLES: &[&[Check]] = &[
     processes::CHECKS,
     settings::CHECKS,
     sockets::CHECKS,
+    tunnels::CHECKS,
     attack::CHECKS,
     load::CHECKS,
     info::CHECKS,

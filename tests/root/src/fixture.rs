@@ -217,6 +217,12 @@ impl Guest<'_> {
         self.record("supervisor").expect("its state file")
     }
 
+    /// First host uid of its range.
+    pub fn id_base(&self) -> i64 {
+        let text = fs::read_to_string(format!("/run/vserver/{}/state.json", self.name)).unwrap();
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()["id_base"].as_i64().expect("a range of ids")
+    }
+
     /// A number out of its state file.
     fn record(&self, field: &str) -> Option<i32> {
         let text = fs::read_to_string(format!("/run/vserver/{}/state.json", self.name)).ok()?;

@@ -9,6 +9,8 @@ pub enum Need {
     Tool(&'static str),
     /// A kernel that makes VLAN devices.
     Vlans,
+    /// A kernel that makes tun devices.
+    Tun,
     /// This workspace's probe program, built beside us.
     #[allow(dead_code)]
     Probe,
@@ -17,14 +19,17 @@ pub enum Need {
 impl Need {
     /// Whether nothing that could be installed would meet it: such a test says nothing about this machine.
     pub fn is_of_the_kernel(&self) -> bool {
-        matches!(self, Self::Vlans)
+        matches!(self, Self::Vlans | Self::Tun)
     }
 
     /// Why it is not met, or nothing.
     pub fn unmet(&self) -> Option<String> {
         match self {
             Self::Tool(tool) if !in_path(tool) => Some(format!("needs the program {tool}")),
-            Self::Vlans if !makes_vlans() => Some("not applicable: this kernel has no VLAN devices (8021q)".into()),
+            Self::Vlans if !makes(VLAN) => Some("not applicable: this kernel has no VLAN devices (8021q)".into()),
+            Self::Tun if !makes("ip tuntap add dev t mode tun") => {
+                Some("not applicable: this kernel has no tun devices (tun)".into())
+            }
             Self::Probe if !crate::fixture::program("vserver-probe").exists() => {
                 Some("needs vserver-probe (cargo build --release -p vserver-probe)".into())
             }
@@ -33,10 +38,12 @@ impl Need {
     }
 }
 
-/// Tried in a network namespace of its own, on a device that takes them.
-fn makes_vlans() -> bool {
-    let try_it = "ip tuntap add dev t mode tap && ip link add link t name t.1 type vlan id 1";
-    let tried = std::process::Command::new("unshare").args(["-n", "sh", "-c", try_it]).output();
+/// On a device that takes them.
+const VLAN: &str = "ip tuntap add dev t mode tap && ip link add link t name t.1 type vlan id 1";
+
+/// Tried in a network namespace of its own.
+fn makes(device: &str) -> bool {
+    let tried = std::process::Command::new("unshare").args(["-n", "sh", "-c", device]).output();
     tried.is_ok_and(|output| output.status.success())
 }
 

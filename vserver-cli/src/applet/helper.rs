@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use vserver_types::Exit;
 
 use super::Applet;
-use crate::args::{self, H2extArgs, KeepAliveArgs, VsysctlArgs};
+use crate::args::{self, H2extArgs, KeepAliveArgs, TunctlArgs, VsysctlArgs};
 use crate::commands::helper;
 use crate::context::Context;
 use crate::error::CliError;
@@ -27,7 +27,7 @@ macro_rules! helpers {
 }
 
 /// All of them.
-pub const APPLETS: [Applet; 27] = helpers! {
+pub const APPLETS: [Applet; 28] = helpers! {
     "exec-cd", Exit::BeforeExec, helper::exec::in_directory;
     "exec-ulimit", Exit::BeforeExec, helper::ulimit::run;
     "exec-remount", Exit::BeforeExec, helper::exec::remount;
@@ -44,6 +44,7 @@ pub const APPLETS: [Applet; 27] = helpers! {
     "sigexec", Exit::BeforeExec, helper::exec::with_signals;
     "bash-wrapper", Exit::BeforeExec, helper::exec::bash;
     "vsysctl", Exit::Failure, vsysctl;
+    "tunctl", Exit::BeforeExec, tunctl;
     "keep-ctx-alive", Exit::Failure, keep_alive;
     "h2ext", Exit::BeforeExec, h2ext;
     "vsysvwrapper", Exit::BeforeExec, helper::service::run;
@@ -70,4 +71,9 @@ fn keep_alive(words: &[OsString], context: &Context) -> Result<Exit, CliError> {
 fn h2ext(words: &[OsString], context: &Context) -> Result<Exit, CliError> {
     let args: H2extArgs = args::parse(&context.printer, words, Exit::BeforeExec)?;
     helper::h2ext::run(&args, context)
+}
+
+fn tunctl(words: &[OsString], context: &Context) -> Result<Exit, CliError> {
+    let args: TunctlArgs = args::parse(&context.printer, words, Exit::BeforeExec)?;
+    helper::tunctl::run(&args, &Context::new(args.common.confdir.clone(), context.printer))
 }

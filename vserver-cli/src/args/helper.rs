@@ -81,3 +81,58 @@ pub struct H2extArgs {
     #[arg(hide = true, action = ArgAction::Append)]
     pub files: Vec<PathBuf>,
 }
+
+/// Makes, changes and removes tun and tap devices
+#[derive(Parser, Debug)]
+#[command(
+    name = "tunctl",
+    version = concat!(env!("CARGO_PKG_VERSION"), " -- controls tun and tap devices"),
+    override_usage = "tunctl [--tun | --tap] [OPTIONS] DEVICE...",
+    after_help = "With --nid the ids are a guest's, and its root is the owner if no user is named; the guest needs tun_create in its\n\
+                  ncapabilities, or a device of its own in its configuration. A device that is not persistent goes when nobody\n\
+                  uses it: at once, if it is not in use. One without owner and group is for everybody who may open /dev/net/tun.\n\
+                  Example: tunctl --tap --persist --nid web1 tap7"
+)]
+pub struct TunctlArgs {
+    #[command(flatten)]
+    pub common: Common,
+    /// A device for packets (this is the default)
+    #[arg(long, overrides_with = "tap")]
+    pub tun: bool,
+    /// A device for Ethernet frames
+    #[arg(long, overrides_with = "tun")]
+    pub tap: bool,
+    /// Keep it when nobody uses it
+    #[arg(long, overrides_with = "no_persist")]
+    pub persist: bool,
+    /// Do not keep it
+    #[arg(long = "~persist", overrides_with = "persist")]
+    pub no_persist: bool,
+    /// Accepted: kernels of today take no notice of it
+    #[arg(long)]
+    pub checksum: bool,
+    /// Accepted: kernels of today take no notice of it
+    #[arg(long = "~checksum")]
+    pub no_checksum: bool,
+    /// Number or name of the guest that may use it
+    #[arg(long, value_name = "NID")]
+    pub nid: Option<String>,
+    /// The same, and no failure if that cannot be
+    #[arg(long, value_name = "NID", conflicts_with = "nid")]
+    pub nid_failure_ok: Option<String>,
+    /// User who may use it
+    #[arg(long, value_name = "UID")]
+    pub uid: Option<u32>,
+    /// Group that may use it; with a user both must fit
+    #[arg(long, value_name = "GID")]
+    pub gid: Option<u32>,
+    /// Type of its link, as a number; it must be down
+    #[arg(long, value_name = "TYPE")]
+    pub linktype: Option<u16>,
+    /// Node to use
+    #[arg(long, value_name = "PATH", default_value = "/dev/net/tun")]
+    pub device: PathBuf,
+    /// Names of devices
+    #[arg(hide = true, action = ArgAction::Append)]
+    pub names: Vec<String>,
+}

@@ -41,7 +41,7 @@ pub use disk::{VdlimitArgs, VduArgs};
 pub use files::{
     BARRIER, Change, ChxidArgs, IMMUTABLE, Listed, LsxidArgs, SetattrArgs, ShowattrArgs, split_attributes,
 };
-pub use helper::{H2extArgs, KeepAliveArgs, VsysctlArgs};
+pub use helper::{H2extArgs, KeepAliveArgs, TunctlArgs, VsysctlArgs};
 pub use packages::{LoopArgs, PkgArgs, PkgmgmtArgs, VesyncArgs, VpkgArgs, loop_command};
 pub use vattribute::{VattributeArgs, VcontextArgs};
 pub use vkill::VkillArgs;

@@ -5,8 +5,6 @@ use super::setting::{Group, Kind, Setting, cannot, honoured};
 pub(super) const ALL: Group = Group { title: "Addresses: `interfaces/`", settings: SETTINGS };
 
 const NEVER: &str = "the original never finished this mode";
-/// Options of devices that are not made.
-const NO_TUN: &str = "not yet: tun and tap devices are not made";
 
 const SETTINGS: &[Setting] = &[
     honoured(
@@ -78,8 +76,32 @@ const SETTINGS: &[Setting] = &[
         "no VLAN device is made for it, or for those that do not say vlandev themselves",
         "vserver-config::nearer_flags_of_vlans_win",
     ),
-    cannot("interfaces/<x>/{tun,tap,nocsum,shared}", Kind::Flag, NO_TUN),
-    cannot("interfaces/<x>/{uid,gid,linktype}", Kind::Scalar, NO_TUN),
+    honoured(
+        "interfaces/<x>/{tun,tap}",
+        Kind::Flag,
+        "a persistent device of this kind is made on the host's network stack at start and removed at stop; the guest has \
+         /dev/net/tun and may use this one, as long as no other device on the host is everybody's",
+        "tun::made_for_the_guest_and_removed",
+    ),
+    honoured(
+        "interfaces/<x>/{uid,gid}",
+        Kind::Scalar,
+        "the guest's user and group whose programs may use the device; root if none is named",
+        "tun::only_its_owner_may_use_it",
+    ),
+    honoured(
+        "interfaces/<x>/shared",
+        Kind::Flag,
+        "without a uid the device belongs to nobody: every guest with tun_create may use it, and every user of the host",
+        "tun::a_shared_device_is_for_every_guest_with_tun",
+    ),
+    honoured(
+        "interfaces/<x>/linktype",
+        Kind::Scalar,
+        "type of the link, as a number",
+        "tun::made_for_the_guest_and_removed",
+    ),
+    cannot("interfaces/<x>/nocsum", Kind::Flag, "no kernel of today takes notice of it"),
     cannot("interfaces/<x>/indirect", Kind::Flag, NEVER),
     cannot("interfaces/<x>/mac", Kind::Scalar, NEVER),
     cannot("interfaces/{,<x>/}extip", Kind::Scalar, NEVER),

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::Subject;
-use crate::model::Interface;
+use crate::model::{Interface, Tun};
 use crate::reader::Reader;
 
 pub(super) fn network(subject: &Subject<'_>) -> Value {
@@ -56,12 +56,26 @@ fn interface(subject: &Subject<'_>, interface: &Interface) -> Value {
     if let Some(vlan) = &interface.vlan {
         out["vlan"] = json!({"parent": vlan.parent, "id": vlan.id});
     }
+    if let Some(tun) = &interface.tun {
+        out["tun"] = json!({
+            "mode": mode(tun),
+            "nocsum": tun.nocsum,
+            "shared": tun.shared,
+            "uid": tun.uid,
+            "gid": tun.gid,
+            "linktype": tun.linktype,
+        });
+    }
     for (key, value) in [("peer", &interface.peer), ("scope", &interface.scope)] {
         if let Some(value) = value {
             out[key] = json!(value);
         }
     }
     out
+}
+
+fn mode(tun: &Tun) -> &'static str {
+    if tun.tap { "tap" } else { "tun" }
 }
 
 fn prefix_from(subject: &Subject<'_>, own: &Path, interface: &Interface) -> Option<&'static str> {
@@ -100,12 +114,14 @@ fn commands(subject: &Subject<'_>, interface: &Interface, verb: &str) -> Vec<Str
     if let Some(peer) = &interface.peer {
         address.push_str(&format!(" peer {peer}"));
     }
-    let vlan = interface.vlan.as_ref();
+    let (vlan, tun) = (interface.vlan.as_ref(), interface.tun.as_ref());
     if verb == "del" {
         let remove = vlan.map(|_| format!("ip link delete {dev} type vlan"));
+        let remove = remove.or_else(|| tun.map(|tun| format!("ip tuntap del dev {dev} mode {}", mode(tun))));
         return std::iter::once(address).chain(remove).collect();
     }
     let make = vlan.map(|vlan| format!("ip link add link {} name {dev} type vlan id {}", vlan.parent, vlan.id));
+    let make = make.or_else(|| tun.map(|tun| format!("ip tuntap add dev {dev} mode {}", mode(tun))));
     let up = format!("ip link set {dev}{}", if interface.up { " up" } else { "" });
     make.into_iter().chain([address, up]).collect()
 }

@@ -1,5 +1,7 @@
 //! `interfaces/`: the addresses of a guest, with what they inherit from the directory above.
 
+mod tun;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -67,12 +69,13 @@ impl Files<'_> {
         let address = self.address(reader)?;
         let name = reader.scalar(&self.own.join("name")).filter(|name| !name.is_empty());
         let label = name.and_then(|name| dev.as_ref().map(|dev| format!("{dev}:{name}")));
-        let vlan = if nodev { None } else { dev.as_deref().and_then(|dev| self.vlan(reader, dev)) };
+        let tun = if nodev { None } else { tun::read(reader, self.own) };
+        let vlan = dev.as_deref().filter(|_| !nodev && tun.is_none()).and_then(|dev| self.vlan(reader, dev));
         let broadcast = self.broadcast(reader, address);
         let peer = reader.scalar(&self.own.join("peer")).filter(|peer| !peer.is_empty());
         let scope = self.scope(reader);
         let up = !reader.has(&self.own.join("down"));
-        Some(Interface { dir, address, dev, nodev, label, broadcast, peer, scope, up, vlan })
+        Some(Interface { dir, address, dev, nodev, label, broadcast, peer, scope, up, vlan, tun })
     }
 
     /// Own value, else the one above; an own empty line hides the one above.

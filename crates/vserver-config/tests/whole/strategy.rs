@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use ipnetwork::Ipv4Network;
 use proptest::option;
 use proptest::prelude::*;
-use vserver_config::{FstabEntry, GuestConfig, HZ, Interface, Userns, Uts, Vlan};
+use vserver_config::{FstabEntry, GuestConfig, HZ, Interface, Tun, Userns, Uts, Vlan};
 use vserver_types::{ContextCaps, ContextFlags, FlagEdit, GuestAddress, NetCaps, NetFlags, Nid, Xid};
 
 use crate::{disk, life, numbers};
@@ -76,15 +76,16 @@ fn interface() -> impl Strategy<Value = Interface> {
     let dev = option::of(prop_oneof!["[a-z]{1,6}", "[a-z]{1,4}\\.[0-9]{1,3}"]);
     let bcast = option::of(any::<Ipv4Addr>());
     let more = (option::of(scalar()), option::of(scalar()), any::<bool>(), any::<bool>(), any::<bool>());
-    (any::<IpAddr>(), option::of(0u8..=128), dev, option::of(scalar()), bcast, more).prop_map(
-        |(ip, prefix, dev, name, bcast, (peer, scope, nodev, up, vlan))| {
+    (any::<IpAddr>(), option::of(0u8..=128), dev, option::of(scalar()), bcast, more, option::of(tun())).prop_map(
+        |(ip, prefix, dev, name, bcast, (peer, scope, nodev, up, vlan), tun)| {
             let prefix = prefix.map(|prefix| if ip.is_ipv4() { prefix % 33 } else { prefix });
             let computed = match (ip, prefix) {
                 (IpAddr::V4(ip), Some(prefix @ 0..=30)) => Some(Ipv4Network::new(ip, prefix).unwrap().broadcast()),
                 _ => None,
             };
             let nodev = nodev || dev.is_none();
-            let parts = dev.as_ref().and_then(|dev| dev.split_once('.')).filter(|_| vlan && !nodev);
+            let tun = tun.filter(|_| !nodev);
+            let parts = dev.as_ref().and_then(|dev| dev.split_once('.')).filter(|_| vlan && !nodev && tun.is_none());
             Interface {
                 dir: String::new(),
                 address: GuestAddress { ip, prefix },
@@ -95,10 +96,24 @@ fn interface() -> impl Strategy<Value = Interface> {
                 scope,
                 up,
                 vlan: parts.map(|(parent, id)| Vlan { parent: parent.to_owned(), id: id.parse().unwrap() }),
+                tun,
                 dev,
             }
         },
     )
+}
+
+fn tun() -> impl Strategy<Value = Tun> {
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>());
+    let numbers = (option::of(0..u32::MAX), option::of(0..u32::MAX), option::of(any::<u16>()));
+    (flags, numbers).prop_map(|((tap, nocsum, shared), (uid, gid, linktype))| Tun {
+        tap,
+        nocsum,
+        shared,
+        uid,
+        gid,
+        linktype,
+    })
 }
 
 /// The entries of the three files in their order, each on the line where the first writing puts it.

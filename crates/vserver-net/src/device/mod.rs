@@ -1,8 +1,10 @@
 //! Addresses on the host's devices: added when a guest starts, removed when it stops.
 
 mod netlink;
+mod tun;
 mod vlan;
 
+pub use tun::{TUN_NODE, TunPlan, add_tun, change_tun, tuns_of_nobody};
 pub use vlan::{add_vlan, has_device, remove_device};
 
 use std::fs::File;

@@ -155,7 +155,7 @@ const OTHER: [(&str, &str); 13] = [
     ("apps/vshelper/action", "restart\n"),
 ];
 /// A guest with interfaces that can be read to their ends, and what is inherited by one of them.
-const THIRD: [(&str, &str); 11] = [
+const THIRD: [(&str, &str); 15] = [
     ("interfaces/prefix", "8\n"),
     ("interfaces/scope", "host\n"),
     ("interfaces/x/dev", "lo\n"),
@@ -165,6 +165,10 @@ const THIRD: [(&str, &str); 11] = [
     ("interfaces/x/name", "x\n"),
     ("interfaces/x/scope", "host\n"),
     ("interfaces/x/peer", "127.0.0.3\n"),
+    ("interfaces/x/tap", ""),
+    ("interfaces/x/uid", "1\n"),
+    ("interfaces/x/gid", "1\n"),
+    ("interfaces/x/linktype", "1\n"),
     ("interfaces/y/dev", "lo\n"),
     ("interfaces/y/ip", "127.0.0.2\n"),
 ];

@@ -38,6 +38,7 @@ mod start_options;
 mod strict;
 mod styles;
 mod transcripts;
+mod tun;
 mod watch;
 
 use crate::trial::Trial;
@@ -59,6 +60,7 @@ pub fn tests() -> Vec<Trial> {
         memory::tests(),
         watch::tests(),
         transcripts::tests(),
+        tun::tests(),
         interrupt::tests(),
         killed_rename::tests(),
         bad_input::tests(),

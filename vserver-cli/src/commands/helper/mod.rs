@@ -9,6 +9,7 @@ pub mod lockfile;
 pub mod runlevel;
 pub mod service;
 pub mod sysctl;
+pub mod tunctl;
 pub mod ulimit;
 
 use std::ffi::OsString;

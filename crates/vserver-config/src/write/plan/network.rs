@@ -6,7 +6,7 @@ use std::path::Path;
 use ipnetwork::Ipv4Network;
 
 use super::super::editor::Editor;
-use crate::model::{GuestConfig, Interface};
+use crate::model::{GuestConfig, Interface, Tun};
 use crate::reader::Reader;
 
 pub(super) fn plan(editor: &mut Editor<'_>, defaults: &Path, now: &GuestConfig, wanted: &GuestConfig) {
@@ -30,7 +30,7 @@ pub(super) fn plan(editor: &mut Editor<'_>, defaults: &Path, now: &GuestConfig, 
 }
 
 fn interface(editor: &mut Editor<'_>, defaults: &Path, wanted: &Interface, guest: &GuestConfig) {
-    let Interface { dir, address, dev, nodev, label, broadcast, peer, scope, up, vlan } = wanted;
+    let Interface { dir, address, dev, nodev, label, broadcast, peer, scope, up, vlan, tun } = wanted;
     let own = Own { dir: format!("interfaces/{dir}") };
     editor.flag(&own.file("disabled"), false);
     let ip = editor.value(&own.file("ip")).and_then(|text| text.split('/').next().and_then(|ip| ip.parse().ok()));
@@ -63,8 +63,21 @@ fn interface(editor: &mut Editor<'_>, defaults: &Path, wanted: &Interface, guest
     own.value(editor, "scope", scope.as_deref());
     editor.flag(&own.file("down"), !up);
     if !nodev {
-        vlan_flags(editor, defaults, &own, vlan.is_some());
+        vlan_flags(editor, defaults, &own, vlan.is_some() && tun.is_none());
+        tun_device(editor, &own, *tun);
     }
+}
+
+/// Without `tun` and `tap` the others would be remarks.
+fn tun_device(editor: &mut Editor<'_>, own: &Own, wanted: Option<Tun>) {
+    let tun = wanted.unwrap_or_default();
+    editor.flag(&own.file("tun"), wanted.is_some() && !tun.tap);
+    for (name, is) in [("tap", tun.tap), ("nocsum", tun.nocsum), ("shared", tun.shared)] {
+        editor.flag(&own.file(name), is);
+    }
+    own.alone(editor, "uid", tun.uid.map(|uid| uid.to_string()).as_deref());
+    own.alone(editor, "gid", tun.gid.map(|gid| gid.to_string()).as_deref());
+    own.alone(editor, "linktype", tun.linktype.map(|kind| kind.to_string()).as_deref());
 }
 
 /// A mask and a length in `ip` count only without a prefix; an empty line hides the prefix above.
