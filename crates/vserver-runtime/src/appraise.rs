@@ -12,7 +12,7 @@ use crate::attributes::{call_policy, capability_edit};
 use crate::choose::cpus;
 use crate::error::Result;
 use crate::host::Host;
-use crate::{disk, init_style, mounts, unapplied};
+use crate::{devices, disk, init_style, mounts, unapplied};
 
 /// One setting.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -78,7 +78,10 @@ fn general(path: &str) -> String {
     // The files of one disk limit.
     let disk = path.strip_prefix("dlimits/").and_then(|rest| rest.split_once('/'));
     let disk = disk.filter(|(_, file)| *file != "disabled").map(|(name, _)| format!("dlimits/{name}"));
-    total.or(bucket).or(disk).unwrap_or_else(|| path.to_owned())
+    // Those of one device.
+    let device = path.strip_prefix("apps/vdevmap/").and_then(|rest| rest.split_once('/'));
+    let device = device.map(|(name, _)| format!("apps/vdevmap/{name}"));
+    total.or(bucket).or(disk).or(device).unwrap_or_else(|| path.to_owned())
 }
 
 /// Flags and lines of a file.
@@ -93,6 +96,7 @@ fn details(config: &GuestConfig) -> Vec<Appraisal> {
     lost.extend(config.limits(cpus(), config.hz).1);
     lost.extend(mounts::plan(config).1);
     lost.extend(disk::plan(config).1);
+    lost.extend(devices::plan(config).1);
     lost.extend(refused(config));
     lost.extend(DevicePolicy::default().with_raw(&config.cgroup).1);
     let held = unapplied::flags_of(config).filter(|(_, effect)| effect.verdict == Verdict::Honoured);

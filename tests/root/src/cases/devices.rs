@@ -88,6 +88,7 @@ fn what_cannot_be_is_told() {
         .says("apps/vdevmap/a is not enforced: '/dev/no-such-device' cannot be looked at")
         .says("no node is made");
     guest.stop();
+    guest.v(&["check"]).ok().says("'/dev/no-such-device' cannot be looked at");
     guest.set("apps/vdevmap/c/open", "");
     guest.v(&["start"]).exits(1).says("apps/vdevmap/c/device").says("names no device");
     guest.v(&["check"]).exits(1).says("apps/vdevmap/c/device");
