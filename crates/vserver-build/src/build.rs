@@ -6,6 +6,7 @@ use vserver_config::{Defaults, NewGuest};
 use vserver_fs::GuestRoot;
 
 use crate::debootstrap::Run;
+use crate::programs::{Moment, Programs};
 use crate::request::{BuildRequest, Built, Method, Progress};
 use crate::signals::Signals;
 use crate::stage::{Stage, Target};
@@ -75,8 +76,16 @@ fn fill(
     let defaults = Defaults::new(&request.confdir);
     let root = GuestRoot::open(stage.root())?;
     let mut notes = Vec::new();
+    let debootstrap = match &request.method {
+        Method::Debootstrap(arguments) => Some(Run::plan(arguments, &defaults)?),
+        _ => None,
+    };
+    let known = debootstrap.as_ref().map(|run| (run.suite.as_str(), run.mirror.as_str()));
+    let programs = Programs::new(request, stage, &defaults, known);
+    programs.check()?;
     progress.stage("making directories");
     skeleton::directories(&root)?;
+    programs.run(Moment::Before, signals, progress)?;
     match &request.method {
         Method::Skeleton => skeleton::devices(&root)?,
         Method::Template(arguments) => {
@@ -85,8 +94,8 @@ fn fill(
                 skeleton::devices(&root)?;
             }
         }
-        Method::Debootstrap(arguments) => {
-            let run = Run::plan(arguments, &defaults)?;
+        Method::Debootstrap(_) => {
+            let Some(run) = &debootstrap else { return Ok(Filled { root, notes }) };
             run.perform(stage, &defaults, signals, progress)?;
             skeleton::devices(&root)?;
             progress.stage("adapting the guest");
@@ -94,6 +103,7 @@ fn fill(
         }
     }
     tame::common(&root, request, &defaults)?;
+    programs.run(Moment::After, signals, progress)?;
     Ok(Filled { root, notes })
 }
 

@@ -10,6 +10,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::poll::PollTimeout;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 
 use crate::signals::Signals;
 use crate::{Error, Progress};
@@ -70,7 +72,8 @@ struct Killed(Child);
 
 impl Killed {
     fn kill(&mut self) {
-        // It may have ended by itself.
+        // It may have ended by itself, and what it has started may not.
+        killpg(Pid::from_raw(self.0.id() as i32), Signal::SIGKILL).ok();
         self.0.kill().ok();
         self.0.wait().ok();
     }

@@ -51,7 +51,7 @@ impl Run {
         }
         let mut options = defaults.debootstrap_options(Some(&suite))?;
         options.extend(arguments.options.iter().cloned());
-        add_packages(&mut options, &arguments.packages);
+        add_packages(&mut options, &[defaults.packages(&suite)?, arguments.packages.clone()].concat());
         let script = arguments.script.clone().or_else(|| defaults.debootstrap_script(&suite));
         Ok(Self { suite, mirror, script, options })
     }
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_distributions_script_is_used_and_words_that_could_be_options_are_refused() {
+    fn a_distributions_script_and_packages_are_used_and_words_that_could_be_options_are_refused() {
         if !installed(PROGRAM) {
             panic!("the Debian package 'debootstrap' is not installed");
         }
@@ -177,6 +177,12 @@ mod tests {
         std::fs::write(&script, "").unwrap();
         let with_script = ["debootstrap", "sid", "/t", "file:/m", script.to_str().unwrap()];
         assert_eq!(plan("sid", "file:/m").unwrap(), with_script);
+        let lists = dir.path().join(".distributions/trixie/pkgs");
+        std::fs::create_dir_all(&lists).unwrap();
+        std::fs::write(lists.join("01-base"), "nginx\nless\n").unwrap();
+        std::fs::write(lists.join("02-more"), "--can-fail vim").unwrap();
+        let with_packages = ["debootstrap", "--include=nginx,less,vim", "trixie", "/t", "file:/m"];
+        assert_eq!(plan("trixie", "file:/m").unwrap(), with_packages);
         assert!(plan("--foreign", "file:/m").is_err());
         assert!(plan("sid", "").is_err());
     }

@@ -112,6 +112,14 @@ pub enum Error {
         /// Why it failed.
         source: Box<Error>,
     },
+    /// A program that somebody else than root, or a guest, could have written.
+    #[error("'{}' is not run for the build: {reason}", path.display())]
+    Untrusted {
+        /// The program.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// A directory of `apps/pkgmgmt` is missing.
     #[error(
         "guest '{name}' has its packages managed from the host, and there is no directory for '{key}' at '{}'; make it, or \

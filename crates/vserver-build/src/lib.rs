@@ -22,6 +22,7 @@ mod init;
 mod limit;
 pub mod outside;
 mod own_disk;
+mod programs;
 mod rename;
 mod request;
 mod signals;

@@ -122,6 +122,11 @@ impl Stage {
         self.dir.join(name)
     }
 
+    /// The configuration root of programs that run during the build: the guest's directory there is what it will have.
+    pub(crate) fn draft(&self) -> PathBuf {
+        self.dir.join("config")
+    }
+
     /// Leaves everything that was made under a name that no later build removes, and says where.
     pub(crate) fn keep(&mut self, target: &Target) -> PathBuf {
         self.kept = true;
@@ -145,13 +150,15 @@ impl Stage {
         let created = set_aside(request, target, &mut undo).and_then(|()| {
             let mut guest = guest.clone();
             guest.vdir = request.guest.vdir.clone();
+            let changed = self.draft().join(guest.name.as_str());
             self.commit_with(target, || {
-                vserver_config::create(&request.confdir, &guest).map_err(|e| match e {
-                    vserver_config::Error::Exists { path } => {
-                        Error::Exists { root: target.root.clone(), config: path }
-                    }
-                    other => other.into(),
-                })
+                vserver_config::create_over(&request.confdir, &guest, changed.exists().then_some(changed.as_path()))
+                    .map_err(|e| match e {
+                        vserver_config::Error::Exists { path } => {
+                            Error::Exists { root: target.root.clone(), config: path }
+                        }
+                        other => other.into(),
+                    })
             })
         });
         if created.is_err() {

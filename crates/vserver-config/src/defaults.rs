@@ -55,6 +55,28 @@ impl Defaults {
         self.special(Some(distribution), "debootstrap.script").filter(|path| path.is_file())
     }
 
+    /// A program of a distribution, `initpre` or `initpost`, if there is one, whether it can be executed or not.
+    pub fn program(&self, distribution: Option<&str>, file: &str) -> Option<PathBuf> {
+        self.special(distribution, file).filter(|path| path.symlink_metadata().is_ok())
+    }
+
+    /// The archive that a distribution's guests begin with (`template`), if there is one.
+    pub fn template(&self, distribution: Option<&str>) -> Option<PathBuf> {
+        self.special(distribution, "template").filter(|path| path.is_file())
+    }
+
+    /// The packages of a distribution's lists, `pkgs/*`, in alphabetical order of the lists. The options that may lead a list
+    /// (`--reinstall`, `--can-fail`) are left out.
+    pub fn packages(&self, distribution: &str) -> Result<Vec<String>, Error> {
+        let Some(dir) = self.special(Some(distribution), "pkgs") else { return Ok(Vec::new()) };
+        self.with(|reader| {
+            let lists: Vec<_> =
+                reader.names(&dir).into_iter().filter_map(|name| reader.text(&dir.join(name))).collect();
+            let words = lists.iter().flat_map(|list| list.split_whitespace()).filter(|word| !word.starts_with('-'));
+            words.map(str::to_owned).collect()
+        })
+    }
+
     /// The file that a new guest's `/etc/<name>` is copied from, if there is one; an empty one means "copy nothing".
     pub fn etc_file(&self, distribution: Option<&str>, name: &str) -> Option<PathBuf> {
         let files = self.chain(distribution, &format!("files/{name}"), &format!("files/{name}"));

@@ -40,6 +40,6 @@ pub use read::{bucket_of, device_maps, personality_type, read, rlimits_of, scope
 pub use sched::{Bucket, Sched};
 pub use scripts::{Flavour, Script, has_scripts, scripts};
 pub use write::{
-    Created, Edit, NewCpuSet, NewGuest, NewInterface, create, duplicate, edit, next_context, relink, remove, rename,
-    set_aside, write,
+    Created, Edit, NewCpuSet, NewGuest, NewInterface, create, create_over, duplicate, edit, next_context, relink,
+    remove, rename, set_aside, write,
 };

@@ -147,8 +147,8 @@ pub struct DebootstrapArgs {
     after_help = "Example: vserver web2 build -m template -- -t debian-12.tar.zst"
 )]
 pub struct TemplateArgs {
-    /// Tarball, - for standard input; unpacked in this order
-    #[arg(short, long, value_name = "FILE", required = true, action = ArgAction::Append)]
+    /// Tarball, - for standard input; unpacked in this order, after that of the distribution
+    #[arg(short, long, value_name = "FILE", action = ArgAction::Append)]
     pub template: Vec<PathBuf>,
     /// Distribution whose defaults are used
     #[arg(short, value_name = "DIST")]

@@ -24,7 +24,7 @@ pub fn run(words: &[OsString], guest: &Guest, context: &Context) -> Result<Exit,
     if let Some(dir) = &args.confdir {
         host.confdir = wish::root_of(dir, &guest.name)?;
     }
-    let (method, distribution) = method::choose(&args, printer)?;
+    let (method, distribution) = method::choose(&args, &Defaults::new(&host.confdir), printer)?;
     if args.force {
         must_be_stopped(guest, &host)?;
     }

@@ -16,6 +16,9 @@ use crate::read::{RUN_DIR, read_dir};
 /// Directories that every guest gets.
 const DIRS: [&str; 4] = ["apps/init", "interfaces", "uts", "cpuset"];
 
+/// Links of every guest's directory.
+const LINKS: [&str; 3] = ["vdir", "cache", "run"];
+
 /// A guest's directory that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Created {
@@ -34,6 +37,15 @@ pub struct Created {
 /// # Errors
 /// [`Error::Exists`] if there is anything of that name; [`Error::Invalid`] if what was asked for cannot be read back.
 pub fn create(confdir: &Path, guest: &NewGuest) -> Result<Created, Error> {
+    create_over(confdir, guest, None)
+}
+
+/// The same with everything that the directory `changed` holds put over it, but for the links `vdir`, `cache` and `run`: files
+/// with their modes, directories, and links.
+///
+/// # Errors
+/// As [`create`].
+pub fn create_over(confdir: &Path, guest: &NewGuest, changed: Option<&Path>) -> Result<Created, Error> {
     let confdir = std::path::absolute(confdir).map_err(Error::io("find", confdir))?;
     let dir = confdir.join(guest.name.as_str());
     fs::create_dir_all(confdir.join(".defaults")).map_err(Error::io("create", &confdir))?;
@@ -46,9 +58,41 @@ pub fn create(confdir: &Path, guest: &NewGuest) -> Result<Created, Error> {
     let draft = Draft(hidden(&confdir, "new", &guest.name));
     remove_tree(&draft.0)?;
     let (vdir, notes) = write(&confdir, &draft.0, guest)?;
+    if let Some(changed) = changed {
+        put_over(changed, &draft.0, &LINKS)?;
+        sync_tree(&draft.0)?;
+    }
     check(&confdir, &draft.0, &dir, guest)?;
     install(&confdir, &draft.0, &dir)?;
     Ok(Created { dir, vdir, notes })
+}
+
+fn put_over(from: &Path, to: &Path, except: &[&str]) -> Result<(), Error> {
+    for entry in fs::read_dir(from).map_err(Error::io("list", from))? {
+        let entry = entry.map_err(Error::io("list", from))?;
+        let (source, place) = (entry.path(), to.join(entry.file_name()));
+        if except.iter().any(|name| entry.file_name() == *name) {
+            continue;
+        }
+        let found = source.symlink_metadata().map_err(Error::io("look at", &source))?;
+        if found.is_dir() {
+            make_dir(&place)?;
+            put_over(&source, &place, &[])?;
+        } else if found.is_symlink() {
+            let target = fs::read_link(&source).map_err(Error::io("read", &source))?;
+            fs::remove_file(&place).or_else(absent).map_err(Error::io("replace", &place))?;
+            symlink(target, &place).map_err(Error::io("create", &place))?;
+        } else if found.is_file() {
+            let content = fs::read(&source).map_err(Error::io("read", &source))?;
+            write_file(&place, &content)?;
+            fs::set_permissions(&place, found.permissions()).map_err(Error::io("set the mode of", &place))?;
+        }
+    }
+    Ok(())
+}
+
+fn absent(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 
 /// Moves a draft to its place, where nothing must be.
@@ -98,7 +142,7 @@ fn write(confdir: &Path, draft: &Path, guest: &NewGuest) -> Result<(PathBuf, Vec
     let (files, notes) = guest.files();
     for (path, content) in &files {
         // Nothing is written through one of the links just made.
-        let linked = ["vdir", "cache", "run"].iter().any(|link| path.starts_with(link));
+        let linked = LINKS.iter().any(|link| path.starts_with(link));
         let below = path.components().all(|part| matches!(part, Component::Normal(_)));
         if !below || linked || path.as_os_str().is_empty() {
             let reason = "it must be a path below the guest's directory, not through a link";

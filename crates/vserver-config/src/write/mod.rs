@@ -25,7 +25,7 @@ use crate::error::Error;
 use crate::list::nearest_guest;
 
 pub use context::next_context;
-pub use create::{Created, create};
+pub use create::{Created, create, create_over};
 pub use duplicate::{duplicate, relink, rename};
 pub use guest::write;
 pub use interface::NewInterface;

@@ -28,6 +28,7 @@ mod memory;
 mod outside;
 mod packages;
 mod prefix;
+mod programs;
 mod reboot;
 mod removal;
 mod samples;
@@ -75,6 +76,7 @@ pub fn tests() -> Vec<Trial> {
         packages::tests(),
         daemon::tests(),
         prefix::tests(),
+        programs::tests(),
         flags::tests(),
         flags_net::tests(),
         scripts::tests(),

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use vserver_build::{Debootstrap, Method, Template};
+use vserver_config::Defaults;
 use vserver_types::Exit;
 
 use crate::args::{self, BuildArgs, DebootstrapArgs, SkeletonArgs, TemplateArgs};
@@ -13,7 +14,11 @@ use crate::printer::Printer;
 const LATER: [&str; 9] = ["rsync", "clone", "rpm", "yum", "apt-rpm", "urpmi", "fai", "legacy", "copy"];
 
 /// The method with its arguments, and the distribution that was named.
-pub fn choose(args: &BuildArgs, printer: &Printer) -> Result<(Method, Option<String>), CliError> {
+pub fn choose(
+    args: &BuildArgs,
+    defaults: &Defaults,
+    printer: &Printer,
+) -> Result<(Method, Option<String>), CliError> {
     let Some(method) = args.method.as_deref() else {
         return Err(CliError::known("No build-method specified", Exit::Failure));
     };
@@ -26,7 +31,13 @@ pub fn choose(args: &BuildArgs, printer: &Printer) -> Result<(Method, Option<Str
         "debootstrap" => debootstrap(words, printer),
         "template" => {
             let own: TemplateArgs = args::parse(printer, words, Exit::Failure)?;
-            let template = Template { tarballs: own.template, keep_dev: own.nodevsanity };
+            let usual = defaults.template(own.dist.as_deref());
+            let tarballs: Vec<_> = usual.into_iter().chain(own.template).collect();
+            if tarballs.is_empty() {
+                let fault = "it needs an archive: give one with --template, or as .distributions/DIST/template";
+                return Err(CliError::usage("vserver NAME build -m template --", fault, Exit::Failure));
+            }
+            let template = Template { tarballs, keep_dev: own.nodevsanity };
             Ok((Method::Template(template), own.dist))
         }
         later if LATER.contains(&later) => Err(CliError::Refused(format!(
@@ -57,7 +68,7 @@ mod tests {
         let printer = Printer::new("vserver");
         let words: Vec<OsString> = words.iter().map(OsString::from).collect();
         let args = args::parse(&printer, &words, Exit::Failure).map_err(|error| error.to_string())?;
-        choose(&args, &printer).map_err(|error| error.to_string())
+        choose(&args, &Defaults::new(std::path::Path::new("/nowhere")), &printer).map_err(|error| error.to_string())
     }
 
     #[test]
