@@ -94,13 +94,13 @@ fn fill(
                 skeleton::devices(&root)?;
             }
         }
-        Method::Debootstrap(_) => {
-            let Some(run) = &debootstrap else { return Ok(Filled { root, notes }) };
-            run.perform(stage, &defaults, signals, progress)?;
-            skeleton::devices(&root)?;
-            progress.stage("adapting the guest");
-            tame::debian(&root, &request.guest, &run.suite, &run.mirror)?;
-        }
+        Method::Debootstrap(_) => {}
+    }
+    if let Some(run) = &debootstrap {
+        run.perform(stage, &defaults, signals, progress)?;
+        skeleton::devices(&root)?;
+        progress.stage("adapting the guest");
+        tame::debian(&root, &request.guest, &run.suite, &run.mirror)?;
     }
     tame::common(&root, request, &defaults)?;
     programs.run(Moment::After, signals, progress)?;
