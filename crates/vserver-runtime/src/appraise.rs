@@ -99,6 +99,7 @@ fn details(config: &GuestConfig) -> Vec<Appraisal> {
     lost.extend(devices::plan(config).1);
     lost.extend(refused(config));
     lost.extend(DevicePolicy::default().with_raw(&config.cgroup).1);
+    lost.extend(devices::plan(config).1);
     let held = unapplied::flags_of(config).filter(|(_, effect)| effect.verdict == Verdict::Honoured);
     let held =
         held.map(|(setting, effect)| Appraisal { setting, verdict: effect.verdict, how: effect.how.to_owned() });

@@ -1,37 +1,31 @@
 //! `vserver NAME start`: the main path. Source: util-vserver, `behaviours.md` §2.
 
-use std::fs::File;
-use std::io::Read;
-use std::os::fd::{AsFd, OwnedFd};
+mod begin;
+mod finish;
+mod raise;
+
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use vserver_cgroup::GuestCgroup;
-use vserver_config::{Diagnostic, Flavour, GuestConfig, Severity};
+use vserver_config::{Diagnostic, GuestConfig, Severity};
 use vserver_disk::image::Access;
-use vserver_fs::GuestRoot;
-use vserver_sys::landlock;
-use vserver_types::{ContextFlags, GuestName, GuestState, Unenforced, Xid};
+use vserver_types::{ContextFlags, GuestName, Unenforced, Xid};
 
-use crate::choose::{choose_xid, cpus, layout, own_the_way};
+use crate::choose::{choose_xid, cpus, own_the_way};
 use crate::errand::{self, Errand};
 use crate::error::{Error, Result};
-use crate::hold::Loading;
 use crate::host::Host;
-use crate::init_style::{self, First, Rescue};
-use crate::inspect::{judge, judge_disk, with_all_faults};
+use crate::init_style::Rescue;
+use crate::inspect::with_all_faults;
 use crate::interrupt::Interrupts;
-use crate::launch::{self, LANDLOCK_SCOPES, Launched, Wishes};
-use crate::plan::{self, Plan};
-use crate::prepare::Prepared;
+use crate::launch::Launched;
+use crate::plan::Plan;
 use crate::record::RunRecord;
-use crate::scripts::{Scripts, run_command};
-use crate::settings::StopPlan;
+use crate::scripts::Scripts;
 use crate::stage::Stage;
 use crate::stop::outer_namespace;
-use crate::workshop;
-use crate::{disk, list, mounts, prepare, teardown};
+use crate::{disk, mounts};
 
 /// How long a command waits for another one that holds a guest's lock. Source: util-vserver, `behaviours.md` §13.
 pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(300);
@@ -99,7 +93,7 @@ pub fn start(host: &Host, name: &GuestName, options: &StartOptions) -> Result<St
     let paused = options.errand.is_none() && plan.attributes.cflags.contains(ContextFlags::SCHED_PAUSE);
     let Launched { start_command, unenforced } = start.raise(plan, loading)?;
     if paused {
-        hold_still(name)?;
+        raise::hold_still(name)?;
     }
     drop(lock);
     // On hold a start command does not end.
@@ -186,213 +180,4 @@ impl<'a> Start<'a> {
     fn directory(&self) -> PathBuf {
         self.host.confdir.join(self.name.as_str())
     }
-
-    /// Up to the point where the guest's tree can be looked at. A script may have changed the configuration.
-    fn begin(&mut self, config: GuestConfig) -> Result<GuestConfig> {
-        let ran = self.scripts.run(Flavour::Initialize, &self.directory())?;
-        let config = if ran { vserver_config::read(&self.host.confdir, self.name)?.0 } else { config };
-        mounts::check(&config, self.interrupts)?;
-        judge_disk(&config)?;
-        if let Some(image) = &config.image {
-            disk::mount_image(image, &config, Access::Guest)?;
-        }
-        if let Some(root) = mounts::plan(&config).0.root {
-            self.warnings.extend(mounts::mount_root(&root, &config.vdir, self.name, self.interrupts)?);
-        }
-        judge(&config)?;
-        Ok(config)
-    }
-
-    /// The address programs begin to load as soon as the addresses are known.
-    fn plan(&mut self, config: &GuestConfig) -> Result<(Plan, Loading)> {
-        let xid = choose_xid(self.host, config)?;
-        let made = match &self.options.errand {
-            Some(Errand::Beside(toolbox)) => Some(workshop::make(self.host, config, xid, toolbox)?),
-            _ => None,
-        };
-        let moved = made.as_ref().map(|made| made.config_for(config));
-        let (own, config) = (config, moved.as_ref().unwrap_or(config));
-        let loading = Loading::begin(plan::network(config, xid).as_ref());
-        let mut plan = Plan::from_config(config, xid, cpus(), self.options.rescue.as_ref())?;
-        if let Some(made) = made {
-            (plan.workshop, plan.disk) = (Some(made.workshop), disk::plan(own).0);
-        }
-        if self.options.trace_sysv {
-            init_style::trace_sysv(&mut plan.init);
-        }
-        self.tell_scripts(&plan);
-        self.scripts.run(Flavour::PrepreStart, &self.directory())?;
-        self.hear_scripts(&mut plan);
-        Ok((plan, loading))
-    }
-
-    fn tell_scripts(&mut self, plan: &Plan) {
-        self.scripts.define("INITSTYLE", &plan.init.style);
-        self.scripts.define("N_CONTEXT", plan.nid);
-        self.scripts.define_array("OPTS_ENV", plan.environment.clone());
-        let (First::Init(first) | First::Reaper(first)) = &plan.init.first;
-        self.scripts.define_array("INITCMD_START", first.clone());
-        if let StopPlan::Command(stop) = &plan.init.stop {
-            self.scripts.define_array("INITCMD_STOP", stop.clone());
-        }
-    }
-
-    fn hear_scripts(&mut self, plan: &mut Plan) {
-        plan.environment = self.scripts.array("OPTS_ENV").to_vec();
-        let start = self.scripts.array("INITCMD_START");
-        let (First::Init(first) | First::Reaper(first)) = &mut plan.init.first;
-        if !start.is_empty() {
-            *first = start.to_vec();
-        }
-        if let StopPlan::Command(stop) = &mut plan.init.stop {
-            *stop = self.scripts.array("INITCMD_STOP").to_vec();
-        }
-        self.warnings.extend(self.scripts.without_effect());
-    }
-
-    fn raise(&mut self, plan: Plan, loading: Loading) -> Result<Launched> {
-        let mut record =
-            RunRecord::new(self.name.clone(), plan.xid, plan.nid, self.host.confdir.clone(), plan.run_file.clone());
-        record.id_base = plan.id_base;
-        record.stop_timeout = plan.stop_timeout.as_secs();
-        record.rescue = self.options.rescue.is_some();
-        record.errand = self.options.errand.is_some();
-        let prepared = prepare::prepare(self.host, plan, record, loading, self.interrupts);
-        let result = prepared.and_then(|prepared| self.launch(prepared));
-        if result.is_err()
-            && let Some(record) = RunRecord::load(self.host, self.name)?
-        {
-            // The first failure is the one to report; what could not be undone stays in the record for the next command.
-            teardown::teardown(self.host, &record).ok();
-        }
-        result
-    }
-
-    fn launch(&mut self, mut prepared: Prepared) -> Result<Launched> {
-        self.warnings.append(&mut prepared.warnings);
-        self.scripts.run(Flavour::PreStart, &prepared.plan.tree)?;
-        self.hear_scripts(&mut prepared.plan);
-        // A script may have mounted something, even on the tree itself.
-        prepared.carried = mounts::below(&prepared.plan.tree, self.name)?;
-        let tree = GuestRoot::open(&prepared.plan.tree).map_err(Error::layer("open the tree", self.name))?;
-        prepared.tree = tree.as_fd().try_clone_to_owned().map_err(Error::io("keep open", &prepared.plan.tree))?;
-        let scope = landlock::abi() >= LANDLOCK_SCOPES;
-        prepared.record.unenforced.extend((!scope).then(no_landlock));
-        if self.interrupts.came() {
-            return Err(self.interrupted());
-        }
-        let wishes = Wishes { scope, strict: self.options.strict };
-        launch::launch(self.host, prepared, wishes, self.stage, self.interrupts)
-    }
-
-    /// Init-less guests: the call returns when the start command has ended, and its status decides.
-    fn await_start_command(&self, xid: Xid, ended: OwnedFd) -> Result<()> {
-        loop {
-            let mut watched = [
-                PollFd::new(ended.as_fd(), PollFlags::POLLIN),
-                PollFd::new(self.interrupts.as_fd(), PollFlags::POLLIN),
-            ];
-            match poll(&mut watched, PollTimeout::NONE) {
-                Ok(_) | Err(nix::errno::Errno::EINTR) => {}
-                Err(errno) => return Err(Error::layer("wait for the start command", self.name)(errno)),
-            }
-            if self.interrupts.came() {
-                let _lock = self.host.lock(self.name, LOCK_PATIENCE)?;
-                return Err(self.undo(xid));
-            }
-            if watched[0].any().unwrap_or(false) {
-                break;
-            }
-        }
-        let mut status = [0; 4];
-        let status = File::from(ended).read_exact(&mut status).map_or(0, |()| i32::from_ne_bytes(status));
-        if status == 0 {
-            return Ok(());
-        }
-        let words = last_words(self.host, self.name);
-        let_it_end(self.host, self.name)?;
-        Err(Error::StartCommand { name: self.name.clone(), xid, status, words })
-    }
-
-    /// What is done with the guest running.
-    fn finish(&mut self, config: &GuestConfig, xid: Xid) -> Result<()> {
-        if self.options.errand.is_some() {
-            return Ok(());
-        }
-        let sync = config.init.cmd_start_sync.as_deref().filter(|_| self.options.sync || config.init.sync);
-        let post = vserver_config::scripts(&self.host.confdir, self.name, Flavour::PostStart)?;
-        if sync.is_none() && post.iter().all(Vec::is_empty) {
-            return Ok(());
-        }
-        let _lock = self.host.lock(self.name, LOCK_PATIENCE)?;
-        if RunRecord::load(self.host, self.name)?.is_none_or(|record| record.xid != xid) {
-            let what = "it ended before its post-start scripts could run".to_owned();
-            return Err(Error::Taken { name: self.name.clone(), what });
-        }
-        let done = sync.map_or(Ok(()), |argv| self.start_sync(argv));
-        match done.and_then(|()| self.scripts.run(Flavour::PostStart, &config.vdir)) {
-            Err(Error::Interrupted { .. }) => Err(self.undo(xid)),
-            other => other.map(drop),
-        }
-    }
-
-    fn start_sync(&self, argv: &[String]) -> Result<()> {
-        let Some((program, arguments)) = argv.split_first() else {
-            return Ok(());
-        };
-        let mut command = std::process::Command::new(program);
-        let status = run_command(command.args(arguments), Some(self.interrupts), self.name)?;
-        if status.success() {
-            return Ok(());
-        }
-        let what = format!("its apps/init/cmd.start-sync '{program}' ended with {status}; the guest runs on");
-        Err(Error::Taken { name: self.name.clone(), what })
-    }
-
-    /// Ends a guest that runs already, under its lock, because the caller was interrupted.
-    fn undo(&self, xid: Xid) -> Error {
-        let record = RunRecord::load(self.host, self.name).ok().flatten().filter(|record| record.xid == xid);
-        if let Some(record) = record
-            && let Err(error) = teardown::teardown(self.host, &record)
-        {
-            return error;
-        }
-        self.interrupted()
-    }
-
-    fn interrupted(&self) -> Error {
-        Error::Interrupted { name: self.name.clone() }
-    }
-}
-
-fn no_landlock() -> Unenforced {
-    let reason = "this kernel has no Landlock scopes (Linux 6.12): guests on the host's network can reach each other's \
-                  abstract unix sockets; give guests that you do not trust a network namespace";
-    Unenforced::none("abstract unix sockets", reason)
-}
-
-/// `sched_pause`: the guest begins on hold. `vattribute --set --flag ~sched_pause` lets it go.
-fn hold_still(name: &GuestName) -> Result<()> {
-    let cgroup = GuestCgroup::open(&layout(name)?, name).ok_or_else(|| Error::NotRunning { name: name.clone() })?;
-    cgroup.freeze().map_err(Error::layer("put it on hold", name))
-}
-
-/// A guest without any process left is about to end: the caller should not find it half there.
-fn let_it_end(host: &Host, name: &GuestName) -> Result<()> {
-    for _ in 0..50 {
-        let status = list::status(host, name)?;
-        if status.record.is_none() || (status.state == GuestState::Running && status.processes > 1) {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Ok(())
-}
-
-fn last_words(host: &Host, name: &GuestName) -> String {
-    let bytes = std::fs::read(host.console_log(name)).unwrap_or_default();
-    let tail = bytes.get(bytes.len().saturating_sub(400)..).unwrap_or_default();
-    let text = String::from_utf8_lossy(tail);
-    let lines: Vec<_> = text.lines().rev().take(3).collect();
-    lines.into_iter().rev().collect::<Vec<_>>().join(" | ").escape_debug().to_string()
 }

@@ -1,0 +1,68 @@
+//! From a plan to a guest that runs, or to nothing.
+
+use std::os::fd::AsFd;
+
+use vserver_cgroup::GuestCgroup;
+use vserver_config::Flavour;
+use vserver_fs::GuestRoot;
+use vserver_sys::landlock;
+use vserver_types::{GuestName, Unenforced};
+
+use super::Start;
+use crate::choose::layout;
+use crate::error::{Error, Result};
+use crate::hold::Loading;
+use crate::launch::{self, LANDLOCK_SCOPES, Launched, Wishes};
+use crate::plan::Plan;
+use crate::prepare::Prepared;
+use crate::record::RunRecord;
+use crate::{mounts, prepare, teardown};
+
+impl Start<'_> {
+    pub(super) fn raise(&mut self, plan: Plan, loading: Loading) -> Result<Launched> {
+        let mut record =
+            RunRecord::new(self.name.clone(), plan.xid, plan.nid, self.host.confdir.clone(), plan.run_file.clone());
+        record.id_base = plan.id_base;
+        record.stop_timeout = plan.stop_timeout.as_secs();
+        record.rescue = self.options.rescue.is_some();
+        record.errand = self.options.errand.is_some();
+        let prepared = prepare::prepare(self.host, plan, record, loading, self.interrupts);
+        let result = prepared.and_then(|prepared| self.launch(prepared));
+        if result.is_err()
+            && let Some(record) = RunRecord::load(self.host, self.name)?
+        {
+            // The first failure is the one to report; what could not be undone stays in the record for the next command.
+            teardown::teardown(self.host, &record).ok();
+        }
+        result
+    }
+
+    fn launch(&mut self, mut prepared: Prepared) -> Result<Launched> {
+        self.warnings.append(&mut prepared.warnings);
+        self.scripts.run(Flavour::PreStart, &prepared.plan.tree)?;
+        self.hear_scripts(&mut prepared.plan);
+        // A script may have mounted something, even on the tree itself.
+        prepared.carried = mounts::below(&prepared.plan.tree, self.name)?;
+        let tree = GuestRoot::open(&prepared.plan.tree).map_err(Error::layer("open the tree", self.name))?;
+        prepared.tree = tree.as_fd().try_clone_to_owned().map_err(Error::io("keep open", &prepared.plan.tree))?;
+        let scope = landlock::abi() >= LANDLOCK_SCOPES;
+        prepared.record.unenforced.extend((!scope).then(no_landlock));
+        if self.interrupts.came() {
+            return Err(self.interrupted());
+        }
+        let wishes = Wishes { scope, strict: self.options.strict };
+        launch::launch(self.host, prepared, wishes, self.stage, self.interrupts)
+    }
+}
+
+fn no_landlock() -> Unenforced {
+    let reason = "this kernel has no Landlock scopes (Linux 6.12): guests on the host's network can reach each other's \
+                  abstract unix sockets; give guests that you do not trust a network namespace";
+    Unenforced::none("abstract unix sockets", reason)
+}
+
+/// `sched_pause`: the guest begins on hold. `vattribute --set --flag ~sched_pause` lets it go.
+pub(super) fn hold_still(name: &GuestName) -> Result<()> {
+    let cgroup = GuestCgroup::open(&layout(name)?, name).ok_or_else(|| Error::NotRunning { name: name.clone() })?;
+    cgroup.freeze().map_err(Error::layer("put it on hold", name))
+}
