@@ -21,6 +21,8 @@ pub struct Job {
 
 /// The database of rpm as the guest sees it.
 const RPM_DATABASE: &str = "/var/lib/rpm";
+/// What apt reads first.
+const APT_CONF: &str = "/pkg/apt.conf";
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// `apt-get` and its like: dpkg's database is the guest's, because its scripts need it; what apt keeps is the host's.
@@ -32,6 +34,9 @@ pub fn apt(places: &Places, program: &'static str) -> Result<Job, Error> {
     job.write("/pkg/apt/cache", places.make("aptcache", "apt/cache")?);
     // Not the host's own archives: what a guest puts there would be installed on the host.
     job.write("/pkg/apt/archives", places.make("aptarchives", "apt/archives")?);
+    // Options come too late for where its own settings are read from.
+    job.toolbox.files.push((APT_CONF.into(), b"Dir::Etc \"/pkg/apt/etc\";\n".to_vec()));
+    job.env.push(("APT_CONFIG".to_owned(), APT_CONF.to_owned()));
     let options = [
         "Dir::Etc=/pkg/apt/etc".to_owned(),
         "Dir::State=/pkg/apt/state".to_owned(),

@@ -192,6 +192,7 @@ fn the_hosts_apt() {
             .next()
             .is_some()
     );
+    guest.v(&["apt-config", "dump"]).ok().says("APT::Get::Assume-Yes \"true\"");
     guest.v(&["apt-cache", "policy", "greeting"]).ok().says("Installed: 1.0");
     let missing = host.tool("vapt-get", &[&guest.name, "--", "-y", "install", "no-such-package"]);
     missing.exits(100).says("no-such-package");
@@ -202,24 +203,28 @@ fn the_hosts_apt() {
 /// its secrets nothing is there.
 fn out_of_the_workshop() {
     let host = Fixture::new();
-    let guest = managed(&host, "redhat");
-    let base = guest.cfg.join("apps/pkgmgmt/base");
     let escape = "#!/bin/sh\ncd /\nls -A / | tr '\\n' ' '; echo\nfor file in /etc/shadow /etc/vservers /home /boot /run/vserver; do \
-                  [ -e $file ] && echo \"there is $file\"; done\ntouch /usr/by-guest || echo 'usr is closed'\n\
-                  touch /etc/rpm/by-guest || echo 'settings are closed'\ntouch /guest/by-guest && echo 'its tree is open'\n\
-                  head -1 /proc/self/uid_map; grep CapBnd /proc/self/status; exit 0\n";
-    std::fs::create_dir(base.join("exec")).unwrap();
-    write(&base, "exec/rpm", escape, 0o755);
-    symlink("base/exec", guest.cfg.join("apps/pkgmgmt/execdir")).unwrap();
-    std::fs::create_dir_all(base.join("rpm/etc")).unwrap();
-    let ran = host.tool("vrpm", &[&guest.name, "--", "-qa"]);
-    ran.ok().says("usr is closed").says("settings are closed").says("its tree is open").says(&range(&guest));
-    assert!(!ran.out.contains("there is"), "{}", ran.out);
-    let first = ran.out.lines().next().unwrap().to_owned();
-    assert!(!first.contains("srv") && !first.contains("home") && first.contains("guest"), "{first}");
-    assert!(guest.root.join("by-guest").exists());
-    let full = "CapBnd:\t000001ffffffffff";
-    assert!(!ran.out.contains(full), "{}", ran.out);
+                  [ -e $file ] && echo \"there is $file\"; done\nmount -o remount,rw /usr 2>/dev/null && echo 'usr was opened'\n\
+                  mount -o remount,bind,rw /usr 2>/dev/null && echo 'usr was opened'\n\
+                  touch /usr/by-guest || echo 'usr is closed'\ntouch /etc/rpm/by-guest || echo 'settings are closed'\n\
+                  touch /guest/by-guest && echo 'its tree is open'\nhead -1 /proc/self/uid_map; grep CapBnd /proc/self/status; exit 0\n";
+    for userns in ["auto", "off"] {
+        let guest = managed(&host, "redhat");
+        guest.set("userns", &format!("{userns}\n"));
+        let base = guest.cfg.join("apps/pkgmgmt/base");
+        std::fs::create_dir(base.join("exec")).unwrap();
+        write(&base, "exec/rpm", escape, 0o755);
+        symlink("base/exec", guest.cfg.join("apps/pkgmgmt/execdir")).unwrap();
+        std::fs::create_dir_all(base.join("rpm/etc")).unwrap();
+        let ran = host.tool("vrpm", &[&guest.name, "--", "-qa"]);
+        ran.ok().says("usr is closed").says("settings are closed").says("its tree is open");
+        assert!(userns == "off" || ran.out.contains(&range(&guest)), "{}", ran.out);
+        assert!(!ran.out.contains("there is") && !ran.out.contains("was opened"), "{userns}: {}", ran.out);
+        let first = ran.out.lines().next().unwrap().to_owned();
+        assert!(!first.contains("srv") && !first.contains("home") && first.contains("guest"), "{first}");
+        assert!(guest.root.join("by-guest").exists());
+        assert!(!ran.out.contains("CapBnd:\t000001ffffffffff"), "{}", ran.out);
+    }
 }
 
 fn places_that_a_guest_can_change_are_refused() {
