@@ -75,7 +75,8 @@ pub enum Started {
 /// Starts a guest, under its lock. A failure or an interrupt leaves nothing behind; but a guest whose start command or
 /// post-start script fails runs on.
 pub fn start(host: &Host, name: &GuestName, options: &StartOptions) -> Result<Started> {
-    let all = |error| with_all_faults(host, name, error);
+    // A tool needs no init, which inspection would miss.
+    let all = |error| if options.errand.is_some() { error } else { with_all_faults(host, name, error) };
     let (config, diagnostics) = vserver_config::read(&host.confdir, name).map_err(|error| all(error.into()))?;
     if options.errand.is_none() {
         errand::make_way(host, name)?;

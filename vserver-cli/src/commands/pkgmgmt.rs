@@ -35,6 +35,13 @@ pub fn run(args: &PkgmgmtArgs, guest: &Guest, context: &Context) -> Result<Exit,
     if state != GuestState::Stopped {
         return refused(format!("it is {state}; stop it with `vserver {name} stop`"));
     }
+    let (read, _) = vserver_config::read(&host.confdir, name).map_err(|error| failed(error.into()))?;
+    if read.image.is_some() || read.fstab.iter().any(|entry| entry.target.trim_matches('/').is_empty()) {
+        return refused(
+            "its tree is mounted only while it runs (disk/image, or / in its fstab), so its database cannot be moved"
+                .to_owned(),
+        );
+    }
     let style = vserver_build::package_style(&host.confdir, name)?;
     let done = match (inwards, style) {
         (true, style) => outside::internalize(&host.confdir, name, style, args.force),

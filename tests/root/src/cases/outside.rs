@@ -197,6 +197,13 @@ fn the_hosts_apt() {
     let missing = host.tool("vapt-get", &[&guest.name, "--", "-y", "install", "no-such-package"]);
     missing.exits(100).says("no-such-package");
     assert!(!guest.is_running());
+    // Several at a time, one of which has no such package: each its own result, and 6 because they differ.
+    let other = managed(&host, "debian");
+    write(&other.root, "var/lib/dpkg/status", "", 0o644);
+    let all = host.v(&["--all", "pkg", "install", "--", "--reinstall", "greeting"]);
+    all.exits(6).says("Unable to locate package greeting");
+    assert!(all.out.contains("Setting up greeting"), "{}", all.out);
+    assert!(!guest.is_running() && !other.is_running());
 }
 
 /// Who leaves the guest's tree by chroot(2) is the guest's root all the same: nothing of the host can be written, and of

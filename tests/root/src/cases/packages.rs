@@ -156,6 +156,16 @@ fn nothing_is_left_of_an_interrupted_tool() {
 fn a_start_waits_for_no_tool() {
     let host = Fixture::new();
     let guest = host.guest();
+    // A tool needs no init, and what keeps it from its work is told alone.
+    let other = host.guest();
+    other.set("context", &format!("{}\n", guest.xid));
+    std::fs::remove_file(other.root.join("sbin/init")).unwrap();
+    let clash = other.v(&["apt-get", "update"]);
+    clash.exits(1).says(&guest.xid.to_string());
+    assert!(!clash.err.contains("no init"), "{}", clash.err);
+    other.set("context", &format!("{}\n", other.xid));
+    plant(&other, "apt-get", 0);
+    other.v(&["apt-get", "update"]).ok().says("args update");
     let mut child = endless(&guest, &mut guest.host_command(&["apt-get", "update"]));
     guest.v(&["start"]).exits(1).says("a package tool is at work in it");
     assert_ne!(guest.v(&["delete"]).code, 0, "it is not deleted under a tool's hands");
@@ -216,6 +226,10 @@ fn pkgmgmt_tells_and_changes() {
     guest.v(&["pkgmgmt", "internalize", "-y", "--force"]).ok();
     run("is-internal").ok();
     run("externalize").ok();
+    run("is-internal").exits(1);
+    // Where the tree is not there, nothing can be moved.
+    guest.set("fstab", "none / tmpfs defaults 0 0\n");
+    run("internalize").exits(2).says("mounted only while it runs");
     run("is-internal").exits(1);
     run("nonsense").exits(1);
     host.v(&["nobody-at-all", "pkgmgmt", "is-internal"]).exits(5);
