@@ -11,6 +11,8 @@ pub enum Need {
     Vlans,
     /// A kernel that makes tun devices.
     Tun,
+    /// A kernel that holds projects to quotas.
+    Quotas,
     /// This workspace's probe program, built beside us.
     #[allow(dead_code)]
     Probe,
@@ -19,7 +21,7 @@ pub enum Need {
 impl Need {
     /// Whether nothing that could be installed would meet it: such a test says nothing about this machine.
     pub fn is_of_the_kernel(&self) -> bool {
-        matches!(self, Self::Vlans | Self::Tun)
+        matches!(self, Self::Vlans | Self::Tun | Self::Quotas)
     }
 
     /// Why it is not met, or nothing.
@@ -29,6 +31,10 @@ impl Need {
             Self::Vlans if !makes(VLAN) => Some("not applicable: this kernel has no VLAN devices (8021q)".into()),
             Self::Tun if !makes("ip tuntap add dev t mode tun") => {
                 Some("not applicable: this kernel has no tun devices (tun)".into())
+            }
+            // Linux makes it with CONFIG_QUOTA. Documentation/admin-guide/sysctl/fs.rst.
+            Self::Quotas if !Path::new("/proc/sys/fs/quota").exists() => {
+                Some("not applicable: this kernel has no quotas (cargo xtask vm disk::)".into())
             }
             Self::Probe if !crate::fixture::program("vserver-probe").exists() => {
                 Some("needs vserver-probe (cargo build --release -p vserver-probe)".into())

@@ -15,10 +15,106 @@ use crate::trial::Trial;
 pub fn tests() -> Vec<Trial> {
     let (btrfs, xfs, ext4) = (Need::Tool("mkfs.btrfs"), Need::Tool("mkfs.xfs"), Need::Tool("mkfs.ext4"));
     vec![
+        Trial::new("disk::ext4_project_is_held_to_its_limit", || a_project_is_held_to_its_limit("ext4"))
+            .needs(Need::Quotas),
+        Trial::new("disk::xfs_project_is_held_to_its_limit", || a_project_is_held_to_its_limit("xfs"))
+            .needs(Need::Quotas)
+            .needs(Need::Tool("mkfs.xfs")),
+        Trial::new("disk::build_limits_on_ext4", || build_limits_on("ext4", "Disk quota exceeded"))
+            .needs(Need::Quotas),
+        Trial::new("disk::build_limits_on_btrfs", || build_limits_on("btrfs", "Disk quota exceeded"))
+            .needs(Need::Tool("mkfs.btrfs")),
         Trial::new("disk::a_tag_is_set_or_its_absence_is_said", a_tag_is_set_or_its_absence_is_said).needs(xfs),
         Trial::new("disk::a_subvolume_is_held_to_its_limit", a_subvolume_is_held_to_its_limit).needs(btrfs),
         Trial::new("disk::an_image_is_the_root_and_the_limit", an_image_is_the_root_and_the_limit).needs(ext4),
     ]
+}
+
+/// A limit that holds a guest with a user namespace, which sees it in df.
+fn a_project_is_held_to_its_limit(kind: &'static str) {
+    let host = Fixture::new();
+    let place = host.scratch(kind);
+    let options: &[&str] = if kind == "ext4" { &["-O", "project,quota"] } else { &[] };
+    let _mounted = Mounted::with(&image(&host, kind, 320, options), &place, "loop,prjquota");
+    let guest = host.guest();
+    let tree = place.join("tree");
+    fs::create_dir(&tree).unwrap();
+    moved(&guest, &tree);
+    limit(&guest, &place, "32768", "900");
+    guest.v(&["check"]).ok();
+    guest.v(&["start", "--strict"]).ok();
+    let df = |flag: &str| {
+        let line = guest.sh(&format!("df {flag} / | tail -n 1")).ok().out.clone();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
+    };
+    assert_eq!((df("-k"), df("-i")), (32_768, 900));
+    // ext4 says that the quota is exceeded, xfs that the device is full.
+    let refused = if kind == "ext4" { "Disk quota exceeded" } else { "No space left on device" };
+    guest.sh("dd if=/dev/zero of=/full bs=1M count=48").exits(1).says(refused);
+    let written: u64 = guest.sh("stat -c %s /full").ok().out.trim().parse().unwrap();
+    assert!(written > 16 << 20 && written <= 32 << 20, "{written}");
+    let many = "mkdir /many; i=0; while [ $i -lt 900 ]; do : >/many/$i || exit 3; i=$((i+1)); done";
+    guest.sh(&format!("rm /full; {many}")).exits(3).says(refused);
+    // What its root gives to others inside, or moves, counts all the same; it cannot leave its project.
+    guest.sh("chown 1000:1000 /many/1; mkdir /other; mv /many/2 /other/").ok();
+    guest.sh("rm -r /many /other").ok();
+    let (xid, directory) = (guest.xid.to_string(), place.to_str().unwrap());
+    let shown = host.tool("vdlimit", &["--xid", &xid, directory]).ok().out.clone();
+    assert!(shown.starts_with(&format!("{xid} {directory}\nspace_used=")), "{shown}");
+    assert!(
+        shown.contains("\nspace_total=32768\ninodes_used=") && shown.ends_with("\ninodes_total=900\nreserved=0\n")
+    );
+    // Live, and to be seen at once.
+    let wider = ["--xid", &guest.name, "--set", "space_total=98304", "--set", "inodes_total=3000", directory];
+    host.tool("vdlimit", &wider).ok();
+    assert_eq!((df("-k"), df("-i")), (98_304, 3_000));
+    guest.sh(&format!("dd if=/dev/zero of=/full bs=1M count=48 && {many}")).ok();
+    // The file system is larger than that, and the host is held to nothing.
+    fs::write(place.join("beside"), vec![0; 100 << 20]).unwrap();
+    let counted = |flag: &str| {
+        let ran = host.tool("vdu", &["--xid", &xid, flag, "--script", directory]);
+        ran.ok().out.trim().parse::<u64>().unwrap()
+    };
+    assert!(counted("--space") >= 48 << 10 && counted("--inodes") > 900);
+    guest.stop();
+    host.tool("vdlimit", &["--xid", &xid, directory]).exits(1).says("has no limit");
+}
+
+/// `build --space` where the file system can hold it: the guest is held from its first start on.
+fn build_limits_on(kind: &'static str, refused: &str) {
+    let host = Fixture::new();
+    let place = host.scratch(kind);
+    let (mkfs, mount): (&[&str], _) = match kind {
+        "ext4" => (&["-O", "project,quota"], "loop,prjquota"),
+        _ => (&[], "loop"),
+    };
+    let _mounted = Mounted::with(&image(&host, kind, 320, mkfs), &place, mount);
+    if kind == "btrfs" {
+        host_runs("btrfs", &["quota", "enable", place.to_str().unwrap()]);
+    }
+    let tarball = host.scratch("template").join("template.tar");
+    let root = host.scratch("template").join("root");
+    crate::tree::busybox(&root);
+    host_runs("tar", &["-cf", tarball.to_str().unwrap(), "-C", root.to_str().unwrap(), "."]);
+    let (name, xid) = host.fresh();
+    let xid = xid.to_string();
+    let build = |options: &[&str]| {
+        let first = [&name, "build", "-m", "template", "--context", &xid, "--initstyle", "plain", "--rootdir"];
+        let last = ["--", "-t", tarball.to_str().unwrap(), "--nodevsanity"];
+        host.v(&[&first[..], &[place.to_str().unwrap()], options, &last].concat())
+    };
+    if kind == "btrfs" {
+        build(&["--space", "32M", "--inodes", "3000"]).exits(1).says("--disk SIZE --inodes N");
+        assert_eq!(fs::read_dir(&place).unwrap().count(), 0);
+        build(&["--space", "32M"]).ok();
+    } else {
+        build(&["--space", "32M", "--inodes", "3000"]).ok();
+    }
+    host.v(&[&name, "start"]).ok();
+    host.v(&[&name, "exec", "/bin/sh", "-c", "dd if=/dev/urandom of=/full bs=1M count=48; sync"]).says(refused);
+    host.v(&[&name, "stop"]).ok();
+    host.v(&["--silent", &name, "delete"]).ok();
+    assert_eq!(fs::read_dir(&place).unwrap().flatten().filter(|entry| entry.file_name() != "lost+found").count(), 0);
 }
 
 /// A program of the host, which must succeed.
@@ -43,8 +139,12 @@ struct Mounted(PathBuf);
 
 impl Mounted {
     fn new(image: &Path, at: &Path) -> Self {
+        Self::with(image, at, "loop")
+    }
+
+    fn with(image: &Path, at: &Path, options: &str) -> Self {
         fs::create_dir_all(at).unwrap();
-        host_runs("mount", &["-o", "loop", image.to_str().unwrap(), at.to_str().unwrap()]);
+        host_runs("mount", &["-o", options, image.to_str().unwrap(), at.to_str().unwrap()]);
         Self(at.to_owned())
     }
 }
