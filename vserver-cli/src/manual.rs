@@ -9,11 +9,11 @@ use crate::applet;
 use crate::args::{
     BuildArgs, ChbindArgs, ChcontextArgs, CheckArgs, ChxidArgs, ConfigArgs, CopyArgs, GeneratorArgs, H2extArgs,
     KeepAliveArgs, ListArgs, LoopArgs, LsxidArgs, NaddressArgs, NattributeArgs, NcontextArgs, PkgArgs, PkgmgmtArgs,
-    PlanArgs, ReducecapArgs, RenameArgs, SetattrArgs, ShowattrArgs, StartArgs, StartVserversArgs, StatusArgs,
-    StopArgs, TunctlArgs, VattributeArgs, VcontextArgs, VdevmapArgs, VdlimitArgs, VduArgs, VesyncArgs, VinfoArgs,
-    VkillArgs, VlimitArgs, VmemctrlArgs, VnamespaceArgs, VpkgArgs, VprocunhideArgs, VpsArgs, VschedArgs, VserverArgs,
-    VserverStatArgs, VserverWrapperArgs, VshelperArgs, VspaceArgs, VsysctlArgs, VtagArgs, VunameArgs, VwaitArgs,
-    loop_command,
+    PlanArgs, ReducecapArgs, RenameArgs, SecureMountArgs, SetattrArgs, ShowattrArgs, StartArgs, StartVserversArgs,
+    StatusArgs, StopArgs, TunctlArgs, VattributeArgs, VcontextArgs, VdevmapArgs, VdlimitArgs, VduArgs, VesyncArgs,
+    VinfoArgs, VkillArgs, VlimitArgs, VmemctrlArgs, VmountArgs, VnamespaceArgs, VpkgArgs, VprocunhideArgs, VpsArgs,
+    VschedArgs, VserverArgs, VserverStatArgs, VserverWrapperArgs, VshelperArgs, VspaceArgs, VsysctlArgs, VtagArgs,
+    VunameArgs, VwaitArgs, loop_command,
 };
 use crate::commands::vserver::VERBS;
 
@@ -112,6 +112,8 @@ fn definition(name: &str) -> Option<Command> {
         "lsxid" => LsxidArgs::command(),
         "setattr" => SetattrArgs::command(),
         "showattr" => ShowattrArgs::command(),
+        "vmount" => VmountArgs::command(),
+        "secure-mount" => SecureMountArgs::command(),
         "vdlimit" => VdlimitArgs::command(),
         "vdu" => VduArgs::command(),
         "vpkg" => VpkgArgs::command(),

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use nix::libc;
 
+use crate::error::{Diagnostic, Error, Severity};
 use crate::reader::Reader;
 
 /// One line of `fstab`, `fstab.local` or `fstab.remote` that is to be mounted.
@@ -178,6 +179,28 @@ impl FstabEntry {
 /// What a guest mounts, whatever else is wrong with its configuration; lines with faults are left out.
 pub fn mounts(confdir: &Path, name: &vserver_types::GuestName) -> Vec<FstabEntry> {
     read(&mut Reader::default(), &confdir.join(name.as_str()))
+}
+
+/// The lines of any fstab that are mounted: not those of type `swap`, nor those with `noauto`.
+///
+/// # Errors
+/// [`Error::Invalid`] with every line that is no entry.
+pub fn read_fstab(path: &Path) -> Result<Vec<FstabEntry>, Error> {
+    let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
+    let (mut entries, mut diagnostics) = (Vec::new(), Vec::new());
+    for (number, line) in (1..).zip(text.lines()) {
+        match entry_of(line, path, number, false) {
+            Ok(entry) => entries.extend(entry.filter(FstabEntry::is_mounted)),
+            Err((message, hint)) => diagnostics.push(Diagnostic {
+                severity: Severity::Error,
+                path: path.to_owned(),
+                line: Some(number),
+                message,
+                hint: Some(hint.to_owned()),
+            }),
+        }
+    }
+    if diagnostics.is_empty() { Ok(entries) } else { Err(Error::Invalid { diagnostics }) }
 }
 
 /// Reads the three files in the order in which they are mounted.

@@ -1,9 +1,9 @@
 //! The configured mounts of a guest, `fstab` and `fstab.remote`: made in its outer mount namespace, below its tree. The
 //! guest gets a copy of each when it starts. Source: util-vserver, `config-tree.md` §5.5.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 
 use nix::libc;
 use nix::mount::{MsFlags, mount};
@@ -136,7 +136,7 @@ fn one(entry: &FstabEntry, target: String) -> MountPlan {
 }
 
 /// Every extN is shown as ufs. Source: `config-tree.md` §5.5.
-fn mtab_line(entry: &FstabEntry) -> String {
+pub fn mtab_line(entry: &FstabEntry) -> String {
     let kind = entry.fstype.as_deref().map_or("none", |kind| if kind.starts_with("ext") { "ufs" } else { kind });
     format!("{} {} {kind} {} 0 0\n", entry.source, entry.target, entry.options.join(","))
 }
@@ -153,6 +153,32 @@ pub fn mount_root(
         let again = std::fs::File::open(vdir).map_err(Error::io("open", vdir))?;
         Ok(again.into())
     })
+}
+
+/// Mounts on a directory or file of our own, in our mount namespace. What does not work is a reason.
+pub fn mount_here(
+    plan: &MountPlan,
+    place: &Path,
+    name: &GuestName,
+    interrupts: &Interrupts,
+) -> Result<std::result::Result<(), String>> {
+    let open = || std::fs::File::open(place).map(OwnedFd::from).map_err(Error::io("open", place));
+    let target = open()?;
+    tried(plan, target.as_fd(), None, &|command| run_command(command, Some(interrupts), name), &open)
+}
+
+/// Mounts what a line of an fstab says on `target`, in the caller's mount namespace; `again` opens it once more, when it
+/// is mounted. What does not work is a reason.
+pub fn mount_on(
+    entry: &FstabEntry,
+    target: BorrowedFd<'_>,
+    again: &dyn Fn() -> Result<OwnedFd>,
+) -> Result<std::result::Result<(), String>> {
+    let run = |command: &mut Command| {
+        let program = command.get_program().to_string_lossy().into_owned();
+        command.status().map_err(Error::io("run", program))
+    };
+    tried(&one(entry, entry.target.clone()), target, None, &run, again)
 }
 
 /// Makes the other mounts below `tree`. `group` is the guest's v2 cgroup, for mounts from its network context.
@@ -182,14 +208,27 @@ fn attempt(
     group: Option<BorrowedFd<'_>>,
     name: &GuestName,
     interrupts: &Interrupts,
-    again: &dyn Fn() -> Result<std::os::fd::OwnedFd>,
+    again: &dyn Fn() -> Result<OwnedFd>,
 ) -> Result<Option<String>> {
-    let done = if plan.direct { directly(plan, target) } else { by_program(plan, target, group, name, interrupts)? };
-    let done = match done {
+    let done = tried(plan, target, group, &|command| run_command(command, Some(interrupts), name), again)?;
+    Ok(done.err().map(|reason| format!("{}: failed to mount fstab-entry: {reason}", plan.place)))
+}
+
+/// Runs a program to its end.
+type Runner<'a> = &'a dyn Fn(&mut Command) -> Result<ExitStatus>;
+
+fn tried(
+    plan: &MountPlan,
+    target: BorrowedFd<'_>,
+    group: Option<BorrowedFd<'_>>,
+    run: Runner<'_>,
+    again: &dyn Fn() -> Result<OwnedFd>,
+) -> Result<std::result::Result<(), String>> {
+    let done = if plan.direct { directly(plan, target) } else { by_program(plan, target, group, run)? };
+    Ok(match done {
         Ok(()) => refine(plan, again()?.as_fd()).map_err(|errno| errno.desc().to_owned()),
         failed => failed,
-    };
-    Ok(done.err().map(|reason| format!("{}: failed to mount fstab-entry: {reason}", plan.place)))
+    })
 }
 
 fn directly(plan: &MountPlan, target: BorrowedFd<'_>) -> std::result::Result<(), String> {
@@ -231,15 +270,17 @@ fn by_program(
     plan: &MountPlan,
     target: BorrowedFd<'_>,
     group: Option<BorrowedFd<'_>>,
-    name: &GuestName,
-    interrupts: &Interrupts,
+    run: Runner<'_>,
 ) -> Result<std::result::Result<(), String>> {
+    // Source: util-vserver, `commands.md` §7, secure-mount.
+    let program = std::env::var_os("MOUNT").filter(|program| !program.is_empty());
+    let program = program.unwrap_or_else(|| "mount".into());
     let mut command = match group {
-        None => Command::new("mount"),
+        None => Command::new(program),
         Some(group) => {
             let procs = format!("/proc/{}/fd/{}/cgroup.procs", std::process::id(), group.as_raw_fd());
             let mut shell = Command::new("/bin/sh");
-            shell.args(["-c", "echo 0 >\"$1\" && shift && exec mount \"$@\"", "sh", &procs]);
+            shell.args(["-c", "echo 0 >\"$1\" && shift && exec \"$@\"", "sh", &procs]).arg(program);
             shell
         }
     };
@@ -248,7 +289,7 @@ fn by_program(
         command.args(["-t", kind]);
     }
     command.args(["-o", &plan.data, "--", &plan.source, "."]).current_dir(path_of(target));
-    let status = run_command(&mut command, Some(interrupts), name)?;
+    let status = run(&mut command)?;
     Ok(if status.success() { Ok(()) } else { Err(format!("mount ended with {status}")) })
 }
 

@@ -39,20 +39,28 @@ pub fn carry(tree: BorrowedFd<'_>, paths: &[PathBuf], workshop: Option<&Workshop
 fn copy(tree: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd> {
     let shown = path.display();
     let here = beneath::target(tree, &path.to_string_lossy())?;
-    let mount = mount::clone_tree(here.as_fd(), c"", false).step(|| format!("copy the mount on /{shown}"))?;
+    detach(here.as_fd(), false, &shown.to_string())
+}
+
+/// A detached copy of what is mounted at `place`, perhaps with all that is mounted below, private and without device nodes.
+pub(crate) fn detach(place: BorrowedFd<'_>, recursive: bool, shown: &str) -> Result<OwnedFd> {
+    let mount = mount::clone_tree(place, c"", recursive).step(|| format!("copy the mount on /{shown}"))?;
     mount::make_private(mount.as_fd()).step(|| format!("make the copy of /{shown} private"))?;
-    mount::set_attributes(mount.as_fd(), NODEV, 0, false).step(|| format!("take device nodes out of /{shown}"))?;
+    mount::set_attributes(mount.as_fd(), NODEV, 0, recursive)
+        .step(|| format!("take device nodes out of /{shown}"))?;
     Ok(mount)
 }
 
 /// Maps the owners of what comes along by `userns` where the file system can do it; what shows the guest's own range
 /// already stays as it is.
 pub fn map_owners(carried: &[Carried], base: u32, userns: BorrowedFd<'_>) -> Result<()> {
-    carried.iter().filter(|carried| !carried.foreign).try_for_each(|carried| map_owner(carried, base, userns))
+    let own = carried.iter().filter(|carried| !carried.foreign);
+    own.map(|own| (&own.mount, own.target.to_string_lossy()))
+        .try_for_each(|(mount, shown)| map_owner(mount, base, userns, &shown))
 }
 
-fn map_owner(Carried { target, mount, .. }: &Carried, base: u32, userns: BorrowedFd<'_>) -> Result<()> {
-    let shown = target.display();
+/// The same of one mount; `shown` is for messages.
+pub(crate) fn map_owner(mount: &OwnedFd, base: u32, userns: BorrowedFd<'_>, shown: &str) -> Result<()> {
     let owner = fstat(mount).step(|| format!("look at the mount on /{shown}"))?.st_uid;
     let is_theirs = (base..base.saturating_add(RANGE)).contains(&owner);
     if !is_theirs && mount::idmap(mount.as_fd(), userns).is_err() && is_new_tmpfs(mount) {

@@ -9,6 +9,7 @@ pub mod confine;
 pub mod dev;
 pub mod enter;
 pub mod frames;
+pub mod late;
 pub mod policy;
 pub mod seccomp;
 pub mod spawn;

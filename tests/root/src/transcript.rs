@@ -3,37 +3,46 @@
 //! ```text
 //! # a comment, with the fact that is held
 //! % set rlimits/nproc 200          the guest's configuration, before `% start`; also `% stop`
+//! % place xfs                      its tree on an xfs without quotas at {place}, or a btrfs with them
 //! $ vserver {name} status          a command
 //! Vserver '{name}' is running at context '{xid}'
 //! ! a line on standard error
 //! ? 3                              exit status, if it is not 0
 //! ```
 //!
-//! Known of the guest, and filled in: `{name}`, `{xid}`, `{cfg}`, `{root}`, `{init}`; `{xid:<6}` and `{xid:>5}` are padded.
+//! Known of the guest, and filled in: `{name}`, `{xid}`, `{cfg}`, `{root}`, `{init}`, `{place}`; `{xid:<6}` and `{xid:>5}` are padded.
 //! Figures that differ from run to run: `{size:7}` and `{time:10}` are so many characters, right-aligned, of the digits
 //! and letters that such a figure may have; `{number}` is digits, `{number:10}` so many, `{word}` has no blank,
 //! `{word:20}` is filled up with them; `{blanks}` is any number of blanks. A line `{…}`
 //! is any number of lines.
 
+use crate::cases::disk;
 use crate::fixture::{Fixture, Guest, Ran};
 
 /// Plays one transcript with one guest. Panics at the first difference, with both texts.
 pub fn play(text: &str) {
     let host = Fixture::new();
     let guest = host.guest();
+    let place = host.scratch("place");
+    let fill = |line: &str| fill(&line.replace("{place}", place.to_str().unwrap()), &guest);
+    let mut mounted = None;
     let mut lines = text.lines().peekable();
     while let Some(line) = lines.next() {
-        if let Some(step) = line.strip_prefix("% ") {
-            act(step, &guest);
+        if let Some(kind) = line.strip_prefix("% place ") {
+            mounted = Some(disk::placed(&host, &guest, kind, &place));
+        } else if let Some(step) = line.strip_prefix("% ") {
+            act(&fill(step), &guest);
         } else if let Some(command) = line.strip_prefix("$ ") {
             let is_next = |line: &&str| line.starts_with("$ ") || line.starts_with("% ") || line.starts_with('#');
             let mut expected = Vec::new();
             while let Some(line) = lines.next_if(|line| !is_next(line)) {
-                expected.push(fill(line, &guest));
+                expected.push(fill(line));
             }
-            compare(command, &expected, &run(&fill(command, &guest), &host));
+            compare(command, &expected, &run(&fill(command), &host));
         }
     }
+    // Before the guests are looked after: what is stopped holds nothing.
+    drop(mounted);
 }
 
 fn act(step: &str, guest: &Guest<'_>) {

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
@@ -31,17 +31,26 @@ impl GuestRoot {
 
     /// A regular file to read, links followed. Nothing else is opened, so it neither blocks nor has a side effect.
     pub fn open_file(&self, rel: impl AsRef<Path>) -> Result<File, Error> {
-        let rel = rel.as_ref();
+        self.open_regular(rel.as_ref(), OpenOptions::new().read(true))
+    }
+
+    fn open_regular(&self, rel: &Path, options: &mut OpenOptions) -> Result<File, Error> {
         let found = self.find(rel)?;
         if self.stat_of(&found, rel)?.1 != Kind::File {
             return Err(Error::WrongKind { object: self.name(rel), wanted: "regular file" });
         }
         let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-        OpenOptions::new()
-            .read(true)
+        options
             .custom_flags(flags.bits())
             .open(lookup::by_descriptor(&found))
             .map_err(|e| Error::call("open", self.name(rel), e))
+    }
+
+    /// Adds to a regular file that is there, links followed.
+    pub fn append(&self, rel: impl AsRef<Path>, bytes: &[u8]) -> Result<(), Error> {
+        let rel = rel.as_ref();
+        let file = self.open_regular(rel, OpenOptions::new().append(true))?;
+        (&file).write_all(bytes).map_err(|e| Error::call("write", self.name(rel), e))
     }
 
     /// The content of a regular file of at most `max` bytes, links followed.

@@ -9,7 +9,7 @@ mod check;
 mod daemon;
 mod debian;
 mod devices;
-mod disk;
+pub mod disk;
 mod disk_own;
 mod duplicate;
 mod enter;
@@ -21,6 +21,7 @@ mod fstab;
 mod helper;
 mod interrupt;
 mod killed_rename;
+mod late_mount;
 mod life;
 mod limits;
 mod many;
@@ -88,6 +89,7 @@ pub fn tests() -> Vec<Trial> {
         helper::tests(),
         family::tests(),
         fstab::tests(),
+        late_mount::tests(),
     ]
     .into_iter()
     .flatten()

@@ -1,5 +1,6 @@
 //! What the commands print, compared to the byte: one file of `transcripts/` each. A new one: a file there, a line here.
 
+use crate::needs::Need;
 use crate::transcript::play;
 use crate::trial::Trial;
 
@@ -13,8 +14,13 @@ macro_rules! transcripts {
 
 /// All of them.
 pub fn tests() -> Vec<Trial> {
-    transcripts![
+    let mut all = transcripts![
         "stat" "vps" "info" "status" "vlimit" "vwait" "helpers" "obsolete" "vkill" "chain" "attributes" "vsched" "vuname"
         "contexts"
-    ]
+    ];
+    // With file systems of their own.
+    let xfs = transcripts!["lsxid" "vdu"].into_iter().map(|trial| trial.needs(Need::Tool("mkfs.xfs")));
+    let btrfs = transcripts!["vdlimit"].into_iter().map(|trial| trial.needs(Need::Tool("mkfs.btrfs")));
+    all.extend(xfs.chain(btrfs));
+    all
 }
