@@ -59,7 +59,7 @@ const SETTINGS: &[Setting] = &[
         "dlimits/<x>/{directory,space_total,inodes_total,reserved}",
         Kind::Scalar,
         "quota of the guest's project on ext4 and xfs; on btrfs that of its subvolume, space alone; elsewhere nothing counts",
-        "disk::a_subvolume_is_held_to_its_limit",
+        "disk::ext4_project_is_held_to_its_limit",
     )
     .by_value(),
     honoured("dlimits/<x>/disabled", Kind::Flag, "that limit does not count", "vserver-config::disk_limits_have_four_members"),

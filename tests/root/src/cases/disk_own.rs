@@ -28,6 +28,11 @@ pub fn tests() -> Vec<Trial> {
         Trial::new("disk::a_limit_that_cannot_hold_offers_a_disk", a_limit_that_cannot_hold_offers_a_disk),
         Trial::new("disk::a_copy_has_a_disk_of_its_own", a_copy_has_a_disk_of_its_own).needs(ext4()),
         Trial::new("disk::a_disk_is_renamed_with_its_guest", a_disk_is_renamed_with_its_guest).needs(ext4()),
+        Trial::new("disk::debian_on_a_disk_of_its_own", debian_on_a_disk_of_its_own)
+            .needs(ext4())
+            .needs(Need::Tool("debootstrap"))
+            .within(1200)
+            .on_host_network(),
         Trial::new("disk::a_disk_of_another_name_stays", a_disk_of_another_name_stays).needs(ext4()),
     ]
 }
@@ -122,6 +127,29 @@ fn build_gives_a_disk_of_its_own() {
         host.v(&["--silent", &name, "delete"]).ok();
         nothing_is_left(&host, &name);
     }
+}
+
+/// debootstrap makes device nodes, mounts things and runs programs in the tree: also on a disk.
+fn debian_on_a_disk_of_its_own() {
+    let host = Fixture::new();
+    let (name, xid) = host.fresh();
+    let tarball = std::env::var("VSERVER_TEST_DEBIAN").unwrap_or_default();
+    let method: &[&str] = match tarball.as_str() {
+        "" => &["-m", "debootstrap", "--", "-d", "bookworm", "--", "--variant=minbase"],
+        // The VM has no network.
+        tarball => &["-m", "template", "--", "-t", tarball],
+    };
+    let context = xid.to_string();
+    let first = [&name, "build", "--context", &context, "--disk", "1G", "--initstyle", "plain"];
+    host.v(&[&first[..], method].concat()).ok();
+    assert_eq!(fs::read_dir(host.trees().join(&name)).unwrap().count(), 0);
+    fs::write(host.confdir().join(&name).join("apps/init/cmd.start"), "/bin/sleep\n86400\n").unwrap();
+    host.v(&[&name, "start"]).ok();
+    sh(&host, &name, "grep ^12 /etc/debian_version && dpkg --audit && test -c /dev/null && dpkg-query -W dpkg").ok();
+    assert!((900 << 10..=1 << 20).contains(&df(&host, &name).0));
+    host.v(&[&name, "stop"]).ok();
+    host.v(&["--silent", &name, "delete"]).ok();
+    nothing_is_left(&host, &name);
 }
 
 /// An ext4 grows under a guest where root may let it, an xfs everywhere; the one that can is chosen.
