@@ -9,6 +9,7 @@ use vserver_types::GuestName;
 
 use crate::delete::real;
 use crate::own_disk::{self, Original};
+use crate::rename::limits_below;
 use crate::request::{Built, CopyRequest, Progress};
 use crate::signals::Signals;
 use crate::stage::{Stage, Target};
@@ -39,7 +40,7 @@ pub fn copy(request: &CopyRequest, progress: &mut dyn Progress) -> Result<Built,
         .and_then(|()| original(&source, own.as_ref(), &stage))
         .and_then(|source| fill(&source, &stage, request, &signals, progress))
         .and_then(|mut notes| {
-            let created = stage.commit_with(&target, || write(request, target.image()))?;
+            let created = stage.commit_with(&target, || write(request, &source, &target))?;
             notes.extend(created.notes);
             Ok(Built { root: target.root.clone(), config: created.dir, init_style: None, notes })
         });
@@ -138,10 +139,14 @@ fn is_file(root: &GuestRoot, path: &str) -> Result<bool, Error> {
     }
 }
 
-fn write(request: &CopyRequest, image: Option<&Path>) -> Result<Created, Error> {
+fn write(request: &CopyRequest, source: &Path, target: &Target) -> Result<Created, Error> {
     let (defaults, name) = (Defaults::new(&request.confdir), request.guest.name.as_str());
     let mut files = request.guest.files.clone();
-    files.extend(image.map(|image| limit::line("disk/image", image.display())));
+    files.extend(target.image().map(|image| limit::line("disk/image", image.display())));
+    let config = request.confdir.join(request.from.as_str());
+    let mut roots = vec![(source.to_owned(), target.root.clone())];
+    roots.extend(std::fs::read_link(config.join("vdir")).ok().map(|was| (was, target.root.clone())));
+    files.extend(limits_below(&config, &roots).into_iter().map(|edit| limit::line(&edit.file, edit.value)));
     let guest = NewGuest {
         files,
         vdir: Some(request.guest.vdir.clone().unwrap_or_else(|| defaults.vdirbase().join(name))),

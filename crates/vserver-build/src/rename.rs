@@ -12,6 +12,8 @@ use vserver_types::GuestName;
 use crate::Error;
 use crate::signals::Signals;
 
+pub(crate) use plan::limits_below;
+
 /// A rename that was killed half way, and what became of it.
 #[derive(Debug)]
 pub struct Recovered {

@@ -52,7 +52,7 @@ pub(super) struct Link {
 
 /// A value, of a file relative to the guest's configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Edit {
+pub(crate) struct Edit {
     pub file: String,
     pub was: String,
     pub value: String,
@@ -131,14 +131,16 @@ fn disk(plan: &mut Plan, config: &Path) -> Result<(), Error> {
 
 /// Limits that speak of the guest's own tree, or of something in it.
 fn limits(plan: &mut Plan, config: &Path) {
-    let roots: Vec<(PathBuf, PathBuf)> = plan
-        .moves
-        .iter()
-        .map(|one| (one.before.clone(), one.after.clone()))
-        .chain(
-            plan.links.iter().filter(|link| link.name == "vdir").map(|link| (link.was.clone(), link.target.clone())),
-        )
-        .collect();
+    let moves = plan.moves.iter().map(|one| (one.before.clone(), one.after.clone()));
+    let links = plan.links.iter().filter(|link| link.name == "vdir");
+    let roots: Vec<_> = moves.chain(links.map(|link| (link.was.clone(), link.target.clone()))).collect();
+    plan.edits.extend(limits_below(config, &roots));
+}
+
+/// What `dlimits/*/directory` says in `config`, where that is one of the first paths or below it, and with the second one
+/// in its place.
+pub(crate) fn limits_below(config: &Path, roots: &[(PathBuf, PathBuf)]) -> Vec<Edit> {
+    let mut found = Vec::new();
     for entry in fs::read_dir(config.join("dlimits")).into_iter().flatten().flatten() {
         let Ok(name) = entry.file_name().into_string() else { continue };
         let file = format!("dlimits/{name}/directory");
@@ -147,8 +149,9 @@ fn limits(plan: &mut Plan, config: &Path) {
             let rest = Path::new(&was).strip_prefix(before).ok()?;
             Some(if rest.as_os_str().is_empty() { after.clone() } else { after.join(rest) })
         });
-        plan.edits.extend(moved.map(|moved| Edit { file, was, value: moved.to_string_lossy().into_owned() }));
+        found.extend(moved.map(|moved| Edit { file, was, value: moved.to_string_lossy().into_owned() }));
     }
+    found
 }
 
 /// The package data that the host keeps for the guest, if it does and no link leads there.

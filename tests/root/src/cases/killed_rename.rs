@@ -182,7 +182,10 @@ fn limits_follow_the_tree() {
     };
     limit("0", guest.root.join("srv").to_str().unwrap());
     limit("1", host.trees().to_str().unwrap());
-    let new = host.fresh().0;
+    let (new, copy) = (host.fresh().0, host.fresh().0);
+    guest.v(&["copy", &copy]).ok();
+    let copied = read(&host.confdir().join(&copy).join("dlimits/0/directory"));
+    assert_eq!(copied, format!("{}/srv\n", host.trees().join(&copy).display()));
     guest.v(&["rename", &new]).ok();
     let value = |name: &str| read(&host.confdir().join(&new).join(format!("dlimits/{name}/directory")));
     assert_eq!(value("0"), format!("{}/srv\n", host.trees().join(&new).display()));
