@@ -7,7 +7,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, eventually};
 use crate::trial::Trial;
 
 /// All of them.
@@ -20,6 +20,7 @@ pub fn tests() -> Vec<Trial> {
         Trial::new("exec::suexec_takes_number_and_name", suexec_takes_number_and_name),
         Trial::new("exec::environment_and_directory", environment_and_directory),
         Trial::new("exec::many_at_once", many_at_once),
+        Trial::new("exec::what_cannot_be_executed_leaves_no_zombie", what_cannot_be_executed_leaves_no_zombie),
         Trial::new("exec::killed_caller_leaves_nothing", killed_caller_leaves_nothing),
     ]
 }
@@ -116,6 +117,25 @@ fn many_at_once() {
 }
 
 /// The caller dies without a word: its command gets SIGHUP or end of file, and no process of ours stays.
+fn what_cannot_be_executed_leaves_no_zombie() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    guest.start();
+    let parent = |pid: i32| -> Option<(char, i32)> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+        Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
+    };
+    let supervisor = parent(guest.init()).unwrap().1;
+    guest.exec(&["/no/such/program"]).exits(255);
+    guest.v(&["suexec", "nobody-of-that-name", "true"]).exits(255);
+    eventually("all children are waited for", Duration::from_secs(5), || {
+        let entries = std::fs::read_dir("/proc").unwrap().flatten();
+        let mut pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        !pids.any(|pid| parent(pid) == Some(('Z', supervisor)))
+    });
+}
+
 fn killed_caller_leaves_nothing() {
     let host = Fixture::new();
     let guest = host.guest();

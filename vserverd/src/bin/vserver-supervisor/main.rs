@@ -16,6 +16,7 @@ mod keeper;
 mod limits;
 mod reaper;
 mod session;
+mod strays;
 mod supervisor;
 
 use std::io::Read;

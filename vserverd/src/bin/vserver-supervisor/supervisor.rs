@@ -24,6 +24,7 @@ use crate::ending::{Act, Ending};
 use crate::hearing;
 use crate::limits;
 use crate::session::{Session, State};
+use crate::strays::Strays;
 
 /// Most connections at a time.
 const MAX_SESSIONS: usize = 512;
@@ -68,8 +69,7 @@ pub struct Supervisor {
     doors: Doors,
     console: Console,
     sessions: Vec<Session>,
-    /// Children that only have to be waited for.
-    strays: Vec<i32>,
+    strays: Strays,
     ending: Option<Ending>,
     /// The stop command.
     command: Option<Session>,
@@ -92,7 +92,7 @@ impl Supervisor {
             doors,
             console,
             sessions: Vec::new(),
-            strays: Vec::new(),
+            strays: Strays::default(),
             ending: None,
             command: None,
             senders: Vec::new(),
@@ -132,6 +132,7 @@ impl Supervisor {
             watched.extend(session.report_fd().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
             watched.extend(session.command_fd().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
         }
+        watched.extend(self.strays.fds().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
         let timeout =
             timeout.map_or(PollTimeout::NONE, |time| PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX));
         match poll(&mut watched, timeout) {
@@ -160,7 +161,7 @@ impl Supervisor {
     /// Looks at every connection once.
     fn serve(&mut self) {
         for mut session in std::mem::take(&mut self.sessions) {
-            self.strays.extend(session.listen());
+            session.listen().into_iter().for_each(|pid| self.strays.take(pid));
             session.look();
             self.hear(&mut session);
             if !matches!(session.state, State::Closed) {
@@ -168,12 +169,12 @@ impl Supervisor {
             }
         }
         for sender in &mut self.senders {
-            self.strays.extend(sender.listen());
+            sender.listen().into_iter().for_each(|pid| self.strays.take(pid));
             sender.look();
         }
         self.senders.retain(|sender| !matches!(sender.state, State::Closed));
         if let Some(mut command) = self.command.take() {
-            self.strays.extend(command.listen());
+            command.listen().into_iter().for_each(|pid| self.strays.take(pid));
             command.look();
             if matches!(command.state, State::Closed) {
                 if let Some(ending) = &mut self.ending {
@@ -183,9 +184,7 @@ impl Supervisor {
                 self.command = Some(command);
             }
         }
-        self.strays.retain(|pid| {
-            matches!(waitpid(Pid::from_raw(*pid), Some(WaitPidFlag::WNOHANG)), Ok(WaitStatus::StillAlive))
-        });
+        self.strays.wait();
     }
 
     /// A request, or the end of a connection.
@@ -199,7 +198,7 @@ impl Supervisor {
                 if matches!(session.state, State::Tied) {
                     self.end_now();
                 }
-                self.strays.extend(session.abandoned());
+                session.abandoned().into_iter().for_each(|pid| self.strays.take(pid));
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => session.refuse(format!("the request cannot be understood: {error}")),
@@ -256,7 +255,7 @@ impl Supervisor {
         let (report, tell) = pipe2(OFlag::O_CLOEXEC).map_err(|error| format!("cannot make a pipe: {error}"))?;
         limits::follow(self.settings.init, &mut self.settings.confinement.ulimits);
         let intermediate = enter::enter(self.token, &self.target(doors), &job, tell).map_err(|error| error.line())?;
-        self.strays.push(intermediate);
+        self.strays.take(intermediate);
         session.enter(report, master);
         Ok(())
     }
@@ -296,7 +295,7 @@ impl Supervisor {
             return;
         };
         if let Ok(pid) = enter::signal_all(self.token, &self.target(&self.doors), signal, tell) {
-            self.strays.push(pid);
+            self.strays.take(pid);
             let mut session = Session::new(socket);
             session.enter(report, None);
             self.senders.push(session);
