@@ -1,6 +1,7 @@
 //! What a test needs from the machine beyond root.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// Something that a machine may lack.
 #[derive(Clone, Debug)]
@@ -32,8 +33,7 @@ impl Need {
             Self::Tun if !makes("ip tuntap add dev t mode tun") => {
                 Some("not applicable: this kernel has no tun devices (tun)".into())
             }
-            // Linux makes it with CONFIG_QUOTA. Documentation/admin-guide/sysctl/fs.rst.
-            Self::Quotas if !Path::new("/proc/sys/fs/quota").exists() => {
+            Self::Quotas if !has_quotas() => {
                 Some("not applicable: this kernel has no quotas (cargo xtask vm disk::)".into())
             }
             Self::Probe if !crate::fixture::program("vserver-probe").exists() => {
@@ -51,6 +51,16 @@ const VLAN: &str = "ip tuntap add dev t mode tap && ip link add link t name t.1 
 fn makes(device: &str) -> bool {
     let tried = std::process::Command::new("unshare").args(["-n", "sh", "-c", device]).output();
     tried.is_ok_and(|output| output.status.success())
+}
+
+/// Tried once, on an ext4 in a mount namespace of its own: a kernel has the files of quotas in /proc/sys also where it has
+/// none of their formats.
+fn has_quotas() -> bool {
+    static FOUND: OnceLock<bool> = OnceLock::new();
+    let script = "set -e; image=$(mktemp); trap 'rm $image' EXIT; truncate -s 16M $image
+        mkfs.ext4 -q -F -O project,quota $image; mount -o loop,prjquota $image /mnt";
+    let tried = || std::process::Command::new("unshare").args(["-m", "sh", "-c", script]).output();
+    *FOUND.get_or_init(|| tried().is_ok_and(|output| output.status.success()))
 }
 
 fn in_path(tool: &str) -> bool {
