@@ -20,6 +20,22 @@ pub fn write_volatile(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error>
     replace(path, bytes, mode, false)
 }
 
+/// Removes what writers of `path` left that were killed in between. For one who knows that nobody writes it now.
+pub fn sweep(path: &Path) -> Result<(), Error> {
+    let failed = |e| Error::call("tidy up beside", path.display().to_string(), e);
+    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(Error::BadName { name: path.to_owned() });
+    };
+    let prefix = format!(".{}.", name.to_string_lossy());
+    for entry in std::fs::read_dir(dir).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.file_name().to_string_lossy().starts_with(&prefix) {
+            std::fs::remove_file(entry.path()).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
 fn replace(path: &Path, bytes: &[u8], mode: u32, durable: bool) -> Result<(), Error> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let failed = |e| Error::call("write", path.display().to_string(), e);
@@ -47,6 +63,21 @@ fn fill(path: &Path, bytes: &[u8], mode: u32, durable: bool) -> std::io::Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_killed_writers_left_is_swept_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        write_volatile(&path, b"1", 0o600).unwrap();
+        for name in [".state.17-2", ".other.17-2"] {
+            std::fs::write(dir.path().join(name), "half").unwrap();
+        }
+        sweep(&path).unwrap();
+        let mut left: Vec<_> =
+            std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, [".other.17-2", "state"]);
+    }
 
     #[test]
     fn the_file_is_replaced_and_nothing_else_is_left() {

@@ -14,6 +14,7 @@
 //! | [`copy_tree`] | copy a tree with everything that its files have |
 //! | [`remove_guest_tree`] | delete a guest's whole tree, unless something is mounted in it |
 //! | [`Flock`] | one process at a time, with the name of the one that holds the lock |
+//! | [`OldLock`] | the locks that scripts of util-vserver take, too |
 //! | [`atomic`] | replace a state file of the host, or leave the old one |
 
 pub mod atomic;
@@ -22,6 +23,7 @@ mod error;
 mod lock;
 mod lookup;
 mod mounts;
+mod old_lock;
 mod remove;
 mod root;
 pub mod tree;
@@ -31,5 +33,6 @@ pub use error::Error;
 pub use lock::Flock;
 pub use lookup::{beneath as open_beneath, relative, split};
 pub use mounts::{mount_points, mounts_below};
+pub use old_lock::OldLock;
 pub use remove::remove_guest_tree;
 pub use root::{GuestRoot, Kind, Owner};

@@ -11,6 +11,9 @@ use crate::error::{Error, Result};
 /// Environment variable with the configuration root, in place of `/etc/vservers`.
 pub const CONFDIR_VARIABLE: &str = "VSERVER_CONFDIR";
 
+/// Environment variable with the directory of util-vserver's locks, in place of `/var/lock`.
+pub const LOCKDIR_VARIABLE: &str = "VSERVER_LOCKDIR";
+
 /// Paths of this host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {
@@ -22,6 +25,8 @@ pub struct Host {
     pub log_dir: PathBuf,
     /// util-vserver's state of the helper that handles reboots, `/var/run/vshelper`.
     pub helper_dir: PathBuf,
+    /// Locks that scripts of util-vserver know, `/var/lock`; ours are in `run_dir`.
+    pub lock_dir: PathBuf,
     /// The program that becomes a guest's supervisor and, in init-less guests, its first process.
     pub supervisor: PathBuf,
     /// The command line program that cleans up after a guest has ended by itself.
@@ -31,13 +36,15 @@ pub struct Host {
 impl Host {
     /// The usual places. `confdir` wins over the environment, that over `/etc/vservers`.
     pub fn new(confdir: Option<PathBuf>) -> Self {
-        let from_environment = || std::env::var_os(CONFDIR_VARIABLE).filter(|v| !v.is_empty()).map(PathBuf::from);
-        let confdir = confdir.or_else(from_environment).unwrap_or_else(|| PathBuf::from("/etc/vservers"));
+        let environment = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+        let confdir =
+            confdir.or_else(|| environment(CONFDIR_VARIABLE)).unwrap_or_else(|| PathBuf::from("/etc/vservers"));
         Self {
             confdir: std::path::absolute(&confdir).unwrap_or(confdir),
             run_dir: PathBuf::from("/run/vserver"),
             log_dir: PathBuf::from("/var/log/vserver"),
             helper_dir: PathBuf::from("/var/run/vshelper"),
+            lock_dir: environment(LOCKDIR_VARIABLE).unwrap_or_else(|| PathBuf::from("/var/lock")),
             supervisor: program("vserver-supervisor"),
             vserver: program("vserver"),
         }

@@ -16,7 +16,7 @@ use crate::host::Host;
 use crate::interrupt::Interrupts;
 use crate::plan::{Plan, TunPlan};
 use crate::record::{AddedAddress, RunRecord};
-use crate::{devices, disk, furnish, mounts};
+use crate::{devices, disk, furnish, mounts, old_locks};
 
 /// All is there but the guest.
 #[derive(Debug)]
@@ -59,14 +59,17 @@ pub fn prepare(
     disk::apply(host, &name, &guests_tree(&plan), &plan.disk, &mut record, interrupts)?;
     let layout = Layout::detect().map_err(Error::layer("find the cgroup hierarchies", &name))?;
     let cgroup = cgroup(&layout, &plan, &mut record)?;
+    let old_lock = changes_the_network(&plan).then(|| old_locks::interfaces(host, Some(interrupts)));
     make_vlans(host, &plan, &mut record)?;
     make_tuns(host, &plan, &mut record)?;
     add_addresses(host, &plan, &mut record)?;
+    let unlocked = old_lock.and_then(|held| held.warning);
     let (mut hold, mut steering) = (Hold::Loading(loading), None);
     if plan.mounts.others.iter().any(|mount| mount.remote) {
         (hold, steering) = attach(hold, &plan, &cgroup, &mut record)?;
     }
-    let warnings = mount(&cgroup, &plan, &tree, interrupts)?;
+    let mut warnings = mount(&cgroup, &plan, &tree, interrupts)?;
+    warnings.extend(unlocked);
     if let Some(lines) = &plan.mounts.mtab {
         mounts::write_mtab(lines, &tree, &vserver_config::initial_mtab(&host.confdir, &name)?, &name)?;
     }
@@ -102,6 +105,10 @@ fn cgroup(layout: &Layout, plan: &Plan, record: &mut RunRecord) -> Result<GuestC
         cgroup.delegate(base).map_err(Error::layer("hand over its cgroup", name))?;
     }
     Ok(cgroup)
+}
+
+fn changes_the_network(plan: &Plan) -> bool {
+    !plan.addresses.is_empty() || !plan.vlans.is_empty() || !plan.tuns.is_empty()
 }
 
 fn make_vlans(host: &Host, plan: &Plan, record: &mut RunRecord) -> Result<()> {

@@ -25,7 +25,7 @@ use crate::record::RunRecord;
 use crate::scripts::Scripts;
 use crate::stage::Stage;
 use crate::stop::outer_namespace;
-use crate::{disk, mounts};
+use crate::{disk, mounts, old_locks};
 
 /// How long a command waits for another one that holds a guest's lock. Source: util-vserver, `behaviours.md` §13.
 pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(300);
@@ -86,8 +86,14 @@ pub fn start(host: &Host, name: &GuestName, options: &StartOptions) -> Result<St
         return Ok(Started::AlreadyRunning { xid });
     }
     let interrupts = Interrupts::collect().map_err(Error::layer("watch for signals", name))?;
+    // What runs beside a guest is no start of it.
+    let old_lock = options.errand.is_none().then(|| old_locks::startup(host, name, Some(&interrupts)));
+    if interrupts.came() {
+        return Err(Error::Interrupted { name: name.clone() });
+    }
     let stage = needs_stage(host, &config, options)?.then(|| Stage::make(name)).transpose()?;
     let mut start = Start::new(host, name, options, &interrupts, stage.as_ref());
+    start.warnings.extend(old_lock.as_ref().and_then(|held| held.warning.clone()));
     let config = start.begin(config).map_err(all)?;
     let (plan, loading) = start.plan(&config).map_err(all)?;
     let (xid, details) = (plan.xid, details(&plan));
@@ -96,7 +102,7 @@ pub fn start(host: &Host, name: &GuestName, options: &StartOptions) -> Result<St
     if paused {
         raise::hold_still(name)?;
     }
-    drop(lock);
+    drop((old_lock, lock));
     // On hold a start command does not end.
     if let Some(ended) = start_command.filter(|_| !paused) {
         start.await_start_command(xid, ended)?;

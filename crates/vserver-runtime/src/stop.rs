@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::helper;
 use crate::host::Host;
 use crate::init_style::Rescue;
+use crate::old_locks;
 use crate::plan;
 use crate::record::RunRecord;
 use crate::scripts::Scripts;
@@ -72,8 +73,10 @@ pub fn stop(host: &Host, name: &GuestName, options: &StopOptions) -> Result<Stop
         return clear(host, &record);
     }
     let layout = layout(name)?;
+    let old_lock = old_locks::startup(host, name, None);
     let mut report = end(host, &record, &layout, outer, options)?;
-    drop(lock);
+    report.extend(old_lock.warning.clone());
+    drop((old_lock, lock));
     // It finds that all is done, and with the last one its cgroup can go.
     ready(&keeper, Instant::now() + MARGIN);
     layout.tidy();

@@ -11,7 +11,7 @@ use crate::choose::layout;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::record::RunRecord;
-use crate::{compat_state, disk};
+use crate::{compat_state, disk, old_locks};
 
 /// Ends what is left of the guest's processes and removes its cgroups, addresses, and state.
 pub fn teardown(host: &Host, record: &RunRecord) -> Result<()> {
@@ -30,6 +30,8 @@ pub fn teardown_with(
     let mut attempt = |result: Result<()>| failures.extend(result.err().map(|error| error.chain()));
     attempt(with_cgroup(layout.as_ref(), record, "end its processes", GuestCgroup::kill));
     scripts(Flavour::PostStop);
+    let network = !record.addresses.is_empty() || !record.made_devices.is_empty();
+    let old_lock = network.then(|| old_locks::interfaces(host, None));
     for added in record.addresses.iter().rev() {
         let action = format!("take {} off {}", added.address, added.device);
         attempt(
@@ -40,6 +42,7 @@ pub fn teardown_with(
         let action = format!("remove the device {device}");
         attempt(vserver_net::remove_device(device).map_err(Error::layer(action, &record.name)));
     }
+    drop(old_lock);
     for account in &record.disk {
         attempt(disk::release(&record.name, account));
     }
@@ -49,6 +52,10 @@ pub fn teardown_with(
     if failures.is_empty() {
         let dir = host.guest_dir(&record.name);
         return remove(&dir.join("control"))
+            .and_then(|()| {
+                // A launcher that was killed while it wrote.
+                vserver_fs::atomic::sweep(&dir.join("state.json")).map_err(Error::layer("tidy up", &record.name))
+            })
             .and_then(|()| remove(&dir.join("state.json")))
             .and_then(|()| std::fs::remove_dir(&dir).map_err(Error::io("remove the directory", &dir)));
     }

@@ -29,6 +29,7 @@ impl Fixture {
         let fixture = Self { base, prefix: leak::prefix(warden), number, made: RefCell::default() };
         fs::create_dir_all(fixture.confdir().join(".defaults")).unwrap();
         fs::create_dir_all(fixture.trees()).unwrap();
+        fs::create_dir_all(fixture.locks()).unwrap();
         symlink(fixture.trees(), fixture.confdir().join(".defaults/vdirbase")).unwrap();
         fixture
     }
@@ -41,6 +42,11 @@ impl Fixture {
     /// Where guests' trees lie.
     pub fn trees(&self) -> PathBuf {
         self.base.join("trees")
+    }
+
+    /// Where the locks that scripts of util-vserver know are.
+    pub fn locks(&self) -> PathBuf {
+        self.base.join("lock")
     }
 
     /// A scratch directory on the host; gone after the test.
@@ -112,7 +118,7 @@ impl Fixture {
             symlink(target, &link).unwrap();
         }
         let mut command = Command::new(link);
-        command.stdin(Stdio::null()).env("VSERVER_CONFDIR", self.confdir());
+        command.stdin(Stdio::null()).env("VSERVER_CONFDIR", self.confdir()).env("VSERVER_LOCKDIR", self.locks());
         command
     }
 }

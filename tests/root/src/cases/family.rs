@@ -1,6 +1,7 @@
 //! Small programs of util-vserver that scripts of administrators call: what they do, beyond what `transcripts/` holds.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ pub fn tests() -> Vec<Trial> {
         Trial::new("family::priorities_of_what_runs", priorities_of_what_runs),
         Trial::new("family::totals_of_ipc_hold_at_once", totals_of_ipc_hold_at_once),
         Trial::new("family::signals_are_put_right", signals_are_put_right),
+        Trial::new("family::locks_of_old_scripts_are_held_and_heeded", locks_of_old_scripts_are_held_and_heeded),
     ]
 }
 
@@ -170,4 +172,53 @@ fn signals_are_put_right() {
     };
     assert_ne!(ignored("exec") & 1 << 9, 0, "a signal is ignored to begin with");
     assert_eq!(ignored(&format!("exec {sigexec} --")) & 1 << 9, 0);
+}
+
+/// behaviours.md §13: the names and the place of the locks. Without one of them a guest starts all the same.
+fn locks_of_old_scripts_are_held_and_heeded() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    let plain: String = guest.cfg.to_string_lossy().chars().filter(char::is_ascii_alphanumeric).collect();
+    let (startup, interfaces) =
+        (host.locks().join(format!("vserver.{plain}.startup")), host.locks().join("vserver.interfaces"));
+    // A script of the start sees the one held and the other free.
+    let seen = host.scratch("seen").join("state");
+    let look = |lock: &std::path::Path| {
+        format!("if flock -n {0} true; then echo 0; else echo 1; fi >>{1}\n", lock.display(), seen.display())
+    };
+    guest.set("scripts/pre-start", &[look(&startup), look(&interfaces)].concat());
+    guest.set("interfaces/0/ip", "127.0.51.1\n").set("interfaces/0/prefix", "8\n").set("interfaces/0/dev", "lo\n");
+    guest.start();
+    assert_eq!(fs::read_to_string(&seen).unwrap(), "1\n0\n");
+    for lock in [&startup, &interfaces] {
+        assert_eq!(fs::metadata(lock).unwrap().permissions().mode() & 0o777, 0o600);
+        fs::File::open(lock).unwrap().try_lock().expect("it is free while the guest runs");
+    }
+    guest.stop();
+    // A script holds one: first by flock(2), then by our lockfile, as those of old do.
+    for (lock, verb) in [(&startup, "start"), (&interfaces, "stop")] {
+        let held = fs::File::open(lock).unwrap();
+        held.lock().unwrap();
+        let mut waiting = guest.host_command(&[verb]).spawn().unwrap();
+        std::thread::sleep(Duration::from_secs(2));
+        assert!(waiting.try_wait().unwrap().is_none(), "{verb} waits for {}", lock.display());
+        drop(held);
+        assert!(waiting.wait().unwrap().success());
+    }
+    let fifo = host.scratch("seen").join("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let mut holder = host.command("lockfile").arg(&startup).arg(&fifo).spawn().unwrap();
+    assert_eq!(fs::read_to_string(&fifo).unwrap(), "#!/bin/true\n");
+    let mut waiting = guest.host_command(&["start"]).spawn().unwrap();
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(waiting.try_wait().unwrap().is_none());
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    assert!(waiting.wait().unwrap().success());
+    guest.stop();
+    // Not a file of ours.
+    fs::remove_file(&startup).unwrap();
+    std::os::unix::fs::symlink("/nonexistent/x", &startup).unwrap();
+    guest.v(&["start"]).ok().says("is not taken");
+    guest.v(&["stop"]).ok().says("is not taken");
 }

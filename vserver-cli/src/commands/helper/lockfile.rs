@@ -1,14 +1,15 @@
 //! `lockfile` and `vshelper-sync`: scripts wait for each other through a fifo.
 
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::{Duration, Instant};
 
-use nix::fcntl::{Flock, FlockArg, OFlag};
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::getppid;
+use vserver_fs::OldLock;
 use vserver_types::Exit;
 
 use super::{failed, operands, wrong};
@@ -26,7 +27,8 @@ pub fn run(words: &[OsString], context: &Context) -> Result<Exit, CliError> {
     let parent = getppid();
     let mut reader = OpenOptions::new().write(true).open(fifo).map_err(failed("open", fifo))?;
     let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o644).open(file);
-    let lock = take(open.map_err(failed("open", file))?, Duration::from_secs(patience));
+    let lock = OldLock::on(open.map_err(failed("open", file))?, Duration::from_secs(patience), || false);
+    let lock = lock.map_err(failed("lock", file))?;
     let verdict: &[u8] = if lock.is_some() { b"#!/bin/true\n" } else { b"#!/bin/false\n" };
     reader.write_all(verdict).map_err(failed("write to", fifo))?;
     drop(reader);
@@ -38,18 +40,6 @@ pub fn run(words: &[OsString], context: &Context) -> Result<Exit, CliError> {
     }
     drop(lock);
     Ok(Exit::Success)
-}
-
-fn take(mut file: File, patience: Duration) -> Option<Flock<File>> {
-    let end = Instant::now() + patience;
-    loop {
-        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => return Some(lock),
-            Err((again, _)) if Instant::now() < end => file = again,
-            Err(_) => return None,
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
 }
 
 /// `vshelper-sync`: 0 at the end of the file, 1 when the time is over.
