@@ -7,6 +7,7 @@
 
 mod job;
 mod report;
+mod row;
 mod run;
 mod select;
 
@@ -22,7 +23,8 @@ use vserver_types::GuestName;
 use crate::context::{Context, cpus};
 use crate::error::CliError;
 
-pub use report::{Report, Row};
+pub use report::Report;
+pub use row::Row;
 pub use select::{Selection, is_pattern};
 
 /// Seconds that each guest may take unless told otherwise: a large guest's rc scripts end within minutes.

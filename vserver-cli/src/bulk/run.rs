@@ -10,7 +10,8 @@ use vserver_config::order::Schedule;
 use vserver_types::GuestName;
 
 use crate::bulk::job::Job;
-use crate::bulk::report::{Report, Row};
+use crate::bulk::report::Report;
+use crate::bulk::row::Row;
 use crate::bulk::{Goal, Wish};
 use crate::commands::status::is_running;
 use crate::context::Context;
