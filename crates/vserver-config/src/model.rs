@@ -12,6 +12,7 @@ use vserver_types::{
 
 use crate::init::Init;
 use crate::mounts::FstabEntry;
+use crate::network_space::NetworkSpace;
 use crate::sched::Sched;
 
 /// Everything that `CONFDIR/<name>/` says, with inherited and default values filled in. Nothing of the host but the
@@ -65,6 +66,8 @@ pub struct GuestConfig {
     pub uts: Uts,
     /// Its addresses, in order: the first is the default source.
     pub interfaces: Vec<Interface>,
+    /// Whose network stack it uses (`netns/`, `spaces/net`).
+    pub network_space: NetworkSpace,
     /// Its private loopback address (`interfaces/lback`); unless set it follows from the network context number.
     pub lback: Option<Ipv4Addr>,
     /// Broadcast address that it may use (`interfaces/bcast`).

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use tempfile::TempDir;
-use vserver_config::{Clash, Error, Severity, conflicts, list, list_enabled, list_old, read};
+use vserver_config::{Clash, Error, Severity, conflicts, list, list_enabled, list_old, read, survey};
 use vserver_types::{ContextFlags, GuestName};
 
 /// A configuration root with a guest `g` that has these files.
@@ -174,10 +174,10 @@ fn what_cannot_be_read_is_told() {
 
 #[test]
 fn what_nothing_applies_is_named() {
-    let root = tree(&[("netns/name", b"x\n"), ("scripts/pre-start", b"exit 1\n")]);
+    let root = tree(&[("keepfds", b""), ("scripts/pre-start", b"exit 1\n")]);
     let config = read(root.path(), &guest()).unwrap().0;
     let names: Vec<_> = config.unapplied.iter().map(|setting| setting.setting.as_str()).collect();
-    assert_eq!(names, ["netns"], "scripts are run");
+    assert_eq!(names, ["keepfds"], "scripts are run");
 }
 
 #[test]
@@ -226,8 +226,40 @@ fn shared_spaces_are_named() {
         config.unapplied.into_iter().map(|one| one.setting).collect::<Vec<_>>()
     };
     assert_eq!(named(&[("spaces/pid", b"\n"), ("spaces/net", b"0\n")]), [""; 0]);
-    assert_eq!(named(&[("spaces/pid", b"g2\n"), ("spaces/net", b"\n")]), ["spaces/pid", "spaces/net"]);
+    assert_eq!(named(&[("spaces/pid", b"g2\n"), ("spaces/net", b"\n")]), ["spaces/pid"]);
     assert_eq!(named(&[("spaces/pid", b"g2")]), [""; 0], "without a newline it is empty");
+}
+
+/// What is wrong with a link is told of its file.
+#[test]
+fn links_of_a_namespace_are_judged() {
+    let faults = |files: &[(&str, &str)]| {
+        let at = |(file, text): &(&str, &str)| (format!("netns/interfaces/0/{file}"), text.to_string());
+        let files: Vec<(String, String)> = files.iter().map(at).collect();
+        let files: Vec<(&str, &[u8])> = files.iter().map(|(file, text)| (file.as_str(), text.as_bytes())).collect();
+        let (_, found) = survey(tree(&files).path(), &guest()).unwrap();
+        found.into_iter().map(|one| one.message).collect::<Vec<_>>()
+    };
+    assert_eq!(faults(&[("host", "vx\n"), ("mtu", "1400\n"), ("mac", "02:00:00:00:00:01\n")]), [""; 0]);
+    assert_eq!(faults(&[("mtu", "1400\n")]), ["the host's end of the pair has no name"]);
+    let long = faults(&[("host", "averylongdevice0\n")]);
+    assert_eq!(long, ["'averylongdevice0' cannot be the name of a device"]);
+    let kind = faults(&[("host", "vx\n"), ("type", "wireguard\n")]);
+    assert_eq!(kind, ["'wireguard' is no kind of link that can be made"]);
+    let parent = faults(&[("type", "macvlan\n")]);
+    assert_eq!(parent, ["it is not said on which of the host's devices it is"]);
+    let mode = faults(&[("type", "macvlan\n"), ("parent", "eth0\n"), ("mode", "l3\n")]);
+    assert_eq!(mode, ["'l3' is no mode of this kind of link"]);
+    let vlan = faults(&[("type", "vlan\n"), ("parent", "eth0\n"), ("vlan", "4095\n")]);
+    assert_eq!(vlan, ["'4095' is not a VLAN number"]);
+    let both = faults(&[("host", "vx\n"), ("bridge", "br0\n"), ("routed", "")]);
+    assert_eq!(both, ["it has a bridge and is routed"]);
+    let small = faults(&[("host", "vx\n"), ("mtu", "67\n")]);
+    assert_eq!(small, ["'67' is not a size of packets"]);
+    let group = faults(&[("host", "vx\n"), ("mac", "01:00:00:00:00:01\n")]);
+    assert_eq!(group, ["'01:00:00:00:00:01' is not the Ethernet address of one device"]);
+    let far = faults(&[("host", "vx\n"), ("gateway", "192.0.2.1\nfe80::1\n")]);
+    assert_eq!(far, ["no address of interfaces/ on device 'geth0' has 192.0.2.1 in its network"]);
 }
 
 /// An own flag, else one of all interfaces, else the host's; `novlandev` denies what is farther away.

@@ -54,6 +54,18 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// The name of a new device is taken.
+    #[error("there is a network device {dev:?} already")]
+    DeviceExists {
+        /// Its name.
+        dev: String,
+    },
+    /// The kernel does not make such links.
+    #[error("this kernel makes no {kind} devices: load the kernel module {}", module(kind))]
+    NoSuchKind {
+        /// What it calls them.
+        kind: &'static str,
+    },
     /// A request to the kernel's network configuration failed.
     #[error("{request}")]
     Netlink {
@@ -62,4 +74,9 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+}
+
+/// The module of a kind of link.
+pub fn module(kind: &str) -> &str {
+    if kind == "vlan" { "8021q" } else { kind }
 }

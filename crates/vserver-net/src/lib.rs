@@ -25,6 +25,7 @@ mod device;
 mod error;
 mod policy;
 mod program;
+pub mod space;
 mod steering;
 
 pub use confine::{Place, Programs, confine};
@@ -32,6 +33,6 @@ pub use device::{
     Added, AddressPlan, Broadcast, TUN_NODE, TunPlan, add_address, add_tun, add_vlan, addresses_on_host, change_tun,
     has_device, remove_address, remove_device, tuns_of_nobody,
 };
-pub use error::Error;
+pub use error::{Error, module};
 pub use policy::{AddressPolicy, Localhost, private_loopback};
 pub use steering::Steer;

@@ -5,10 +5,9 @@ use vserver_cgroup::DevicePolicy;
 use vserver_config::catalog::{self, Found, Told};
 use vserver_config::{GuestConfig, Style};
 use vserver_fs::GuestRoot;
-use vserver_sandbox::policy::caps::bounding_set;
 use vserver_types::{GuestName, Unenforced, Verdict};
 
-use crate::attributes::{call_policy, capability_edit};
+use crate::attributes::{call_policy, capabilities};
 use crate::choose::cpus;
 use crate::error::Result;
 use crate::host::Host;
@@ -119,7 +118,7 @@ fn refused(config: &GuestConfig) -> Vec<Unenforced> {
     // Without a tree the style has to do.
     let systemd = plan.map_or(config.init.style() == Style::Systemd, |plan| plan.systemd);
     let mode = call_policy(config, userns, systemd);
-    let (_, mut refused) = bounding_set(userns, mode.administers(), capability_edit(config, userns));
+    let (_, mut refused) = capabilities(config, userns, mode);
     refused.extend(mode.unenforced());
     refused
 }

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use vserver_config::GuestConfig;
+use vserver_sandbox::policy::caps::bounding_set;
 use vserver_sandbox::seccomp::{ALL_SPACES, SeccompMode};
-use vserver_types::{CapSet, Capability, ContextCaps, ContextFlags, NetCaps, NetFlags};
+use vserver_types::{CapSet, Capability, ContextCaps, ContextFlags, NetCaps, NetFlags, Unenforced};
 
 /// `fs` of the umask: a process may always stop sharing its root and working directory.
 const SPACE_FS: u64 = 0x200;
@@ -47,7 +48,7 @@ pub fn call_policy(config: &GuestConfig, userns: bool, systemd: bool) -> Seccomp
     SeccompMode {
         userns,
         nesting: userns && systemd,
-        netns: false,
+        netns: config.network_space.is_own(),
         mounts: ccaps.contains(ContextCaps::SECURE_MOUNT),
         remounts: ccaps.contains(ContextCaps::SECURE_REMOUNT),
         spaces: if all { ALL_SPACES } else { config.umask.value & ALL_SPACES },
@@ -59,9 +60,19 @@ pub fn call_policy(config: &GuestConfig, userns: bool, systemd: bool) -> Seccomp
     }
 }
 
+/// The bounding set, and what of `bcapabilities` does not hold. Those over the network have their effect on a stack of the
+/// guest's own, which its user namespace owns.
+pub fn capabilities(config: &GuestConfig, userns: bool, mode: SeccompMode) -> (CapSet, Vec<Unenforced>) {
+    let (caps, mut refused) = bounding_set(userns, mode.administers(), capability_edit(config, userns));
+    if config.network_space.is_own() {
+        refused.retain(|one| !matches!(one.setting.as_str(), "bcapabilities NET_ADMIN" | "bcapabilities NET_RAW"));
+    }
+    (caps, refused)
+}
+
 /// The value and mask word of `bcapabilities`, with what a context capability needs and the guest does not itself refuse.
 /// Only where the guest's root is the host's uid 0: in a user namespace the kernel would not honour these.
-pub fn capability_edit(config: &GuestConfig, userns: bool) -> (u64, u64) {
+fn capability_edit(config: &GuestConfig, userns: bool) -> (u64, u64) {
     let needed = [(ContextCaps::SYSLOG, Capability::SYSLOG), (ContextCaps::SET_RLIMIT, Capability::SYS_RESOURCE)];
     let implied = needed.iter().filter(|(ccap, _)| !userns && config.ccaps.contains(*ccap));
     let implied = implied.fold(0, |bits, (_, cap)| bits | 1 << cap.0) & !config.bcaps.mask;

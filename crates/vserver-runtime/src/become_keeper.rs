@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use nix::fcntl::{AtFlags, FcntlArg, OFlag, fcntl, open};
+use nix::fcntl::{AtFlags, FcntlArg, FdFlag, OFlag, fcntl, open};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::stat::Mode;
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, execveat};
@@ -40,6 +40,9 @@ pub fn become_keeper(
     let steering = prepared.steering.as_ref().map(|steering| above(steering.as_fd())).transpose()?;
     process::default_signals().map_err(failed(plan))?;
     fd::cloexec_from(fds::SETTINGS).map_err(failed(plan))?;
+    if let Some(rooms) = &prepared.rooms {
+        fcntl(&rooms.network, FcntlArg::F_SETFD(FdFlag::empty())).map_err(failed(plan))?;
+    }
     if let Some(outer) = outer {
         let outer = fd::inherited(outer).map_err(failed(plan))?;
         fd::place(outer.as_fd(), fds::OUTER).map_err(failed(plan))?;

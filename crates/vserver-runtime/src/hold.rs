@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::thread::JoinHandle;
 
 use vserver_cgroup::{DevicePolicy, GuestCgroup};
+use vserver_config::NetworkSpace;
 use vserver_net::{Place, Programs, Steer};
 use vserver_types::Unenforced;
 
@@ -13,7 +14,7 @@ use crate::devices;
 use crate::error::{Error, Result};
 use crate::plan::{NetworkPlan, Plan};
 
-/// Programs on their way into the kernel; `None` for a guest that has all of the host's addresses.
+/// Programs on their way into the kernel; `None` for a guest that has all of the host's addresses, or a stack of its own.
 #[derive(Debug)]
 pub struct Loading(Option<JoinHandle<std::result::Result<Programs, vserver_net::Error>>>);
 
@@ -56,8 +57,10 @@ impl Ready {
         let (devices, mut found) = DevicePolicy::default().with_raw(&rules);
         cgroup.device_policy(&devices).map_err(Error::layer("restrict the devices", &plan.name))?;
         let Some(programs) = self.0 else {
-            let reason = "the file 'noncontext' leaves all of the host's to the guest";
-            found.push(Unenforced::none("addresses", reason));
+            if plan.space == NetworkSpace::Host {
+                let reason = "the file 'noncontext' leaves all of the host's to the guest";
+                found.push(Unenforced::none("addresses", reason));
+            }
             return Ok(found);
         };
         let no_v2 = || {

@@ -11,6 +11,8 @@ use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::init_style;
 use crate::mounts::{self, is_always_there};
+use crate::netns;
+use crate::record::RunRecord;
 use crate::scripts::Trust;
 
 /// Events that a guest's end can be.
@@ -38,6 +40,7 @@ pub fn inspect(host: &Host, name: &GuestName) -> Result<Vec<Diagnostic>> {
     }
     found.extend(sources(&config));
     found.extend(no_image(&config));
+    found.extend(links(host, &config, running(host, name))?);
     found.extend(scripts(host, &config)?);
     found.extend(handlers(host, &config));
     found.extend(vserver_config::catalog::strays_of_host(&host.confdir));
@@ -175,6 +178,30 @@ fn sources(config: &GuestConfig) -> Vec<Diagnostic> {
             )
         })
         .collect()
+}
+
+/// Links that cannot be made, unless its own are there already. A script that comes before may make what they hang on.
+fn links(host: &Host, config: &GuestConfig, running: bool) -> Result<Vec<Diagnostic>> {
+    if running {
+        return Ok(Vec::new());
+    }
+    let mut found = netns::faults(config);
+    for flavour in [Flavour::Initialize, Flavour::PrepreStart] {
+        if vserver_config::scripts(&host.confdir, &config.name, flavour)?.iter().any(|scripts| !scripts.is_empty()) {
+            found.iter_mut().for_each(|one| one.severity = Severity::Warning);
+        }
+    }
+    Ok(found)
+}
+
+fn running(host: &Host, name: &GuestName) -> bool {
+    RunRecord::load(host, name).is_ok_and(|record| record.is_some_and(|record| record.supervisor_lives()))
+}
+
+/// Refuses a guest whose links cannot be made.
+pub(crate) fn judge_links(config: &GuestConfig) -> Result<()> {
+    let diagnostics = netns::faults(config);
+    if diagnostics.is_empty() { Ok(()) } else { Err(vserver_config::Error::Invalid { diagnostics }.into()) }
 }
 
 /// The image of its own disk.

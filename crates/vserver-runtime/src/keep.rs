@@ -22,7 +22,7 @@ use crate::launch::Kit;
 use crate::prepare::Prepared;
 use crate::record::{RunRecord, start_time};
 use crate::stage::Stage;
-use crate::{become_keeper, become_supervisor, compat_state};
+use crate::{become_keeper, become_supervisor, compat_state, netns};
 
 /// What the keeper has beside the builder's things.
 pub struct Kept<'a> {
@@ -77,6 +77,9 @@ fn settle(prepared: &Prepared, token: SingleThreaded, place: &Entry) -> Result<F
     if place.enter_v1().is_err() {
         let layout = &prepared.layout;
         Entry::join_supervisors(layout, true).map_err(Error::layer("join the supervisors' cgroup", name))?;
+    }
+    if let Some(rooms) = &prepared.rooms {
+        netns::hold_name(&prepared.record, rooms)?;
     }
     process::fork(token, 0).map_err(Error::layer("fork", name))
 }

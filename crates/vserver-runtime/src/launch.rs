@@ -33,7 +33,7 @@ use crate::interrupt::Interrupts;
 use crate::keep::{Kept, keep};
 use crate::prepare::Prepared;
 use crate::stage::Stage;
-use crate::{control, image, list};
+use crate::{control, image, list, netns};
 
 /// Linux 6.12: the first Landlock that knows scopes.
 pub const LANDLOCK_SCOPES: i64 = 6;
@@ -190,6 +190,12 @@ fn blueprint(prepared: &Prepared, kit: &Kit, report: Option<OwnedFd>) -> Result<
             birthplace: kit.doors.birthplace.as_ref().map(&copy).transpose()?,
             tasks: kit.doors.tasks.iter().map(&copy).collect::<Result<_>>()?,
         },
+        rooms: prepared
+            .rooms
+            .as_ref()
+            .map(netns::copy)
+            .transpose()
+            .map_err(Error::layer("copy a descriptor", &plan.name))?,
         hostname: plan.hostname.clone(),
         domainname: plan.domainname.clone(),
         virt_uptime: plan.virt_uptime,

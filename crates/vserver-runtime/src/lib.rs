@@ -38,6 +38,7 @@ mod late_mount;
 mod launch;
 mod list;
 mod mounts;
+mod netns;
 mod old_locks;
 mod prepare;
 mod record;

@@ -10,6 +10,7 @@ use nix::mount::{MsFlags, mount};
 use serde::{Deserialize, Serialize};
 use vserver_config::{FstabEntry, GuestConfig};
 use vserver_fs::{GuestRoot, Kind};
+use vserver_net::space::within;
 use vserver_types::{GuestName, Unenforced};
 
 use crate::error::{Error, Result};
@@ -149,7 +150,7 @@ pub fn mount_root(
     interrupts: &Interrupts,
 ) -> Result<Option<String>> {
     let directory = std::fs::File::open(vdir).map_err(Error::io("open", vdir))?;
-    attempt(plan, directory.as_fd(), None, name, interrupts, &|| {
+    attempt(plan, directory.as_fd(), Origin::default(), name, interrupts, &|| {
         let again = std::fs::File::open(vdir).map_err(Error::io("open", vdir))?;
         Ok(again.into())
     })
@@ -181,11 +182,20 @@ pub fn mount_on(
     tried(&one(entry, entry.target.clone()), target, None, &run, again)
 }
 
-/// Makes the other mounts below `tree`. `group` is the guest's v2 cgroup, for mounts from its network context.
+/// Where mounts from the guest's network context are made from.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Origin<'a> {
+    /// Its v2 cgroup, whose programs choose the source address.
+    pub group: Option<BorrowedFd<'a>>,
+    /// Its network namespace, if it is not the host's.
+    pub space: Option<BorrowedFd<'a>>,
+}
+
+/// Makes the other mounts below `tree`.
 pub fn mount_all(
     plans: &[MountPlan],
     tree: &GuestRoot,
-    group: Option<BorrowedFd<'_>>,
+    origin: Origin<'_>,
     name: &GuestName,
     interrupts: &Interrupts,
 ) -> Result<Vec<String>> {
@@ -195,8 +205,8 @@ pub fn mount_all(
         let place = tree.place(&plan.target).map_err(failed)?;
         let file = plan.flags & libc::MS_BIND != 0 && Path::new(&plan.source).is_file();
         let open = || tree.mount_point(&place, file).map_err(failed);
-        let group = group.filter(|_| plan.remote);
-        warnings.extend(attempt(plan, open()?.as_fd(), group, name, interrupts, &open)?);
+        let origin = if plan.remote { origin } else { Origin::default() };
+        warnings.extend(attempt(plan, open()?.as_fd(), origin, name, interrupts, &open)?);
     }
     Ok(warnings)
 }
@@ -205,12 +215,17 @@ pub fn mount_all(
 fn attempt(
     plan: &MountPlan,
     target: BorrowedFd<'_>,
-    group: Option<BorrowedFd<'_>>,
+    origin: Origin<'_>,
     name: &GuestName,
     interrupts: &Interrupts,
     again: &dyn Fn() -> Result<OwnedFd>,
 ) -> Result<Option<String>> {
-    let done = tried(plan, target, group, &|command| run_command(command, Some(interrupts), name), again)?;
+    let run = |command: &mut Command| match origin.space {
+        None => run_command(command, Some(interrupts), name),
+        Some(space) => within(space, || run_command(command, Some(interrupts), name))
+            .map_err(Error::layer("enter its network namespace", name))?,
+    };
+    let done = tried(plan, target, origin.group, &run, again)?;
     Ok(done.err().map(|reason| format!("{}: failed to mount fstab-entry: {reason}", plan.place)))
 }
 

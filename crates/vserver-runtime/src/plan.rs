@@ -7,12 +7,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use vserver_config::{GuestConfig, Userns};
+use vserver_config::{GuestConfig, NetworkSpace, Userns};
 use vserver_fs::GuestRoot;
 use vserver_sandbox::blueprint::{Confinement, Workshop};
-use vserver_sandbox::policy::caps::bounding_set;
 use vserver_sandbox::seccomp::{self, SeccompMode};
-use vserver_types::{ContextFlags, GuestName, Limits, Nid, Resource, Rlimit, Ulimit, Unenforced, Xid};
+use vserver_types::{
+    ContextCaps, ContextFlags, GuestName, Limits, NetCaps, Nid, Resource, Rlimit, Ulimit, Unenforced, Xid,
+};
 
 use crate::attributes::{self, Attributes};
 use crate::devices::{self, DevicePlan};
@@ -72,6 +73,9 @@ pub struct Plan {
     pub confinement: Confinement,
     /// What its cgroup is held to.
     pub limits: Limits,
+    /// Whose network stack it uses.
+    #[serde(default)]
+    pub space: NetworkSpace,
     /// VLAN devices to make first.
     #[serde(default)]
     pub vlans: Vec<VlanPlan>,
@@ -142,6 +146,7 @@ impl Plan {
             sysctls: sysctls(config),
             confinement,
             limits,
+            space: config.network_space.clone(),
             vlans: vlans(config),
             tuns: tun::plan(config, id_base)?,
             addresses: addresses(config)?,
@@ -185,8 +190,15 @@ fn stop_environment(environment: &[String], init: &InitPlan) -> Vec<String> {
 
 /// A file in `sysctl/` wins over a total in `rlimits/` that means the same.
 fn sysctls(config: &GuestConfig) -> Vec<(String, String)> {
-    let own = config.sysctl.iter().filter(|(name, _)| unapplied::is_namespaced(name)).cloned();
-    config.ipc_settings().into_iter().chain(own).collect()
+    let own = config.sysctl.iter().filter(|(name, _)| unapplied::is_the_guests(config, name)).cloned();
+    config.ipc_settings().into_iter().chain(ping(config)).chain(own).collect()
+}
+
+/// On a stack of the guest's own `raw_icmp` is a setting of that stack: everybody may ping. icmp(7).
+fn ping(config: &GuestConfig) -> Option<(String, String)> {
+    let wanted = config.ncaps.contains(NetCaps::RAW_ICMP) || config.ccaps.contains(ContextCaps::RAW_ICMP);
+    let everybody = || ("net/ipv4/ping_group_range".to_owned(), "0 65535".to_owned());
+    (wanted && config.network_space.is_own()).then(everybody)
 }
 
 fn id_base(config: &GuestConfig, xid: Xid) -> Result<Option<u32>> {
@@ -201,8 +213,7 @@ fn id_base(config: &GuestConfig, xid: Xid) -> Result<Option<u32>> {
 
 fn confinement(config: &GuestConfig, mode: SeccompMode, unenforced: &mut Vec<Unenforced>) -> Result<Confinement> {
     let userns = mode.userns;
-    let edit = attributes::capability_edit(config, userns);
-    let (caps, refused) = bounding_set(userns, mode.administers(), edit);
+    let (caps, refused) = attributes::capabilities(config, userns, mode);
     unenforced.extend(refused);
     unenforced.extend(mode.unenforced());
     let filters = seccomp::programs(mode).map_err(Error::layer("compile the system call policy", &config.name))?;

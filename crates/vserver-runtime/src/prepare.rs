@@ -2,21 +2,23 @@
 //! it is being built ([`crate::hold`]). Each thing is written into
 //! the record before it is made, so that [`crate::teardown`] can take it away after any accident.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use vserver_cgroup::{GuestCgroup, Layout};
 use vserver_fs::GuestRoot;
 use vserver_net::{Added, Broadcast};
+use vserver_sandbox::blueprint::Rooms;
 use vserver_types::{GuestName, Limits, Unenforced};
 
 use crate::error::{Error, Result};
 use crate::hold::{Hold, Loading};
 use crate::host::Host;
 use crate::interrupt::Interrupts;
+use crate::mounts::Origin;
 use crate::plan::{Plan, TunPlan};
 use crate::record::{AddedAddress, RunRecord};
-use crate::{devices, disk, furnish, mounts, old_locks};
+use crate::{devices, disk, furnish, mounts, netns, old_locks};
 
 /// All is there but the guest.
 #[derive(Debug)]
@@ -31,6 +33,8 @@ pub struct Prepared {
     pub cgroup: GuestCgroup,
     /// The guest's tree.
     pub tree: OwnedFd,
+    /// What it is born into, if its network is not the host's.
+    pub rooms: Option<Rooms>,
     /// What holds it to its devices and addresses.
     pub hold: Hold,
     /// For its keeper to hold: what lets its wildcard sockets hear all of its addresses.
@@ -60,23 +64,25 @@ pub fn prepare(
     let layout = Layout::detect().map_err(Error::layer("find the cgroup hierarchies", &name))?;
     let cgroup = cgroup(&layout, &plan, &mut record)?;
     let old_lock = changes_the_network(&plan).then(|| old_locks::interfaces(host, Some(interrupts)));
-    make_vlans(host, &plan, &mut record)?;
-    make_tuns(host, &plan, &mut record)?;
-    add_addresses(host, &plan, &mut record)?;
-    let unlocked = old_lock.and_then(|held| held.warning);
+    let (rooms, mut warnings) = netns::make(host, &plan, &mut record)?;
+    match &rooms {
+        None => add_addresses(host, &plan, &mut record)?,
+        Some(rooms) => netns::furnish(rooms, &plan, || add_addresses(host, &plan, &mut record))?,
+    }
+    warnings.extend(old_lock.and_then(|held| held.warning));
     let (mut hold, mut steering) = (Hold::Loading(loading), None);
     if plan.mounts.others.iter().any(|mount| mount.remote) {
         (hold, steering) = attach(hold, &plan, &cgroup, &mut record)?;
     }
-    let mut warnings = mount(&cgroup, &plan, &tree, interrupts)?;
-    warnings.extend(unlocked);
+    let space = rooms.as_ref().map(|rooms| rooms.network.as_fd());
+    warnings.extend(mount(&cgroup, &plan, &tree, space, interrupts)?);
     if let Some(lines) = &plan.mounts.mtab {
         mounts::write_mtab(lines, &tree, &vserver_config::initial_mtab(&host.confdir, &name)?, &name)?;
     }
     furnish::furnish(&plan.init.preparation, &tree, &name, interrupts)?;
     record.save(host)?;
     let tree = tree.as_fd().try_clone_to_owned().map_err(Error::io("keep open", &plan.tree))?;
-    Ok(Prepared { plan, record, layout, cgroup, tree, hold, steering, carried: Vec::new(), warnings })
+    Ok(Prepared { plan, record, layout, cgroup, tree, rooms, hold, steering, carried: Vec::new(), warnings })
 }
 
 /// Before something is mounted from a guest's addresses it is held to them.
@@ -173,7 +179,10 @@ fn make_device(
     made.map(drop)
 }
 
+/// With the devices that they are put on; in the network namespace of the calling thread.
 fn add_addresses(host: &Host, plan: &Plan, record: &mut RunRecord) -> Result<()> {
+    make_vlans(host, plan, record)?;
+    make_tuns(host, plan, record)?;
     if plan.addresses.is_empty() {
         return Ok(());
     }
@@ -211,9 +220,15 @@ fn own_mount_points(tree: &GuestRoot, plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-fn mount(cgroup: &GuestCgroup, plan: &Plan, tree: &GuestRoot, interrupts: &Interrupts) -> Result<Vec<String>> {
+fn mount(
+    cgroup: &GuestCgroup,
+    plan: &Plan,
+    tree: &GuestRoot,
+    space: Option<BorrowedFd<'_>>,
+    interrupts: &Interrupts,
+) -> Result<Vec<String>> {
     let remote = plan.mounts.others.iter().any(|mount| mount.remote);
     let entry = remote.then(|| cgroup.entry()).transpose().map_err(Error::layer("open the cgroups", &plan.name))?;
     let group = entry.as_ref().and_then(|entry| entry.v2_dir());
-    mounts::mount_all(&plan.mounts.others, tree, group, &plan.name, interrupts)
+    mounts::mount_all(&plan.mounts.others, tree, Origin { group, space }, &plan.name, interrupts)
 }

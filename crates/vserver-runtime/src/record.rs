@@ -35,6 +35,21 @@ pub struct AddedAddress {
     pub address: GuestAddress,
 }
 
+/// The network namespace of a guest.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpaceRecord {
+    /// It was made for this guest and goes with it.
+    pub own: bool,
+    /// Where it is found: a name below `/run/netns`, or another guest's first process.
+    pub path: Option<PathBuf>,
+    /// Its number, by which it is known again.
+    pub inode: u64,
+    /// Ends of its links on the host, to be removed at stop.
+    pub links: Vec<String>,
+    /// Devices of the host that moved in, with their names there, to be moved back at stop.
+    pub moved: Vec<(String, String)>,
+}
+
 /// Facts about one guest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunRecord {
@@ -68,6 +83,9 @@ pub struct RunRecord {
     /// Devices to be removed at stop.
     #[serde(default)]
     pub made_devices: Vec<String>,
+    /// Its network namespace, if it is not the host's.
+    #[serde(default)]
+    pub space: Option<SpaceRecord>,
     /// Disk limits to be taken off at stop.
     #[serde(default)]
     pub disk: Vec<vserver_disk::Account>,
@@ -116,6 +134,7 @@ impl RunRecord {
             started_at: SystemTime::now(),
             addresses: Vec::new(),
             made_devices: Vec::new(),
+            space: None,
             disk: Vec::new(),
             stop_timeout: 30,
             rescue: false,

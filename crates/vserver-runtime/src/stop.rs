@@ -125,9 +125,8 @@ fn end(
 pub fn after_exit(host: &Host, name: &GuestName, ending: Ending) -> Result<Vec<String>> {
     let own = std::process::id() as i32;
     let outer = outer_namespace(own);
-    if outer.is_some() {
-        fd::cloexec_from(fds::OUTER).map_err(Error::layer("keep its mount namespace", name))?;
-    }
+    // Its mount and network namespace are not for those that it starts.
+    fd::cloexec_from(fds::OUTER).map_err(Error::layer("keep its namespaces", name))?;
     let errand = RunRecord::load(host, name)?.is_some_and(|record| record.errand);
     let disabled = errand || vserver_config::helper_is_disabled(&host.confdir, name);
     let handled = ending != Ending::Stopped && !disabled;

@@ -11,7 +11,7 @@ use crate::choose::layout;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::record::RunRecord;
-use crate::{compat_state, disk, old_locks};
+use crate::{compat_state, disk, netns, old_locks};
 
 /// Ends what is left of the guest's processes and removes its cgroups, addresses, and state.
 pub fn teardown(host: &Host, record: &RunRecord) -> Result<()> {
@@ -32,21 +32,13 @@ pub fn teardown_with(
     scripts(Flavour::PostStop);
     let network = !record.addresses.is_empty() || !record.made_devices.is_empty();
     let old_lock = network.then(|| old_locks::interfaces(host, None));
-    for added in record.addresses.iter().rev() {
-        let action = format!("take {} off {}", added.address, added.device);
-        attempt(
-            vserver_net::remove_address(&added.device, added.address).map_err(Error::layer(action, &record.name)),
-        );
-    }
-    for device in record.made_devices.iter().rev() {
-        let action = format!("remove the device {device}");
-        attempt(vserver_net::remove_device(device).map_err(Error::layer(action, &record.name)));
-    }
+    netns::where_addresses_are(record, || addresses(record)).into_iter().for_each(&mut attempt);
     drop(old_lock);
     for account in &record.disk {
         attempt(disk::release(&record.name, account));
     }
     scripts(Flavour::PostpostStop);
+    netns::remove(record).into_iter().for_each(&mut attempt);
     attempt(with_cgroup(layout.as_ref(), record, "remove its cgroups", GuestCgroup::remove));
     attempt(compat_state::clear(host, record));
     if failures.is_empty() {
@@ -60,6 +52,22 @@ pub fn teardown_with(
             .and_then(|()| std::fs::remove_dir(&dir).map_err(Error::io("remove the directory", &dir)));
     }
     Err(Error::LeftBehind { name: record.name.clone(), left: failures.join("; ") })
+}
+
+/// Takes them off, and the devices that were made for them, in the network namespace of the calling thread.
+fn addresses(record: &RunRecord) -> Vec<Result<()>> {
+    let mut done = Vec::new();
+    for added in record.addresses.iter().rev() {
+        let action = format!("take {} off {}", added.address, added.device);
+        done.push(
+            vserver_net::remove_address(&added.device, added.address).map_err(Error::layer(action, &record.name)),
+        );
+    }
+    for device in record.made_devices.iter().rev() {
+        let action = format!("remove the device {device}");
+        done.push(vserver_net::remove_device(device).map_err(Error::layer(action, &record.name)));
+    }
+    done
 }
 
 fn with_cgroup<E: Into<Box<dyn std::error::Error + Send + Sync>>>(

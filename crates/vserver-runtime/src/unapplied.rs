@@ -21,7 +21,7 @@ pub fn found(config: &GuestConfig) -> Vec<Unenforced> {
     let reason = "this host's root lacks CAP_SYS_RESOURCE and cannot make the OOM killer spare a process; give the guest \
                   room in its memory limit";
     add(!can_set_badness(config.badness), "badness", reason);
-    for (name, _) in config.sysctl.iter().filter(|(name, _)| !is_namespaced(name)) {
+    for (name, _) in config.sysctl.iter().filter(|(name, _)| !is_the_guests(config, name)) {
         let reason =
             "it is not of the guest's own namespaces: it would change the host; set it there if that is meant";
         all.push(Unenforced::none(format!("sysctl {name}"), reason));
@@ -54,7 +54,9 @@ pub fn flags_of(config: &GuestConfig) -> impl Iterator<Item = (String, &'static 
 
 /// Those that do not hold.
 fn flags(config: &GuestConfig) -> Vec<Unenforced> {
-    let found = flags_of(config).filter_map(|(setting, effect)| match effect.verdict {
+    let holds_here = |setting: &str| setting == "nflags hide_netif" && config.network_space.is_own();
+    let lost = flags_of(config).filter(|(setting, _)| !holds_here(setting));
+    let found = lost.filter_map(|(setting, effect)| match effect.verdict {
         Verdict::Honoured => None,
         Verdict::Partly => Some(Unenforced::partial(setting, effect.how)),
         Verdict::Cannot => Some(Unenforced::none(setting, effect.how)),
@@ -73,8 +75,13 @@ pub fn can_set_badness(bias: Option<i64>) -> bool {
     bias.is_none_or(|bias| bias >= 0) || held(status()).is_none_or(|caps| caps & 1 << SYS_RESOURCE != 0)
 }
 
-/// Whether a setting of `/proc/sys` belongs to the IPC namespace. Those of the network are the host's, whose network
-/// stack the guest shares; those of the UTS namespace are set as names. ipc_namespaces(7).
+/// Whether a setting of `/proc/sys` belongs to namespaces of the guest's own, the network's among them if it has one.
+pub fn is_the_guests(config: &GuestConfig, name: &str) -> bool {
+    is_namespaced(name) || (config.network_space.is_own() && name.starts_with("net/"))
+}
+
+/// Whether a setting of `/proc/sys` belongs to the IPC namespace. Those of the network belong to its network stack; those of
+/// the UTS namespace are set as names. ipc_namespaces(7).
 pub fn is_namespaced(name: &str) -> bool {
     const IPC: [&str; 11] = [
         "auto_msgmni",

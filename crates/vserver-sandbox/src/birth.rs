@@ -2,11 +2,11 @@
 //! all that belongs to it. It waits while the guest's mounts are made around it.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::fcntl::{OFlag, openat};
-use nix::sched::{CloneFlags, unshare};
+use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::stat::Mode;
 use nix::sys::wait::waitpid;
 use nix::time::{ClockId, clock_gettime};
@@ -14,12 +14,12 @@ use nix::unistd::{Pid, pipe2, write};
 use vserver_sys::process::{self, Forked, SingleThreaded};
 use vserver_sys::{pidfd, tty};
 
-use crate::blueprint::{Blueprint, Doors};
+use crate::blueprint::{Blueprint, Doors, Rooms};
 use crate::confine::take_standing;
 use crate::dev::Dev;
 use crate::error::{Error, Result, Step};
-use crate::first;
 use crate::home::Home;
+use crate::{first, frames};
 
 /// Namespaces that are born with the guest. The kernel makes the user namespace first, so that it owns the others. The
 /// mount namespace is copied later, when its content is ready, and the cgroup namespace when the first process has
@@ -41,11 +41,13 @@ pub(crate) fn give(token: SingleThreaded, blueprint: &Blueprint, dev: &Dev, home
     let ((wait, ready), (report, tell)) = (make_pipe()?, make_pipe()?);
     let console = tty::open_slave(dev.master.as_fd()).step(|| "open the console".to_owned())?;
     let birthplace = blueprint.doors.birthplace.as_ref().map(AsFd::as_fd);
-    let userns = blueprint.base.map_or(0, |_| process::NEWUSER);
     if blueprint.virt_uptime {
         new_time(home.proc())?;
     }
-    let forked = process::fork_into(token, birthplace, BORN_WITH | userns);
+    let forked = match &blueprint.rooms {
+        None => process::fork_into(token, birthplace, born_with(blueprint)),
+        Some(rooms) => inside(token, birthplace, rooms, born_with(blueprint)),
+    };
     let Forked::Parent(pid) = forked.step(|| "make the guest's first process".to_owned())? else {
         drop((ready, report));
         let error = first::live(blueprint, console.as_fd(), home.proc(), wait).map(|never| match never {});
@@ -57,6 +59,43 @@ pub(crate) fn give(token: SingleThreaded, blueprint: &Blueprint, dev: &Dev, home
         Ok(()) => Ok(born),
         Err(error) => Err(born.end(error)),
     }
+}
+
+/// The user namespace is new, too, unless it was there before.
+fn born_with(blueprint: &Blueprint) -> u64 {
+    let there = blueprint.rooms.as_ref().is_some_and(|rooms| rooms.user.is_some());
+    let user = blueprint.base.filter(|_| !there).map_or(0, |_| process::NEWUSER);
+    BORN_WITH | user
+}
+
+/// The same in namespaces that are there already. An intermediate process joins them, which cannot come back, and gives
+/// birth to a child of the caller's.
+fn inside(
+    token: SingleThreaded,
+    birthplace: Option<BorrowedFd<'_>>,
+    rooms: &Rooms,
+    flags: u64,
+) -> io::Result<Forked> {
+    let (hear, tell) = pipe2(OFlag::O_CLOEXEC)?;
+    let Forked::Parent(intermediate) = process::fork_into(token, birthplace, 0)? else {
+        drop(hear);
+        let joined = setns(&rooms.network, CloneFlags::CLONE_NEWNET)
+            .and_then(|()| rooms.user.as_ref().map_or(Ok(()), |user| setns(user, CloneFlags::CLONE_NEWUSER)));
+        let forked = joined.map_err(io::Error::from).and_then(|()| process::fork(token, flags | process::PARENT));
+        let told = match forked {
+            Ok(Forked::Child) => return Ok(Forked::Child),
+            Ok(Forked::Parent(pid)) => frames::tell_pid(File::from(tell), pid),
+            Err(error) => frames::tell_reason(File::from(tell), &error.to_string()),
+        };
+        process::exit_now(i32::from(told.is_err()))
+    };
+    drop(tell);
+    let mut bytes = Vec::new();
+    let heard = File::from(hear).read_to_end(&mut bytes);
+    let _ = waitpid(Pid::from_raw(intermediate), None);
+    heard?;
+    let told = frames::understand(&bytes);
+    told.pid.map(Forked::Parent).ok_or_else(|| io::Error::other(told.reason.unwrap_or_default()))
 }
 
 fn opened(pid: i32, ready: File, report: File) -> Result<Born> {

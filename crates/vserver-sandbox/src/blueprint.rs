@@ -38,6 +38,15 @@ pub struct Doors {
     pub tasks: Vec<OwnedFd>,
 }
 
+/// Namespaces that a guest is born into, because they were there before it.
+#[derive(Debug)]
+pub struct Rooms {
+    /// Its network namespace.
+    pub network: OwnedFd,
+    /// Its user namespace, mapped, if that one owns the network namespace.
+    pub user: Option<OwnedFd>,
+}
+
 /// The first program of a guest.
 #[derive(Debug)]
 pub struct Entry {
@@ -86,6 +95,8 @@ pub struct Blueprint {
     pub base: Option<u32>,
     /// The way into its cgroups.
     pub doors: Doors,
+    /// What it is born into; `None` is the host's network and a user namespace of its own.
+    pub rooms: Option<Rooms>,
     /// Host name and domain name inside.
     pub hostname: Option<String>,
     /// NIS domain name inside.

@@ -129,6 +129,8 @@ fn close_all_but(kept: &File) -> Result<()> {
 
 fn namespaces(target: &Target<'_>) -> CloneFlags {
     let mut flags = process::NEWNS | process::NEWUTS | process::NEWIPC | process::NEWCGROUP | process::NEWPID;
+    // Of a guest on the host's network this is where we are already.
+    flags |= process::NEWNET;
     if target.confinement.userns {
         flags |= process::NEWUSER;
     }

@@ -109,7 +109,11 @@ pub fn spawn(
 fn raise(token: SingleThreaded, blueprint: &Blueprint, walls: &Walls, born: &Born, home: &Home) -> Result<()> {
     let base = blueprint.base.unwrap_or(0);
     if blueprint.base.is_some() {
-        let userns = userns::map(home.proc(), born.pid, base)?;
+        let there = blueprint.rooms.as_ref().and_then(|rooms| rooms.user.as_ref());
+        let userns = match there {
+            Some(user) => user.try_clone().step(|| "copy a descriptor".to_owned())?,
+            None => userns::map(home.proc(), born.pid, base)?,
+        };
         furnish::map_owners(&walls.carried, base, userns.as_fd())?;
         // A workshop's own files were made as the guest's.
         if blueprint.workshop.is_none() {

@@ -247,7 +247,12 @@ const NFLAGS: &[Effect] = &[
         "flags_net::without_lback_remap_there_is_no_localhost",
     ),
     effect("lback_allow", Honoured, "127.0.0.1 is the host's", "flags_net::lback_allow_shares_the_hosts"),
-    effect("hide_netif", Cannot, "on the host's own network stack there is no view for one guest", ""),
+    effect(
+        "hide_netif",
+        Partly,
+        "so on a network stack of the guest's own (spaces/net, netns/); on the host's there is no view for one guest",
+        "netns::a_stack_of_its_own",
+    ),
     effect("hide_lback", Honoured, "the kernel shows the private loopback as 127.0.0.1", "flags_net::hide_lback"),
     effect("state_setup", Honoured, "internal", ""),
     effect("state_admin", Honoured, "internal", ""),

@@ -31,7 +31,7 @@ impl Snapshot {
         }
         // Nothing in a test may reach the machine's own configuration; others work there meanwhile.
         let ours = prefix(std::process::id());
-        for dir in ["/etc/vservers", "/vservers", "/var/lib/vservers"] {
+        for dir in ["/etc/vservers", "/vservers", "/var/lib/vservers", "/run/netns"] {
             let names = names_in(Path::new(dir)).into_iter().filter(|name| name.starts_with(&ours));
             lines.extend(names.map(|name| format!("file {dir}/{name}")));
         }

@@ -9,8 +9,7 @@ use crate::reader::Reader;
 
 /// Namespaces that are to be shared or left out.
 pub(crate) fn lost(reader: &mut Reader, dir: &Path) -> Vec<Unenforced> {
-    let pid = space(reader, dir, "spaces/pid", |word| !word.is_empty());
-    pid.into_iter().chain(space(reader, dir, "spaces/net", |word| word != "0")).collect()
+    space(reader, dir, "spaces/pid", |word| !word.is_empty()).into_iter().collect()
 }
 
 /// An empty file, or one without a newline at its end, asks for a namespace of its own, `0` for none; any other word is a

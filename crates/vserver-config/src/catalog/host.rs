@@ -1,7 +1,6 @@
 //! `.defaults/`: what all guests of a host share. Source: `config-tree.md` §3.
 
 use super::apps::{NO_EVENT, NO_UNIFY};
-use super::mounts::NO_NETNS;
 use super::setting::{Group, Kind, Setting, cannot, honoured, partly};
 
 pub(super) const GUESTS: Group = Group { title: "For all guests", settings: FOR_GUESTS };
@@ -37,10 +36,28 @@ const FOR_GUESTS: &[Setting] = &[
         "vserver-config::nearer_flags_of_vlans_win",
     )
     .for_guests_without(&["interfaces/novlandev"]),
-    cannot("netns", Kind::Directory, NO_NETNS).for_guests_without(NETNS),
-    cannot("netns/name", Kind::Scalar, NO_NETNS).for_guests_without(NETNS),
-    cannot("netns/shared", Kind::Flag, NO_NETNS).for_guests_without(NETNS),
-    cannot("netns/interfaces/<x>/{host,guest,type}", Kind::Scalar, NO_NETNS).for_guests_without(NETNS),
+    honoured(
+        "netns",
+        Kind::Directory,
+        "every guest without a netns/ of its own uses it, as a whole",
+        "netns::a_shared_one_is_left_alone",
+    )
+    .for_guests_without(NETNS),
+    honoured("netns/name", Kind::Scalar, "as of a guest", "netns::a_shared_one_is_left_alone")
+        .for_guests_without(NETNS),
+    honoured("netns/shared", Kind::Flag, "as of a guest", "netns::a_shared_one_is_left_alone")
+        .for_guests_without(NETNS),
+    honoured(
+        "netns/interfaces/<x>/{host,guest,type,bridge,parent,mode,vlan,mtu,mac}",
+        Kind::Scalar,
+        "as of a guest",
+        "netns::a_pair_with_a_bridge",
+    )
+    .for_guests_without(NETNS),
+    honoured("netns/interfaces/<x>/gateway", Kind::Lines, "as of a guest", "netns::a_pair_with_a_bridge")
+        .for_guests_without(NETNS),
+    honoured("netns/interfaces/<x>/routed", Kind::Flag, "as of a guest", "netns::a_routed_pair")
+        .for_guests_without(NETNS),
     honoured(
         "cgroup/<file>",
         Kind::Data,

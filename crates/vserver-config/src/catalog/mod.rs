@@ -10,6 +10,7 @@ mod identity;
 mod init;
 mod limits;
 mod mounts;
+mod netns;
 mod network;
 mod pattern;
 mod present;
@@ -60,7 +61,7 @@ pub fn how(path: &str) -> &'static str {
     lookup(Tree::Guest, path).map_or("", |setting| setting.how)
 }
 
-const GUEST: [Group; 10] = [
+const GUEST: [Group; 11] = [
     identity::LINKS,
     identity::FLAGS,
     rlimits::ALL,
@@ -68,6 +69,7 @@ const GUEST: [Group; 10] = [
     identity::UTS,
     mounts::ALL,
     network::ALL,
+    netns::ALL,
     init::ALL,
     apps::ALL,
     scripts::GUEST,

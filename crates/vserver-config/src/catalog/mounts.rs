@@ -4,9 +4,6 @@ use super::setting::{Group, Kind, Setting, cannot, honoured, partly};
 
 pub(super) const ALL: Group = Group { title: "File systems, disk limits, namespaces", settings: SETTINGS };
 
-/// Of both kinds of network namespace.
-pub(super) const NO_NETNS: &str = "not yet, network namespaces; the guest shares the host's network stack";
-
 const SETTINGS: &[Setting] = &[
     honoured(
         "fstab",
@@ -69,16 +66,6 @@ const SETTINGS: &[Setting] = &[
         "ours: an image file of the host that is mounted as the guest's root",
         "disk::build_gives_a_disk_of_its_own",
     ),
-    cannot("netns", Kind::Directory, NO_NETNS),
-    cannot("netns/name", Kind::Scalar, NO_NETNS),
-    cannot("netns/shared", Kind::Flag, NO_NETNS),
-    cannot("netns/interfaces/<x>/{host,guest,type}", Kind::Scalar, NO_NETNS),
-    honoured(
-        "nonetns",
-        Kind::Flag,
-        "always so: .defaults/netns does not count",
-        "vserver-config::the_hosts_directories_can_be_denied",
-    ),
     partly(
         "spaces/pid",
         Kind::Scalar,
@@ -86,7 +73,12 @@ const SETTINGS: &[Setting] = &[
         "security::k16_other_processes",
     )
     .by_value(),
-    cannot("spaces/net", Kind::Scalar, NO_NETNS).by_value(),
+    honoured(
+        "spaces/net",
+        Kind::Scalar,
+        "empty: a network namespace of the guest's own; a name or number: that running guest's",
+        "netns::a_stack_of_its_own",
+    ),
     cannot(
         "spaces/mask",
         Kind::Scalar,

@@ -47,6 +47,15 @@ pub(super) fn own_address(reader: &mut Reader, dir: &Path, name: &str) -> Option
     address
 }
 
+/// Tells of a name that no device can have. Source: `dev_valid_name` of `net/core/dev.c`.
+pub(super) fn device_name(reader: &mut Reader, path: &Path, dev: &str) {
+    let odd = |c: char| c.is_whitespace() || matches!(c, '/' | ':');
+    if dev.len() > DEVICE || dev.contains(odd) || dev == "." || dev == ".." {
+        let message = format!("'{}' cannot be the name of a device", dev.escape_debug());
+        reader.error(path, Some(1), message, "at most 15 bytes without blanks, '/' and ':'");
+    }
+}
+
 /// Where the values of one interface come from: its own directory, else `interfaces/`.
 struct Files<'a> {
     own: &'a Path,
@@ -88,11 +97,7 @@ impl Files<'_> {
 
     fn device(&self, reader: &mut Reader) -> Option<String> {
         let (path, dev) = self.inherited(reader, "dev").filter(|(_, dev)| !dev.is_empty())?;
-        let odd = |c: char| c.is_whitespace() || matches!(c, '/' | ':');
-        if dev.len() > DEVICE || dev.contains(odd) || dev == "." || dev == ".." {
-            let message = format!("'{}' cannot be the name of a device", dev.escape_debug());
-            reader.error(&path, Some(1), message, "at most 15 bytes without blanks, '/' and ':'");
-        }
+        device_name(reader, &path, &dev);
         Some(dev)
     }
 

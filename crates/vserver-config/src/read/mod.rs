@@ -8,6 +8,7 @@ mod interfaces;
 mod legacy;
 mod limits;
 mod loose;
+mod netns;
 mod sysctl;
 
 pub use flags::personality_type;
@@ -111,6 +112,7 @@ fn guest(reader: &mut Reader, confdir: &Path, dir: &Path, name: &GuestName) -> G
         reader.error(&dir.join("legacy"), None, "guests of the 2.4 kind are not supported", hint);
     }
     let interfaces = interfaces::read(reader, dir, &defaults);
+    let network_space = netns::read(reader, dir, &defaults, name, &interfaces);
     let flags = flags::read(reader, dir, &interfaces);
     let context = context(reader, dir);
     let shell = [dir.join("shell"), defaults.join("shell")];
@@ -141,6 +143,7 @@ fn guest(reader: &mut Reader, confdir: &Path, dir: &Path, name: &GuestName) -> G
         init: init::read(reader, dir, &defaults, flags.fakeinit),
         uts: uts(reader, dir),
         interfaces,
+        network_space,
         lback: interfaces::own_address(reader, dir, "lback"),
         bcast: interfaces::own_address(reader, dir, "bcast"),
         rlimits: limits::rlimits(reader, &dir.join("rlimits")),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use ipnetwork::Ipv4Network;
 use proptest::option;
 use proptest::prelude::*;
-use vserver_config::{FstabEntry, GuestConfig, HZ, Interface, Tun, Userns, Uts, Vlan};
+use vserver_config::{FstabEntry, GuestConfig, HZ, Interface, NetworkSpace, Tun, Userns, Uts, Vlan};
 use vserver_types::{ContextCaps, ContextFlags, FlagEdit, GuestAddress, NetCaps, NetFlags, Nid, Xid};
 
 use crate::{disk, life, numbers};
@@ -116,6 +116,12 @@ fn tun() -> impl Strategy<Value = Tun> {
     })
 }
 
+/// A namespace with a name is made of files that whoever wants one writes.
+fn network_space() -> impl Strategy<Value = NetworkSpace> {
+    let other = "[a-f]{1,8}|[1-9][0-9]{1,4}".prop_map(NetworkSpace::Of);
+    prop_oneof![Just(NetworkSpace::Host), Just(NetworkSpace::Own), other]
+}
+
 /// The entries of the three files in their order, each on the line where the first writing puts it.
 fn fstab() -> impl Strategy<Value = Vec<FstabEntry>> {
     let entry = || {
@@ -176,7 +182,7 @@ fn identity() -> impl Strategy<Value = Identity> {
 
 /// A whole guest.
 pub fn config() -> impl Strategy<Value = GuestConfig> {
-    let network = (interfaces(), option::of(any::<Ipv4Addr>()), option::of(any::<Ipv4Addr>()));
+    let network = (interfaces(), network_space(), option::of(any::<Ipv4Addr>()), option::of(any::<Ipv4Addr>()));
     (
         identity().boxed(),
         flags().boxed(),
@@ -187,48 +193,53 @@ pub fn config() -> impl Strategy<Value = GuestConfig> {
         fstab().boxed(),
         disk::disk().boxed(),
     )
-        .prop_map(|(identity, flags, init, uts, (interfaces, lback, bcast), numbers, fstab, disk)| GuestConfig {
-            name: "g".parse().unwrap(),
-            dir: PathBuf::from(DIR),
-            display_name: identity.display_name,
-            vdir: identity.vdir,
-            run_target: identity.run_target,
-            cache: identity.cache,
-            context: identity.context,
-            ncontext: identity.ncontext,
-            no_ncontext: identity.marks[0],
-            disabled: identity.marks[1],
-            shell: identity.shell,
-            keepfds: identity.marks[2],
-            noisy: identity.marks[3],
-            userns: if identity.marks[4] { Userns::Off } else { Userns::Auto },
-            bcaps: flags.bcaps,
-            ccaps: flags.ccaps,
-            cflags: flags.cflags,
-            ncaps: flags.ncaps,
-            nflags: flags.nflags,
-            umask: flags.umask,
-            init,
-            uts,
-            interfaces,
-            lback,
-            bcast,
-            rlimits: numbers.rlimits,
-            ulimits: numbers.ulimits,
-            sched: numbers.sched,
-            hz: HZ,
-            cpuset: numbers.cpuset,
-            cgroup: numbers.cgroup,
-            nice: numbers.nice,
-            ionice: numbers.ionice,
-            badness: numbers.badness,
-            personality: numbers.personality,
-            fstab,
-            tag: disk.tag,
-            dlimits: disk.dlimits,
-            image: disk.image,
-            devices: disk.devices,
-            sysctl: numbers.sysctl,
-            unapplied: Vec::new(),
-        })
+        .prop_map(
+            |(identity, flags, init, uts, (interfaces, network_space, lback, bcast), numbers, fstab, disk)| {
+                GuestConfig {
+                    name: "g".parse().unwrap(),
+                    dir: PathBuf::from(DIR),
+                    display_name: identity.display_name,
+                    vdir: identity.vdir,
+                    run_target: identity.run_target,
+                    cache: identity.cache,
+                    context: identity.context,
+                    ncontext: identity.ncontext,
+                    no_ncontext: identity.marks[0],
+                    disabled: identity.marks[1],
+                    shell: identity.shell,
+                    keepfds: identity.marks[2],
+                    noisy: identity.marks[3],
+                    userns: if identity.marks[4] { Userns::Off } else { Userns::Auto },
+                    bcaps: flags.bcaps,
+                    ccaps: flags.ccaps,
+                    cflags: flags.cflags,
+                    ncaps: flags.ncaps,
+                    nflags: flags.nflags,
+                    umask: flags.umask,
+                    init,
+                    uts,
+                    interfaces,
+                    network_space,
+                    lback,
+                    bcast,
+                    rlimits: numbers.rlimits,
+                    ulimits: numbers.ulimits,
+                    sched: numbers.sched,
+                    hz: HZ,
+                    cpuset: numbers.cpuset,
+                    cgroup: numbers.cgroup,
+                    nice: numbers.nice,
+                    ionice: numbers.ionice,
+                    badness: numbers.badness,
+                    personality: numbers.personality,
+                    fstab,
+                    tag: disk.tag,
+                    dlimits: disk.dlimits,
+                    image: disk.image,
+                    devices: disk.devices,
+                    sysctl: numbers.sysctl,
+                    unapplied: Vec::new(),
+                }
+            },
+        )
 }

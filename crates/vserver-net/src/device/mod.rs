@@ -1,6 +1,6 @@
 //! Addresses on the host's devices: added when a guest starts, removed when it stops.
 
-mod netlink;
+pub(crate) mod netlink;
 mod tun;
 mod vlan;
 
@@ -139,16 +139,16 @@ pub fn addresses_on_host() -> Result<Vec<(String, IpNetwork)>, Error> {
 /// lock is the network namespace itself, so that all who change its addresses have the same.
 fn turn() -> Result<File, Error> {
     let failed = |source| Error::Netlink { request: "waiting for others to change addresses".to_owned(), source };
-    let netns = File::open("/proc/self/ns/net").map_err(failed)?;
+    let netns = File::open("/proc/thread-self/ns/net").map_err(failed)?;
     netns.lock().map_err(failed)?;
     Ok(netns)
 }
 
-fn index_of(dev: &str) -> Result<u32, Error> {
+pub(crate) fn index_of(dev: &str) -> Result<u32, Error> {
     if_nametoindex(dev).map_err(|_| Error::NoSuchDevice { dev: dev.to_owned() })
 }
 
-fn is(error: &io::Error, errno: Errno) -> bool {
+pub(crate) fn is(error: &io::Error, errno: Errno) -> bool {
     error.raw_os_error() == Some(errno as i32)
 }
 

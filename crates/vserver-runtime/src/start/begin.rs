@@ -9,7 +9,7 @@ use crate::errand::Errand;
 use crate::error::Result;
 use crate::hold::Loading;
 use crate::init_style::{self, First};
-use crate::inspect::{judge, judge_disk};
+use crate::inspect::{judge, judge_disk, judge_links};
 use crate::plan::{self, Plan};
 use crate::settings::StopPlan;
 use crate::workshop;
@@ -51,6 +51,7 @@ impl Start<'_> {
         }
         self.tell_scripts(&plan);
         self.scripts.run(Flavour::PrepreStart, &self.directory())?;
+        judge_links(config)?;
         self.hear_scripts(&mut plan);
         Ok((plan, loading))
     }

@@ -26,6 +26,7 @@ mod life;
 mod limits;
 mod many;
 mod memory;
+mod netns;
 mod outside;
 mod packages;
 mod prefix;
@@ -72,6 +73,7 @@ pub fn tests() -> Vec<Trial> {
         disk::tests(),
         disk_own::tests(),
         address::tests(),
+        netns::tests(),
         strict::tests(),
         outside::tests(),
         packages::tests(),

@@ -69,6 +69,7 @@ pub(super) fn differences(one: &GuestConfig, other: &GuestConfig) -> Vec<&'stati
         init,
         uts,
         interfaces,
+        network_space,
         lback,
         bcast,
         rlimits,

@@ -7,6 +7,7 @@ use ipnetwork::Ipv4Network;
 
 use super::super::editor::Editor;
 use crate::model::{GuestConfig, Interface, Tun};
+use crate::network_space::NetworkSpace;
 use crate::reader::Reader;
 
 pub(super) fn plan(editor: &mut Editor<'_>, defaults: &Path, now: &GuestConfig, wanted: &GuestConfig) {
@@ -16,6 +17,9 @@ pub(super) fn plan(editor: &mut Editor<'_>, defaults: &Path, now: &GuestConfig, 
         if is != shall {
             editor.scalar(file, shall.map(|address| address.to_string()).as_deref());
         }
+    }
+    if now.network_space != wanted.network_space {
+        space(editor, &wanted.network_space);
     }
     // The address of the context is every interface's broadcast address, too, unless its own says otherwise.
     let inherited = now.bcast != wanted.bcast;
@@ -27,6 +31,17 @@ pub(super) fn plan(editor: &mut Editor<'_>, defaults: &Path, now: &GuestConfig, 
             interface(editor, defaults, shall, wanted);
         }
     }
+}
+
+/// A namespace with a name is made of files that whoever wants one writes.
+fn space(editor: &mut Editor<'_>, wanted: &NetworkSpace) {
+    let word = match wanted {
+        NetworkSpace::Named(_) => return,
+        NetworkSpace::Host => None,
+        NetworkSpace::Own => Some(""),
+        NetworkSpace::Of(other) => Some(other.as_str()),
+    };
+    editor.scalar("spaces/net", word);
 }
 
 fn interface(editor: &mut Editor<'_>, defaults: &Path, wanted: &Interface, guest: &GuestConfig) {

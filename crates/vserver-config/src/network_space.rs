@@ -1,0 +1,173 @@
+//! Whose network stack a guest uses: the words of `netns/` and `spaces/net`.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+/// A guest's network stack.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NetworkSpace {
+    /// The host's; programs hold the guest to its addresses.
+    #[default]
+    Host,
+    /// A new one without a name (`spaces/net` is empty).
+    Own,
+    /// That of another running guest, by its name or number (`spaces/net`).
+    Of(String),
+    /// One with a name, as iproute2 knows it (`netns/`).
+    Named(NamedSpace),
+}
+
+/// `netns/`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub struct NamedSpace {
+    /// The host's `.defaults/netns` says so, not a directory of the guest's own.
+    pub inherited: bool,
+    /// Name below `/run/netns`.
+    pub name: String,
+    /// The administrator makes and removes it, and its links.
+    pub shared: bool,
+    /// Its links, in alphabetical order of their directories.
+    pub links: Vec<NetLink>,
+}
+
+/// One link of a namespace: a directory below `netns/interfaces/`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub struct NetLink {
+    /// Name of its directory.
+    pub dir: String,
+    /// What it is, and what it hangs on.
+    pub kind: LinkKind,
+    /// Name of the device inside.
+    pub guest: String,
+    /// Largest packet, bytes.
+    pub mtu: Option<u32>,
+    /// Ethernet address inside.
+    pub mac: Option<[u8; 6]>,
+    /// Where the rest of the world is; at most one of each family.
+    pub gateways: Vec<IpAddr>,
+}
+
+/// Kinds of links.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkKind {
+    /// A pair of devices.
+    Veth {
+        /// The one on the host.
+        host: String,
+        /// What becomes of that one.
+        uplink: Uplink,
+    },
+    /// A device of its own on one of the host's.
+    Macvlan {
+        /// The host's.
+        parent: String,
+        /// How it meets its siblings.
+        mode: MacvlanMode,
+    },
+    /// The same with the parent's Ethernet address; needs the kernel module ipvlan.
+    Ipvlan {
+        /// The host's.
+        parent: String,
+        /// How it forwards.
+        mode: IpvlanMode,
+    },
+    /// One tag's packets of a device of the host's; needs the kernel module 8021q.
+    Vlan {
+        /// The host's.
+        parent: String,
+        /// Number, 0–4094.
+        id: u16,
+    },
+    /// The device itself, for as long as the guest runs.
+    Physical {
+        /// Its name on the host.
+        parent: String,
+    },
+}
+
+/// What becomes of the host's end of a pair.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Uplink {
+    /// Nothing: scripts see to it.
+    Bare,
+    /// A port of this bridge.
+    Bridge(String),
+    /// The host routes the guest's addresses there.
+    Routed,
+}
+
+/// How a macvlan device meets its siblings. ip-link(8).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MacvlanMode {
+    /// They reach each other directly.
+    #[default]
+    Bridge,
+    /// They do not.
+    Private,
+    /// Through the switch that the parent is plugged into.
+    Vepa,
+}
+
+/// How an ipvlan device forwards. ip-link(8).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IpvlanMode {
+    /// As a switch.
+    #[default]
+    L2,
+    /// As a router.
+    L3,
+    /// As a router, through the host's packet filter.
+    L3s,
+}
+
+impl NetworkSpace {
+    /// The stack is made for this guest and goes with it.
+    pub fn is_own(&self) -> bool {
+        match self {
+            Self::Own => true,
+            Self::Named(named) => !named.shared,
+            Self::Host | Self::Of(_) => false,
+        }
+    }
+
+    /// Its links; none of a stack that is not its own.
+    pub fn links(&self) -> &[NetLink] {
+        match self {
+            Self::Named(named) if !named.shared => &named.links,
+            _ => &[],
+        }
+    }
+}
+
+impl LinkKind {
+    /// The device of the host that it hangs on.
+    pub fn parent(&self) -> Option<&str> {
+        match self {
+            Self::Veth { uplink: Uplink::Bridge(bridge), .. } => Some(bridge),
+            Self::Veth { .. } => None,
+            Self::Macvlan { parent, .. }
+            | Self::Ipvlan { parent, .. }
+            | Self::Vlan { parent, .. }
+            | Self::Physical { parent } => Some(parent),
+        }
+    }
+
+    /// The kernel's name of the kind, and the word of `type`.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Veth { .. } => "veth",
+            Self::Macvlan { .. } => "macvlan",
+            Self::Ipvlan { .. } => "ipvlan",
+            Self::Vlan { .. } => "vlan",
+            Self::Physical { .. } => "phys",
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Links of a guest's own network namespace, its addresses and routes.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::AsFd;
+
+use ipnetwork::IpNetwork;
+use vserver_config::{IpvlanMode, LinkKind, MacvlanMode, NetLink, Uplink};
+use vserver_net::space::{self, Child, Link, Mode};
+use vserver_net::{AddressPlan, Broadcast};
+use vserver_sandbox::blueprint::Rooms;
+use vserver_types::GuestAddress;
+
+use crate::error::{Error, Result};
+use crate::host::Host;
+use crate::plan::Plan;
+use crate::record::RunRecord;
+
+/// What a routed guest knows as its gateway: the host's end of the pair, whatever addresses the host has. The same on
+/// every pair, and valid on it alone.
+const GATEWAY4: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
+const GATEWAY6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+/// `RT_SCOPE_LINK`, `include/uapi/linux/rtnetlink.h`.
+const SCOPE_LINK: u8 = 253;
+
+/// Makes the links, from the host.
+pub fn make(host: &Host, plan: &Plan, record: &mut RunRecord, rooms: &Rooms) -> Result<Vec<String>> {
+    let mut warnings = Vec::new();
+    for link in plan.space.links() {
+        let dev = link.kind.parent().map_or_else(String::new, |parent| format!(" on {parent}"));
+        let action = format!("make the {} link '{}'{dev}", link.kind.word(), link.guest);
+        one(host, plan, record, rooms, link)?.map_err(Error::layer(action, &plan.name))?;
+        warnings.extend(does_not_forward(plan, link));
+    }
+    Ok(warnings)
+}
+
+type Made = std::result::Result<(), vserver_net::Error>;
+
+/// What is recorded is removed whatever happens, so a name that is taken must not be.
+fn one(host: &Host, plan: &Plan, record: &mut RunRecord, rooms: &Rooms, link: &NetLink) -> Result<Made> {
+    let inside = Link { name: &link.guest, mtu: link.mtu, mac: link.mac };
+    let network = rooms.network.as_fd();
+    let child = |child, parent: &str| Ok(space::put_child(child, parent, inside, network));
+    match &link.kind {
+        LinkKind::Veth { host: end, uplink } => {
+            if vserver_net::has_device(end) {
+                return Ok(Err(vserver_net::Error::DeviceExists { dev: end.clone() }));
+            }
+            remember(host, record, |space| space.links.push(end.clone()))?;
+            Ok(space::give_pair(end, inside, network).and_then(|()| connect(plan, link, end, uplink)))
+        }
+        LinkKind::Macvlan { parent, mode } => child(Child::Macvlan(macvlan(*mode)), parent),
+        LinkKind::Ipvlan { parent, mode } => child(Child::Ipvlan(ipvlan(*mode)), parent),
+        LinkKind::Vlan { parent, id } => child(Child::Vlan(*id), parent),
+        LinkKind::Physical { parent } => {
+            if !vserver_net::has_device(parent) {
+                return Ok(Err(vserver_net::Error::NoSuchDevice { dev: parent.clone() }));
+            }
+            remember(host, record, |space| space.moved.push((parent.clone(), link.guest.clone())))?;
+            Ok(space::move_to(parent, &link.guest, network))
+        }
+    }
+}
+
+fn remember(host: &Host, record: &mut RunRecord, note: impl FnOnce(&mut crate::record::SpaceRecord)) -> Result<()> {
+    record.space.as_mut().map(note);
+    record.save(host)
+}
+
+fn macvlan(mode: MacvlanMode) -> Mode {
+    match mode {
+        MacvlanMode::Bridge => Mode::Bridge,
+        MacvlanMode::Private => Mode::Private,
+        MacvlanMode::Vepa => Mode::Vepa,
+    }
+}
+
+fn ipvlan(mode: IpvlanMode) -> Mode {
+    match mode {
+        IpvlanMode::L2 => Mode::L2,
+        IpvlanMode::L3 => Mode::L3,
+        IpvlanMode::L3s => Mode::L3s,
+    }
+}
+
+/// The host's end of a pair.
+fn connect(plan: &Plan, link: &NetLink, end: &str, uplink: &Uplink) -> Made {
+    let up = || space::set_up(Link { name: end, mtu: None, mac: None });
+    match uplink {
+        Uplink::Bare => Ok(()),
+        Uplink::Bridge(bridge) => space::plug(end, bridge).and_then(|()| up()),
+        Uplink::Routed => up().and_then(|()| route_to(plan, link, end)),
+    }
+}
+
+/// The host is the gateway, and reaches each address of the guest through the pair.
+fn route_to(plan: &Plan, link: &NetLink, end: &str) -> Made {
+    for address in addresses_of(plan, link) {
+        let gateway = gateway_for(address.ip);
+        vserver_net::add_address(&AddressPlan {
+            dev: end.to_owned(),
+            address: GuestAddress { ip: gateway, prefix: Some(if gateway.is_ipv4() { 32 } else { 64 }) },
+            label: None,
+            broadcast: Broadcast::No,
+            peer: None,
+            scope: Some(SCOPE_LINK),
+            up: false,
+        })?;
+        space::add_route(IpNetwork::from(address.ip), None, end)?;
+    }
+    Ok(())
+}
+
+fn gateway_for(ip: IpAddr) -> IpAddr {
+    if ip.is_ipv4() { GATEWAY4.into() } else { GATEWAY6.into() }
+}
+
+fn addresses_of(plan: &Plan, link: &NetLink) -> impl Iterator<Item = GuestAddress> {
+    plan.addresses.iter().filter(move |wish| wish.device == link.guest).map(|wish| wish.address)
+}
+
+/// A routed guest on a host that does not forward reaches the host alone. It is the administrator's to decide.
+fn does_not_forward(plan: &Plan, link: &NetLink) -> Vec<String> {
+    if !is_routed(link) {
+        return Vec::new();
+    }
+    let off = |file: &str| std::fs::read_to_string(file).is_ok_and(|text| text.trim() == "0");
+    let families = [(true, "net.ipv4.ip_forward"), (false, "net.ipv6.conf.all.forwarding")];
+    let closed = families.into_iter().filter(|(four, setting)| {
+        let wanted = addresses_of(plan, link).any(|address| address.ip.is_ipv4() == *four);
+        wanted && off(&format!("/proc/sys/{}", setting.replace('.', "/")))
+    });
+    closed
+        .map(|(_, setting)| {
+            format!("the host does not forward ({setting} is 0): '{}' reaches the host alone", link.guest)
+        })
+        .collect()
+}
+
+fn is_routed(link: &NetLink) -> bool {
+    matches!(link.kind, LinkKind::Veth { uplink: Uplink::Routed, .. })
+}
+
+/// What is done inside: `lo` up, then the links, the addresses, and the routes, which need both. A link that the
+/// configuration says nothing of is left to scripts, as in the original.
+pub fn furnish(rooms: &Rooms, plan: &Plan, addresses: impl FnOnce() -> Result<()> + Send) -> Result<()> {
+    let work = || {
+        let failed = |action: &str| Error::layer(action.to_owned(), &plan.name);
+        if plan.space.is_own() {
+            space::set_up(Link { name: "lo", mtu: None, mac: None }).map_err(failed("set lo up"))?;
+        }
+        for link in plan.space.links().iter().filter(|link| is_meant(plan, link)) {
+            let wish = Link { name: &link.guest, mtu: link.mtu, mac: link.mac };
+            space::set_up(wish).map_err(failed(&format!("set {} up", link.guest)))?;
+        }
+        addresses()?;
+        for link in plan.space.links() {
+            routes(plan, link).map_err(failed(&format!("make the routes of {}", link.guest)))?;
+        }
+        Ok(())
+    };
+    space::within(rooms.network.as_fd(), work).map_err(Error::layer("enter its network namespace", &plan.name))?
+}
+
+fn is_meant(plan: &Plan, link: &NetLink) -> bool {
+    let bare = matches!(link.kind, LinkKind::Veth { uplink: Uplink::Bare, .. });
+    !bare && plan.addresses.iter().all(|wish| wish.device != link.guest || wish.up)
+}
+
+fn routes(plan: &Plan, link: &NetLink) -> Made {
+    let mut gateways = link.gateways.clone();
+    if is_routed(link) {
+        for gateway in addresses_of(plan, link).map(|address| gateway_for(address.ip)) {
+            if !gateways.contains(&gateway) {
+                gateways.push(gateway);
+            }
+        }
+    }
+    for gateway in gateways {
+        let unspecified =
+            if gateway.is_ipv4() { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { Ipv6Addr::UNSPECIFIED.into() };
+        let everywhere = IpNetwork::new(unspecified, 0).unwrap_or_else(|_| IpNetwork::from(unspecified));
+        space::add_route(everywhere, Some(gateway), &link.guest)?;
+    }
+    Ok(())
+}
