@@ -88,26 +88,45 @@ fn link(reader: &mut Reader, own: &Path, dir: String, unnamed: &mut u32) -> Opti
         *unnamed += 1;
         format!("geth{}", *unnamed - 1)
     });
-    let kind = kind(reader, own)?;
-    Some(NetLink { dir, kind, guest, mtu: mtu(reader, own), mac: mac(reader, own), gateways: gateways(reader, own) })
+    let (mtu, mac, gateways) = (mtu(reader, own), mac(reader, own), gateways(reader, own));
+    let word = reader.scalar(&own.join("type")).filter(|word| !word.is_empty()).unwrap_or_else(|| "veth".to_owned());
+    without_effect(reader, own, &word);
+    Some(NetLink { dir, kind: kind(reader, own, &word)?, guest, mtu, mac, gateways })
 }
 
-fn kind(reader: &mut Reader, own: &Path) -> Option<LinkKind> {
+/// What belongs to another type of link.
+fn without_effect(reader: &mut Reader, own: &Path, word: &str) {
+    let needed: &[&str] = match word {
+        "veth" => &["host", "bridge"],
+        "macvlan" | "ipvlan" => &["parent", "mode"],
+        "vlan" => &["parent", "vlan"],
+        "phys" => &["parent"],
+        _ => &["host", "bridge", "parent", "mode", "vlan"],
+    };
+    for file in ["host", "bridge", "parent", "mode", "vlan"] {
+        let said = reader.scalar(&own.join(file)).is_some_and(|text| !text.is_empty());
+        if said && !needed.contains(&file) {
+            let message = format!("it has no effect on a link of the type {word}");
+            reader.warn(&own.join(file), Some(1), message, "remove it, or choose another type");
+        }
+    }
+}
+
+fn kind(reader: &mut Reader, own: &Path, word: &str) -> Option<LinkKind> {
     let path = own.join("type");
-    let word = reader.scalar(&path).filter(|word| !word.is_empty()).unwrap_or_else(|| "veth".to_owned());
     if word == "veth" {
         return Some(LinkKind::Veth {
             host: required(reader, own, "host", "the host's end of the pair has no name")?,
             uplink: uplink(reader, own),
         });
     }
-    if !["macvlan", "ipvlan", "vlan", "phys"].contains(&word.as_str()) {
+    if !["macvlan", "ipvlan", "vlan", "phys"].contains(&word) {
         let message = format!("'{}' is no kind of link that can be made", word.escape_debug());
         reader.error(&path, Some(1), message, "veth, macvlan, ipvlan, vlan or phys");
         return None;
     }
     let parent = required(reader, own, "parent", "it is not said on which of the host's devices it is")?;
-    Some(match word.as_str() {
+    Some(match word {
         "macvlan" => LinkKind::Macvlan {
             parent,
             mode: one_of(

@@ -137,7 +137,7 @@ fn what_holds_is_read() {
 }
 
 /// They would keep the rest from being looked at.
-const ABSENT: [&str; 4] = ["vdir", "legacy", "interfaces/<x>/disabled", "dlimits/<x>/disabled"];
+const ABSENT: [&str; 5] = ["vdir", "legacy", "nonetns", "interfaces/<x>/disabled", "dlimits/<x>/disabled"];
 /// A guest with what the first one hides: the older of two names, or what is inherited.
 const OTHER: [(&str, &str); 13] = [
     ("flags", "hide_mount\n"),
