@@ -11,7 +11,15 @@ use crate::error::CliError;
 use crate::printer::Printer;
 
 /// Methods of the original that there are not yet.
-const LATER: [&str; 9] = ["rsync", "clone", "rpm", "yum", "apt-rpm", "urpmi", "fai", "legacy", "copy"];
+const LATER: [&str; 4] = ["rsync", "clone", "rpm", "yum"];
+/// Obsolete ones, and what is used in their place. Source: util-vserver, `commands.md` §4.
+const GONE: [(&str, &str); 5] = [
+    ("apt-rpm", "use template with an archive of such a system"),
+    ("urpmi", "use template with an archive of such a system"),
+    ("fai", "let FAI fill a directory, and use template with an archive of it"),
+    ("legacy", "use template with an archive of the old guest's tree"),
+    ("copy", "use `vserver OLD copy NEW`"),
+];
 
 /// The method with its arguments, and the distribution that was named.
 pub fn choose(
@@ -43,6 +51,10 @@ pub fn choose(
         later if LATER.contains(&later) => Err(CliError::Refused(format!(
             "build-method '{later}' is not there yet; use skeleton, debootstrap or template"
         ))),
+        gone if GONE.iter().any(|(name, _)| *name == gone) => {
+            let instead = GONE.iter().find(|(name, _)| *name == gone).map_or("", |(_, instead)| instead);
+            Err(CliError::Refused(format!("build-method '{gone}' is obsolete; {instead}")))
+        }
         unknown => Err(CliError::known(format!("Unknown build-method '{unknown}'"), Exit::Failure)),
     }
 }
