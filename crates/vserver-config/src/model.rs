@@ -264,10 +264,15 @@ impl GuestConfig {
     }
 
     fn ulimit(&self, resource: Resource) -> Ulimit {
-        let hard = if resource == Resource::Nofile { Rlimit::Value(1 << 20) } else { Rlimit::Infinity };
+        let hard = raised(resource);
         let configured = self.ulimits.iter().copied().find(|limit| limit.resource == resource);
         configured.unwrap_or(Ulimit { resource, soft: None, hard })
     }
+}
+
+/// The hard limit per process that nobody configured. No kernel takes "infinity" for descriptors.
+pub(crate) fn raised(resource: Resource) -> Rlimit {
+    if resource == Resource::Nofile { Rlimit::Value(1 << 20) } else { Rlimit::Infinity }
 }
 
 /// Bytes in a page, the unit of several resources: 4 KiB, as on the machines that the files were written for.

@@ -89,13 +89,23 @@ impl Reader {
         let text = self.text(path)?;
         let (line, rest) = shell_read(&text);
         if rest.is_none() {
-            self.warn(path, None, "does not end on newline", "the original would not start this guest");
+            self.warn(
+                path,
+                None,
+                "does not end on newline",
+                "end it with a newline: the original stopped at most such files",
+            );
         }
-        if line.chars().any(char::is_control) {
-            self.error(path, Some(1), "its value has a control character", "remove it");
+        if let Some((message, hint)) = control(&line, VALUE) {
+            self.error(path, Some(1), message, hint);
             return None;
         }
         Some(line)
+    }
+
+    /// Whether the shell's `read` finds the end of the first line.
+    pub fn ends(&mut self, path: &Path) -> bool {
+        self.text(path).is_some_and(|text| shell_read(&text).1.is_some())
     }
 
     /// R1 of the first candidate that is a regular file.
@@ -123,8 +133,8 @@ impl Reader {
             if after.is_none() {
                 self.warn(path, Some(number), "does not end on newline", "the original ignores this line");
             }
-            if line.chars().any(char::is_control) {
-                self.error(path, Some(number), "the line has a control character", "remove it");
+            if let Some((message, hint)) = control(&line, LINE) {
+                self.error(path, Some(number), message, hint);
             } else if !line.is_empty() && !line.starts_with('#') {
                 lines.push(Line { number, text: line });
             }
@@ -143,6 +153,9 @@ impl Reader {
             if line.contains('\0') {
                 self.error(path, Some(number), "the line has a NUL character", "remove it");
             } else if !line.is_empty() {
+                if line.ends_with('\r') {
+                    self.warn(path, Some(number), "the CR at its end belongs to the argument", CR);
+                }
                 lines.push(Line { number, text: line.to_owned() });
             }
         }
@@ -178,8 +191,8 @@ impl Reader {
             self.error(path, Some(1), format!("its value has {} bytes", value.len()), "at most 64 are allowed");
             return None;
         }
-        if value.chars().any(char::is_control) {
-            self.error(path, Some(1), "its value has a control character", "one line of text is allowed");
+        if let Some((message, hint)) = control(value, NAME) {
+            self.error(path, Some(1), message, hint);
             return None;
         }
         Some(value.to_owned())
@@ -208,6 +221,20 @@ impl Reader {
         names.sort_unstable();
         names
     }
+}
+
+/// What to do with a file from an editor of another system.
+const CR: &str = "end its lines with a newline alone, as dos2unix(1) does";
+
+/// What is told of a control character, and what to do, in the three kinds of readers.
+const VALUE: (&str, &str) = ("its value has a control character", "remove it");
+const LINE: (&str, &str) = ("the line has a control character", "remove it");
+const NAME: (&str, &str) = ("its value has a control character", "one line of text is allowed");
+
+/// What is wrong with a text that has a control character.
+fn control(text: &str, told: (&'static str, &'static str)) -> Option<(&'static str, &'static str)> {
+    let told = if text.ends_with('\r') { ("its line ends in CR LF", CR) } else { told };
+    text.contains(char::is_control).then_some(told)
 }
 
 /// Whether a name is a package manager's or an editor's copy: `*.rpmsave`, `*.rpmnew`, `*.rpmorig`, `*.cfsaved*`, `*~`.

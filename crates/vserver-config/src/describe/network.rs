@@ -1,11 +1,12 @@
 //! Addresses, where their parts come from, and the commands of iproute2 that would make them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
 use super::Subject;
 use crate::model::{Interface, Tun};
+use crate::read::inherited;
 use crate::reader::Reader;
 
 pub(super) fn network(subject: &Subject<'_>) -> Value {
@@ -50,8 +51,8 @@ fn interface(subject: &Subject<'_>, interface: &Interface) -> Value {
         "managed": !interface.nodev,
         "up": (!interface.nodev).then_some(interface.up),
     });
-    if interface.dev.is_some() {
-        out["dev_from"] = json!(if own.join("dev").is_file() { "own" } else { "interfaces/dev" });
+    if let Some((path, _)) = value(subject, interface, "dev") {
+        out["dev_from"] = json!(if path.starts_with(&own) { "own" } else { "interfaces/dev" });
     }
     if let Some(vlan) = &interface.vlan {
         out["vlan"] = json!({"parent": vlan.parent, "id": vlan.id});
@@ -78,28 +79,31 @@ fn mode(tun: &Tun) -> &'static str {
     if tun.tap { "tap" } else { "tun" }
 }
 
-fn prefix_from(subject: &Subject<'_>, own: &Path, interface: &Interface) -> Option<&'static str> {
-    interface.address.prefix?;
-    let all = subject.own("interfaces");
-    let holds = |dir: &Path, name: &str| dir.join(name).is_file();
-    let candidates = [
-        (holds(own, "prefix"), "own"),
-        (holds(&all, "prefix"), "interfaces/prefix"),
-        (holds(own, "mask"), "own mask"),
-        (holds(&all, "mask"), "interfaces/mask"),
-    ];
-    Some(candidates.into_iter().find(|(found, _)| *found).map_or("ip", |(_, from)| from))
+/// The value of one interface and the file that it is in.
+fn value(subject: &Subject<'_>, interface: &Interface, name: &str) -> Option<(PathBuf, String)> {
+    let (all, mut reader) = (subject.own("interfaces"), Reader::default());
+    let path = inherited(&mut reader, &all.join(&interface.dir), &all, name)?;
+    let text = reader.scalar(&path).filter(|text| !text.is_empty())?;
+    Some((path, text))
 }
 
-/// As configured: `+` is "computed from the prefix"; IPv6 has none.
+fn prefix_from(subject: &Subject<'_>, own: &Path, interface: &Interface) -> Option<&'static str> {
+    interface.address.prefix?;
+    let of = |name: &str| value(subject, interface, name).map(|(path, _)| path.starts_with(own));
+    Some(match (of("prefix"), of("mask")) {
+        (Some(true), _) => "own",
+        (Some(false), _) => "interfaces/prefix",
+        (None, Some(true)) => "own mask",
+        (None, Some(false)) => "interfaces/mask",
+        (None, None) => "ip",
+    })
+}
+
 fn broadcast(subject: &Subject<'_>, interface: &Interface) -> Option<String> {
     if interface.address.ip.is_ipv6() {
         return None;
     }
-    let all = subject.own("interfaces");
-    let files = [all.join(&interface.dir).join("bcast"), all.join("bcast")];
-    let text = Reader::default().first_scalar(&files).filter(|text| !text.is_empty());
-    Some(text.unwrap_or_else(|| "+".to_owned()))
+    Some(value(subject, interface, "bcast").map_or_else(|| "+".to_owned(), |(_, text)| text))
 }
 
 fn commands(subject: &Subject<'_>, interface: &Interface, verb: &str) -> Vec<String> {

@@ -56,6 +56,14 @@ pub(super) fn device_name(reader: &mut Reader, path: &Path, dev: &str) {
     }
 }
 
+/// The file that a value of an interface comes from: its own, unless that one lacks the newline at its end and there is
+/// one above. Source: `config-tree.md` §5.6.
+pub(crate) fn inherited(reader: &mut Reader, own: &Path, all: &Path, name: &str) -> Option<PathBuf> {
+    let (own, above) = (own.join(name), all.join(name));
+    let counts = reader.has_file(&own) && (!reader.has_file(&above) || reader.ends(&own));
+    if counts { Some(own) } else { reader.has_file(&above).then_some(above) }
+}
+
 /// Where the values of one interface come from: its own directory, else `interfaces/`.
 struct Files<'a> {
     own: &'a Path,
@@ -89,10 +97,13 @@ impl Files<'_> {
 
     /// Own value, else the one above; an own empty line hides the one above.
     fn inherited(&self, reader: &mut Reader, name: &str) -> Option<(PathBuf, String)> {
-        [self.own, self.all].into_iter().map(|dir| dir.join(name)).find_map(|path| {
-            let text = reader.scalar(&path)?;
-            Some((path, text))
-        })
+        let (path, own) = (inherited(reader, self.own, self.all, name)?, self.own.join(name));
+        if path != own && reader.has_file(&own) {
+            let message = format!("does not end on newline, so interfaces/{name} counts as it did in the original");
+            reader.warn(&own, None, message, "remove it, or end it with a newline to give it a say");
+        }
+        let text = reader.scalar(&path)?;
+        Some((path, text))
     }
 
     fn device(&self, reader: &mut Reader) -> Option<String> {

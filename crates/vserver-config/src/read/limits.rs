@@ -6,7 +6,7 @@ use std::path::Path;
 use vserver_types::{CpuSet, Resource, ResourceLimit, Rlimit, Ulimit};
 
 use crate::cpus;
-use crate::model::{IoNice, ULIMITS};
+use crate::model::{IoNice, ULIMITS, raised};
 use crate::reader::{Reader, c_integer, is_backup};
 
 /// Files of `.defaults/cgroup` that are about the hierarchy, not about a guest.
@@ -36,7 +36,7 @@ pub(super) fn ulimits(reader: &mut Reader, dir: &Path) -> Vec<Ulimit> {
         let both = file("");
         let (hard, soft) = (file(".hard").or(both), file(".soft").or(both));
         if hard.is_some() || soft.is_some() {
-            let hard = hard.unwrap_or(Rlimit::Infinity);
+            let hard = hard.unwrap_or(raised(resource));
             limits.push(Ulimit { resource, soft: soft.map(|soft| soft.min(hard)), hard });
         }
     }

@@ -25,8 +25,8 @@ use crate::model::{DeviceMap, GuestConfig, Userns, Uts};
 use crate::reader::Reader;
 use crate::{catalog, defaults, mounts, sched};
 
-pub(crate) use interfaces::prefix_of;
 pub use interfaces::scope_number;
+pub(crate) use interfaces::{inherited, prefix_of};
 pub(crate) use limits::{HIERARCHY, parse_limit};
 pub use loose::{bucket_of, rlimits_of, sysctl_of};
 

@@ -6,9 +6,10 @@ use std::path::Path;
 use ipnetwork::Ipv4Network;
 
 use super::super::editor::Editor;
+use super::super::text;
 use crate::model::{GuestConfig, Interface, Tun};
 use crate::network_space::NetworkSpace;
-use crate::reader::Reader;
+use crate::reader::{Reader, shell_read};
 
 pub(super) fn plan(editor: &mut Editor<'_>, defaults: &Path, now: &GuestConfig, wanted: &GuestConfig) {
     for (file, is, shall) in
@@ -99,7 +100,7 @@ fn tun_device(editor: &mut Editor<'_>, own: &Own, wanted: Option<Tun>) {
 fn prefix(editor: &mut Editor<'_>, own: &Own, wanted: Option<u8>) {
     let effective = |editor: &Editor<'_>, name: &str| {
         let above = || editor.value(&format!("interfaces/{name}"));
-        editor.value(&own.file(name)).or_else(above).filter(|text| !text.is_empty())
+        own.said(editor, name).or_else(above).filter(|text| !text.is_empty())
     };
     let by_prefix = effective(editor, "prefix");
     let by_mask = effective(editor, "mask").and_then(|mask| mask.parse().ok()).map(crate::read::prefix_of);
@@ -108,7 +109,7 @@ fn prefix(editor: &mut Editor<'_>, own: &Own, wanted: Option<u8>) {
         return;
     }
     if wanted.is_some() {
-        editor.scalar(&own.file("prefix"), wanted.map(|prefix| prefix.to_string()).as_deref());
+        own.say(editor, "prefix", wanted.map(|prefix| prefix.to_string()).as_deref());
         editor.remove(&own.file("mask"));
         return;
     }
@@ -128,14 +129,14 @@ fn broadcast_address(
         Some(address) => Some(address.to_string()),
         None => editor.value("interfaces/bcast").filter(|text| text == "+"),
     };
-    let is = editor.value(&own.file("bcast"));
+    let is = own.said_beside(editor, "bcast", above.is_some());
     let effective = is.clone().or_else(|| above.clone()).filter(|text| !text.is_empty() && text != "+");
     if effective == explicit || explicit.is_none() && effective.is_some() && effective == computed {
         return;
     }
     match (&explicit, above) {
-        (Some(address), _) => editor.scalar(&own.file("bcast"), Some(address)),
-        (None, Some(_)) => editor.scalar(&own.file("bcast"), Some("")),
+        (Some(address), _) => own.say(editor, "bcast", Some(address)),
+        (None, Some(_)) => own.say(editor, "bcast", Some("")),
         (None, None) => editor.remove(&own.file("bcast")),
     }
 }
@@ -167,15 +168,35 @@ impl Own {
         format!("{}/{name}", self.dir)
     }
 
+    /// The own value, unless it lacks its newline and has no say beside the one above.
+    fn said(&self, editor: &Editor<'_>, name: &str) -> Option<String> {
+        self.said_beside(editor, name, editor.text(&format!("interfaces/{name}")).is_some())
+    }
+
+    fn said_beside(&self, editor: &Editor<'_>, name: &str, above: bool) -> Option<String> {
+        let text = editor.text(&self.file(name))?;
+        let (value, rest) = shell_read(&text);
+        (rest.is_some() || !above).then_some(value)
+    }
+
+    /// Gives the own file a value that counts, whatever is above.
+    fn say(&self, editor: &mut Editor<'_>, name: &str, value: Option<&str>) {
+        let file = self.file(name);
+        match (value, editor.text(&file)) {
+            (Some(value), Some(old)) if shell_read(&old).1.is_none() => editor.put(&file, text::scalar("", value)),
+            _ => editor.scalar(&file, value),
+        }
+    }
+
     /// A value that the directory above may give; an own empty line hides that one.
     fn value(&self, editor: &mut Editor<'_>, name: &str, wanted: Option<&str>) {
         let above = editor.value(&format!("interfaces/{name}")).filter(|text| !text.is_empty());
-        let own = editor.value(&self.file(name));
+        let own = self.said(editor, name);
         let now = own.clone().or_else(|| above.clone()).filter(|text| !text.is_empty());
         match (wanted, above) {
             _ if now.as_deref() == wanted => {}
-            (None, Some(_)) => editor.scalar(&self.file(name), Some("")),
-            (wanted, _) => editor.scalar(&self.file(name), wanted),
+            (None, Some(_)) => self.say(editor, name, Some("")),
+            (wanted, _) => self.say(editor, name, wanted),
         }
     }
 
