@@ -113,3 +113,21 @@ fn what_is_written_to_an_interface_counts_where_its_own_value_did_not() {
     assert_eq!(again.interfaces, config.interfaces);
     assert_eq!(fs::read_to_string(root.path().join("g/interfaces/0/prefix")).unwrap(), "16\n");
 }
+
+#[test]
+fn words_of_other_programs_are_told_by_their_names_here() {
+    let found = told(
+        "g/uts/hostname = web\\n\ng/dlimits/0/disabled =\ng/dlimits/0/space = 1\\n\ng/interfaces/0/disabled =\n\
+                      g/interfaces/0/netmask = 255.0.0.0\\n\ng/interfaces/0/perfix = 8\\n",
+    );
+    let pairs = [
+        ("dlimits/0/space", "space_total"),
+        ("interfaces/0/netmask", "mask"),
+        ("interfaces/0/perfix", "prefix"),
+        ("uts/hostname", "nodename"),
+    ];
+    assert_eq!(
+        found,
+        pairs.map(|(path, near)| format!("{path}: warning: nothing reads this (did you mean '{near}'?)"))
+    );
+}

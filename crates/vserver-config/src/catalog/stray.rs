@@ -8,6 +8,16 @@ use crate::error::Diagnostic;
 use crate::nearest::nearest;
 use crate::reader::{Reader, is_backup};
 
+/// What other programs call a thing, and its name in this directory: these differ by more than a slip.
+const SYNONYMS: [(&str, &str); 6] = [
+    ("hostname", "nodename"),
+    ("netmask", "mask"),
+    ("address", "ip"),
+    ("device", "dev"),
+    ("space", "space_total"),
+    ("inodes", "inodes_total"),
+];
+
 /// Warns of what is in a guest's directory and not in the table.
 pub(crate) fn of_guest(reader: &mut Reader, dir: &Path) {
     level(reader, dir, Tree::Guest, &[]);
@@ -72,7 +82,9 @@ fn stray(reader: &mut Reader, path: &Path, name: &str, tree: Tree, known: &[&Row
         let mut all = rows(tree).iter().filter(|row| row.segments().last() == Some(name));
         all.next().map(|row| row.path.to_string())
     };
-    let hint = nearest(name, fixed).map(str::to_owned).or_else(elsewhere);
+    let other = SYNONYMS.iter().find(|(word, _)| *word == name).map(|(_, here)| *here);
+    let other = other.filter(|here| fixed.clone().any(|segment| segment == *here));
+    let hint = other.or_else(|| nearest(name, fixed)).map(str::to_owned).or_else(elsewhere);
     let hint = hint.map(|near| format!("did you mean '{near}'?")).unwrap_or_default();
     reader.warn(path, None, "nothing reads this", &hint);
 }
