@@ -18,19 +18,33 @@ impl Bare {
             let reason = "it has the flag 'private': nobody enters it";
             return Err(failed(format!("enter context {}", self.number))(std::io::Error::other(reason)));
         }
-        let dir = self.place()?;
-        let found = self.go_into(&dir).inspect_err(|_| {
-            // A context that nobody could enter; the first failure is the one to report.
-            if !populated(&dir) {
-                Self::forget(host, self.side, self.number, &dir).ok();
-            }
-        })?;
+        let (dir, found) = self.go_in(host)?;
         if !self.cgroups.contains(&dir) {
             self.cgroups.push(dir.clone());
         }
         self.save(host)?;
         watch::watch(host, self.side, self.number, &dir)?;
         Ok(found)
+    }
+
+    /// The end of the last who were in it takes a context's directory away, perhaps between the two steps: then again.
+    fn go_in(&self, host: &Host) -> Result<(PathBuf, Vec<Unenforced>)> {
+        const TRIES: usize = 20;
+        let mut tries = 1..TRIES;
+        loop {
+            let dir = self.place()?;
+            match self.go_into(&dir) {
+                Ok(found) => return Ok((dir, found)),
+                Err(_) if !dir.exists() && tries.next().is_some() => {}
+                Err(error) => {
+                    // A context that nobody could enter; the first failure is the one to report.
+                    if !populated(&dir) {
+                        Self::forget(host, self.side, self.number, &dir).ok();
+                    }
+                    return Err(error);
+                }
+            }
+        }
     }
 
     fn go_into(&self, dir: &Path) -> Result<Vec<Unenforced>> {
@@ -44,7 +58,7 @@ impl Bare {
     fn place(&self) -> Result<PathBuf> {
         let own = own_dir()?;
         let here = own.clone().map_or_else(top, Ok)?;
-        if let Some(dir) = self.cgroups.iter().find(|dir| dir.starts_with(&here)) {
+        if let Some(dir) = self.cgroups.iter().find(|dir| dir.starts_with(&here) && dir.exists()) {
             return Ok(dir.clone());
         }
         let dir = here.join(self.side.name(self.number));
