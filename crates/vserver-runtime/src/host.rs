@@ -77,6 +77,13 @@ impl Host {
         self.run_dir.join("lock").join(name.as_str())
     }
 
+    /// The file of util-vserver's lock in `lock_dir`: `vserver.<letters and digits of the configuration's path>.startup`.
+    pub fn old_lock(&self, name: &GuestName) -> String {
+        let path = self.confdir.join(name.as_str());
+        let plain: String = path.to_string_lossy().chars().filter(char::is_ascii_alphanumeric).collect();
+        format!("vserver.{plain}.startup")
+    }
+
     /// The guest's lock: held while its state changes.
     pub fn lock(&self, name: &GuestName, timeout: Duration) -> Result<Flock> {
         make_private(&self.run_dir)?;

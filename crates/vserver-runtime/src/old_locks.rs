@@ -17,11 +17,9 @@ pub struct Held {
     pub warning: Option<String>,
 }
 
-/// Of a start and a stop: `vserver.<letters and digits of the configuration's path>.startup`.
+/// Of a start and a stop.
 pub fn startup(host: &Host, name: &GuestName, interrupts: Option<&Interrupts>) -> Held {
-    let path = host.confdir.join(name.as_str());
-    let plain: String = path.to_string_lossy().chars().filter(char::is_ascii_alphanumeric).collect();
-    take(host, &format!("vserver.{plain}.startup"), interrupts)
+    take(host, &host.old_lock(name), interrupts)
 }
 
 /// Of changes of addresses and devices.

@@ -37,8 +37,9 @@ pub fn run(guest: &Guest, context: &Context) -> Result<Exit, CliError> {
     let log = host.console_log(name);
     remove(&log)?;
     remove(&log.with_added_extension("1"))?;
-    // Whoever waits for this lock finds no guest any more, so its file may lose its name.
+    // Whoever waits for these locks finds no guest any more, so their files may lose their names.
     remove(&host.lock_file(name))?;
+    remove(&host.lock_dir.join(host.old_lock(name)))?;
     Ok(Exit::Success)
 }
 

@@ -32,6 +32,9 @@ fn stops_and_removes() {
     guest.start();
     host.v(&["--silent", &guest.name, "delete"]).ok();
     assert!(!guest.cfg.exists() && !guest.root.exists());
+    let locks = fs::read_dir("/var/lock").into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let own = locks.filter(|file| file.to_string_lossy().ends_with(&format!("{}.startup", guest.name)));
+    assert_eq!(own.count(), 0);
     guest.v(&["status"]).exits(5);
 }
 

@@ -1,7 +1,7 @@
 //! `keep-ctx-alive`: a process whose only purpose is to be in a context, which ends with its last one.
 
 use std::fs;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
@@ -31,7 +31,12 @@ pub fn run(args: &KeepAliveArgs, context: &Context) -> Result<Exit, CliError> {
 }
 
 fn tell(path: &Path, text: &str) -> Result<Exit, CliError> {
-    let told = UnixStream::connect(path).and_then(|mut socket| socket.write_all(text.as_bytes()));
+    // It ends as soon as somebody comes, perhaps before it is told anything.
+    let gone = |error: &std::io::Error| matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset);
+    let told = UnixStream::connect(path).and_then(|mut socket| match socket.write_all(text.as_bytes()) {
+        Err(error) if gone(&error) => Ok(()),
+        told => told,
+    });
     told.map_err(CliError::io(format!("cannot tell the process at '{}' to end", path.display())))?;
     Ok(Exit::Success)
 }
