@@ -71,6 +71,10 @@ impl Applet {
         if let Some(told) = manual::plain(self.name).and_then(|plain| plain.tell(words, &printer)) {
             return told;
         }
+        if let Err(error) = vserver_runtime::vars::confdir() {
+            CliError::from(error).report(&printer);
+            return Exit::Failure;
+        }
         (self.run)(words, printer).unwrap_or_else(|error| {
             error.report(&printer);
             error.exit(self.failure)

@@ -200,3 +200,27 @@ fn huge_numbers_make_no_panic() {
         }
     }
 }
+
+/// The file by which util-vserver's scripts find everything.
+#[test]
+fn the_root_of_utilvservers_variables_counts_after_our_own() {
+    let dir = std::env::temp_dir().join(format!("cli-vars-{}", std::process::id()));
+    std::fs::create_dir_all(dir.join("etc/web1")).unwrap();
+    std::fs::write(dir.join("vars"), format!("__SYS='{}'\n__CONFDIR=\"$__SYS/etc\"\n", dir.display())).unwrap();
+    let ran = |vars: &str, own: Option<&str>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vserver"));
+        command.args(["web1", "status"]).env("UTIL_VSERVER_VARS", dir.join(vars)).env_remove("VSERVER_CONFDIR");
+        if let Some(own) = own {
+            command.env("VSERVER_CONFDIR", dir.join(own));
+        }
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        (output.status.code(), text(&output.stderr).to_owned())
+    };
+    let (found, own, missing) = (ran("vars", None), ran("vars", Some("nowhere")), ran("nothing", None));
+    std::fs::remove_dir_all(&dir).unwrap();
+    assert_eq!(found.0, Some(3), "{}", found.1);
+    assert_eq!(own.0, Some(5), "{}", own.1);
+    assert_eq!(missing.0, Some(1));
+    assert!(missing.1.contains("UTIL_VSERVER_VARS (unset it, or correct it)"), "{}", missing.1);
+    assert_eq!(missing.1.lines().count(), 1, "{}", missing.1);
+}

@@ -36,6 +36,9 @@ pub enum Error {
     /// The process that starts and stops guests has ended.
     #[error("the launcher process ended; guests run on, start vserverd again")]
     Launcher,
+    /// What the guests' configuration root is cannot be told.
+    #[error(transparent)]
+    Confdir(#[from] vserver_runtime::Error),
     /// The kernel refused something.
     #[error("cannot {action}")]
     Io {

@@ -30,6 +30,7 @@ pub fn run(arguments: ServeArguments) -> Result<()> {
     if !geteuid().is_root() {
         return Err(Error::NotRoot);
     }
+    vserver_runtime::vars::confdir()?;
     let host = Host::new(arguments.confdir.clone());
     let handed_over = listen::handed_over()?;
     let (ours, theirs) = launcher::socket_pair()?;

@@ -3,21 +3,19 @@
 //! Where the original stumbles (no newline at the end) or executes (`eval` of list lines) this one accepts with a
 //! warning and takes the text literally.
 
+mod file;
 mod listing;
+mod number;
+mod shell;
 
-use std::fs::OpenOptions;
-use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::OFlag;
-use nix::libc;
-
 use crate::error::{Diagnostic, Severity};
+use file::slurp;
 use listing::Listings;
 
-/// Largest file that is read, in bytes. The largest honest one is an fstab.
-pub(crate) const MAX_FILE: u64 = 1 << 20;
+pub(crate) use number::{c_integer, c_number};
+pub(crate) use shell::shell_read;
 
 /// A value and the line that it stands on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,13 +124,19 @@ impl Reader {
 
     /// R2: one item per line, blanks trimmed, empty lines and `#` lines skipped, backslash escapes.
     pub fn list(&mut self, path: &Path) -> Vec<Line> {
+        if let Some(text) = self.text(path).filter(|text| !text.is_empty() && !text.ends_with('\n')) {
+            let last = u32::try_from(text.lines().count()).unwrap_or(u32::MAX);
+            self.warn(path, Some(last), "does not end on newline", "the original ignores this line");
+        }
+        self.lines(path)
+    }
+
+    /// R2 of programs to which the end of the last line makes no difference.
+    pub fn lines(&mut self, path: &Path) -> Vec<Line> {
         let Some(text) = self.text(path) else { return Vec::new() };
         let (mut rest, mut number, mut lines) = (Some(text.as_str()), 1, Vec::new());
         while let Some(before) = rest.filter(|rest| !rest.is_empty()) {
             let (line, after) = shell_read(before);
-            if after.is_none() {
-                self.warn(path, Some(number), "does not end on newline", "the original ignores this line");
-            }
             if let Some((message, hint)) = control(&line, LINE) {
                 self.error(path, Some(number), message, hint);
             } else if !line.is_empty() && !line.starts_with('#') {
@@ -241,70 +245,6 @@ fn control(text: &str, told: (&'static str, &'static str)) -> Option<(&'static s
 pub(crate) fn is_backup(name: &str) -> bool {
     let saved = [".rpmsave", ".rpmnew", ".rpmorig", "~"].iter().any(|end| name.ends_with(end));
     saved || name.contains(".cfsaved")
-}
-
-/// An integer in C notation: decimal, `0x` hexadecimal, `0` octal, with a sign.
-pub(crate) fn c_integer(text: &str) -> Option<i64> {
-    let (negative, digits) = match text.as_bytes().first()? {
-        b'-' => (true, &text[1..]),
-        b'+' => (false, &text[1..]),
-        _ => (false, text),
-    };
-    let lower = digits.to_ascii_lowercase();
-    let (radix, digits) = match lower.strip_prefix("0x") {
-        Some(hex) => (16, hex),
-        None if lower.len() > 1 && lower.starts_with('0') => (8, &lower[1..]),
-        None => (10, lower.as_str()),
-    };
-    let value = i64::from_str_radix(digits, radix).ok().filter(|_| !digits.starts_with(['+', '-']))?;
-    Some(if negative { -value } else { value })
-}
-
-/// A regular file's bytes, or `None` if there is none. Opened without waiting: a FIFO must not hold the reader up.
-fn slurp(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    let file = match OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path) {
-        Ok(file) => file,
-        Err(error) if is_missing(&error) => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Ok(None);
-    }
-    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(MAX_FILE)).unwrap_or_default() + 1);
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
-    match bytes.len() as u64 > MAX_FILE {
-        true => Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 1 MiB")),
-        false => Ok(Some(bytes)),
-    }
-}
-
-fn is_missing(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR | libc::ENXIO))
-}
-
-/// One line as the shell's `read` gives it, and what follows it; nothing follows if there is no newline at its end.
-pub(crate) fn shell_read(text: &str) -> (String, Option<&str>) {
-    let mut line: Vec<(char, bool)> = Vec::new();
-    let mut chars = text.char_indices();
-    let mut rest = None;
-    while let Some((at, c)) = chars.next() {
-        match c {
-            '\n' => {
-                rest = Some(&text[at + 1..]);
-                break;
-            }
-            '\\' => match chars.next() {
-                Some((_, '\n')) | None => {}
-                Some((_, escaped)) => line.push((escaped, true)),
-            },
-            other => line.push((other, false)),
-        }
-    }
-    let blank = |(c, escaped): &(char, bool)| !escaped && matches!(c, ' ' | '\t');
-    let start = line.iter().position(|c| !blank(c)).unwrap_or(line.len());
-    let end = line.iter().rposition(|c| !blank(c)).map_or(start, |last| last + 1);
-    (line[start..end].iter().map(|(c, _)| c).collect(), rest)
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ fn every_tree_is_understood_as_the_original_understood_it() {
         }
     }
     assert!(out.is_empty(), "{}", out.join("\n"));
-    assert!(trees.len() >= 12, "a tree is missing");
+    assert!(trees.len() >= 16, "a tree is missing");
 }
 
 /// What is told of a guest that has these files.
@@ -130,4 +130,70 @@ fn words_of_other_programs_are_told_by_their_names_here() {
         found,
         pairs.map(|(path, near)| format!("{path}: warning: nothing reads this (did you mean '{near}'?)"))
     );
+}
+
+#[test]
+fn what_nothing_reads_is_told_with_what_is_read_there() {
+    let found = told(
+        "g/onboot = yes\\n\ng/rlimits/mem = 1\\n\ng/rlimits/rss.max = 1\\n\ng/apps/vshelper/foo =\ng/readme =\n\
+         g/scripts/pre-start.d/10 -> nowhere",
+    );
+    for line in [
+        "onboot: warning: nothing reads this (did you mean 'apps/init/mark'?)",
+        "rlimits/mem: warning: nothing reads this (did you mean 'rss'?)",
+        "rlimits/rss.max: warning: nothing reads this (the names here are: anon[.hard|.min|.soft] as[.hard|.min|.soft] ",
+        "apps/vshelper/foo: warning: nothing reads this (the names here are: action ",
+        "readme: warning: nothing reads this (docs/config.md lists what is read; remove it, or let its name end in '~')",
+        "scripts/pre-start.d/10: warning: it is a link that leads nowhere, and so is not read (make it a file, or remove it)",
+    ] {
+        assert!(found.iter().any(|told| told.starts_with(line)), "{line}: {found:#?}");
+    }
+    assert_eq!(found.len(), 6, "{found:#?}");
+}
+
+#[test]
+fn an_interface_that_the_kernel_would_refuse_is_told() {
+    let found = told(
+        "g/interfaces/dev = eth0\\n\ng/interfaces/0/ip = 192.0.2.1\\n\ng/interfaces/0/name = a.very.long.name\\n\n\
+         g/interfaces/1/ip = 192.0.2.2\\n\ng/interfaces/1/peer = nobody\\n\ng/interfaces/2/ip = 0.0.0.0\\n\n\
+         g/interfaces/3/ip = ff02::1\\n",
+    );
+    for line in [
+        "interfaces/0/name:1: the label 'eth0:a.very.long.name' has more than 15 bytes (",
+        "interfaces/1/peer:1: 'nobody' is not a valid address: it is neither IPv4 nor IPv6 (",
+        "interfaces/2/ip:1: 0.0.0.0 is not the address of one host (",
+        "interfaces/3/ip:1: ff02::1 is not the address of one host (",
+    ] {
+        assert!(found.iter().any(|told| told.starts_with(line)), "{line}: {found:#?}");
+    }
+    assert_eq!(found.len(), 4, "{found:#?}");
+}
+
+/// Each variable of a 2.4 guest has its place in the tree of today.
+#[test]
+fn a_guest_in_one_file_is_told_where_its_settings_go() {
+    let root = tempfile::tempdir().unwrap();
+    let text = "# old\nIPROOT=\"10.0.0.1 eth1:10.0.0.2\"\nIPROOTDEV=eth0\nIPROOTMASK=255.255.255.0\nONBOOT=yes\n\
+                S_CONTEXT=33\nS_HOSTNAME=web\nS_NICE=5\nS_FLAGS=\"lock nproc\"\nS_CAPS=CAP_NET_RAW\nULIMIT=\"-H -u 200\"\n\
+                mount --bind /a /b\n";
+    fs::write(root.path().join("old.conf"), text).unwrap();
+    let error = survey(root.path(), &"old".parse().unwrap()).unwrap_err().to_string();
+    let lines: Vec<_> = error.lines().map(|line| line.rsplit_once("/old.conf:").unwrap().1).collect();
+    assert!(lines[0].contains("guests of the 2.4 kind, one file each, are not supported"), "{error}");
+    for (number, place) in [
+        (2, "interfaces/0/ip"),
+        (3, "interfaces/dev"),
+        (4, "interfaces/mask"),
+        (5, "apps/init/mark"),
+        (6, "'33' to context"),
+        (7, "uts/nodename"),
+        (8, "'5' to nice"),
+        (9, "cflags"),
+        (10, "bcapabilities"),
+        (11, "ulimits/nproc.hard"),
+        (12, "scripts/"),
+    ] {
+        let told = lines.iter().find(|line| line.starts_with(&format!("{number}:")));
+        assert!(told.is_some_and(|told| told.contains(place)), "{number}: {place}: {error}");
+    }
 }

@@ -100,7 +100,7 @@ fn what_would_be_a_fault_is_refused_and_nothing_changes() {
         assert!(error.contains(words), "'{words}' is not in: {error}");
         assert_eq!(text(&root, "nice"), "5\n");
     };
-    refused(&[set("rlimits/rss", "1G")], "/g/rlimits/rss:1: Invalid limit (");
+    refused(&[set("rlimits/rss", "1G")], "/g/rlimits/rss:1: Invalid limit: '1G' has the unknown suffix 'G' (");
     refused(
         &[add("bcapabilities", "NET_RAWW")],
         "/g/bcapabilities:1: Unknown bcap 'NET_RAWW' (did you mean 'net_raw'?)",

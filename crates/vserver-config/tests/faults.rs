@@ -62,7 +62,8 @@ fn all_faults_come_at_once_with_file_line_and_hint() {
         "apps/init/style:1: Unknown init-style 'sysvv' (did you mean 'sysv'?)",
         "fstab:2: it has 2 of four fields (a line has source, target, type and options)",
         "bcapabilites: warning: nothing reads this (did you mean 'bcapabilities'?)",
-        "rlimits/rss:1: Invalid limit (a number in C notation with at most one of K, M, k, m after it, or 'inf')",
+        "rlimits/rss:1: Invalid limit: '1G' has the unknown suffix 'G' (a number in C notation with at most one of K, M (1024), \
+         k, m (1000) right after it, or 'inf')",
     ] {
         assert!(all.iter().any(|found| found == line), "{line} is not in {all:#?}");
     }

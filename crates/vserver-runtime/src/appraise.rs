@@ -3,7 +3,7 @@
 use serde::Serialize;
 use vserver_cgroup::DevicePolicy;
 use vserver_config::catalog::{self, Found, Told};
-use vserver_config::{GuestConfig, Style};
+use vserver_config::{Diagnostic, GuestConfig, Severity, Style};
 use vserver_fs::GuestRoot;
 use vserver_types::{GuestName, Unenforced, Verdict};
 
@@ -31,13 +31,13 @@ pub struct Appraisal {
 /// # Errors
 /// There is no such guest, or its configuration is of a kind that is not read at all.
 pub fn appraise(host: &Host, name: &GuestName) -> Result<Vec<Appraisal>> {
-    let (config, _) = vserver_config::survey(&host.confdir, name)?;
+    let (config, findings) = vserver_config::survey(&host.confdir, name)?;
     let mut details = details(&config);
     let mut all = Vec::new();
     let settings = catalog::found(&host.confdir, &config.dir);
     for found in &settings {
         let own = all.len();
-        all.push(of(found, &details));
+        all.push(misunderstood(found, &config, &findings).unwrap_or_else(|| of(found, &details)));
         let (mine, rest) = details.into_iter().partition(|one| belongs(&one.setting, &found.path));
         details = rest;
         all.splice(own + 1..own + 1, mine);
@@ -46,6 +46,14 @@ pub fn appraise(host: &Host, name: &GuestName) -> Result<Vec<Appraisal>> {
     details.retain(|one| !settings.iter().any(|found| general(&found.path) == one.setting));
     all.extend(details);
     Ok(all)
+}
+
+/// A file of the guest's with a fault says nothing, whatever the table has of it.
+fn misunderstood(found: &Found, config: &GuestConfig, findings: &[Diagnostic]) -> Option<Appraisal> {
+    let path = config.dir.join(&found.path);
+    let fault = findings.iter().find(|one| one.severity == Severity::Error && one.path == path)?;
+    let how = format!("it is not understood: {}", fault.message);
+    Some(Appraisal { setting: found.path.clone(), verdict: Verdict::Cannot, how })
 }
 
 /// What the table says of it, or, where that depends on the value, what is lost of this value.

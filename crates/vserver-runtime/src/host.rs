@@ -7,6 +7,7 @@ use vserver_fs::Flock;
 use vserver_types::GuestName;
 
 use crate::error::{Error, Result};
+use crate::vars;
 
 /// Environment variable with the configuration root, in place of `/etc/vservers`.
 pub const CONFDIR_VARIABLE: &str = "VSERVER_CONFDIR";
@@ -34,11 +35,12 @@ pub struct Host {
 }
 
 impl Host {
-    /// The usual places. `confdir` wins over the environment, that over `/etc/vservers`.
+    /// The usual places. `confdir` wins over the environment, in which `VSERVER_CONFDIR` wins over the file that
+    /// `UTIL_VSERVER_VARS` names, that over `/etc/vservers`. Whoever begins a program tells of such a file's faults.
     pub fn new(confdir: Option<PathBuf>) -> Self {
         let environment = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-        let confdir =
-            confdir.or_else(|| environment(CONFDIR_VARIABLE)).unwrap_or_else(|| PathBuf::from("/etc/vservers"));
+        let confdir = confdir.or_else(|| environment(CONFDIR_VARIABLE)).or_else(|| vars::confdir().ok().flatten());
+        let confdir = confdir.unwrap_or_else(|| PathBuf::from("/etc/vservers"));
         Self {
             confdir: std::path::absolute(&confdir).unwrap_or(confdir),
             run_dir: PathBuf::from("/run/vserver"),

@@ -1,6 +1,7 @@
 //! What `vserver NAME check` finds, and what a start that is refused tells: faults in the configuration's own files, in
 //! the guest's tree, on the host, and in the configurations of other guests. Nothing is changed.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use vserver_config::{Boot, Clash, Diagnostic, Flavour, FstabEntry, GuestConfig, Handler, Severity};
@@ -17,6 +18,9 @@ use crate::scripts::Trust;
 
 /// Events that a guest's end can be.
 const EVENTS: [&str; 3] = ["restart", "halt", "shutdown"];
+
+/// Those that a program can be for.
+const HANDLED: [&str; 5] = ["restart", "restart2", "halt", "poweroff", "shutdown"];
 
 /// Every finding, faults that would keep the guest from starting and warnings. A fault in one place does not hide those
 /// in others.
@@ -43,6 +47,7 @@ pub fn inspect(host: &Host, name: &GuestName) -> Result<Vec<Diagnostic>> {
     found.extend(links(host, &config, running(host, name))?);
     found.extend(scripts(host, &config)?);
     found.extend(handlers(host, &config));
+    found.extend(lame_handlers(&config));
     found.extend(vserver_config::catalog::strays_of_host(&host.confdir));
     Ok(found)
 }
@@ -237,6 +242,17 @@ fn handlers(host: &Host, config: &GuestConfig) -> Option<Diagnostic> {
         severity: Severity::Warning,
         ..fault(config.dir.join("apps/vshelper/action"), Some(1), format!("the action '{unknown}' is unknown"), hint)
     })
+}
+
+/// Programs for events that cannot be executed are passed over.
+fn lame_handlers(config: &GuestConfig) -> Vec<Diagnostic> {
+    let dir = config.dir.join("apps/vshelper");
+    let lame = |path: &PathBuf| path.metadata().is_ok_and(|file| file.is_file() && file.mode() & 0o111 == 0);
+    let told = |path: PathBuf| Diagnostic {
+        severity: Severity::Warning,
+        ..fault(path, None, "it is not executable, so it is passed over".to_owned(), "chmod +x it, or remove it")
+    };
+    HANDLED.into_iter().map(|event| dir.join(event)).filter(lame).map(told).collect()
 }
 
 #[cfg(test)]

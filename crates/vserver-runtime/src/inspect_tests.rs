@@ -74,7 +74,8 @@ fn every_kind_of_fault_of_one_guest_is_found_at_once() {
     let mut expected = vec![
         "bcapabilities:2: Unknown bcap 'CAP_SYS_ADMN' (did you mean 'sys_admin'?)",
         "cflags:1: Unknown flag 'virt_memm' (did you mean 'virt_mem'?)",
-        "rlimits/rss:1: Invalid limit (a number in C notation with at most one of K, M, k, m after it, or 'inf')",
+        "rlimits/rss:1: Invalid limit: '1G' has the unknown suffix 'G' (a number in C notation with at most one of K, M (1024), \
+         k, m (1000) right after it, or 'inf')",
         "context:1: context 101 belongs to guest 'db' already (give one of them another number)",
         "apps/init/depends:2: guests depend on each other in a circle: web -> db -> web (remove one of these lines",
         "fstab:2: the target '/srv/data' leads out of the guest's tree",
@@ -134,4 +135,31 @@ fn a_root_that_is_no_guests_is_a_fault() {
     fs::remove_file(&vdir).unwrap();
     symlink("/", &vdir).unwrap();
     begin(&tree.faults("web"), &["vdir: "]);
+}
+
+#[test]
+fn a_handler_that_cannot_be_executed_is_told() {
+    let tree = Tree::new();
+    tree.guest("web");
+    tree.set("web", "apps/vshelper/halt", "#!/bin/sh\n");
+    let host = Host::new(Some(tree.0.path().join("etc")));
+    let found = inspect(&host, &"web".parse().unwrap()).unwrap();
+    let lines: Vec<_> = found.iter().map(ToString::to_string).collect();
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    assert!(lines[0].ends_with(
+        "web/apps/vshelper/halt: warning: it is not executable, so it is passed over (chmod +x it, or remove it)"
+    ));
+}
+
+/// What a start would refuse is not called honoured.
+#[test]
+fn a_value_that_is_not_understood_has_no_verdict_of_the_table() {
+    let tree = Tree::new();
+    tree.guest("web");
+    tree.set("web", "rlimits/nproc", "many\n");
+    let host = Host::new(Some(tree.0.path().join("etc")));
+    let all = crate::appraise(&host, &"web".parse().unwrap()).unwrap();
+    let own = all.iter().find(|one| one.setting == "rlimits/nproc").unwrap();
+    assert_eq!(own.verdict, vserver_types::Verdict::Cannot);
+    assert_eq!(own.how, "it is not understood: Invalid limit: 'many' is not a number");
 }

@@ -50,6 +50,7 @@ mod stop;
 mod teardown;
 mod terminal;
 mod unapplied;
+pub mod vars;
 mod workshop;
 
 pub use appraise::{Appraisal, appraise};

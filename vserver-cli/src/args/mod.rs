@@ -63,7 +63,7 @@ pub use vwait::VwaitArgs;
 /// What every command takes.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Common {
-    /// Configuration root instead of $VSERVER_CONFDIR or /etc/vservers
+    /// Configuration root instead of $VSERVER_CONFDIR, $UTIL_VSERVER_VARS or /etc/vservers
     #[arg(long, value_name = "DIR", global = true)]
     pub confdir: Option<PathBuf>,
 }

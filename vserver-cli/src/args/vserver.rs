@@ -38,7 +38,7 @@ Examples:
     after_help = EXAMPLES
 )]
 pub struct VserverArgs {
-    /// Configuration root instead of $VSERVER_CONFDIR or /etc/vservers
+    /// Configuration root instead of $VSERVER_CONFDIR, $UTIL_VSERVER_VARS or /etc/vservers
     #[arg(long, value_name = "DIR")]
     pub confdir: Option<PathBuf>,
     /// No status and question texts; delete does not ask
@@ -79,7 +79,7 @@ pub struct ListArgs {
     /// As JSON: an array of objects with sizes in bytes and times in seconds
     #[arg(long)]
     pub json: bool,
-    /// Configuration root instead of $VSERVER_CONFDIR or /etc/vservers
+    /// Configuration root instead of $VSERVER_CONFDIR, $UTIL_VSERVER_VARS or /etc/vservers
     #[arg(long, value_name = "DIR")]
     pub confdir: Option<PathBuf>,
 }

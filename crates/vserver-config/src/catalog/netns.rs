@@ -74,6 +74,18 @@ const SETTINGS: &[Setting] = &[
         "netns::a_pair_with_a_bridge",
     ),
     honoured(
+        "spaces/{ipc,uts,user}",
+        Kind::Scalar,
+        "every guest has its own of these, whatever they say; the original read none of them",
+        "security::k32_namespaces",
+    ),
+    honoured(
+        "ns/<x>",
+        Kind::Data,
+        "changes nothing, in the original neither; a guest's namespaces are its own",
+        "security::k32_namespaces",
+    ),
+    honoured(
         "nonetns",
         Kind::Flag,
         "neither the guest's nor the host's netns/ counts",

@@ -160,5 +160,13 @@ pub(super) fn flags(subject: &Subject<'_>) -> Vec<(&'static str, Value)> {
         ("nflags_final_with_kernel_default", json!(names(&config.nflags))),
         ("ncaps", json!(lines(&subject.own("ncapabilities")))),
         ("ncaps_final", json!(names(&config.ncaps))),
+        ("umask", json!(lines(&subject.own("umask")))),
+        ("umask_final", json!(spaces(config.umask))),
     ]
+}
+
+/// The namespaces of an edit of none.
+fn spaces(edit: FlagEdit) -> Vec<&'static str> {
+    let bits = edit.apply(0);
+    FlagKind::Space.names().iter().filter(|(_, bit)| bits & bit != 0).map(|(name, _)| *name).collect()
 }

@@ -39,8 +39,8 @@ pub(super) fn read(reader: &mut Reader, dir: &Path, defaults: &Path, fakeinit: b
         cmd_stop_sync: command("cmd.stop-sync"),
         killseq: killseq(reader, &init.join("killseq")),
         environment: environment(reader, &init, defaults),
-        mark: reader.list(&init.join("mark")).into_iter().map(|line| line.text).collect(),
-        depends: reader.list(&init.join("depends")).into_iter().map(|line| line.text).collect(),
+        mark: words(reader, &init.join("mark")),
+        depends: words(reader, &init.join("depends")),
         sync: reader.has(&init.join("sync")),
         sync_timeout: sync_timeout(reader, dir, defaults),
     }
@@ -61,6 +61,11 @@ fn style(reader: &mut Reader, path: &Path) -> Option<Style> {
             None
         }
     }
+}
+
+/// Words for the boot scripts, to which the end of the last line made no difference.
+fn words(reader: &mut Reader, path: &Path) -> Vec<String> {
+    reader.lines(path).into_iter().map(|line| line.text).collect()
 }
 
 /// Signal, wait, signal, wait, …: one token per line.

@@ -84,12 +84,11 @@ impl Files<'_> {
             reader.error(self.own, None, "no device is given", hint);
         }
         let address = self.address(reader)?;
-        let name = reader.scalar(&self.own.join("name")).filter(|name| !name.is_empty());
-        let label = name.and_then(|name| dev.as_ref().map(|dev| format!("{dev}:{name}")));
+        let label = self.label(reader, dev.as_deref());
         let tun = if nodev { None } else { tun::read(reader, self.own) };
         let vlan = dev.as_deref().filter(|_| !nodev && tun.is_none()).and_then(|dev| self.vlan(reader, dev));
         let broadcast = self.broadcast(reader, address);
-        let peer = reader.scalar(&self.own.join("peer")).filter(|peer| !peer.is_empty());
+        let peer = self.peer(reader);
         let scope = self.scope(reader);
         let up = !reader.has(&self.own.join("down"));
         Some(Interface { dir, address, dev, nodev, label, broadcast, peer, scope, up, vlan, tun })
@@ -112,6 +111,27 @@ impl Files<'_> {
         Some(dev)
     }
 
+    /// The kernel refuses a label that is longer than a device's name.
+    fn label(&self, reader: &mut Reader, dev: Option<&str>) -> Option<String> {
+        let path = self.own.join("name");
+        let name = reader.scalar(&path).filter(|name| !name.is_empty())?;
+        let label = format!("{}:{name}", dev?);
+        if label.len() > DEVICE {
+            let message = format!("the label '{}' has more than 15 bytes", label.escape_debug());
+            reader.error(&path, Some(1), message, "choose a shorter name, or remove the file");
+        }
+        Some(label)
+    }
+
+    fn peer(&self, reader: &mut Reader) -> Option<String> {
+        let path = self.own.join("peer");
+        let peer = reader.scalar(&path).filter(|peer| !peer.is_empty())?;
+        if let Err(error) = peer.parse::<GuestAddress>() {
+            reader.error(&path, Some(1), error.to_string(), "the IPv4 or IPv6 address of the other end");
+        }
+        Some(peer)
+    }
+
     fn address(&self, reader: &mut Reader) -> Option<GuestAddress> {
         let path = self.own.join("ip");
         let Some(text) = reader.scalar(&path).filter(|text| !text.is_empty()) else {
@@ -130,6 +150,12 @@ impl Files<'_> {
                 return None;
             }
         };
+        let broadcast = matches!(address.ip, IpAddr::V4(ip) if ip.is_broadcast());
+        if address.ip.is_unspecified() || address.ip.is_multicast() || broadcast {
+            let message = format!("{} is not the address of one host", address.ip);
+            let hint = "name the addresses that the guest may use, or create 'noncontext' if it may use all";
+            reader.error(&path, Some(1), message, hint);
+        }
         if let Some((from, prefix)) = self.prefix(reader) {
             if address.prefix.is_some_and(|own| own != prefix) {
                 reader.error(

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use vserver_types::{CpuSet, Resource, ResourceLimit, Rlimit, Ulimit};
+use vserver_types::{CpuSet, Resource, ResourceLimit, Ulimit};
 
 use crate::cpus;
 use crate::model::{IoNice, ULIMITS, raised};
-use crate::reader::{Reader, c_integer, is_backup};
+use crate::reader::{Reader, is_backup};
+
+use super::amount::limit;
 
 /// Files of `.defaults/cgroup` that are about the hierarchy, not about a guest.
 pub(crate) const HIERARCHY: [&str; 6] = ["mnt", "subsys", "inherit", "base", "per-ss", "name"];
@@ -41,36 +43,6 @@ pub(super) fn ulimits(reader: &mut Reader, dir: &Path) -> Vec<Ulimit> {
         }
     }
     limits
-}
-
-fn limit(reader: &mut Reader, path: &Path) -> Option<Rlimit> {
-    let text = reader.text(path)?;
-    let parsed = if text.len() > 127 { None } else { parse_limit(&text) };
-    let hint = "a number in C notation with at most one of K, M, k, m after it, or 'inf'";
-    if parsed.is_none() {
-        reader.error(path, Some(1), "Invalid limit", hint);
-    }
-    parsed.flatten()
-}
-
-/// `None` is a fault, `Some(None)` is "keep" (−2, as in the kernel's interface; −1 is infinity).
-pub(crate) fn parse_limit(text: &str) -> Option<Option<Rlimit>> {
-    if text.starts_with("inf") {
-        return Some(Some(Rlimit::Infinity));
-    }
-    let line = text.split('\n').next()?.trim_start_matches([' ', '\t']);
-    let (number, factor) = match line.as_bytes().last()? {
-        b'K' => (&line[..line.len() - 1], 1 << 10),
-        b'M' => (&line[..line.len() - 1], 1 << 20),
-        b'k' => (&line[..line.len() - 1], 1000),
-        b'm' => (&line[..line.len() - 1], 1_000_000),
-        _ => (line, 1),
-    };
-    match c_integer(number)? {
-        -1 => Some(Some(Rlimit::Infinity)),
-        -2 => Some(None),
-        n => u64::try_from(n).ok()?.checked_mul(factor).map(|n| Some(Rlimit::Value(n))),
-    }
 }
 
 /// `cpuset/`; an empty directory, which build makes, is no cpuset. Both spellings of the exclusive flags are read.
@@ -119,15 +91,16 @@ pub(super) fn cgroup(reader: &mut Reader, dir: &Path, defaults: &Path) -> Vec<(S
     files
 }
 
-/// `nice`, clamped by the kernel in the original; here a number outside −20…19 is a fault.
+/// `nice`; the kernel brings a number outside −20…19 back to the nearest of these.
 pub(super) fn nice(reader: &mut Reader, dir: &Path) -> Option<i32> {
     let path = dir.join("nice");
     let value: i32 = reader.parsed(&path, "a number")?;
-    if !(-20..=19).contains(&value) {
-        reader.error(&path, Some(1), format!("{value} is not between -20 and 19"), "-20 is served first, 19 last");
-        return None;
+    let held = value.clamp(-20, 19);
+    if held != value {
+        let message = format!("{value} is not between -20 and 19, and is taken as {held}");
+        reader.warn(&path, Some(1), message, "-20 is served first, 19 last");
     }
-    Some(value)
+    Some(held)
 }
 
 /// `ionice/class` and `ionice/priority`; a level alone means class 2.
@@ -149,34 +122,4 @@ pub(super) fn ionice(reader: &mut Reader, dir: &Path) -> Option<IoNice> {
     };
     let (class, priority) = (number("class", 1, 3), number("priority", 0, 7));
     (class.is_some() || priority.is_some()).then(|| IoNice { class: class.unwrap_or(2), priority })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn limits_have_the_multipliers_of_the_original() {
-        let value = |n| Some(Some(Rlimit::Value(n)));
-        for (text, expected) in [
-            ("256K\n", value(262_144)),
-            ("2M", value(2 << 20)),
-            ("2k\nrest", value(2000)),
-            ("2m\n", value(2_000_000)),
-            ("0x10", value(16)),
-            ("010", value(8)),
-            ("infinity", Some(Some(Rlimit::Infinity))),
-            ("-1\n", Some(Some(Rlimit::Infinity))),
-            ("-2\n", Some(None)),
-            ("1G\n", None),
-            ("1 K\n", None),
-            ("1KK", None),
-            ("", None),
-            ("K", None),
-            ("-3", None),
-            ("9223372036854775807M", None),
-        ] {
-            assert_eq!(parse_limit(text), expected, "{text:?}");
-        }
-    }
 }

@@ -1,5 +1,6 @@
 //! From the directory to a [`GuestConfig`]: every file is read, whatever is wrong with the others.
 
+mod amount;
 mod devices;
 mod disk;
 mod flags;
@@ -25,9 +26,10 @@ use crate::model::{DeviceMap, GuestConfig, Userns, Uts};
 use crate::reader::Reader;
 use crate::{catalog, defaults, mounts, sched};
 
+pub(crate) use amount::parse_limit;
 pub use interfaces::scope_number;
 pub(crate) use interfaces::{inherited, prefix_of};
-pub(crate) use limits::{HIERARCHY, parse_limit};
+pub(crate) use limits::HIERARCHY;
 pub use loose::{bucket_of, rlimits_of, sysctl_of};
 
 /// Where a run file lies unless the link `run` says otherwise.

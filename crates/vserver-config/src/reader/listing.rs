@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::is_missing;
+use super::file::is_missing;
 
 /// Directories that were looked into. They are taken not to change meanwhile.
 #[derive(Debug, Default)]

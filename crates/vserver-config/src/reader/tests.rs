@@ -70,7 +70,7 @@ fn a_fifo_a_directory_and_a_huge_file_do_no_harm() {
     let fifo = dir.path().join("fifo");
     nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
     let huge = dir.path().join("huge");
-    fs::File::create(&huge).unwrap().set_len(MAX_FILE + 1).unwrap();
+    fs::File::create(&huge).unwrap().set_len(file::MAX_FILE + 1).unwrap();
     let mut reader = Reader::default();
     assert_eq!(reader.text(&fifo), None);
     assert_eq!(reader.text(dir.path()), None);

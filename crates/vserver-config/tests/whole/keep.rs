@@ -166,7 +166,7 @@ fn what_cannot_be_said_is_refused_and_nothing_has_changed() {
     assert!(change(&|wanted| wanted.shell = Some("a\nb".to_owned())).contains("shell"));
     assert!(change(&|wanted| wanted.init.cmd_start = Some(vec![String::new()])).contains("init"));
     assert!(change(&|wanted| wanted.init.mark = vec!["#x".to_owned()]).contains("init"));
-    assert!(change(&|wanted| wanted.nice = Some(99)).contains("/g/nice:1:"));
+    assert!(change(&|wanted| wanted.nice = Some(99)).contains("nice"));
     assert!(change(&|wanted| wanted.personality = Some(0x99)).contains("personality"));
 }
 

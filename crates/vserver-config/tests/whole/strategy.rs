@@ -75,8 +75,9 @@ fn interfaces() -> impl Strategy<Value = Vec<Interface>> {
 fn interface() -> impl Strategy<Value = Interface> {
     let dev = option::of(prop_oneof!["[a-z]{1,6}", "[a-z]{1,4}\\.[0-9]{1,3}"]);
     let bcast = option::of(any::<Ipv4Addr>());
-    let more = (option::of(scalar()), option::of(scalar()), any::<bool>(), any::<bool>(), any::<bool>());
-    (any::<IpAddr>(), option::of(0u8..=128), dev, option::of(scalar()), bcast, more, option::of(tun())).prop_map(
+    let peer = option::of(any::<IpAddr>().prop_map(|ip| ip.to_string()));
+    let more = (peer, option::of(scalar()), any::<bool>(), any::<bool>(), any::<bool>());
+    (host(), option::of(0u8..=128), dev, option::of("[!-~]{1,6}"), bcast, more, option::of(tun())).prop_map(
         |(ip, prefix, dev, name, bcast, (peer, scope, nodev, up, vlan), tun)| {
             let prefix = prefix.map(|prefix| if ip.is_ipv4() { prefix % 33 } else { prefix });
             let computed = match (ip, prefix) {
@@ -101,6 +102,13 @@ fn interface() -> impl Strategy<Value = Interface> {
             }
         },
     )
+}
+
+/// The address of one host.
+fn host() -> impl Strategy<Value = IpAddr> {
+    let v4 = (1u32..0xe000_0000).prop_map(|ip| IpAddr::V4(Ipv4Addr::from_bits(ip)));
+    let v6 = (1u128..0xff << 120).prop_map(|ip| IpAddr::V6(ip.into()));
+    prop_oneof![v4, v6]
 }
 
 fn tun() -> impl Strategy<Value = Tun> {

@@ -146,7 +146,7 @@ fn every_kind_of_fault_before_anything_starts() {
     let mut expected = vec![
         circle.as_str(),
         clash.as_str(),
-        "rlimits/rss:1: Invalid limit (",
+        "rlimits/rss:1: Invalid limit: '1G' has the unknown suffix 'G' (",
         "cflags:2: Unknown flag 'virt_memm' (did you mean 'virt_mem'?)",
         "fstab:2: the target '/srv/data' leads out of the guest's tree: ",
     ];

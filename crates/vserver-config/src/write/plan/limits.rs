@@ -64,20 +64,19 @@ fn per_process(editor: &mut Editor<'_>, resource: Resource, wanted: Option<Ulimi
 fn limit(editor: &mut Editor<'_>, file: &str, wanted: Option<Rlimit>) {
     let Some(wanted) = wanted else { return editor.remove(file) };
     let now = editor.text(file);
-    if now.as_deref().and_then(parse_limit).flatten() == Some(wanted) {
+    if now.as_deref().and_then(|now| parse_limit(now).ok()).flatten() == Some(wanted) {
         return;
     }
     let rest = now.as_deref().and_then(|text| text.split_once('\n')).map_or("", |(_, rest)| rest);
     editor.put(file, format!("{}\n{rest}", number(wanted)));
 }
 
-/// Numbers of more than 63 bits need a multiplier; what cannot be said is found when it is read back.
+/// The two largest numbers mean something else, which is found when it is read back.
 fn number(limit: Rlimit) -> String {
-    let Rlimit::Value(value) = limit else { return "inf".to_owned() };
-    let factors = [(1, ""), (1 << 20, "M"), (1_000_000, "m"), (1 << 10, "K"), (1000, "k")];
-    let fits = |factor: u64| value % factor == 0 && i64::try_from(value / factor).is_ok();
-    let (factor, letter) = factors.into_iter().find(|(factor, _)| fits(*factor)).unwrap_or((1, ""));
-    format!("{}{letter}", value / factor)
+    match limit {
+        Rlimit::Value(value) => value.to_string(),
+        Rlimit::Infinity => "inf".to_owned(),
+    }
 }
 
 /// The names that the original reads; a value under the other name would count where that one is missing.
