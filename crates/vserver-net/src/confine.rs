@@ -10,7 +10,7 @@ use vserver_types::Unenforced;
 
 use crate::policy::Table;
 use crate::program::{Features, HOOKS, Hook};
-use crate::steering::{Steer, Steering};
+use crate::steering::{Held, Steer, Steering};
 use crate::{AddressPolicy, Error};
 
 /// Holds all processes of the cgroup directory `cgroup_v2` and of those below it to `policy`. Call it before the first
@@ -74,8 +74,8 @@ impl Programs {
     ///
     /// # Errors
     /// No descriptor is left.
-    pub fn steering(&self) -> io::Result<Option<OwnedFd>> {
-        self.steering.as_ref().map(|steering| steering.link.try_clone()).transpose()
+    pub fn steering(&self) -> io::Result<Option<Held>> {
+        self.steering.as_ref().map(Steering::held).transpose()
     }
 
     /// Attaches them: the second half of [`confine()`].
@@ -156,7 +156,8 @@ fn steering(table: &Table, steer: Steer) -> (Option<Steering>, Vec<Unenforced>) 
     if !table.has_several() {
         return (None, Vec::new());
     }
-    let (steering, whose) = match Steering::of_this_namespace(steer) {
+    let (steering, whose) = match Steering::of_this_namespace(table, steer) {
+        Ok(Some(steering)) if steering.datagrams.is_some() => return (Some(steering), Vec::new()),
         Ok(Some(steering)) => (Some(steering), "a datagram socket"),
         Ok(None) => (None, "a socket"),
         // An older kernel, or a foreign program that wants to be alone.

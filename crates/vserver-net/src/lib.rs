@@ -5,14 +5,14 @@
 //!
 //! | a guest does | it gets |
 //! |---|---|
-//! | bind `0.0.0.0` | its first address; when a TCP socket listens there, connections to the others as well |
+//! | bind `0.0.0.0` | its first address; a TCP or UDP socket there hears the others as well |
 //! | bind or reach `127.0.0.1` | itself, through a private loopback address ([`private_loopback`]) that it never sees |
 //! | bind another's address | `EADDRNOTAVAIL` |
 //! | reach another's loopback, or the host's | `ECONNREFUSED` |
 //! | connect or send without bind | its first address as source |
 //! | bind a low port in a user namespace | the port, if the policy says so |
 //! | forge a source, listen without bind | packets that are dropped |
-//! | bind `::` | its IPv4 address if the socket is dual-stack, else its IPv6 address, else a socket that hears nothing; when a TCP socket listens there, connections to the others as well |
+//! | bind `::` | its IPv4 address if the socket is dual-stack, else its IPv6 address, else a socket that hears nothing; a TCP or UDP socket there hears the others as well |
 //! | bind or reach `::1` | `EADDRNOTAVAIL`, `ECONNREFUSED` (without IPv6 address `ENETUNREACH`): programs try 127.0.0.1 next |
 //!
 //! The kernel is asked at `socket`, `bind`, `connect`, `sendmsg` and at each packet; see the files of `program/`. The
@@ -35,4 +35,4 @@ pub use device::{
 };
 pub use error::{Error, module};
 pub use policy::{AddressPolicy, Localhost, private_loopback};
-pub use steering::Steer;
+pub use steering::{Gathering, Held, Steer};

@@ -1,4 +1,4 @@
-//! Several addresses behind one TCP socket that is bound to the wildcard.
+//! Several addresses behind one socket that is bound to the wildcard.
 //!
 //! `bind` turns a guest's `0.0.0.0` or `::` into its first address, so that every guest may bind the same port. For its
 //! other addresses the socket is entered in a table by address and port when it begins to listen, and a program that the
@@ -6,6 +6,10 @@
 //! program and one table serve all guests of a network namespace; each guest's own programs enter nothing but that
 //! guest's addresses. The kernel takes out a socket that is closed, and the program goes with the last keeper that holds
 //! its link. Source: `Documentation/bpf/prog_sk_lookup.rst`, `Documentation/bpf/map_sockmap.rst`.
+//!
+//! Nothing runs in a guest's cgroup that may enter a datagram socket. So `bind` notes it by its cookie and rings a bell, and
+//! the guest's keeper runs an iterator over the datagram sockets, which enters those that were noted ([`Gathering`], 5.12):
+//! some hundred microseconds after `bind`. UDP-Lite is never searched for by `sk_lookup`.
 
 use std::fs::File;
 use std::io;
@@ -13,17 +17,21 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 
 use vserver_sys::bpf::{
-    AttachType, MapType, link_create, map_by_id, map_create, netns_links, prog_by_id, prog_info, prog_load,
+    AttachType, MapType, bell_create, iter_load, link_create, map_by_id, map_create, netns_links, prog_by_id,
+    prog_info, prog_load,
 };
 
-use crate::program::steer;
+use crate::policy::Table;
+use crate::program::{answer, gather, steer};
 
 /// Name of the program, by which the next guest finds it; the number is that of the table's layout.
-const NAME: &str = "vs_steer_1";
+const NAME: &str = "vs_steer_2";
 /// Sockets that listen on further addresses, of all guests together. One more is heard on its first address only.
 const SOCKETS: u32 = 1 << 14;
 /// Sockets of a guest that are bound to a wildcard and do not listen yet; the longest forgotten give way.
 const BOUND: u32 = 1 << 10;
+/// Senders of datagrams to wildcard sockets of a guest that are remembered; the longest forgotten give way.
+const ASKERS: u32 = 1 << 12;
 
 /// What the programs of a guest refer to.
 #[derive(Debug)]
@@ -34,6 +42,35 @@ pub(crate) struct Steering {
     pub wildcards: OwnedFd,
     /// The program is attached as long as somebody holds this.
     pub link: OwnedFd,
+    /// For datagram sockets, if this kernel can.
+    pub datagrams: Option<DatagramSteering>,
+}
+
+/// The part for datagram sockets.
+#[derive(Debug)]
+pub(crate) struct DatagramSteering {
+    bound: OwnedFd,
+    answers: OwnedFd,
+    bell: OwnedFd,
+    gatherer: OwnedFd,
+}
+
+/// What the keeper of a guest with several addresses holds.
+#[derive(Debug)]
+pub struct Held {
+    /// As long as somebody holds this, wildcard sockets hear more than one address.
+    pub link: OwnedFd,
+    /// For datagram sockets somebody must do something, too; `None`: this kernel cannot.
+    pub gathering: Option<Gathering>,
+}
+
+/// When the bell rings, the iterator is to be run.
+#[derive(Debug)]
+pub struct Gathering {
+    /// For [`vserver_sys::bpf::Bell`].
+    pub bell: OwnedFd,
+    /// For [`vserver_sys::bpf::iter_run`].
+    pub iterator: OwnedFd,
 }
 
 /// Numbers of the two tables as a program names them when it is loaded.
@@ -41,6 +78,17 @@ pub(crate) struct Steering {
 pub(crate) struct Tables {
     pub sockets: i32,
     pub wildcards: i32,
+    pub datagrams: Option<Datagrams>,
+}
+
+/// The same of those for datagram sockets.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Datagrams {
+    /// What was noted of bound sockets, by their cookies.
+    pub bound: i32,
+    /// Who asked at which address.
+    pub answers: i32,
+    pub bell: i32,
 }
 
 /// Whether a guest's wildcard sockets shall hear more than its first address.
@@ -56,7 +104,7 @@ pub enum Steer {
 
 impl Steering {
     /// That of this network namespace, if there is one or it is to be made.
-    pub fn of_this_namespace(wish: Steer) -> io::Result<Option<Self>> {
+    pub fn of_this_namespace(table: &Table, wish: Steer) -> io::Result<Option<Self>> {
         let netns = File::open("/proc/self/ns/net")?;
         let found = if wish == Steer::No { None } else { find(netns.metadata()?.ino())? };
         let (sockets, link) = match found {
@@ -71,11 +119,37 @@ impl Steering {
             }
         };
         let wildcards = map_create(MapType::LruHash, 8, 4, BOUND, "vs_wildcards")?;
-        Ok(Some(Self { sockets, wildcards, link }))
+        // Whoever comes later than the keeper cannot make it listen to another bell.
+        let datagrams = if wish == Steer::Yes { DatagramSteering::make(table, &sockets).ok() } else { None };
+        Ok(Some(Self { sockets, wildcards, link, datagrams }))
     }
 
     pub fn tables(&self) -> Tables {
-        Tables { sockets: self.sockets.as_raw_fd(), wildcards: self.wildcards.as_raw_fd() }
+        let datagrams = self.datagrams.as_ref().map(|own| Datagrams {
+            bound: own.bound.as_raw_fd(),
+            answers: own.answers.as_raw_fd(),
+            bell: own.bell.as_raw_fd(),
+        });
+        Tables { sockets: self.sockets.as_raw_fd(), wildcards: self.wildcards.as_raw_fd(), datagrams }
+    }
+
+    /// Descriptors for the keeper.
+    pub fn held(&self) -> io::Result<Held> {
+        let gathering = self.datagrams.as_ref().map(|own| {
+            Ok::<_, io::Error>(Gathering { bell: own.bell.try_clone()?, iterator: own.gatherer.try_clone()? })
+        });
+        Ok(Held { link: self.link.try_clone()?, gathering: gathering.transpose()? })
+    }
+}
+
+impl DatagramSteering {
+    fn make(table: &Table, sockets: &OwnedFd) -> io::Result<Self> {
+        let bound = map_create(MapType::LruHash, 8, gather::NOTE_LENGTH, BOUND, "vs_datagrams")?;
+        let answers = map_create(MapType::LruHash, answer::ASKER_LENGTH, answer::ASKED_LENGTH, ASKERS, "vs_askers")?;
+        let bell = bell_create("vs_bell")?;
+        let program = gather::gather(table, sockets.as_raw_fd(), bound.as_raw_fd()).map_err(io::Error::other)?;
+        let gatherer = iter_load("bpf_iter_udp", &program, "vs_gather")?;
+        Ok(Self { bound, answers, bell, gatherer })
     }
 }
 

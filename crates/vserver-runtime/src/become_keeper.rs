@@ -37,7 +37,10 @@ pub fn become_keeper(
     let above = |fd: BorrowedFd<'_>| fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(10)).map_err(failed(plan));
     let image = fd::inherited(above(image.as_fd())?).map_err(failed(plan))?;
     let outer = outer.map(|outer| above(outer.as_fd())).transpose()?;
-    let steering = prepared.steering.as_ref().map(|steering| above(steering.as_fd())).transpose()?;
+    let mut held = Vec::new();
+    for (fd, number) in to_hold(prepared) {
+        held.push((above(fd)?, number));
+    }
     process::default_signals().map_err(failed(plan))?;
     fd::cloexec_from(fds::SETTINGS).map_err(failed(plan))?;
     if let Some(rooms) = &prepared.rooms {
@@ -47,20 +50,32 @@ pub fn become_keeper(
         let outer = fd::inherited(outer).map_err(failed(plan))?;
         fd::place(outer.as_fd(), fds::OUTER).map_err(failed(plan))?;
     }
-    if let Some(steering) = steering {
-        let steering = fd::inherited(steering).map_err(failed(plan))?;
-        fd::place(steering.as_fd(), fds::STEERING).map_err(failed(plan))?;
+    let gathers = held.iter().any(|(_, number)| *number == fds::BELL);
+    for (copy, number) in held {
+        let copy = fd::inherited(copy).map_err(failed(plan))?;
+        fd::place(copy.as_fd(), number).map_err(failed(plan))?;
     }
     let text = |bytes: &[u8]| CString::new(bytes).unwrap_or_default();
-    let argv = [
+    let mut argv = vec![
         c"vserver-keeper".to_owned(),
         text(plan.name.as_str().as_bytes()),
         text(host.confdir.as_os_str().as_encoded_bytes()),
         text(host.vserver.as_os_str().as_encoded_bytes()),
         text(supervisor.to_string().as_bytes()),
     ];
+    argv.extend(gathers.then(|| c"gathers".to_owned()));
     let environment: [CString; 0] = [];
     execveat(image.as_fd(), c"", &argv, &environment, AtFlags::AT_EMPTY_PATH).map_err(failed(plan))
+}
+
+/// What lets wildcard sockets of the guest hear all of its addresses, with the numbers at which the keeper expects it.
+fn to_hold(prepared: &Prepared) -> Vec<(BorrowedFd<'_>, i32)> {
+    let Some(steering) = &prepared.steering else { return Vec::new() };
+    let mut all = vec![(steering.link.as_fd(), fds::STEERING)];
+    if let Some(gathering) = &steering.gathering {
+        all.extend([(gathering.bell.as_fd(), fds::BELL), (gathering.iterator.as_fd(), fds::ITERATOR)]);
+    }
+    all
 }
 
 fn failed<E: Into<Box<dyn std::error::Error + Send + Sync>>>(plan: &Plan) -> impl FnOnce(E) -> Error {

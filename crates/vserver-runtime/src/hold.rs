@@ -2,12 +2,12 @@
 //! many address programs takes as long as all else that the launcher does, so a thread lets them be loaded meanwhile; they
 //! are attached while the guest is being built. The guest executes nothing before they are there.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::thread::JoinHandle;
 
 use vserver_cgroup::{DevicePolicy, GuestCgroup};
 use vserver_config::NetworkSpace;
-use vserver_net::{Place, Programs, Steer};
+use vserver_net::{Held, Place, Programs, Steer};
 use vserver_types::Unenforced;
 
 use crate::devices;
@@ -46,7 +46,7 @@ impl Loading {
 
 impl Ready {
     /// What the guest's keeper has to hold on to, if anything.
-    pub fn steering(&self, plan: &Plan) -> Result<Option<OwnedFd>> {
+    pub fn steering(&self, plan: &Plan) -> Result<Option<Held>> {
         let copied = self.0.as_ref().map(Programs::steering).transpose();
         copied.map(Option::flatten).map_err(Error::layer("copy a descriptor", &plan.name))
     }

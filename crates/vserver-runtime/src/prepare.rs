@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use vserver_cgroup::{GuestCgroup, Layout};
 use vserver_fs::GuestRoot;
-use vserver_net::{Added, Broadcast};
+use vserver_net::{Added, Broadcast, Held};
 use vserver_sandbox::blueprint::Rooms;
 use vserver_types::{GuestName, Limits, Unenforced};
 
@@ -38,7 +38,7 @@ pub struct Prepared {
     /// What holds it to its devices and addresses.
     pub hold: Hold,
     /// For its keeper to hold: what lets its wildcard sockets hear all of its addresses.
-    pub steering: Option<OwnedFd>,
+    pub steering: Option<Held>,
     /// What is mounted below it and comes along, relative to it; known when the last script has run.
     pub carried: Vec<PathBuf>,
     /// Sentences for the caller.
@@ -86,7 +86,7 @@ pub fn prepare(
 }
 
 /// Before something is mounted from a guest's addresses it is held to them.
-fn attach(hold: Hold, plan: &Plan, cgroup: &GuestCgroup, record: &mut RunRecord) -> Result<(Hold, Option<OwnedFd>)> {
+fn attach(hold: Hold, plan: &Plan, cgroup: &GuestCgroup, record: &mut RunRecord) -> Result<(Hold, Option<Held>)> {
     let Hold::Loading(loading) = hold else { return Ok((hold, None)) };
     let ready = loading.finish(plan)?;
     let steering = ready.steering(plan)?;

@@ -13,6 +13,10 @@ pub mod fds {
     pub const OUTER: i32 = 3;
     /// The keeper's second: what lets wildcard sockets of the guest hear all of its addresses, if there are several.
     pub const STEERING: i32 = 4;
+    /// The keeper's third: what rings when a datagram socket of the guest was bound; then what is to be run.
+    pub const BELL: i32 = 5;
+    /// The keeper's fourth.
+    pub const ITERATOR: i32 = 6;
     /// [`super::Settings`] as JSON.
     pub const SETTINGS: i32 = 3;
     /// The listening control socket.

@@ -1,7 +1,7 @@
 //! What this program does inside a guest: it is static, so a test copies it there.
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpStream, UdpSocket};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -16,8 +16,23 @@ pub const GET: &str = "--get";
 /// First argument: ask the daemon at a socket for its list.
 pub const ASK: &str = "--ask";
 
+/// First argument: send every datagram to an address and port back, for a minute.
+pub const ECHO: &str = "--echo";
+
 /// Only argument: be a first process that listens to SIGINT after a second.
 pub const LATE_INIT: &str = "--late-init";
+
+/// Says where the socket is bound, then serves.
+pub fn echo(address: &str) -> ExitCode {
+    let socket = UdpSocket::bind(address).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    println!("{}", socket.local_addr().unwrap());
+    let mut buffer = [0; 2048];
+    while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+        socket.send_to(&buffer[..length], from).ok();
+    }
+    ExitCode::SUCCESS
+}
 
 /// Deaf for a second; then it waits for SIGINT, writes down that it came, and ends.
 pub fn late_init() -> ExitCode {

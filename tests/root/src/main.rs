@@ -44,6 +44,7 @@ fn main() -> ExitCode {
         [_, inside::ALLOCATE, bytes] => inside::allocate(bytes),
         [_, inside::GET, address] => inside::get(address),
         [_, inside::ASK, socket] => inside::ask(socket),
+        [_, inside::ECHO, address] => inside::echo(address),
         [_, inside::LATE_INIT] => inside::late_init(),
         _ => harness(),
     }

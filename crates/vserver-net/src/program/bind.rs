@@ -4,6 +4,7 @@ use nix::errno::Errno;
 use vserver_sys::bpf::{Alu, AssembleError, Assembler, Cond, Helper, Insn, Label, Reg, Size};
 
 use super::Features;
+use super::gather::note_datagram;
 use super::parts::{
     LOCALHOST, MAPPED, ONE, UDP, if_multicast, if_multicast6, if_one_of, if_one_of6, load, refuse, set, set6, sock,
     sock_addr, sort6,
@@ -64,13 +65,15 @@ pub fn bind6(table: &Table, features: Features) -> Result<Vec<Insn>, AssembleErr
 pub fn post_bind4(table: &Table, features: Features) -> Result<Vec<Insn>, AssembleError> {
     let mut asm = Assembler::new();
     let allow = asm.label();
-    asm.push(load(Reg::R7, Reg::R1, sock::SRC_IP4));
+    asm.push(Insn::mov64(Reg::R6, Reg::R1)).push(load(Reg::R7, Reg::R6, sock::SRC_IP4));
     if_one_of(&mut asm, Reg::R7, &table.bindable4(), allow);
     if table.multicast {
         if_multicast(&mut asm, allow);
     }
     refuse(&mut asm, features, Errno::EADDRNOTAVAIL);
-    asm.place(allow).exit_with(1);
+    asm.place(allow);
+    note_datagram(&mut asm, table, false);
+    asm.exit_with(1);
     asm.finish()
 }
 
@@ -78,6 +81,7 @@ pub fn post_bind4(table: &Table, features: Features) -> Result<Vec<Insn>, Assemb
 pub fn post_bind6(table: &Table, features: Features) -> Result<Vec<Insn>, AssembleError> {
     let mut asm = Assembler::new();
     let allow = asm.label();
+    asm.push(Insn::mov64(Reg::R6, Reg::R1));
     let mut allowed = table.own6.clone();
     allowed.extend(table.bindable4().into_iter().map(|ip| [0, 0, MAPPED, ip]));
     if table.own6.is_empty() {
@@ -85,11 +89,13 @@ pub fn post_bind6(table: &Table, features: Features) -> Result<Vec<Insn>, Assemb
         allowed.push([0, 0, 0, ONE]);
     }
     if table.multicast {
-        if_multicast6(&mut asm, Reg::R1, sock::SRC_IP6, allow);
+        if_multicast6(&mut asm, Reg::R6, sock::SRC_IP6, allow);
     }
-    if_one_of6(&mut asm, Reg::R1, sock::SRC_IP6, &allowed, allow);
+    if_one_of6(&mut asm, Reg::R6, sock::SRC_IP6, &allowed, allow);
     refuse(&mut asm, features, Errno::EADDRNOTAVAIL);
-    asm.place(allow).exit_with(1);
+    asm.place(allow);
+    note_datagram(&mut asm, table, true);
+    asm.exit_with(1);
     asm.finish()
 }
 

@@ -4,6 +4,7 @@ use nix::errno::Errno;
 use vserver_sys::bpf::{AssembleError, Assembler, Cond, Insn, Reg, Size};
 
 use super::Features;
+use super::answer::recall;
 use super::connect::redirect;
 use super::parts::{LOCALHOST, ONE, if_one_of, if_one_of6, load, refuse, set6, sock_addr};
 use crate::policy::{Localhost, Table};
@@ -25,7 +26,10 @@ pub fn sendmsg4(table: &Table, features: Features) -> Result<Vec<Insn>, Assemble
     asm.place(given).push(Insn::store(Size::Word, Reg::R10, GIVEN, Reg::R8));
     redirect(&mut asm, table, sock_addr::USER_IP4, (Reg::R10, GIVEN), refused);
 
-    if_one_of(&mut asm, Reg::R8, &table.own4, allow);
+    // The first is what a wildcard became, so it does not say that somebody has chosen.
+    if_one_of(&mut asm, Reg::R8, table.own4.get(1..).unwrap_or_default(), allow);
+    recall(&mut asm, table, false, allow);
+    if_one_of(&mut asm, Reg::R8, table.own4.get(..1).unwrap_or_default(), allow);
     // Nothing given, or the loopback, or a foreign address: the right one for this destination.
     asm.push(Insn::store(Size::Word, Reg::R6, sock_addr::MSG_SRC_IP4, Reg::R9));
     asm.jump(allow);
@@ -46,7 +50,9 @@ pub fn sendmsg6(table: &Table, features: Features) -> Result<Vec<Insn>, Assemble
     let (allow, refused) = (asm.label(), asm.label());
     asm.push(Insn::mov64(Reg::R6, Reg::R1));
     if_one_of6(&mut asm, Reg::R6, sock_addr::USER_IP6, &[[0, 0, 0, ONE], [0; 4]], refused);
-    if_one_of6(&mut asm, Reg::R6, sock_addr::MSG_SRC_IP6, &table.own6, allow);
+    if_one_of6(&mut asm, Reg::R6, sock_addr::MSG_SRC_IP6, &table.own6[1..], allow);
+    // The first is what a wildcard became, as for IPv4.
+    recall(&mut asm, table, true, allow);
     set6(&mut asm, sock_addr::MSG_SRC_IP6, first6);
     asm.jump(allow);
 

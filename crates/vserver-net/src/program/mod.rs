@@ -8,6 +8,8 @@
 //! | `shown.rs` | `recvmsg`, `getsockname`, `getpeername`, `accept` | the private loopback is shown as 127.0.0.1 |
 //! | `socket.rs` | `socket` | only TCP, UDP, UDP-Lite, MPTCP, and ICMP if allowed |
 //! | `steer.rs` | `listen`, and connections to a listener | a wildcard listens on all of the guest's addresses |
+//! | `gather.rs` | after `bind` of datagram sockets | the same for these, with the help of the guest's keeper |
+//! | `answer.rs` | datagrams of such sockets | they leave from the address that was asked |
 //! | `packet.rs` | each packet | nothing leaves with a foreign source, nothing arrives for a foreign destination |
 //!
 //! The first five give a guest good manners and exact errors; the packet filters are what holds if they are evaded.
@@ -15,9 +17,11 @@
 //! Registers by convention: `R6` the context, `R7` the address in question, `R8` the socket or the given source,
 //! `R9` the source that we want.
 
+pub(crate) mod answer;
 mod bind;
 mod connect;
 mod datagram;
+pub(crate) mod gather;
 mod packet;
 mod parts;
 mod shown;

@@ -4,6 +4,7 @@
 use vserver_sys::bpf::{Alu, AssembleError, Assembler, Cond, Insn, Label, Reg, Size};
 
 use super::Features;
+use super::answer::remember;
 use super::parts::{ONE, TCP, if_loopback_net, if_multicast, if_multicast6, if_one_of, if_one_of6, load, skb};
 use crate::policy::Table;
 
@@ -60,19 +61,27 @@ pub fn ingress(table: &Table, _: Features) -> Result<Vec<Insn>, AssembleError> {
 
     header(&mut asm, IP4_LENGTH, drop);
     asm.push(load(Reg::R7, Reg::R8, IP4_DESTINATION));
-    if_one_of(&mut asm, Reg::R7, &table.bindable4(), pass);
+    let own = asm.label();
+    if_one_of(&mut asm, Reg::R7, &table.bindable4(), own);
     if table.multicast {
         if_multicast(&mut asm, pass);
     }
-    asm.jump(drop);
+    asm.jump(drop).place(own);
+    remember(&mut asm, table, false);
+    asm.jump(pass);
 
     asm.place(ip6);
     if !table.own6.is_empty() {
         header(&mut asm, IP6_LENGTH, drop);
-        if_one_of6(&mut asm, Reg::R8, IP6_DESTINATION, &table.own6, pass);
+        asm.push(Insn::mov64(Reg::R9, Reg::R3));
+        let own = asm.label();
+        if_one_of6(&mut asm, Reg::R8, IP6_DESTINATION, &table.own6, own);
         if table.multicast {
             if_multicast6(&mut asm, Reg::R8, IP6_DESTINATION, pass);
         }
+        asm.jump(drop).place(own).push(Insn::mov64(Reg::R3, Reg::R9));
+        remember(&mut asm, table, true);
+        asm.jump(pass);
     }
     verdicts(asm, pass, drop)
 }

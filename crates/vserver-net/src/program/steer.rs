@@ -1,26 +1,27 @@
-//! Connections to those addresses of a guest that its wildcard sockets are not bound to: see [`crate::steering`].
+//! What comes for those addresses of a guest that its wildcard sockets are not bound to: see [`crate::steering`].
 
 use vserver_sys::bpf::{Alu, AssembleError, Assembler, Cond, Helper, Insn, Label, Reg, Size};
 
 use super::Features;
-use super::parts::{MAPPED, TCP, load, sock_addr, sock_ops};
+use super::parts::{MAPPED, TCP, UDP, load, sock_addr, sock_ops};
 use crate::policy::Table;
 
-/// A key of the table: an IPv6 address (IPv4 as `::ffff:a.b.c.d`) and a port in host order.
-pub(crate) const KEY_LENGTH: u32 = 20;
+/// A key of the table: an IPv6 address (IPv4 as `::ffff:a.b.c.d`), a port in host order, a protocol.
+pub(crate) const KEY_LENGTH: u32 = 24;
 /// Where a key is built, relative to the frame pointer.
-const KEY: i16 = -24;
-const PORT: i16 = KEY + 16;
+pub(super) const KEY: i16 = -24;
+pub(super) const PORT: i16 = KEY + 16;
+pub(super) const PROTOCOL: i16 = KEY + 20;
 /// Where a cookie is kept, and the value that goes with it.
-const COOKIE: i16 = -32;
-const VALUE: i16 = -40;
+pub(super) const COOKIE: i16 = -40;
+const VALUE: i16 = -48;
 
-const AF_INET: u32 = 2;
+pub(super) const AF_INET: u32 = 2;
 /// `BPF_SOCK_OPS_TCP_LISTEN_CB`; 4.18.
 const LISTEN: u32 = 11;
 /// `BPF_ANY` and `BPF_NOEXIST`.
-const REPLACE: i32 = 0;
-const KEEP: i32 = 1;
+pub(super) const REPLACE: i32 = 0;
+pub(super) const KEEP: i32 = 1;
 
 /// `struct bpf_sk_lookup`: a packet that belongs to no connection.
 mod lookup {
@@ -34,9 +35,10 @@ mod lookup {
 /// For the whole network namespace: a socket in the table gets the connection. Everything else is as without it.
 pub(crate) fn steer(sockets: i32) -> Result<Vec<Insn>, AssembleError> {
     let mut asm = Assembler::new();
-    let (pass, known) = (asm.label(), asm.label());
+    let (pass, ours, known) = (asm.label(), asm.label(), asm.label());
     asm.push(Insn::mov64(Reg::R6, Reg::R1)).push(load(Reg::R2, Reg::R6, lookup::PROTOCOL));
-    asm.jump_if32(Cond::NotEqual, Reg::R2, TCP, pass);
+    asm.jump_if32(Cond::Equal, Reg::R2, TCP, ours).jump_if32(Cond::NotEqual, Reg::R2, UDP, pass);
+    asm.place(ours).push(Insn::store(Size::Word, Reg::R10, PROTOCOL, Reg::R2));
     asm.push(load(Reg::R2, Reg::R6, lookup::FAMILY));
     key(&mut asm, (lookup::LOCAL_IP4, lookup::LOCAL_IP6, lookup::LOCAL_PORT));
     look_up(&mut asm, sockets, KEY);
@@ -65,6 +67,7 @@ pub fn listen(table: &Table, _: Features) -> Result<Vec<Insn>, AssembleError> {
     asm.push(Insn::store(Size::Double, Reg::R10, COOKIE, Reg::R0));
     look_up(&mut asm, tables.wildcards, COOKIE);
     asm.push(Insn::mov64(Reg::R7, Reg::R0));
+    asm.push(Insn::store_imm(Size::Word, Reg::R10, PROTOCOL, TCP as i32));
     asm.push(load(Reg::R2, Reg::R6, sock_ops::FAMILY));
     key(&mut asm, (sock_ops::LOCAL_IP4, sock_ops::LOCAL_IP6, sock_ops::LOCAL_PORT));
     let wildcard = asm.label();
@@ -73,14 +76,14 @@ pub fn listen(table: &Table, _: Features) -> Result<Vec<Insn>, AssembleError> {
     asm.jump(other);
 
     asm.place(wildcard);
-    let (only6, all6) = (asm.label(), asm.label());
+    let only6 = asm.label();
     // A wildcard became a mapped address for a dual-stack socket, and a native one for a socket that is IPv6 only.
     asm.push(load(Reg::R2, Reg::R10, KEY + 8)).jump_if32(Cond::NotEqual, Reg::R2, MAPPED, only6);
     for &ip in &table.own4 {
         enter_for(&mut asm, tables.sockets, [0, 0, MAPPED, ip]);
     }
     asm.push(load(Reg::R2, Reg::R6, sock_ops::FAMILY)).jump_if32(Cond::Equal, Reg::R2, AF_INET, other);
-    asm.jump(all6).place(only6).place(all6);
+    asm.place(only6);
     for &ip in &table.own6 {
         enter_for(&mut asm, tables.sockets, ip);
     }
@@ -93,8 +96,12 @@ pub fn listen(table: &Table, _: Features) -> Result<Vec<Insn>, AssembleError> {
 /// In `bind`, where a wildcard has just been replaced: notes that it was one. `R6` is the context; clobbers `R0`–`R5`.
 pub fn note_wildcard(asm: &mut Assembler, table: &Table) {
     let Some(tables) = table.steering else { return };
-    let other = asm.label();
-    asm.push(load(Reg::R2, Reg::R6, sock_addr::PROTOCOL)).jump_if32(Cond::NotEqual, Reg::R2, TCP, other);
+    let (known, other) = (asm.label(), asm.label());
+    asm.push(load(Reg::R2, Reg::R6, sock_addr::PROTOCOL)).jump_if32(Cond::Equal, Reg::R2, TCP, known);
+    if tables.datagrams.is_some() {
+        asm.jump_if32(Cond::Equal, Reg::R2, UDP, known);
+    }
+    asm.jump(other).place(known);
     asm.push(Insn::mov64(Reg::R1, Reg::R6)).push(Insn::call(Helper::SocketCookie));
     asm.push(Insn::store(Size::Double, Reg::R10, COOKIE, Reg::R0));
     asm.push(Insn::store_imm(Size::Word, Reg::R10, VALUE, 1));
@@ -110,28 +117,43 @@ fn key(asm: &mut Assembler, (ip4, ip6, port): (i16, i16, i16)) {
     let (six, done): (Label, Label) = (asm.label(), asm.label());
     asm.push(load(Reg::R3, Reg::R6, port)).push(Insn::store(Size::Word, Reg::R10, PORT, Reg::R3));
     asm.jump_if32(Cond::NotEqual, Reg::R2, AF_INET, six);
-    asm.push(Insn::store_imm(Size::Word, Reg::R10, KEY, 0)).push(Insn::store_imm(Size::Word, Reg::R10, KEY + 4, 0));
-    asm.push(Insn::mov32_imm(Reg::R3, MAPPED)).push(Insn::store(Size::Word, Reg::R10, KEY + 8, Reg::R3));
-    asm.push(load(Reg::R3, Reg::R6, ip4)).push(Insn::store(Size::Word, Reg::R10, KEY + 12, Reg::R3));
+    keep4(asm, KEY, (Reg::R6, ip4));
     asm.jump(done).place(six);
-    for word in (0..16).step_by(4) {
-        asm.push(load(Reg::R3, Reg::R6, ip6 + word)).push(Insn::store(Size::Word, Reg::R10, KEY + word, Reg::R3));
-    }
+    keep6(asm, KEY, (Reg::R6, ip6));
     asm.place(done);
 }
 
+/// Puts the IPv4 address that stands at `from` on the stack, as `::ffff:a.b.c.d`. Clobbers `R3`.
+pub(super) fn keep4(asm: &mut Assembler, to: i16, from: (Reg, i16)) {
+    asm.push(Insn::store_imm(Size::Word, Reg::R10, to, 0)).push(Insn::store_imm(Size::Word, Reg::R10, to + 4, 0));
+    asm.push(Insn::mov32_imm(Reg::R3, MAPPED)).push(Insn::store(Size::Word, Reg::R10, to + 8, Reg::R3));
+    asm.push(load(Reg::R3, from.0, from.1)).push(Insn::store(Size::Word, Reg::R10, to + 12, Reg::R3));
+}
+
+/// Puts the IPv6 address that stands at `from` on the stack. Clobbers `R3`.
+pub(super) fn keep6(asm: &mut Assembler, to: i16, from: (Reg, i16)) {
+    for word in (0..16).step_by(4) {
+        asm.push(load(Reg::R3, from.0, from.1 + word)).push(Insn::store(Size::Word, Reg::R10, to + word, Reg::R3));
+    }
+}
+
 /// `R0` = what a table has for the key at `key` of the stack.
-fn look_up(asm: &mut Assembler, map: i32, key: i16) {
+pub(super) fn look_up(asm: &mut Assembler, map: i32, key: i16) {
     argument(asm, Reg::R1, map, key, Reg::R2);
     asm.push(Insn::call(Helper::MapLookup));
 }
 
 /// Enters the socket of the context at `R6` for an address; the port stands in the key.
 fn enter_for(asm: &mut Assembler, map: i32, address: [u32; 4]) {
+    key_of(asm, address);
+    enter(asm, map, KEEP);
+}
+
+/// Puts `address` into the key. Clobbers `R2`.
+pub(super) fn key_of(asm: &mut Assembler, address: [u32; 4]) {
     for (value, at) in address.into_iter().zip((KEY..).step_by(4)) {
         asm.push(Insn::mov32_imm(Reg::R2, value)).push(Insn::store(Size::Word, Reg::R10, at, Reg::R2));
     }
-    enter(asm, map, KEEP);
 }
 
 fn enter(asm: &mut Assembler, map: i32, flags: i32) {
@@ -141,7 +163,7 @@ fn enter(asm: &mut Assembler, map: i32, flags: i32) {
 }
 
 /// A map and the address of a key on the stack, in two registers.
-fn argument(asm: &mut Assembler, to: Reg, map: i32, key: i16, pointer: Reg) {
+pub(super) fn argument(asm: &mut Assembler, to: Reg, map: i32, key: i16, pointer: Reg) {
     for insn in Insn::load_map(to, map) {
         asm.push(insn);
     }

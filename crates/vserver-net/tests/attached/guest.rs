@@ -33,6 +33,9 @@ pub fn run(case: &str) {
         "serve_dual" => serve("[::]:8080"),
         "serve_second" => serve_as("exactly ", "10.99.0.2:8080"),
         "serve_loopback" => serve("127.0.0.1:8081"),
+        "hear_wildcard" => hear("0.0.0.0:9053", "all"),
+        "hear_dual" => hear("[::]:9053", "all"),
+        "hear_second" => hear("10.99.0.2:9053", "second"),
         "serve_unbound" => serve_unbound(),
         "hear_unbound" => hear_unbound(),
         "others_loopback" => others_loopback(),
@@ -371,6 +374,19 @@ fn serve_unbound() {
     let port = getsockname::<SockaddrStorage>(fd.as_raw_fd()).unwrap().as_sockaddr_in6().unwrap().port();
     answer_all(TcpListener::from(fd), |_| "unbound".to_owned());
     println!("{port}");
+    stdin().read_to_end(&mut Vec::new()).unwrap();
+}
+
+/// Answers each datagram without a word on where it was heard.
+fn hear(address: &str, who: &'static str) {
+    let socket = UdpSocket::bind(address).unwrap();
+    println!("{}", socket.local_addr().unwrap());
+    std::thread::spawn(move || {
+        loop {
+            let (_, from) = socket.recv_from(&mut [0; 64]).unwrap();
+            let _ = socket.send_to(format!("{who} {}", from.ip().to_canonical()).as_bytes(), from);
+        }
+    });
     stdin().read_to_end(&mut Vec::new()).unwrap();
 }
 

@@ -35,6 +35,8 @@ pub const CASES: &[(&str, Case)] = &[
     ("a more exactly bound socket has precedence", exact_first),
     ("a wildcard that is closed gives its addresses up", closed_wildcard),
     ("one table serves all guests, as long as somebody holds it", one_table),
+    ("a wildcard hears datagrams for all addresses and answers from the one asked", datagrams_of_all),
+    ("a more exactly bound datagram socket has precedence", exact_datagrams_first),
     ("a loopback is private to its guest", private_loopbacks),
     ("listen without bind answers on own addresses only", listen_without_bind),
     ("a datagram socket hears what is for its guest only", hear_unbound),
@@ -140,6 +142,68 @@ fn closed_wildcard(guests: &Guests) {
         assert_eq!(ask("10.99.0.2:8080").unwrap(), "10.99.0.2:8080");
         web.finish();
         ask("10.99.0.2:8080").unwrap_err();
+    }
+}
+
+/// What a socket that listens to nobody but `address` hears from there.
+fn send(address: &str) -> std::io::Result<String> {
+    let address: SocketAddr = address.parse().unwrap();
+    let socket = UdpSocket::bind(if address.is_ipv4() { "10.99.0.9:0" } else { "[fd00:99::9]:0" }).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    socket.connect(address)?;
+    socket.send(b"?")?;
+    let mut buffer = [0; 64];
+    let length = socket.recv(&mut buffer)?;
+    Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
+}
+
+/// The keeper hears of a bind a moment after it.
+fn eventually(address: &str, expected: &str) {
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    loop {
+        match send(address) {
+            Ok(said) if said == expected => return,
+            other if std::time::Instant::now() > deadline => panic!("{address}: {other:?} instead of {expected}"),
+            _ => std::thread::sleep(Duration::from_millis(1)),
+        }
+    }
+}
+
+fn datagrams_of_all(guests: &Guests) {
+    for case in ["hear_wildcard", "hear_dual"] {
+        let (mut web, mut six) = (guests.web.start(case), guests.six.start(case));
+        (web.line(), six.line());
+        for address in ["10.99.0.1:9053", "10.99.0.2:9053", "10.99.0.5:9053"] {
+            eventually(address, "all 10.99.0.9");
+        }
+        for foreign in ["10.99.0.3:9053", "10.99.0.9:9053", "[fd00:99::9]:9053"] {
+            send(foreign).unwrap_err();
+        }
+        if case == "hear_dual" {
+            eventually("[fd00:99::5]:9053", "all fd00:99::9");
+        }
+        // One client asks at both addresses in turn, and hears each answer from where it asked.
+        let socket = UdpSocket::bind("10.99.0.9:0").unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        for address in ["10.99.0.1:9053", "10.99.0.2:9053"].into_iter().cycle().take(20) {
+            socket.send_to(b"?", address).unwrap();
+            assert_eq!(socket.recv_from(&mut [0; 64]).unwrap().1, address.parse().unwrap());
+        }
+        [web, six].into_iter().for_each(Running::finish);
+        send("10.99.0.2:9053").unwrap_err();
+    }
+}
+
+fn exact_datagrams_first(guests: &Guests) {
+    for order in [["hear_wildcard", "hear_second"], ["hear_second", "hear_wildcard"]] {
+        let servers = order.map(|case| {
+            let mut server = guests.web.start(case);
+            server.line();
+            server
+        });
+        eventually("10.99.0.2:9053", "second 10.99.0.9");
+        eventually("10.99.0.1:9053", "all 10.99.0.9");
+        servers.into_iter().for_each(Running::finish);
     }
 }
 

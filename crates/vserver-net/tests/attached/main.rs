@@ -17,13 +17,17 @@ mod host;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::geteuid;
-use vserver_net::{AddressPlan, AddressPolicy, Broadcast, Localhost, Place, Programs, Steer, add_address};
+use vserver_net::{
+    AddressPlan, AddressPolicy, Broadcast, Gathering, Held, Localhost, Place, Programs, Steer, add_address,
+};
+use vserver_sys::bpf::{Bell, iter_run};
 
 /// A cgroup below `vserver` of the v2 hierarchy, removed at the end whatever happens.
 pub struct Cgroup(pub PathBuf);
@@ -105,7 +109,7 @@ pub struct Guests {
     pub none: Cgroup,
     pub many: Cgroup,
     /// What the keepers of those with several addresses hold.
-    pub steering: Vec<OwnedFd>,
+    pub steering: Vec<Held>,
 }
 
 pub const LOOPBACKS: [Ipv4Addr; 7] = [
@@ -148,13 +152,28 @@ fn guests(hierarchy: &Path) -> Guests {
         let cgroup = Cgroup::create(hierarchy, name);
         let directory = fs::File::open(&cgroup.0).unwrap();
         let programs = Programs::load(&policy, Steer::Yes).unwrap();
-        steering.extend(programs.steering().unwrap());
+        if let Some(mut held) = programs.steering().unwrap() {
+            keep(held.gathering.take().unwrap());
+            steering.push(held);
+        }
         for unenforced in programs.attach(directory.as_fd(), Place::Perhaps).unwrap() {
             println!("note: {name}: {unenforced}");
         }
         cgroup
     });
     Guests { web, mail, old, six, demo, none, many, steering }
+}
+
+/// What a guest's keeper does as long as it lives.
+fn keep(gathering: Gathering) {
+    std::thread::spawn(move || {
+        let bell = Bell::listen(gathering.bell).unwrap();
+        loop {
+            poll(&mut [PollFd::new(bell.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE).unwrap();
+            bell.silence();
+            iter_run(gathering.iterator.as_fd()).unwrap();
+        }
+    });
 }
 
 fn addresses() {

@@ -64,6 +64,14 @@ struct LoadAttr {
     prog_name: [u8; NAME_LENGTH],
     prog_ifindex: u32,
     expected_attach_type: u32,
+    prog_btf_fd: u32,
+    func_info_rec_size: u32,
+    func_info: u64,
+    func_info_cnt: u32,
+    line_info_rec_size: u32,
+    line_info: u64,
+    line_info_cnt: u32,
+    attach_btf_id: u32,
 }
 
 #[repr(C)]
@@ -98,7 +106,7 @@ pub(super) struct IdAttr {
 }
 
 // `insns`, `license`, `log_buf` and `prog_ids` must lie where the kernel's `__aligned_u64` puts them.
-const _: () = assert!(size_of::<LoadAttr>() == 72 && std::mem::offset_of!(LoadAttr, log_buf) == 32);
+const _: () = assert!(size_of::<LoadAttr>() == 112 && std::mem::offset_of!(LoadAttr, log_buf) == 32);
 const _: () = assert!(size_of::<AttachAttr>() == 20 && size_of::<IdAttr>() == 12);
 const _: () = assert!(size_of::<QueryAttr>() == 32 && std::mem::offset_of!(QueryAttr, prog_ids) == 16);
 
@@ -109,13 +117,23 @@ const _: () = assert!(size_of::<QueryAttr>() == 32 && std::mem::offset_of!(Query
 /// # Errors
 /// An [`io::Error`] whose inner error is a [`LoadError`], with the verifier's log.
 pub fn prog_load(kind: ProgType, place: AttachType, insns: &[Insn], name: &str) -> io::Result<OwnedFd> {
-    let source = match load(kind, place, insns, name, &mut []) {
+    load_twice((kind, place, 0), insns, name)
+}
+
+/// Loads a program that belongs to a function of the kernel, by its number among the kernel's types.
+pub(super) fn load_traced(place: AttachType, function: u32, insns: &[Insn], name: &str) -> io::Result<OwnedFd> {
+    load_twice((place.prog_type(), place, function), insns, name)
+}
+
+fn load_twice(what: (ProgType, AttachType, u32), insns: &[Insn], name: &str) -> io::Result<OwnedFd> {
+    let (_, place, _) = what;
+    let source = match load(what, insns, name, &mut []) {
         Ok(program) => return Ok(program),
         Err(source) => source,
     };
     // Only now with a log: collecting it makes loading slow, and old kernels fail with ENOSPC when it does not fit.
     let mut log = vec![0; LOG_LENGTH];
-    if let Ok(program) = load(kind, place, insns, name, &mut log) {
+    if let Ok(program) = load(what, insns, name, &mut log) {
         return Ok(program);
     }
     let length = log.iter().position(|&byte| byte == 0).unwrap_or(log.len());
@@ -203,7 +221,12 @@ pub(super) fn by_id(number: c_int, id: u32) -> io::Result<OwnedFd> {
     unsafe { command(number, &mut attr).map(|fd| OwnedFd::from_raw_fd(fd)) }
 }
 
-fn load(kind: ProgType, place: AttachType, insns: &[Insn], name: &str, log: &mut [u8]) -> io::Result<OwnedFd> {
+fn load(
+    (kind, place, function): (ProgType, AttachType, u32),
+    insns: &[Insn],
+    name: &str,
+    log: &mut [u8],
+) -> io::Result<OwnedFd> {
     let too_long = |_| io::Error::from_raw_os_error(libc::E2BIG);
     let license = c"GPL";
     let mut attr = LoadAttr {
@@ -213,6 +236,7 @@ fn load(kind: ProgType, place: AttachType, insns: &[Insn], name: &str, log: &mut
         license: license.as_ptr().expose_provenance() as u64,
         prog_name: object_name(name),
         expected_attach_type: place as u32,
+        attach_btf_id: function,
         ..LoadAttr::default()
     };
     if !log.is_empty() {

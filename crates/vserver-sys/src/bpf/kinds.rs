@@ -16,6 +16,8 @@ pub enum ProgType {
     CgroupSockAddr = 18,
     /// Sees and changes a socket option (`struct bpf_sockopt`); 5.3.
     CgroupSockopt = 25,
+    /// Runs beside functions of the kernel, or over its objects; 5.5.
+    Tracing = 26,
     /// Chooses the socket for a packet that belongs to no connection (`struct bpf_sk_lookup`); 5.9.
     SkLookup = 30,
 }
@@ -58,6 +60,8 @@ pub enum AttachType {
     Getsockopt = 21,
     /// `setsockopt`; 5.3.
     Setsockopt = 22,
+    /// All objects of a kind, when somebody reads; 5.8.
+    TraceIter = 28,
     /// What `getpeername` and `accept` hand out for `AF_INET`; 5.8.
     Inet4Getpeername = 29,
     /// What `getpeername` and `accept` hand out for `AF_INET6`; 5.8.
@@ -78,6 +82,7 @@ impl AttachType {
             Self::InetSockCreate | Self::Inet4PostBind | Self::Inet6PostBind => ProgType::CgroupSock,
             Self::SockOps => ProgType::SockOps,
             Self::SkLookup => ProgType::SkLookup,
+            Self::TraceIter => ProgType::Tracing,
             Self::Device => ProgType::CgroupDevice,
             Self::Getsockopt | Self::Setsockopt => ProgType::CgroupSockopt,
             Self::Inet4Bind
@@ -103,6 +108,7 @@ impl AttachType {
             Self::InetSockCreate => "cgroup_inet_sock_create",
             Self::SockOps => "cgroup_sock_ops",
             Self::SkLookup => "sk_lookup",
+            Self::TraceIter => "trace_iter",
             Self::Device => "cgroup_device",
             Self::Inet4Bind => "cgroup_inet4_bind",
             Self::Inet6Bind => "cgroup_inet6_bind",
@@ -150,6 +156,8 @@ pub enum Helper {
     SkRelease = 86,
     /// `bpf_sk_assign(ctx, sock, flags)`: this socket gets the packet; 5.9 from a socket search.
     SkAssign = 124,
+    /// `bpf_ringbuf_output(map, data, size, flags)`; 5.8.
+    RingbufOutput = 130,
     /// `bpf_skc_to_tcp6_sock(sock)`: the kernel's own structure, or null; 5.9, needs BTF of the kernel.
     SkcToTcp6Sock = 136,
     /// `bpf_skc_to_udp6_sock(sock)`: the kernel's own structure, or null; 5.9, needs BTF of the kernel.

@@ -20,6 +20,8 @@ pub enum MapType {
     LruHash = 9,
     /// Sockets by key; one that is closed is taken out; 4.18.
     SockHash = 18,
+    /// A queue from programs to a process, of whole pages; 5.8.
+    RingBuffer = 27,
 }
 
 /// What is known of a loaded program.

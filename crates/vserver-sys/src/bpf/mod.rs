@@ -8,15 +8,20 @@
 //! Source of numbers and layouts: `include/uapi/linux/bpf.h`, `Documentation/bpf/standardization/instruction-set.rst`.
 
 mod asm;
+mod bell;
+mod btf;
 mod call;
 mod insn;
+mod iter;
 mod kinds;
 mod link;
 mod map;
 
 pub use asm::{AssembleError, Assembler, Label};
+pub use bell::{Bell, bell_create};
 pub use call::{AttachFlags, LoadError, prog_attach, prog_by_id, prog_detach, prog_load, prog_query, prog_replace};
 pub use insn::{Alu, Cond, Insn, Reg, Size};
+pub use iter::{iter_load, iter_run};
 pub use kinds::{AttachType, Helper, ProgType};
 pub use link::{NetnsLink, link_create, netns_links};
 pub use map::{MapType, ProgInfo, map_by_id, map_create, prog_info};

@@ -3,6 +3,7 @@
 //! The "host" here is the warden's network namespace.
 
 use std::fs;
+use std::net::UdpSocket;
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 use std::time::Duration;
@@ -18,6 +19,7 @@ pub fn tests() -> Vec<Trial> {
         Trial::new("address::wildcard_becomes_its_own", wildcard_becomes_its_own).smoke(),
         Trial::new("address::two_guests_on_one_port", two_guests_on_one_port),
         Trial::new("address::a_wildcard_hears_all_addresses", a_wildcard_hears_all_addresses).smoke(),
+        Trial::new("address::a_wildcard_hears_datagrams", a_wildcard_hears_datagrams).smoke(),
         Trial::new("address::two_hundred_guests_on_one_port", two_hundred_guests_on_one_port).within(1200),
         Trial::new("address::foreign_address_is_refused", foreign_address_is_refused),
         Trial::new("address::loopback_is_private", loopback_is_private),
@@ -114,6 +116,41 @@ fn a_wildcard_hears_all_addresses() {
     two.stop();
     plain.stop();
     assert_eq!(links(), before);
+}
+
+/// Whether a datagram comes back from exactly the address that it was sent to.
+fn echoes(address: &str) -> bool {
+    let bound = UdpSocket::bind(if address.starts_with('[') { "[::]:0" } else { "0.0.0.0:0" }).unwrap();
+    bound.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    bound.connect(address).unwrap();
+    bound.send(b"?").is_ok() && bound.recv(&mut [0; 8]).is_ok_and(|length| length == 1)
+}
+
+/// Not in 127.0.0.0/8: there the host's source is 127.0.0.1, and to answer that is to answer oneself.
+fn a_wildcard_hears_datagrams() {
+    let host = Fixture::new();
+    let (one, two) = (host.guest(), host.guest());
+    for (guest, addresses) in
+        [(&one, ["10.99.35.1", "10.99.35.2", "fd00:9:35::1"]), (&two, ["10.99.35.3", "10.99.35.4", ""])]
+    {
+        for (number, address) in addresses.into_iter().filter(|address| !address.is_empty()).enumerate() {
+            guest.set(&format!("interfaces/{number}/ip"), &format!("{address}\n"));
+            guest.set(&format!("interfaces/{number}/prefix"), if address.contains(':') { "128\n" } else { "32\n" });
+            guest.set(&format!("interfaces/{number}/dev"), "lo\n");
+        }
+        guest.carry_self().start();
+        // One after the other, as when a server is restarted.
+        guest.sh(
+            "/self --echo [::]:53 >/dev/null & sleep 0.1; kill $!; wait $!; /self --echo [::]:53 >/dev/null 2>&1 &",
+        );
+    }
+    for address in ["10.99.35.1:53", "10.99.35.2:53", "[fd00:9:35::1]:53", "10.99.35.3:53", "10.99.35.4:53"] {
+        eventually(address, Duration::from_secs(10), || echoes(address));
+    }
+    assert!(!echoes("127.0.0.1:53"));
+    one.stop();
+    assert!(echoes("10.99.35.4:53"));
+    two.stop();
 }
 
 /// Each with its own IPv4 and IPv6 address and one server on the wildcard port 80; the warden sees that nothing is left.

@@ -10,16 +10,25 @@ use nix::unistd::{Pid, execve};
 use vserver_runtime::settings::Ending;
 use vserver_sys::memory;
 
+use crate::gather;
+
 /// What the kernel gave to the helper that it ran on a guest's reboot. Source: util-vserver, `behaviours.md` §6.
 const ENVIRONMENT: [&std::ffi::CStr; 3] = [c"HOME=/", c"TERM=linux", c"PATH=/sbin:/usr/sbin:/bin:/usr/bin"];
 
-/// `NAME CONFDIR VSERVER PID`: the guest, its configuration root, the program that cleans up, the supervisor.
+/// `NAME CONFDIR VSERVER PID [gathers]`: the guest, its configuration root, the program that cleans up, the supervisor,
+/// and that the keeper lets datagram sockets hear all of the guest's addresses.
 pub fn run(arguments: &[String]) -> ExitCode {
-    let [name, confdir, vserver, pid] = arguments else {
+    let [name, confdir, vserver, pid, rest @ ..] = arguments else {
         return ExitCode::FAILURE;
     };
     // Only a saving, as in the supervisor.
     memory::forget_startup_code().ok();
+    if !rest.is_empty()
+        && let Ok(supervisor) = pid.parse()
+    {
+        // Without it such sockets hear the first address.
+        gather::until_the_end_of(supervisor).ok();
+    }
     let status = match pid.parse().map(Pid::from_raw).map(wait_for) {
         Ok(Some(WaitStatus::Exited(_, status))) => Some(status),
         Ok(Some(_)) => None,

@@ -11,6 +11,7 @@
 
 mod console;
 mod ending;
+mod gather;
 mod hearing;
 mod keeper;
 mod limits;
