@@ -40,6 +40,12 @@ pub const CASES: &[(&str, Case)] = &[
     ("a loopback is private to its guest", private_loopbacks),
     ("listen without bind answers on own addresses only", listen_without_bind),
     ("a datagram socket hears what is for its guest only", hear_unbound),
+    ("nobody joins the port of another with SO_REUSEPORT", shared_port),
+    ("IP_TRANSPARENT and IP_FREEBIND bind own addresses only", |guests| run(&guests.web, "transparent")),
+    ("TCP fast open is judged as a connection", |guests| run(&guests.web, "fast_open")),
+    ("a group that was joined without the capability is not heard", unheard_group),
+    ("a socket that was passed on stays under the rules of who made it", passed_socket),
+    ("datagrams of IPv6 sockets to mapped addresses", |guests| run(&guests.web, "mapped_datagrams")),
     ("a live guest gets another policy", another_policy),
     ("addresses come and go with their guests", device_addresses),
     ("addresses of many guests come and go at once", addresses_at_once),
@@ -172,7 +178,9 @@ fn eventually(address: &str, expected: &str) {
 fn datagrams_of_all(guests: &Guests) {
     for case in ["hear_wildcard", "hear_dual"] {
         let (mut web, mut six) = (guests.web.start(case), guests.six.start(case));
-        (web.line(), six.line());
+        for server in [&mut web, &mut six] {
+            server.line();
+        }
         for address in ["10.99.0.1:9053", "10.99.0.2:9053", "10.99.0.5:9053"] {
             eventually(address, "all 10.99.0.9");
         }
@@ -252,6 +260,36 @@ fn hear_unbound(guests: &Guests) {
         socket.send_to(b"for others", format!("{address}:{port}")).unwrap();
     }
     socket.send_to(b"for the guest", format!("10.99.0.1:{port}")).unwrap();
+    web.finish();
+}
+
+fn shared_port(guests: &Guests) {
+    let mut web = guests.web.start("share_port");
+    web.line();
+    let mut mail = guests.mail.start("join_port");
+    mail.line();
+    // From many ports: of a group with two members, each would get some.
+    for _ in 0..50 {
+        UdpSocket::bind("10.99.0.9:0").unwrap().send_to(b"for web", "10.99.0.1:9060").unwrap();
+    }
+    [mail, web].into_iter().for_each(Running::finish);
+}
+
+fn unheard_group(guests: &Guests) {
+    let mut web = guests.web.start("hear_group");
+    let port: u16 = web.line().parse().unwrap();
+    let host = UdpSocket::bind("10.99.0.9:0").unwrap();
+    for port in [port, 9070] {
+        // Without a route for groups it goes nowhere, which is as good.
+        let _ = host.send_to(b"?", ("239.1.2.3", port));
+    }
+    web.finish();
+}
+
+fn passed_socket(guests: &Guests) {
+    let mut web = guests.web.start("give_socket");
+    web.line();
+    run(&guests.mail, "take_socket");
     web.finish();
 }
 

@@ -11,6 +11,7 @@
     clippy::exit
 )]
 
+mod evade;
 mod guest;
 mod host;
 
