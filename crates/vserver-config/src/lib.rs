@@ -37,7 +37,7 @@ pub use life::{Handler, default_tty, helper, helper_is_disabled, helper_log, hel
 pub use list::{claimed, conflicts, list, list_enabled, list_old, projects};
 pub use model::{DeviceMap, DiskLimit, GuestConfig, Interface, IoNice, SYNC_TIMEOUT, Tun, Userns, Uts, Vlan};
 pub use mounts::{FstabEntry, MountOptions, mounts, read_fstab};
-pub use network_space::{IpvlanMode, LinkKind, MacvlanMode, NamedSpace, NetLink, NetworkSpace, Uplink};
+pub use network_space::{AntiSpoof, IpvlanMode, LinkKind, MacvlanMode, NamedSpace, NetLink, NetworkSpace, Uplink};
 pub use read::{bucket_of, device_maps, personality_type, read, rlimits_of, scope_number, survey, sysctl_of};
 pub use sched::{Bucket, Sched};
 pub use scripts::{Flavour, Script, has_scripts, scripts};

@@ -49,6 +49,21 @@ pub struct NetLink {
     pub mac: Option<[u8; 6]>,
     /// Where the rest of the world is; at most one of each family.
     pub gateways: Vec<IpAddr>,
+    /// What it is held to; `None`: what [`NetLink::antispoof`] says.
+    #[serde(default)]
+    pub antispoof: Option<AntiSpoof>,
+}
+
+/// What a guest may say of itself on a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AntiSpoof {
+    /// Its Ethernet address and its addresses in `interfaces/`; it is no router and no DHCP server.
+    Full,
+    /// The same with any address: for a guest that asks a DHCP server for one, or forwards for others.
+    Mac,
+    /// Anything.
+    Off,
 }
 
 /// Kinds of links.
@@ -144,6 +159,19 @@ impl NetworkSpace {
             Self::Named(named) if !named.shared => &named.links,
             _ => &[],
         }
+    }
+}
+
+impl NetLink {
+    /// What it is held to. A device that moves in is the guest's altogether, and a pair that the configuration says nothing
+    /// of is left to scripts; all others are held fully unless told otherwise.
+    pub fn antispoof(&self, has_addresses: bool) -> AntiSpoof {
+        let left_alone = match self.kind {
+            LinkKind::Physical { .. } => true,
+            LinkKind::Veth { uplink: Uplink::Bare, .. } => !has_addresses,
+            _ => false,
+        };
+        self.antispoof.unwrap_or(if left_alone { AntiSpoof::Off } else { AntiSpoof::Full })
     }
 }
 

@@ -257,6 +257,8 @@ fn links_of_a_namespace_are_judged() {
     assert_eq!(both, ["it has a bridge and is routed"]);
     let small = faults(&[("host", "vx\n"), ("mtu", "67\n")]);
     assert_eq!(small, ["'67' is not a size of packets"]);
+    let held = faults(&[("host", "vx\n"), ("antispoof", "on\n")]);
+    assert_eq!(held, ["'on' is not what a guest can be held to"]);
     let group = faults(&[("host", "vx\n"), ("mac", "01:00:00:00:00:01\n")]);
     assert_eq!(group, ["'01:00:00:00:00:01' is not the Ethernet address of one device"]);
     let far = faults(&[("host", "vx\n"), ("gateway", "192.0.2.1\nfe80::1\n")]);

@@ -66,6 +66,15 @@ pub enum Error {
         /// What it calls them.
         kind: &'static str,
     },
+    /// The kernel has no filters for devices.
+    #[error(
+        "no filter can be put on the device {dev:?}: load the kernel modules sch_ingress and cls_bpf, or write 'off' to \
+         antispoof in its directory"
+    )]
+    NoFilters {
+        /// Its name.
+        dev: String,
+    },
     /// A request to the kernel's network configuration failed.
     #[error("{request}")]
     Netlink {

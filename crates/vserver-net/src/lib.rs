@@ -23,6 +23,7 @@
 mod confine;
 mod device;
 mod error;
+pub mod guard;
 mod policy;
 mod program;
 pub mod space;

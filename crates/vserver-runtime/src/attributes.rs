@@ -49,6 +49,7 @@ pub fn call_policy(config: &GuestConfig, userns: bool, systemd: bool) -> Seccomp
         userns,
         nesting: userns && systemd,
         netns: config.network_space.is_own(),
+        packets: userns && CapSet::SECURE.edited(config.bcaps).contains(Capability::NET_RAW),
         mounts: ccaps.contains(ContextCaps::SECURE_MOUNT),
         remounts: ccaps.contains(ContextCaps::SECURE_REMOUNT),
         spaces: if all { ALL_SPACES } else { config.umask.value & ALL_SPACES },

@@ -21,6 +21,7 @@ use crate::disk::{self, DiskPlan};
 use crate::error::{Error, Result};
 use crate::init_style::{self, First, InitPlan, Rescue};
 use crate::mounts::{self, Mounts};
+use crate::netns;
 use crate::settings::{KillStep, StopOrders};
 use crate::unapplied;
 
@@ -124,6 +125,7 @@ impl Plan {
         unenforced.extend(found);
         let mode = attributes::call_policy(config, id_base.is_some(), init.systemd);
         let confinement = confinement(config, mode, &mut unenforced)?;
+        unenforced.extend(netns::shortfall(config, confinement.caps));
         let (killseq, stop_timeout) = (killseq(config), config.init.sync_timeout);
         Ok(Self {
             name: name.clone(),

@@ -30,6 +30,8 @@ pub struct SeccompMode {
     pub nesting: bool,
     /// The guest has a network namespace of its own.
     pub netns: bool,
+    /// It may send and hear frames as they are there: it has `CAP_NET_RAW`. Has no effect without `netns`.
+    pub packets: bool,
     /// `secure_mount`: mount and unmount. Has no effect without `userns`.
     pub mounts: bool,
     /// `secure_remount`: change mounts that are there. Has no effect without `userns`.

@@ -8,6 +8,7 @@
 mod answer;
 mod attack;
 mod escape;
+mod frames;
 mod info;
 mod kernel;
 mod load;
@@ -49,6 +50,7 @@ const TABLES: &[&[Check]] = &[
     settings::CHECKS,
     sockets::CHECKS,
     tunnels::CHECKS,
+    frames::CHECKS,
     attack::CHECKS,
     load::CHECKS,
     info::CHECKS,

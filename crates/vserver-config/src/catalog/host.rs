@@ -48,7 +48,7 @@ const FOR_GUESTS: &[Setting] = &[
     honoured("netns/shared", Kind::Flag, "as of a guest", "netns::a_shared_one_is_left_alone")
         .for_guests_without(NETNS),
     honoured(
-        "netns/interfaces/<x>/{host,guest,type,bridge,parent,mode,vlan,mtu,mac}",
+        "netns/interfaces/<x>/{host,guest,type,bridge,parent,mode,vlan,mtu,mac,antispoof}",
         Kind::Scalar,
         "as of a guest",
         "netns::a_pair_with_a_bridge",

@@ -86,6 +86,13 @@ const SETTINGS: &[Setting] = &[
         "security::k32_namespaces",
     ),
     honoured(
+        "netns/interfaces/<x>/antispoof",
+        Kind::Scalar,
+        "ours: what the guest may say of itself there: full (its own Ethernet address and addresses; the default), mac \
+         (its own Ethernet address; with DHCP), off; neither of the first is a router or DHCP server",
+        "antispoof::on_a_bridge",
+    ),
+    honoured(
         "nonetns",
         Kind::Flag,
         "neither the guest's nor the host's netns/ counts",

@@ -8,7 +8,7 @@ use vserver_types::GuestName;
 
 use super::interfaces::device_name;
 use crate::model::Interface;
-use crate::network_space::{IpvlanMode, LinkKind, MacvlanMode, NamedSpace, NetLink, NetworkSpace, Uplink};
+use crate::network_space::{AntiSpoof, IpvlanMode, LinkKind, MacvlanMode, NamedSpace, NetLink, NetworkSpace, Uplink};
 use crate::reader::Reader;
 
 /// Smallest packet that IPv4 asks of every link, and the largest that a device may be set to. RFC 791.
@@ -91,7 +91,8 @@ fn link(reader: &mut Reader, own: &Path, dir: String, unnamed: &mut u32) -> Opti
     let (mtu, mac, gateways) = (mtu(reader, own), mac(reader, own), gateways(reader, own));
     let word = reader.scalar(&own.join("type")).filter(|word| !word.is_empty()).unwrap_or_else(|| "veth".to_owned());
     without_effect(reader, own, &word);
-    Some(NetLink { dir, kind: kind(reader, own, &word)?, guest, mtu, mac, gateways })
+    let (kind, antispoof) = (kind(reader, own, &word)?, antispoof(reader, own));
+    Some(NetLink { dir, kind, guest, mtu, mac, gateways, antispoof })
 }
 
 /// What belongs to another type of link.
@@ -159,15 +160,22 @@ fn uplink(reader: &mut Reader, own: &Path) -> Uplink {
 
 /// `mode`, one of these words; the first by default.
 fn one_of<T: Copy + Default>(reader: &mut Reader, own: &Path, words: &[(&str, T)]) -> T {
-    let path = own.join("mode");
-    let Some(word) = reader.scalar(&path).filter(|word| !word.is_empty()) else { return T::default() };
+    choice(reader, &own.join("mode"), "is no mode of this kind of link", words).unwrap_or_default()
+}
+
+fn antispoof(reader: &mut Reader, own: &Path) -> Option<AntiSpoof> {
+    let words = [("full", AntiSpoof::Full), ("mac", AntiSpoof::Mac), ("off", AntiSpoof::Off)];
+    choice(reader, &own.join("antispoof"), "is not what a guest can be held to", &words)
+}
+
+fn choice<T: Copy>(reader: &mut Reader, path: &Path, wrong: &str, words: &[(&str, T)]) -> Option<T> {
+    let word = reader.scalar(path).filter(|word| !word.is_empty())?;
     let found = words.iter().find(|(known, _)| *known == word);
     if found.is_none() {
         let known: Vec<_> = words.iter().map(|(word, _)| *word).collect();
-        let message = format!("'{}' is no mode of this kind of link", word.escape_debug());
-        reader.error(&path, Some(1), message, &known.join(", "));
+        reader.error(path, Some(1), format!("'{}' {wrong}", word.escape_debug()), &known.join(", "));
     }
-    found.map_or_else(T::default, |(_, mode)| *mode)
+    found.map(|(_, chosen)| *chosen)
 }
 
 fn vlan_id(reader: &mut Reader, own: &Path) -> Option<u16> {

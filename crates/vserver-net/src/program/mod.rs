@@ -11,6 +11,7 @@
 //! | `gather.rs` | after `bind` of datagram sockets | the same for these, with the help of the guest's keeper |
 //! | `answer.rs` | datagrams of such sockets | they leave from the address that was asked |
 //! | `packet.rs` | each packet | nothing leaves with a foreign source, nothing arrives for a foreign destination |
+//! | `guard.rs` | each frame that leaves a guest with a stack of its own | only its own addresses, no router, no DHCP server |
 //!
 //! The first five give a guest good manners and exact errors; the packet filters are what holds if they are evaded.
 //!
@@ -22,6 +23,7 @@ mod bind;
 mod connect;
 mod datagram;
 pub(crate) mod gather;
+pub(crate) mod guard;
 mod packet;
 mod parts;
 mod shown;

@@ -10,6 +10,7 @@ use vserver_net::{AddressPlan, Broadcast};
 use vserver_sandbox::blueprint::Rooms;
 use vserver_types::GuestAddress;
 
+use super::guarding;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::plan::Plan;
@@ -34,20 +35,23 @@ pub fn make(host: &Host, plan: &Plan, record: &mut RunRecord, rooms: &Rooms) -> 
     Ok(warnings)
 }
 
-type Made = std::result::Result<(), vserver_net::Error>;
+pub(super) type Made = std::result::Result<(), vserver_net::Error>;
 
 /// What is recorded is removed whatever happens, so a name that is taken must not be.
 fn one(host: &Host, plan: &Plan, record: &mut RunRecord, rooms: &Rooms, link: &NetLink) -> Result<Made> {
     let inside = Link { name: &link.guest, mtu: link.mtu, mac: link.mac };
     let network = rooms.network.as_fd();
-    let child = |child, parent: &str| Ok(space::put_child(child, parent, inside, network));
+    let held = || guarding::inside(plan, link, rooms);
+    let child = |child, parent: &str| Ok(space::put_child(child, parent, inside, network).and_then(|()| held()));
     match &link.kind {
         LinkKind::Veth { host: end, uplink } => {
             if vserver_net::has_device(end) {
                 return Ok(Err(vserver_net::Error::DeviceExists { dev: end.clone() }));
             }
             remember(host, record, |space| space.links.push(end.clone()))?;
-            Ok(space::give_pair(end, inside, network).and_then(|()| connect(plan, link, end, uplink)))
+            let made = space::give_pair(end, inside, network);
+            let held = made.and_then(|()| guarding::behind(plan, link, end, rooms));
+            Ok(held.and_then(|()| connect(plan, link, end, uplink)))
         }
         LinkKind::Macvlan { parent, mode } => child(Child::Macvlan(macvlan(*mode)), parent),
         LinkKind::Ipvlan { parent, mode } => child(Child::Ipvlan(ipvlan(*mode)), parent),
@@ -57,7 +61,7 @@ fn one(host: &Host, plan: &Plan, record: &mut RunRecord, rooms: &Rooms, link: &N
                 return Ok(Err(vserver_net::Error::NoSuchDevice { dev: parent.clone() }));
             }
             remember(host, record, |space| space.moved.push((parent.clone(), link.guest.clone())))?;
-            Ok(space::move_to(parent, &link.guest, network))
+            Ok(space::move_to(parent, &link.guest, network).and_then(|()| held()))
         }
     }
 }
@@ -115,7 +119,7 @@ fn gateway_for(ip: IpAddr) -> IpAddr {
     if ip.is_ipv4() { GATEWAY4.into() } else { GATEWAY6.into() }
 }
 
-fn addresses_of(plan: &Plan, link: &NetLink) -> impl Iterator<Item = GuestAddress> {
+pub(super) fn addresses_of(plan: &Plan, link: &NetLink) -> impl Iterator<Item = GuestAddress> {
     plan.addresses.iter().filter(move |wish| wish.device == link.guest).map(|wish| wish.address)
 }
 

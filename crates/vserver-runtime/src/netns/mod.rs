@@ -3,6 +3,7 @@
 //! `ip netns exec NAME` finds it below `/run/netns` by a link to a descriptor, first of the launcher's and then of the
 //! keeper's: nothing is mounted, so a namespace whose keeper was killed ends with it, and takes its links along.
 
+mod guarding;
 mod judge;
 mod links;
 mod name;
@@ -27,6 +28,7 @@ use crate::list;
 use crate::plan::Plan;
 use crate::record::{RunRecord, SpaceRecord};
 
+pub use guarding::shortfall;
 pub use judge::faults;
 pub use links::furnish;
 pub use name::{hold_name, path_of};

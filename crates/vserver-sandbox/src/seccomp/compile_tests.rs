@@ -26,6 +26,7 @@ const fn plain(userns: bool, nesting: bool, netns: bool) -> SeccompMode {
         userns,
         nesting,
         netns,
+        packets: false,
         mounts: false,
         remounts: false,
         spaces: 0,
@@ -41,6 +42,7 @@ const CLASSIC: SeccompMode = plain(false, false, false);
 const USER: SeccompMode = plain(true, false, false);
 const NESTING: SeccompMode = plain(true, true, false);
 const OWN_NET: SeccompMode = plain(true, false, true);
+const PACKETS: SeccompMode = SeccompMode { packets: true, ..OWN_NET };
 
 /// `struct seccomp_data` as words: number, architecture, instruction pointer, six arguments.
 fn data(number: u32, arch: u32, args: &[u64]) -> [u32; 16] {
@@ -82,8 +84,9 @@ fn judge(stack: &[Program], data: &[u32; 16]) -> u32 {
 
 /// The stack of one of the modes above, compiled once.
 fn stack_of(mode: SeccompMode) -> &'static [Program] {
-    static STACKS: LazyLock<Vec<(SeccompMode, Vec<Program>)>> =
-        LazyLock::new(|| [CLASSIC, USER, NESTING, OWN_NET].map(|mode| (mode, programs(mode).unwrap())).into());
+    static STACKS: LazyLock<Vec<(SeccompMode, Vec<Program>)>> = LazyLock::new(|| {
+        [CLASSIC, USER, NESTING, OWN_NET, PACKETS].map(|mode| (mode, programs(mode).unwrap())).into()
+    });
     &STACKS.iter().find(|(known, _)| *known == mode).unwrap().1
 }
 
@@ -94,7 +97,7 @@ fn ask(mode: SeccompMode, name: &str, args: &[u64]) -> u32 {
 
 #[test]
 fn every_number_gets_the_policys_answer_in_every_mode() {
-    for mode in [CLASSIC, USER, NESTING, OWN_NET] {
+    for mode in [CLASSIC, USER, NESTING, OWN_NET, PACKETS] {
         let (stack, policy) = (programs(mode).unwrap(), Resolved::new(mode).unwrap());
         for number in 0..600_u32 {
             let by_argument = policy.refusals.iter().any(|refusal| refusal.number == i64::from(number));
@@ -211,6 +214,19 @@ fn k19_to_k23_families() {
         assert_eq!(ask(mode, "socket", &[2, 10, 768]), NO_FAMILY, "SOCK_PACKET");
         assert_eq!(ask(mode, "socket", &[2, 0o2_000_000 | 10, 768]), NO_FAMILY, "SOCK_PACKET with SOCK_CLOEXEC");
     }
+}
+
+#[test]
+fn frames_of_a_stack_of_its_own_pass_its_filter() {
+    for family in 0..64 {
+        let expected = if [1, 2, 10, 16, 17].contains(&family) { ALLOW } else { NO_FAMILY };
+        assert_eq!(ask(PACKETS, "socket", &[family, 3, 0]), expected, "family {family}");
+    }
+    let without_stack = Resolved::new(SeccompMode { packets: true, ..USER }).unwrap();
+    assert_eq!(without_stack.refusals.len(), Resolved::new(USER).unwrap().refusals.len());
+    assert_eq!(ask(PACKETS, "setsockopt", &[3, 263, 20]), EPERM);
+    assert_eq!(ask(PACKETS, "setsockopt", &[3, 263, 1]), ALLOW);
+    assert_eq!(ask(PACKETS, "setsockopt", &[3, 1, 20]), ALLOW);
 }
 
 #[test]

@@ -1,9 +1,11 @@
-//! Kinds of cgroup programs, the places they attach to, and the helpers that ours call, with the kernel that brought each.
+//! Kinds of programs, the places they attach to, and the helpers that ours call, with the kernel that brought each.
 
 /// `enum bpf_prog_type`: what a program is given and may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum ProgType {
+    /// Sees each frame of a device (`struct __sk_buff`, beginning with its Ethernet header); 4.1.
+    SchedCls = 3,
     /// Sees each packet (`struct __sk_buff`); 4.10.
     CgroupSkb = 8,
     /// Sees a socket being made or just bound (`struct bpf_sock`); 4.10.
@@ -22,7 +24,7 @@ pub enum ProgType {
     SkLookup = 30,
 }
 
-/// `enum bpf_attach_type`, those of cgroups that concern us.
+/// `enum bpf_attach_type`, those that concern us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u32)]
 pub enum AttachType {
@@ -72,12 +74,18 @@ pub enum AttachType {
     Inet6Getsockname = 32,
     /// The search for the socket of a packet in a network namespace, by a link; 5.9.
     SkLookup = 36,
+    /// Frames that come from a device (`BPF_TCX_INGRESS`, 6.6). As a filter of the queueing discipline clsact, which is how
+    /// ours are attached, 4.5: the number is not looked at there.
+    TcIngress = 46,
+    /// Frames on their way to a device; otherwise the same.
+    TcEgress = 47,
 }
 
 impl AttachType {
     /// The kind of program that this place takes.
     pub const fn prog_type(self) -> ProgType {
         match self {
+            Self::TcIngress | Self::TcEgress => ProgType::SchedCls,
             Self::InetIngress | Self::InetEgress => ProgType::CgroupSkb,
             Self::InetSockCreate | Self::Inet4PostBind | Self::Inet6PostBind => ProgType::CgroupSock,
             Self::SockOps => ProgType::SockOps,
@@ -109,6 +117,8 @@ impl AttachType {
             Self::SockOps => "cgroup_sock_ops",
             Self::SkLookup => "sk_lookup",
             Self::TraceIter => "trace_iter",
+            Self::TcIngress => "tc_ingress",
+            Self::TcEgress => "tc_egress",
             Self::Device => "cgroup_device",
             Self::Inet4Bind => "cgroup_inet4_bind",
             Self::Inet6Bind => "cgroup_inet6_bind",
@@ -138,6 +148,8 @@ pub enum Helper {
     MapLookup = 1,
     /// `bpf_map_update_elem(map, key, value, flags)`.
     MapUpdate = 2,
+    /// `bpf_skb_load_bytes(ctx, offset, to, length)`: an error if the packet is shorter, wherever its bytes lie; 4.5.
+    SkbLoadBytes = 26,
     /// `bpf_get_socket_cookie(ctx)`: the socket's number, unique while the system runs; 4.12.
     SocketCookie = 46,
     /// `bpf_setsockopt(ctx, level, name, value, length)`; from bind and connect 5.8.

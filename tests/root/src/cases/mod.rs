@@ -1,6 +1,7 @@
 //! The tests of this product's verbs and promises, one file per subject.
 
 mod address;
+mod antispoof;
 mod bad_input;
 mod build;
 mod burst;
@@ -73,6 +74,7 @@ pub fn tests() -> Vec<Trial> {
         disk::tests(),
         disk_own::tests(),
         address::tests(),
+        antispoof::tests(),
         netns::tests(),
         strict::tests(),
         outside::tests(),

@@ -37,18 +37,18 @@ pub fn tests() -> Vec<Trial> {
     ]
 }
 
-fn ip(words: &str) -> String {
+pub fn ip(words: &str) -> String {
     let output = Command::new("ip").args(words.split(' ')).output().unwrap();
     assert!(output.status.success(), "ip {words}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn has_link(name: &str) -> bool {
+pub fn has_link(name: &str) -> bool {
     ip("-o link").split_whitespace().any(|word| word.split('@').next() == Some(name) || word == format!("{name}:"))
 }
 
 /// A device name that belongs to this guest alone.
-fn end(guest: &Guest<'_>) -> String {
+pub fn end(guest: &Guest<'_>) -> String {
     format!("v{}", guest.xid)
 }
 
@@ -73,13 +73,13 @@ fn shows(address: &str, guest: &Guest<'_>) {
     assert!(page.contains(&format!("page of {}", guest.name)), "{page}");
 }
 
-fn nothing_of(guest: &Guest<'_>) {
+pub fn nothing_of(guest: &Guest<'_>) {
     assert!(!has_link(&end(guest)), "{}", ip("-o link"));
     assert!(!names().contains(&guest.name), "{}", names());
 }
 
 /// A bridge of the host's with an address.
-fn bridge(name: &str, addresses: &[&str]) {
+pub fn bridge(name: &str, addresses: &[&str]) {
     ip(&format!("link add {name} type bridge"));
     for address in addresses {
         ip(&format!("addr add {address} dev {name}{}", if address.contains(':') { " nodad" } else { "" }));
@@ -88,14 +88,14 @@ fn bridge(name: &str, addresses: &[&str]) {
 }
 
 /// An address inside.
-fn address<'g, 'f>(guest: &'g Guest<'f>, index: u32, address: &str, prefix: u8) -> &'g Guest<'f> {
+pub fn address<'g, 'f>(guest: &'g Guest<'f>, index: u32, address: &str, prefix: u8) -> &'g Guest<'f> {
     guest.set(&format!("interfaces/{index}/ip"), &format!("{address}\n"));
     guest.set(&format!("interfaces/{index}/prefix"), &format!("{prefix}\n"));
     guest.set(&format!("interfaces/{index}/dev"), "eth0\n")
 }
 
 /// A guest with a pair, its end inside called eth0.
-fn with_pair<'f>(host: &'f Fixture) -> Guest<'f> {
+pub fn with_pair<'f>(host: &'f Fixture) -> Guest<'f> {
     let guest = host.guest();
     guest.set("netns/interfaces/0/host", &format!("{}\n", end(&guest)));
     guest.set("netns/interfaces/0/guest", "eth0\n");
