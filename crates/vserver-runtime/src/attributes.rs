@@ -1,7 +1,7 @@
 //! The words of a context that `vattribute` and `nattribute` show and change, and what of them makes a start.
 
 use serde::{Deserialize, Serialize};
-use vserver_config::GuestConfig;
+use vserver_config::{GuestConfig, NetworkSpace};
 use vserver_sandbox::policy::caps::bounding_set;
 use vserver_sandbox::seccomp::{ALL_SPACES, SeccompMode};
 use vserver_types::{CapSet, Capability, ContextCaps, ContextFlags, NetCaps, NetFlags, Unenforced};
@@ -54,6 +54,9 @@ pub fn call_policy(config: &GuestConfig, userns: bool, systemd: bool) -> Seccomp
         remounts: ccaps.contains(ContextCaps::SECURE_REMOUNT),
         spaces: if all { ALL_SPACES } else { config.umask.value & ALL_SPACES },
         utsname: ccaps.contains(ContextCaps::SET_UTSNAME),
+        // Known when the capabilities are.
+        names: false,
+        ping: !config.no_ncontext && config.network_space == NetworkSpace::Host,
         syslog: ccaps.contains(ContextCaps::SYSLOG),
         tiocsti: ccaps.contains(ContextCaps::TIOCSTI),
         igneg_nice: cflags.contains(ContextFlags::IGNEG_NICE),

@@ -44,7 +44,8 @@ pub fn prepare(host: &Host, plan: &Plan, spawned: &Spawned, kit: &Kit) -> Result
     };
     let own = [settings.as_fd(), kit.listener.as_fd(), spawned.pidfd(), spawned.master(), spawned.pts()];
     let doors = kit.doors.birthplace.iter().chain(&kit.doors.tasks).map(AsFd::as_fd);
-    let inherited = own.into_iter().chain(doors).map(above).collect::<Result<Vec<_>>>()?;
+    let petitions = kit.petitions.iter().flat_map(|(hear, tell)| [hear.as_fd(), tell.as_fd()]);
+    let inherited = own.into_iter().chain(doors).chain(petitions).map(above).collect::<Result<Vec<_>>>()?;
     Ok(Successor { inherited, image: above(kit.image.fd.as_fd())? })
 }
 

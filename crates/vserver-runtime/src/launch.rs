@@ -20,6 +20,7 @@ use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, bind, listen,
 use nix::unistd::pipe2;
 use vserver_cgroup::Entry;
 use vserver_sandbox::blueprint::{Blueprint, Doors, Entry as FirstProgram};
+use vserver_sandbox::petition;
 use vserver_sys::process::{self, Forked, SingleThreaded};
 use vserver_types::{ContextFlags, Unenforced};
 
@@ -43,6 +44,8 @@ pub(crate) struct Kit {
     pub image: Image,
     pub listener: OwnedFd,
     pub doors: Doors,
+    /// Hearing and telling end of the way for listeners, if calls of the guest's are answered.
+    pub petitions: Option<(OwnedFd, OwnedFd)>,
     pub scope: bool,
 }
 
@@ -161,7 +164,9 @@ fn kit(host: &Host, prepared: &Prepared, scope: bool) -> Result<Kit> {
     bind(listener.as_raw_fd(), &address).map_err(Error::io("listen on", &path))?;
     listen(&listener, Backlog::MAXCONN).map_err(Error::io("listen on", &path))?;
     let doors = doors(prepared)?;
-    Ok(Kit { image, listener, doors, scope })
+    let asks = prepared.plan.confinement.asking.is_some();
+    let petitions = asks.then(petition::channel).transpose().map_err(Error::layer("make a pair of sockets", name))?;
+    Ok(Kit { image, listener, doors, petitions, scope })
 }
 
 fn doors(prepared: &Prepared) -> Result<Doors> {
@@ -205,6 +210,7 @@ fn blueprint(prepared: &Prepared, kit: &Kit, report: Option<OwnedFd>) -> Result<
         devices: plan.devices.iter().filter_map(|plan| Some((plan.path.clone()?, plan.node.clone()))).collect(),
         sysctls: plan.sysctls.clone(),
         confinement: plan.confinement.clone(),
+        petitions: kit.petitions.as_ref().map(|(_, tell)| copy(tell)).transpose()?,
         entry: FirstProgram { argv, env: plan.environment.clone(), image, report },
     })
 }

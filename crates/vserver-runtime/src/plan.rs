@@ -12,7 +12,7 @@ use vserver_fs::GuestRoot;
 use vserver_sandbox::blueprint::{Confinement, Workshop};
 use vserver_sandbox::seccomp::{self, SeccompMode};
 use vserver_types::{
-    ContextCaps, ContextFlags, GuestName, Limits, NetCaps, Nid, Resource, Rlimit, Ulimit, Unenforced, Xid,
+    Capability, ContextCaps, ContextFlags, GuestName, Limits, NetCaps, Nid, Resource, Rlimit, Ulimit, Unenforced, Xid,
 };
 
 use crate::attributes::{self, Attributes};
@@ -218,11 +218,15 @@ fn confinement(config: &GuestConfig, mode: SeccompMode, unenforced: &mut Vec<Une
     let (caps, refused) = attributes::capabilities(config, userns, mode);
     unenforced.extend(refused);
     unenforced.extend(mode.unenforced());
-    let filters = seccomp::programs(mode).map_err(Error::layer("compile the system call policy", &config.name))?;
+    let failed = || Error::layer("compile the system call policy", &config.name);
+    let filters = seccomp::programs(mode).map_err(failed())?;
+    let names = !userns || !caps.contains(Capability::SYS_ADMIN);
+    let asking = seccomp::asking(SeccompMode { names, ..mode }).map_err(failed())?;
     Ok(Confinement {
         userns,
         caps,
         filters,
+        asking,
         ulimits: ulimits(config),
         nice: config.nice,
         ionice: config.ionice.map(|ionice| i32::from(ionice.class) << 13 | i32::from(ionice.priority.unwrap_or(4))),

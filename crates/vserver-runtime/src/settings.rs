@@ -27,7 +27,8 @@ pub mod fds {
     pub const CONSOLE: i32 = 6;
     /// The guest's devpts instance.
     pub const PTS: i32 = 7;
-    /// The first of the doors into its cgroups: the v2 directory if there is one, then the `tasks` files.
+    /// The first of the doors into its cgroups: the v2 directory if there is one, then the `tasks` files. After them, if
+    /// processes of the guest have calls answered, the two ends of the way for listeners.
     pub const DOORS: i32 = 8;
 }
 

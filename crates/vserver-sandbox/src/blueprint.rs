@@ -17,6 +17,8 @@ pub struct Confinement {
     pub caps: CapSet,
     /// seccomp filters in the order of their installation.
     pub filters: Vec<seccomp::Program>,
+    /// The last filter: calls that its supervisor answers, if there are any.
+    pub asking: Option<seccomp::Program>,
     /// Per-process limits.
     pub ulimits: Vec<Ulimit>,
     /// Nice level, −20 to 19.
@@ -115,6 +117,8 @@ pub struct Blueprint {
     pub sysctls: Vec<(String, String)>,
     /// What its processes are held to.
     pub confinement: Confinement,
+    /// Where the supervisor hears of calls that it has to answer.
+    pub petitions: Option<OwnedFd>,
     /// Its first program.
     pub entry: Entry,
 }

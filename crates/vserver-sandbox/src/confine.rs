@@ -17,6 +17,7 @@ use vserver_types::{CapSet, Capability, Resource, Rlimit, Ulimit};
 
 use crate::blueprint::Confinement;
 use crate::error::{Error, Result, Step};
+use crate::petition;
 
 /// Who a confined process becomes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,12 +65,16 @@ pub fn limit(wish: &Confinement) -> Result<()> {
     bound(wish.caps)
 }
 
-/// Everything but the change of user, after [`limit`]; afterwards the process is the guest's root, with the guest's
+/// Everything but the change of user, after [`limit`]; on `petitions` the supervisor hears of calls that it has to answer.
+/// Afterwards the process is the guest's root, with the guest's
 /// capabilities and with those two that [`become_user`] needs.
-pub fn confine(wish: &Confinement) -> Result<()> {
+pub fn confine(wish: &Confinement, petitions: Option<BorrowedFd<'_>>) -> Result<()> {
     become_ids(0, 0, &[])?;
     for program in &wish.filters {
         seccomp::install(&program.instructions).step(|| "install the system call filter".to_owned())?;
+    }
+    if let Some((program, petitions)) = wish.asking.as_ref().zip(petitions) {
+        petition::ask(program, petitions)?;
     }
     keep(wish.caps.with(Capability::SETUID).with(Capability::SETGID), wish.caps)
 }

@@ -33,6 +33,8 @@ pub struct Target<'a> {
     pub doors: &'a Doors,
     /// What its processes are held to.
     pub confinement: &'a Confinement,
+    /// Where its supervisor hears of calls that it has to answer.
+    pub petitions: Option<BorrowedFd<'a>>,
     /// Whether it has a time namespace of its own.
     pub virt_uptime: bool,
 }
@@ -93,7 +95,7 @@ fn intermediate(token: SingleThreaded, target: &Target<'_>, job: Option<&Job>, r
     setns(target.init, namespaces(target)).step(|| "join the guest's namespaces".to_owned())?;
     chdir("/").step(|| "enter the guest's root directory".to_owned())?;
     limit(target.confinement)?;
-    confine(target.confinement)?;
+    confine(target.confinement, target.petitions)?;
     if let Some(job) = job {
         place_stdio(job)?;
     }

@@ -40,7 +40,7 @@ pub fn live(
     mount_own(blueprint)?;
     chdir("/").step(|| "enter the root directory".to_owned())?;
     let (image, number) = keep_descriptors(&blueprint.entry)?;
-    confine(&blueprint.confinement)?;
+    confine(&blueprint.confinement, blueprint.petitions.as_ref().map(AsFd::as_fd))?;
     become_user(&blueprint.confinement, &Identity::Root)?;
     // Last, because every change of credentials clears it: with its supervisor gone a guest does not go on.
     set_pdeathsig(Signal::SIGKILL).step(|| "ask to die with the supervisor".to_owned())?;
@@ -79,7 +79,7 @@ fn set_names(blueprint: &Blueprint) -> Result<()> {
         sethostname(name).step(|| format!("set the host name to '{name}'"))?;
     }
     if let Some(name) = &blueprint.domainname {
-        process::set_domain_name(name).step(|| format!("set the domain name to '{name}'"))?;
+        process::set_domain_name(name.as_bytes()).step(|| format!("set the domain name to '{name}'"))?;
     }
     Ok(())
 }

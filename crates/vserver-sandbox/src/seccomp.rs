@@ -41,6 +41,10 @@ pub struct SeccompMode {
     pub spaces: u64,
     /// `set_utsname`: change the host name and the domain name.
     pub utsname: bool,
+    /// The guest lacks the capability for that, so its supervisor does it.
+    pub names: bool,
+    /// The guest is held to addresses of the host's network stack: its supervisor makes its ping sockets.
+    pub ping: bool,
     /// `syslog`: the real kernel log, as far as the kernel itself shows it. Otherwise it is empty.
     pub syslog: bool,
     /// `tiocsti`: typing into an own terminal.
@@ -138,4 +142,10 @@ pub enum Error {
 /// The filters of `mode`, in the order of their installation.
 pub fn programs(mode: SeccompMode) -> Result<Vec<Program>, Error> {
     compile::stack(&policy::Resolved::new(mode)?)
+}
+
+/// The filter that has calls of `mode` answered by the guest's supervisor, installed after all others; `None` if there are
+/// none.
+pub fn asking(mode: SeccompMode) -> Result<Option<Program>, Error> {
+    compile::asking(&policy::Resolved::new(mode)?)
 }

@@ -15,6 +15,7 @@
 //! | tun ioctls | 3.5 | tun and tap devices of guests | refuse |
 //! | `LOOP_CONFIGURE` | 5.8 | image files | refuse |
 //! | `seccomp` | 3.17 | system call policy | refuse |
+//! | seccomp listeners | 5.0–5.9 | names and ping sockets that a guest's supervisor makes | the kernel answers |
 
 pub mod block;
 pub mod bpf;
@@ -31,6 +32,7 @@ pub mod process;
 pub mod project;
 pub mod quota;
 pub mod seccomp;
+pub mod socket;
 pub mod tty;
 pub mod tun;
 pub mod xattr;

@@ -143,8 +143,8 @@ pub fn set_io_priority(pid: i32, priority: i32) -> io::Result<()> {
 }
 
 /// Sets the NIS domain name of this UTS namespace, at most 64 bytes. setdomainname(2).
-pub fn set_domain_name(name: &str) -> io::Result<()> {
-    // SAFETY: the pointer and the true length of a live string; the kernel copies it.
+pub fn set_domain_name(name: &[u8]) -> io::Result<()> {
+    // SAFETY: the pointer and the true length of a live slice; the kernel copies it.
     check(libc::c_long::from(unsafe { libc::setdomainname(name.as_ptr().cast(), name.len()) })).map(drop)
 }
 

@@ -61,8 +61,8 @@ use Verdict::{Cannot, Honoured, Partly};
 const CCAPS: &[Effect] = &[
     effect(
         "set_utsname",
-        Partly,
-        "a guest that governs its own namespaces (systemd, secure_mount, namespace, umask, bcapability SYS_ADMIN) changes its names; any other gets them from uts/ and vuname; taken away, nobody does",
+        Honoured,
+        "the guest's root changes its names; where the kernel would want a capability that it lacks, its supervisor sets them; taken away, nobody changes them",
         "flags::set_utsname",
     ),
     effect(
@@ -86,8 +86,8 @@ const CCAPS: &[Effect] = &[
     ),
     effect(
         "raw_icmp",
-        Partly,
-        "ping sockets as far as the host's net.ipv4.ping_group_range allows; that ends at group 2147483647, so in a user namespace the context number must be below 32752",
+        Honoured,
+        "raw ICMP sockets for the guest's root, made by its supervisor, and ping sockets for everybody as far as the host's net.ipv4.ping_group_range allows; on the host's stack both carry echo requests only and have the guest's source",
         "flags_net::raw_icmp",
     ),
     effect(
@@ -228,7 +228,7 @@ const NCAPS: &[Effect] = &[
          itself, and what it writes to one enters the host's network stack: filter it there",
         "tun::with_tun_create_the_guest_uses_what_is_its_own",
     ),
-    effect("raw_icmp", Partly, "as the ccapability", "flags_net::raw_icmp"),
+    effect("raw_icmp", Honoured, "as the ccapability", "flags_net::ping_has_the_guests_source"),
 ];
 
 const NFLAGS: &[Effect] = &[

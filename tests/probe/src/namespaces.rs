@@ -24,6 +24,9 @@ pub const CHECKS: &[Check] = &[
     check("E10", "mount_block", |_| mounted(c"/dev/sda", c"ext4", libc::MS_RDONLY, c"")),
     check("E10", "remount_proc_sys", |_| remount_proc_sys()),
     check("E10", "umount_mask", |_| umount_mask()),
+    check("K37", "set_domain", |_| set_domain(address(c"example"), 7)),
+    check("K37", "set_domain_long", |_| set_domain(address(&[b'x'; 65]), 65)),
+    check("K37", "set_domain_nowhere", |_| set_domain(8, 7)),
     check("K32", "pivot_root", |_| {
         call(libc::SYS_pivot_root, &[address(c"/nonexistent"), address(c"/nonexistent")]).into()
     }),
@@ -35,6 +38,10 @@ pub const CHECKS: &[Check] = &[
     check("K24", "move_mount", |_| call(libc::SYS_move_mount, &[-1, 0, -1]).into()),
     check("K24", "mount_setattr", |_| call(libc::SYS_mount_setattr, &[-1]).into()),
 ];
+
+fn set_domain(name: i64, length: i64) -> Answer {
+    call(libc::SYS_setdomainname, &[name, length]).into()
+}
 
 const AT_CWD: i64 = libc::AT_FDCWD as i64;
 

@@ -1,12 +1,14 @@
 //! Sockets: what kinds a guest can open, and with which addresses.
 
 use std::io::Write;
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as UnixAddress, UnixListener, UnixStream};
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, sendto};
 
 use crate::answer::{Answer, call, call_fd, number};
 use crate::{Check, check, with};
@@ -34,6 +36,9 @@ pub const CHECKS: &[Check] = &[
     check("N19", "smc", |_| socket(2, 1, 256)),
     check("N19", "mptcp", |_| socket(2, 1, 262)),
     check("N03", "raw_icmp", |_| socket(2, 3, 1)),
+    with("N10", "ping_from", "ADDRESS", ping_from),
+    with("N10", "raw_send", "ADDRESS TYPE", raw_send),
+    with("N10", "header_included", "", |_| header_included()),
     with("E05", "abstract_listen", "NAME [SECONDS]", abstract_listen),
     with("E05", "abstract_connect", "NAME", abstract_connect),
     with("N01", "bind", "ADDRESS PORT [udp]", bind),
@@ -53,6 +58,49 @@ fn sweep() -> Answer {
     let opens = |family: &i64| (1..=6).any(|kind| matches!(socket(*family, kind, 0), Answer::Ok));
     let families: Vec<String> = (0..300).filter(opens).map(|family: i64| family.to_string()).collect();
     Answer::Text(families.join(","))
+}
+
+/// Sends one ICMP packet of that type by a raw socket.
+fn raw_send(args: &[String]) -> Answer {
+    let Some(address) = args.first().and_then(|text| text.parse::<Ipv4Addr>().ok()) else {
+        return Answer::Refused(Errno::EINVAL);
+    };
+    let address = SockaddrIn::from(SocketAddrV4::new(address, 0));
+    let mut packet = [0_u8; 16];
+    packet[0] = number(args, 1, 8) as u8;
+    // The checksum of a packet that is zero but for its first byte.
+    packet[2] = !packet[0];
+    packet[3] = 0xff;
+    raw_icmp().and_then(|raw| sendto(raw.as_raw_fd(), &packet, &address, MsgFlags::empty())).into()
+}
+
+/// The source of a ping socket that nobody bound, once its echo request has got an answer.
+fn ping_from(args: &[String]) -> Answer {
+    let Some(address) = args.first().and_then(|text| text.parse::<Ipv4Addr>().ok()) else {
+        return Answer::Refused(Errno::EINVAL);
+    };
+    let kind = SockType::Datagram;
+    let ping = nix::sys::socket::socket(AddressFamily::Inet, kind, SockFlag::empty(), SockProtocol::Icmp);
+    let answered = ping.map_err(std::io::Error::from).and_then(|ping| {
+        let ping = UdpSocket::from(ping);
+        ping.set_read_timeout(Some(Duration::from_secs(5)))?;
+        ping.send_to(&[8, 0, 0, 0, 0, 0, 0, 1], (address, 0))?;
+        ping.recv_from(&mut [0; 64])?;
+        let source = ping.local_addr()?.ip();
+        Ok(SocketAddr::new(source, 0))
+    });
+    named(answered)
+}
+
+fn header_included() -> Answer {
+    let on: i32 = 1;
+    raw_icmp()
+        .and_then(|raw| call(libc::SYS_setsockopt, &[raw.as_raw_fd().into(), 0, 3, (&raw const on) as i64, 4]))
+        .into()
+}
+
+fn raw_icmp() -> nix::Result<std::os::fd::OwnedFd> {
+    nix::sys::socket::socket(AddressFamily::Inet, SockType::Raw, SockFlag::empty(), SockProtocol::Icmp)
 }
 
 fn abstract_address(args: &[String]) -> std::io::Result<UnixAddress> {

@@ -51,7 +51,8 @@ fn begin(args: &ChcontextArgs, number: Option<u32>, context: &Context) -> Result
             .map_err(|errno| CliError::io(format!("cannot set the host name '{name}'"))(errno.into()))?;
     }
     if let Some(name) = &args.domainname {
-        process::set_domain_name(name).map_err(CliError::io(format!("cannot set the domain name '{name}'")))?;
+        process::set_domain_name(name.as_bytes())
+            .map_err(CliError::io(format!("cannot set the domain name '{name}'")))?;
     }
     context.printer.status(format_args!("New security context is {}", bare.number))?;
     vattribute::keep_only(caps)?;

@@ -123,7 +123,7 @@ fn change(wishes: &[(&'static str, String)]) -> Result<(), CliError> {
         let failed = || CliError::io(format!("cannot set {tag} to '{}'", value.escape_debug()));
         match *tag {
             "nodename" => sethostname(value).map_err(|errno| failed()(errno.into()))?,
-            "domainname" => process::set_domain_name(value).map_err(failed())?,
+            "domainname" => process::set_domain_name(value.as_bytes()).map_err(failed())?,
             _ => {
                 return Err(CliError::Refused(format!(
                     "{tag} is the kernel's own and cannot be changed for one context; only nodename and domainname can"

@@ -1,5 +1,6 @@
 //! Packets of the guest's sockets. What the other programs prevent politely is dropped here whatever way it took:
-//! `listen` without `bind`, forged sources, header-included raw sockets, source routes, the host's loopback.
+//! `listen` without `bind`, forged sources, header-included raw sockets, source routes, the host's loopback, ICMP that is no
+//! ping.
 
 use vserver_sys::bpf::{Alu, AssembleError, Assembler, Cond, Insn, Label, Reg, Size};
 
@@ -15,10 +16,16 @@ const IP4_LENGTH: i32 = 20;
 const IP4_SOURCE: i16 = 12;
 const IP4_DESTINATION: i16 = 16;
 const IP4_PROTOCOL: i16 = 9;
+const ICMP: u32 = 1;
+const ECHO: u32 = 8;
+const ICMPV6: u32 = 58;
+const ECHO6: u32 = 128;
+const ROUTING: u32 = 43;
 const TCP_FLAGS: i16 = 13;
 const TCP_SYN: i32 = 0x02;
 const TCP_ACK: i32 = 0x10;
 const IP6_LENGTH: i32 = 40;
+const IP6_NEXT: i16 = 6;
 const IP6_SOURCE: i16 = 8;
 const IP6_DESTINATION: i16 = 24;
 
@@ -33,7 +40,9 @@ pub fn egress(table: &Table, _: Features) -> Result<Vec<Insn>, AssembleError> {
     asm.push(load(Reg::R7, Reg::R8, IP4_SOURCE));
     if_one_of(&mut asm, Reg::R7, &table.local4(), own_source);
     asm.jump(drop);
-    asm.place(own_source).push(load(Reg::R7, Reg::R8, IP4_DESTINATION));
+    asm.place(own_source);
+    if_icmp_but_no_echo(&mut asm, drop);
+    asm.push(load(Reg::R7, Reg::R8, IP4_DESTINATION));
     if_one_of(&mut asm, Reg::R7, &table.local4(), pass);
     let loopback = asm.label();
     if_loopback_net(&mut asm, loopback);
@@ -48,6 +57,7 @@ pub fn egress(table: &Table, _: Features) -> Result<Vec<Insn>, AssembleError> {
         if_one_of6(&mut asm, Reg::R8, IP6_SOURCE, &table.own6, own_source);
         asm.jump(drop);
         asm.place(own_source);
+        if_icmp6_but_no_echo(&mut asm, drop);
         if_one_of6(&mut asm, Reg::R8, IP6_DESTINATION, &[[0, 0, 0, ONE]], drop);
         asm.jump(pass);
     }
@@ -115,6 +125,32 @@ fn if_not_tcp_answer(asm: &mut Assembler, drop: Label) {
     asm.push(Insn::load(Size::Byte, Reg::R2, Reg::R8, TCP_FLAGS));
     asm.push(Insn::alu64_imm(Alu::And, Reg::R2, TCP_SYN | TCP_ACK));
     asm.jump_if64(Cond::Equal, Reg::R2, TCP_SYN, drop);
+}
+
+/// Goes to `drop` if the IPv4 packet at `R8` is ICMP and no echo request: what ping sends. The kernel's own errors and answers
+/// are no packets of the guest's sockets. `R3` is the end of the packet; clobbers `R2` and `R4`.
+fn if_icmp_but_no_echo(asm: &mut Assembler, drop: Label) {
+    let fine = asm.label();
+    asm.push(Insn::load(Size::Byte, Reg::R2, Reg::R8, IP4_PROTOCOL)).jump_if32(Cond::NotEqual, Reg::R2, ICMP, fine);
+    asm.push(Insn::load(Size::Byte, Reg::R2, Reg::R8, 0)).push(Insn::alu64_imm(Alu::And, Reg::R2, 0x0f));
+    asm.push(Insn::alu64_imm(Alu::ShiftLeft, Reg::R2, 2)).push(Insn::mov64(Reg::R4, Reg::R8));
+    asm.push(Insn::alu64(Alu::Add, Reg::R4, Reg::R2));
+    asm.push(Insn::mov64(Reg::R2, Reg::R4)).push(Insn::alu64_imm(Alu::Add, Reg::R2, 1));
+    asm.jump_if_reg(Cond::Greater, Reg::R2, Reg::R3, drop);
+    asm.push(Insn::load(Size::Byte, Reg::R2, Reg::R4, 0)).jump_if32(Cond::NotEqual, Reg::R2, ECHO, drop);
+    asm.place(fine);
+}
+
+/// The same of the IPv6 packet; clobbers `R3`, too. A routing header, the one that needs no privilege, would hide what follows it.
+fn if_icmp6_but_no_echo(asm: &mut Assembler, drop: Label) {
+    let fine = asm.label();
+    asm.push(Insn::load(Size::Byte, Reg::R2, Reg::R8, IP6_NEXT)).jump_if32(Cond::Equal, Reg::R2, ROUTING, drop);
+    asm.jump_if32(Cond::NotEqual, Reg::R2, ICMPV6, fine);
+    asm.push(Insn::load(Size::Word, Reg::R3, Reg::R6, skb::DATA_END));
+    asm.push(Insn::mov64(Reg::R2, Reg::R8)).push(Insn::alu64_imm(Alu::Add, Reg::R2, IP6_LENGTH + 1));
+    asm.jump_if_reg(Cond::Greater, Reg::R2, Reg::R3, drop);
+    asm.push(Insn::load(Size::Byte, Reg::R2, Reg::R8, IP6_LENGTH as i16));
+    asm.jump_if32(Cond::NotEqual, Reg::R2, ECHO6, drop).place(fine);
 }
 
 fn verdicts(mut asm: Assembler, pass: Label, drop: Label) -> Result<Vec<Insn>, AssembleError> {

@@ -9,7 +9,7 @@ use seccompiler::{
 };
 use vserver_sys::seccomp::SockFilter;
 
-use super::policy::{Refusal, Resolved, Verdict};
+use super::policy::{Resolved, Verdict};
 use super::{Error, Program, ranges};
 
 /// The answer to every call that the policy does not name, as an old kernel would give it: programs fall back.
@@ -28,6 +28,28 @@ pub(super) fn stack(policy: &Resolved) -> Result<Vec<Program>, Error> {
         stack.push(filter(refusals(policy, errno)?, SeccompAction::Allow, SeccompAction::Errno(errno))?);
     }
     Ok(stack)
+}
+
+/// The filter of what the supervisor answers. Every refusal of the stack is more severe than it.
+pub(super) fn asking(policy: &Resolved) -> Result<Option<Program>, Error> {
+    let mut rules = Rules::new();
+    for question in &policy.questions {
+        let patterns = rules.entry(question.number).or_default();
+        if !question.conditions.is_empty() {
+            patterns.push(rule(&question.conditions)?);
+        }
+    }
+    if rules.is_empty() {
+        return Ok(None);
+    }
+    // The compiler has no word for this answer: another one that we never give stands in its place.
+    let mut program = filter(rules, SeccompAction::Allow, SeccompAction::Log)?;
+    for instruction in &mut program.instructions {
+        if u32::from(instruction.code) == libc::BPF_RET && instruction.k == libc::SECCOMP_RET_LOG {
+            instruction.k = libc::SECCOMP_RET_USER_NOTIF;
+        }
+    }
+    Ok(Some(program))
 }
 
 /// Lets every call pass that is not ENOSYS as a whole; the filters above judge the refused ones.
@@ -53,15 +75,15 @@ fn refused_with(policy: &Resolved) -> BTreeSet<u32> {
 fn refusals(policy: &Resolved, errno: u32) -> Result<Rules, Error> {
     let mut rules = Rules::new();
     for refusal in policy.refusals.iter().filter(|refusal| refusal.errno == errno) {
-        rules.entry(refusal.number).or_default().push(rule(refusal)?);
+        rules.entry(refusal.number).or_default().push(rule(&refusal.conditions)?);
     }
     let whole = policy.verdicts.iter().filter(|(_, verdict)| **verdict == Verdict::Refuse(errno));
     rules.extend(whole.map(|(number, _)| (*number, Vec::new())));
     Ok(rules)
 }
 
-fn rule(refusal: &Refusal) -> Result<SeccompRule, Error> {
-    let conditions: Result<Vec<_>, Error> = refusal.conditions.iter().map(condition).collect();
+fn rule(conditions: &[LinuxSeccompArg]) -> Result<SeccompRule, Error> {
+    let conditions: Result<Vec<_>, Error> = conditions.iter().map(condition).collect();
     SeccompRule::new(conditions?).map_err(|source| Error::Compile { source })
 }
 

@@ -31,6 +31,8 @@ const fn plain(userns: bool, nesting: bool, netns: bool) -> SeccompMode {
         remounts: false,
         spaces: 0,
         utsname: false,
+        names: false,
+        ping: false,
         syslog: false,
         tiocsti: false,
         igneg_nice: false,
@@ -352,4 +354,35 @@ fn mounting_and_remounting_are_two_rights() {
     assert_eq!(ask_other(mounts, "umount2", &[]), ALLOW);
     assert_eq!(ask_other(remounts, "umount2", &[]), EPERM);
     assert_eq!(ask_other(SeccompMode { mounts: true, ..CLASSIC }, "mount", &[0, 0, 0, 0]), EPERM);
+}
+
+#[test]
+fn what_the_supervisor_answers_is_asked_and_nothing_else() {
+    let mode = SeccompMode { utsname: true, names: true, ping: true, ..USER };
+    let program = asking(&Resolved::new(mode).unwrap()).unwrap().unwrap();
+    let stack: Vec<Program> = programs(mode).unwrap().into_iter().chain([program]).collect();
+    let asked = |name: &str, args: &[u64]| {
+        let number = u32::try_from(numbers::number(name).unwrap()).unwrap();
+        judge(&stack, &data(number, OURS, args)) == libc::SECCOMP_RET_USER_NOTIF
+    };
+    assert!(asked("sethostname", &[1, 2]) && asked("setdomainname", &[1, 2]));
+    // With SOCK_CLOEXEC and SOCK_NONBLOCK, too.
+    assert!(asked("socket", &[2, 2 | 0o2_004_000, 1]) && asked("socket", &[10, 2, 58]));
+    assert!(asked("socket", &[2, 3, 1]) && asked("socket", &[10, 3, 58]));
+    for other in [[2, 2, 17], [2, 2, 0], [2, 1, 1], [2, 3, 255], [10, 2, 1], [10, 3, 1], [1, 2, 1]] {
+        assert!(!asked("socket", &other), "{other:?}");
+    }
+    // Nobody writes the header of a raw socket's packets.
+    for option in [[3, 0, 3], [3, 41, 36], [3, 255, 36]] {
+        assert_eq!(ask(USER, "setsockopt", &option), EPERM, "{option:?}");
+        assert_eq!(ask(OWN_NET, "setsockopt", &option), ALLOW, "{option:?}");
+    }
+    assert_eq!(ask(USER, "setsockopt", &[3, 1, 3]), ALLOW);
+    assert_eq!(judge(&stack, &data(0, OURS, &[])), ALLOW);
+    assert_eq!(judge(&stack, &data(0, I386, &[])), ENOSYS);
+    // A refusal is not asked about.
+    let refused = SeccompMode { utsname: false, ..mode };
+    let questions = Resolved::new(refused).unwrap().questions;
+    assert!(questions.iter().all(|question| question.number != numbers::number("sethostname").unwrap()));
+    assert!(asking(&Resolved::new(USER).unwrap()).unwrap().is_none());
 }

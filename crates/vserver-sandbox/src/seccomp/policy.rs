@@ -8,9 +8,14 @@ use vserver_sys::process;
 
 use super::{ALL_SPACES, Error, SeccompMode, numbers};
 
-/// The policy: calls as a whole that are allowed, that are refused, and that are refused by argument.
-const FILES: [&str; 3] =
-    [include_str!("policy/allowed.json"), include_str!("policy/refused.json"), include_str!("policy/arguments.json")];
+/// The policy: calls as a whole that are allowed, that are refused, that are refused by argument, and that the supervisor
+/// answers.
+const FILES: [&str; 4] = [
+    include_str!("policy/allowed.json"),
+    include_str!("policy/refused.json"),
+    include_str!("policy/arguments.json"),
+    include_str!("policy/asked.json"),
+];
 
 /// What a guest's configuration can switch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -23,6 +28,8 @@ enum Switch {
     Mounts,
     Remounts,
     Utsname,
+    Names,
+    Ping,
     Syslog,
     Tiocsti,
     IgnegNice,
@@ -50,6 +57,8 @@ impl Switch {
             Switch::Mounts => mode.may_mount(),
             Switch::Remounts => mode.may_remount(),
             Switch::Utsname => mode.utsname,
+            Switch::Names => mode.names,
+            Switch::Ping => mode.ping,
             Switch::Syslog => mode.syslog,
             Switch::Tiocsti => mode.tiocsti,
             Switch::IgnegNice => mode.igneg_nice,
@@ -99,11 +108,19 @@ pub(super) struct Refusal {
     pub(super) conditions: Vec<LinuxSeccompArg>,
 }
 
+/// A call that the supervisor answers, if all conditions hold.
+#[derive(Clone, Debug)]
+pub(super) struct Question {
+    pub(super) number: i64,
+    pub(super) conditions: Vec<LinuxSeccompArg>,
+}
+
 /// The policy of one mode, by call number.
 #[derive(Debug, Default)]
 pub(super) struct Resolved {
     pub(super) verdicts: BTreeMap<i64, Verdict>,
     pub(super) refusals: Vec<Refusal>,
+    pub(super) questions: Vec<Question>,
 }
 
 impl Resolved {
@@ -116,8 +133,10 @@ impl Resolved {
                 resolved.add(entry, mode)?;
             }
         }
-        match resolved.refusals.iter().find(|r| resolved.verdicts.get(&r.number) != Some(&Verdict::Allow)) {
-            Some(r) => fault(format!("call {} is refused by argument but not allowed", r.number)),
+        let refusals = resolved.refusals.iter().map(|refusal| refusal.number);
+        let mut exceptions = refusals.chain(resolved.questions.iter().map(|question| question.number));
+        match exceptions.find(|number| resolved.verdicts.get(number) != Some(&Verdict::Allow)) {
+            Some(number) => fault(format!("call {number} is refused by argument, or asked for, but not allowed")),
             None => Ok(resolved),
         }
     }
@@ -131,6 +150,11 @@ impl Resolved {
         for name in entry.rule.names() {
             // Names of other architectures are no fault; a test holds the names of x86_64.
             let Some(number) = numbers::number(name) else { continue };
+            if entry.rule.action() == LinuxSeccompAction::ScmpActNotify {
+                let conditions = entry.rule.args().clone().unwrap_or_default();
+                self.questions.extend((counts && !lifted).then_some(Question { number, conditions }));
+                continue;
+            }
             match (entry.rule.args(), verdict(&entry.rule)?) {
                 (None, _) if !counts => {}
                 (None, _) if lifted => self.decide(number, name, Verdict::Allow)?,
@@ -179,6 +203,8 @@ mod tests {
             mounts: n & 8 > 0,
             remounts: n & 16 > 0,
             utsname: n & 32 > 0,
+            names: n & 32 > 0,
+            ping: n & 128 > 0,
             syslog: n & 32 > 0,
             tiocsti: n & 64 > 0,
             igneg_nice: n & 128 > 0,

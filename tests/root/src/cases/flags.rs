@@ -92,12 +92,32 @@ fn kernel_log_is_empty_without_syslog() {
     assert!(shown.starts_with("OK ") || (!can && shown == "EPERM"), "{shown}");
 }
 
-/// flags.md §3, `set_utsname`: taken away, not even a guest that governs its namespaces changes its names.
+/// flags.md §3, `set_utsname`: the guest's root changes its own names, whether the guest governs its namespaces or not; nobody
+/// else does, and taken away not even root.
 fn set_utsname() {
     let host = Fixture::new();
-    let with = guest(&host, Mode::User, &[("bcapabilities", "SYS_ADMIN\n")]);
-    with.start();
-    with.sh("hostname other && hostname").ok().says("other");
+    let own = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    for (mode, bcaps) in [(Mode::User, "SYS_ADMIN\n"), (Mode::User, ""), (Mode::Classic, "")] {
+        let with = guest(&host, mode, &[("bcapabilities", bcaps)]);
+        with.start();
+        with.sh("hostname other && hostname").ok().says("other");
+        assert_eq!(answer(&with, "set_domain"), "OK");
+        with.sh("cat /proc/sys/kernel/domainname").ok().says("example");
+        assert_ne!(with.v(&["suexec", "1000", "hostname", "third"]).code, 0);
+        assert_eq!(with.v(&["suexec", "1000", "/probe", "set_domain"]).out.trim(), "EPERM");
+        assert_eq!(answer(&with, "set_domain_long"), "EINVAL");
+        assert_eq!(answer(&with, "set_domain_nowhere"), "EFAULT");
+        with.sh("cat /proc/sys/kernel/domainname; hostname").ok().says("example\nother");
+        // More at once than the supervisor has helpers, and it goes on to serve others.
+        with.sh("for i in $(seq 30); do hostname n$i & done; wait; hostname last; hostname").ok().says("last");
+    }
+    // What the guest starts by itself, too.
+    let booted = host.guest_of_style("sysv");
+    booted.set("apps/init/cmd.start", "/bin/sh\n-c\nhostname by-init; sleep 60 &\n").start();
+    eventually("its name is the one that it has given itself", Duration::from_secs(10), || {
+        booted.sh("hostname").out.trim() == "by-init"
+    });
+    assert_eq!(fs::read_to_string("/proc/sys/kernel/hostname").unwrap(), own, "the host's name stays");
     let without = guest(&host, Mode::User, &[("bcapabilities", "SYS_ADMIN\n"), ("ccapabilities", "~set_utsname\n")]);
     without.start();
     assert_ne!(without.exec(&["hostname", "other"]).code, 0);

@@ -15,6 +15,7 @@ mod gather;
 mod hearing;
 mod keeper;
 mod limits;
+mod petitions;
 mod reaper;
 mod session;
 mod strays;
@@ -51,12 +52,14 @@ fn supervise() -> std::io::Result<ExitCode> {
     let settings: Settings = serde_json::from_slice(&text)?;
     drop(text);
     let take = |number: RawFd| fd::inherited(number);
+    let (doors, petitions) = supervisor::doors(&settings)?;
     let handles = supervisor::Handles {
         control: take(fds::CONTROL)?,
         init: take(fds::INIT)?,
         console: take(fds::CONSOLE)?,
         pts: take(fds::PTS)?,
-        doors: supervisor::doors(&settings)?,
+        doors,
+        petitions,
     };
     vserver_sys::process::default_signals()?;
     supervisor::Supervisor::new(token, settings, handles)?.run()

@@ -16,6 +16,7 @@ use vserver_runtime::settings::{Ending as Why, Settings, fds};
 use vserver_sandbox::blueprint::Doors;
 use vserver_sandbox::dev;
 use vserver_sandbox::enter::{self, Job, Target};
+use vserver_sandbox::petition::Guest;
 use vserver_sys::process::SingleThreaded;
 use vserver_sys::{fd, memory, pidfd, tty};
 
@@ -23,6 +24,7 @@ use crate::console::Console;
 use crate::ending::{Act, Ending};
 use crate::hearing;
 use crate::limits;
+use crate::petitions::Petitions;
 use crate::session::{Session, State};
 use crate::strays::Strays;
 
@@ -45,10 +47,12 @@ pub struct Handles {
     pub pts: OwnedFd,
     /// The way into the guest's cgroups.
     pub doors: Doors,
+    /// What its processes ask for.
+    pub petitions: Option<Petitions>,
 }
 
-/// Takes over the doors that the settings speak of.
-pub fn doors(settings: &Settings) -> io::Result<Doors> {
+/// Takes over the doors that the settings speak of, and the way for listeners.
+pub fn doors(settings: &Settings) -> io::Result<(Doors, Option<Petitions>)> {
     let mut number = fds::DOORS;
     let mut next = || {
         number += 1;
@@ -56,7 +60,9 @@ pub fn doors(settings: &Settings) -> io::Result<Doors> {
     };
     let birthplace = settings.birthplace.then(&mut next).transpose()?;
     let tasks = (0..settings.tasks).map(|_| next()).collect::<io::Result<_>>()?;
-    Ok(Doors { birthplace, tasks })
+    let asks = settings.confinement.asking.is_some();
+    let petitions = asks.then(|| Ok::<_, io::Error>(Petitions::new(next()?, next()?))).transpose()?;
+    Ok((Doors { birthplace, tasks }, petitions))
 }
 
 /// A guest's supervisor.
@@ -70,6 +76,7 @@ pub struct Supervisor {
     console: Console,
     sessions: Vec<Session>,
     strays: Strays,
+    petitions: Option<Petitions>,
     ending: Option<Ending>,
     /// The stop command.
     command: Option<Session>,
@@ -80,7 +87,7 @@ pub struct Supervisor {
 impl Supervisor {
     /// Ready to run.
     pub fn new(token: SingleThreaded, settings: Settings, handles: Handles) -> io::Result<Self> {
-        let Handles { control, init, console, pts, doors } = handles;
+        let Handles { control, init, console, pts, doors, petitions } = handles;
         fd::cloexec_from(3)?;
         let console = Console::new(console, settings.log.clone(), settings.log_limit)?;
         Ok(Self {
@@ -93,6 +100,7 @@ impl Supervisor {
             console,
             sessions: Vec::new(),
             strays: Strays::default(),
+            petitions,
             ending: None,
             command: None,
             senders: Vec::new(),
@@ -104,7 +112,8 @@ impl Supervisor {
         // Only a saving: a supervisor that keeps its start-up code mapped works as well.
         memory::forget_startup_code().ok();
         loop {
-            let timeout = self.proceed();
+            let pause = self.petitions.as_ref().and_then(Petitions::pause);
+            let timeout = self.proceed().into_iter().chain(pause).min();
             let (init, control, console) = self.wait(timeout)?;
             if console {
                 self.console.pump();
@@ -113,6 +122,7 @@ impl Supervisor {
                 self.accept();
             }
             self.serve();
+            self.answer();
             if init && let Some(why) = self.init_ended() {
                 return Ok(self.leave(why));
             }
@@ -132,6 +142,7 @@ impl Supervisor {
             watched.extend(session.report_fd().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
             watched.extend(session.command_fd().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
         }
+        watched.extend(self.petitions.iter().flat_map(Petitions::fds).map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
         watched.extend(self.strays.fds().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
         let timeout =
             timeout.map_or(PollTimeout::NONE, |time| PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX));
@@ -185,6 +196,14 @@ impl Supervisor {
             }
         }
         self.strays.wait();
+    }
+
+    /// Calls of the guest's processes that wait for us.
+    fn answer(&mut self) {
+        if let Some(petitions) = &mut self.petitions {
+            let name = self.settings.name.as_str();
+            petitions.serve(self.token, &Guest { name, doors: &self.doors, base: self.settings.base });
+        }
     }
 
     /// A request, or the end of a connection.
@@ -265,6 +284,7 @@ impl Supervisor {
             init: self.init.as_fd(),
             doors,
             confinement: &self.settings.confinement,
+            petitions: self.petitions.as_ref().map(Petitions::tell),
             virt_uptime: self.settings.virt_uptime,
         }
     }

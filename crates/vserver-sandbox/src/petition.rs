@@ -1,0 +1,132 @@
+//! Petitions: calls that the kernel would refuse to a guest, or execute in a way that is of no use to it, and that VServer
+//! allowed. The filter of [`crate::seccomp::asking`] lets them wait, and the guest's supervisor answers.
+//!
+//! ```text
+//!  guest's process ── call ─► kernel ── listener ─► supervisor ── forks ─► helper, in the caller's cgroup
+//!        ▲                                                                    │ does it, or nothing
+//!        └──────────────────────── answer: done, failed, or "go on" ◄─────────┘
+//! ```
+//!
+//! A helper does one thing for one call and ends. It has the host's rights, no descriptor of the guest's, and reads of the
+//! caller at most one name, whose copy is what counts. Whatever it cannot do, the kernel is left to answer as if nobody
+//! had been asked. A guest without petitions has neither listener nor descriptors for them.
+
+mod names;
+mod ping;
+
+use std::fs;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, recvmsg, sendmsg,
+    socketpair,
+};
+use vserver_sys::fd;
+use vserver_sys::process::{self, Forked, SingleThreaded};
+use vserver_sys::seccomp::{self, Answer, Asked};
+
+use crate::beneath;
+use crate::blueprint::Doors;
+use crate::error::{Result, Step};
+use crate::seccomp::Program;
+
+/// Two ends of a way for listeners: the supervisor hears on the first, without waiting, and its children tell on the second.
+pub fn channel() -> io::Result<(OwnedFd, OwnedFd)> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    Ok(socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?)
+}
+
+/// Installs the filter in the calling process, for it and all that it starts, and hands its listener on. Where a filter
+/// with a listener holds this process already there is no second one, and the kernel answers.
+pub(crate) fn ask(program: &Program, petitions: BorrowedFd<'_>) -> Result<()> {
+    let listener = match seccomp::install_with_listener(&program.instructions) {
+        Err(error) if error.raw_os_error() == Some(Errno::EBUSY as i32) => return Ok(()),
+        installed => installed.step(|| "have calls answered by the supervisor".to_owned())?,
+    };
+    let fds = [listener.as_raw_fd()];
+    let control = [ControlMessage::ScmRights(&fds)];
+    sendmsg::<UnixAddr>(petitions.as_raw_fd(), &[IoSlice::new(b"1")], &control, MsgFlags::MSG_NOSIGNAL, None)
+        .step(|| "hand the listener to the supervisor".to_owned())
+        .map(drop)
+}
+
+/// The next listener, if there is one.
+pub fn hear(petitions: BorrowedFd<'_>) -> Option<OwnedFd> {
+    let mut byte = [0; 1];
+    let mut space = nix::cmsg_space!([i32; 1]);
+    let mut parts = [IoSliceMut::new(&mut byte)];
+    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+    let message = recvmsg::<UnixAddr>(petitions.as_raw_fd(), &mut parts, Some(&mut space), flags).ok()?;
+    message.cmsgs().ok()?.find_map(|control| match control {
+        ControlMessageOwned::ScmRights(numbers) => numbers.first().and_then(|number| fd::inherited(*number).ok()),
+        _ => None,
+    })
+}
+
+/// The guest whose calls are answered.
+#[derive(Debug)]
+pub struct Guest<'a> {
+    /// Its name, as of its cgroup.
+    pub name: &'a str,
+    /// The way into its cgroups.
+    pub doors: &'a Doors,
+    /// First host uid of its range; 0 in the classic mode.
+    pub base: u32,
+}
+
+/// Forks a helper for a call of a process of the guest's, and returns its pid. If it ends without having answered, the caller
+/// still waits.
+pub fn answer(token: SingleThreaded, guest: &Guest<'_>, listener: BorrowedFd<'_>, asked: &Asked) -> Result<i32> {
+    let place = place_of(guest, asked.pid)?;
+    match process::fork_into(token, place.as_ref().map(AsFd::as_fd), 0).step(|| "fork a helper".to_owned())? {
+        Forked::Parent(pid) => Ok(pid),
+        Forked::Child => process::exit_now(i32::from(help(guest.base, listener, asked).is_err())),
+    }
+}
+
+fn help(base: u32, listener: BorrowedFd<'_>, asked: &Asked) -> io::Result<()> {
+    let answer = match asked.number {
+        libc::SYS_sethostname => names::set(names::Which::Host, base, listener, asked),
+        libc::SYS_setdomainname => names::set(names::Which::Domain, base, listener, asked),
+        libc::SYS_socket if ping::make(base, listener, asked).is_ok() => return Ok(()),
+        _ => Answer::GoOn,
+    };
+    seccomp::answer(listener, asked.id, answer)
+}
+
+/// The v2 cgroup that the caller is in, below the guest's: what a socket may do, and who pays for the helper, is decided
+/// there. An init may have made cgroups of its own, and only those without others below have room.
+fn place_of(guest: &Guest<'_>, pid: i32) -> Result<Option<OwnedFd>> {
+    let Some(birthplace) = &guest.doors.birthplace else {
+        return Ok(None);
+    };
+    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).step(|| format!("read the cgroup of {pid}"))?;
+    beneath::target(birthplace, below(&text, guest.name).unwrap_or_default()).map(Some)
+}
+
+fn below<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+    let path = text.lines().find_map(|line| line.strip_prefix("0::"))?;
+    path.split_once(&format!("/vserver/{name}/guest")).map(|(_, below)| below)
+}
+
+/// The host's number of the user that process `pid` acts as.
+fn effective_user(pid: i32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let users = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    users.split_whitespace().nth(1)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::below;
+
+    #[test]
+    fn a_caller_is_somewhere_below_the_guests_cgroup() {
+        let text = "4:pids:/vserver/web1/guest\n0::/vserver/web1/guest/init.scope\n";
+        assert_eq!(below(text, "web1"), Some("/init.scope"));
+        assert_eq!(below("0::/machine/vserver/web1/guest\n", "web1"), Some(""));
+        assert_eq!(below(text, "web2"), None);
+    }
+}
