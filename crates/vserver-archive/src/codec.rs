@@ -17,17 +17,17 @@ const HEAD: usize = 512;
 /// A stream with a view of its first bytes.
 struct Peeked<'a> {
     head: Vec<u8>,
-    rest: Box<dyn Read + 'a>,
+    rest: Box<dyn Read + Send + 'a>,
 }
 
 impl<'a> Peeked<'a> {
-    fn new(mut rest: Box<dyn Read + 'a>) -> io::Result<Self> {
+    fn new(mut rest: Box<dyn Read + Send + 'a>) -> io::Result<Self> {
         let mut head = Vec::with_capacity(HEAD);
         (&mut rest).take(HEAD as u64).read_to_end(&mut head)?;
         Ok(Self { head, rest })
     }
 
-    fn join(self) -> impl BufRead + 'a {
+    fn join(self) -> impl BufRead + Send + 'a {
         BufReader::with_capacity(64 << 10, io::Cursor::new(self.head).chain(self.rest))
     }
 }
@@ -56,7 +56,7 @@ impl Codec {
         }
     }
 
-    fn decode<'a>(self, input: impl BufRead + 'a) -> io::Result<Box<dyn Read + 'a>> {
+    fn decode<'a>(self, input: impl BufRead + Send + 'a) -> io::Result<Box<dyn Read + Send + 'a>> {
         Ok(match self {
             Self::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(input)),
             Self::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(input)),
@@ -66,26 +66,26 @@ impl Codec {
     }
 }
 
-/// The tar stream inside `input`.
-pub(crate) fn open<'a>(input: impl Read + 'a) -> Result<Box<dyn Read + 'a>, Error> {
-    let (_, peeked) = uncover(input)?;
+/// The tar stream inside `input`, and whether it is compressed there.
+pub(crate) fn open<'a>(input: impl Read + Send + 'a) -> Result<(Box<dyn Read + Send + 'a>, bool), Error> {
+    let (layers, peeked) = uncover(input)?;
     foreign(&peeked.head).map_or(Ok(()), |found| Err(Error::NotTar { found }))?;
-    Ok(Box::new(peeked.join()))
+    Ok((Box::new(peeked.join()), !layers.is_empty()))
 }
 
 /// How an archive is wrapped, outermost first, and whether a tar archive is inside.
 ///
 /// # Errors
 /// [`Error::Read`], also if the compressed bytes are broken; [`Error::NotTar`] after too many compressions.
-pub fn layers<'a>(input: impl Read + 'a) -> Result<(Vec<Codec>, bool), Error> {
+pub fn layers<'a>(input: impl Read + Send + 'a) -> Result<(Vec<Codec>, bool), Error> {
     let (layers, peeked) = uncover(input)?;
     Ok((layers, foreign(&peeked.head).is_none()))
 }
 
 /// Takes all compressions off.
-fn uncover<'a>(input: impl Read + 'a) -> Result<(Vec<Codec>, Peeked<'a>), Error> {
+fn uncover<'a>(input: impl Read + Send + 'a) -> Result<(Vec<Codec>, Peeked<'a>), Error> {
     let failed = |source| Error::Read { entry: None, source };
-    let (mut inner, mut layers): (Box<dyn Read + 'a>, _) = (Box::new(input), Vec::new());
+    let (mut inner, mut layers): (Box<dyn Read + Send + 'a>, _) = (Box::new(input), Vec::new());
     for _ in 0..=LAYERS {
         let peeked = Peeked::new(inner).map_err(failed)?;
         let Some(codec) = Codec::of(&peeked.head) else {
@@ -97,12 +97,12 @@ fn uncover<'a>(input: impl Read + 'a) -> Result<(Vec<Codec>, Peeked<'a>), Error>
     Err(Error::NotTar { found: "compressed more than four times over" })
 }
 
-fn xz<R: BufRead>(input: R) -> io::Result<impl Read> {
+fn xz<R: BufRead + Send>(input: R) -> io::Result<impl Read + Send> {
     let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, liblzma::stream::CONCATENATED)?;
     Ok(liblzma::bufread::XzDecoder::new_stream(input, stream))
 }
 
-fn zstd<R: BufRead>(input: R) -> io::Result<impl Read> {
+fn zstd<R: BufRead + Send>(input: R) -> io::Result<impl Read + Send> {
     let mut decoder = zstd::stream::read::Decoder::with_buffer(input)?;
     decoder.window_log_max(ZSTD_WINDOW)?;
     Ok(decoder)
@@ -117,7 +117,7 @@ fn foreign(head: &[u8]) -> Option<&'static str> {
         [b'P', b'K', 3, 4, ..] => Some("a zip archive"),
         _ if head.len() < HEAD => Some("something shorter than one header"),
         _ if head.iter().all(|b| *b == 0) => None,
-        _ if tar::Header::from_byte_slice(head).cksum().is_ok_and(|sum| sum == crate::stream::checksum(head)) => None,
+        _ if tar::Header::from_byte_slice(head).cksum().is_ok_and(|sum| sum == crate::fields::checksum(head)) => None,
         _ => Some("something without a tar header"),
     }
 }

@@ -64,8 +64,19 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// An object could not be read from the tree, or not be written into the archive.
+    #[error("cannot {action} '{entry}' for the archive")]
+    Pack {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// The object.
+        entry: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// The caller wants no more.
-    #[error("unpacking was interrupted")]
+    #[error("the work on the archive was interrupted")]
     Interrupted,
     /// The guest's root itself could not be used.
     #[error(transparent)]
@@ -76,7 +87,7 @@ impl Error {
     /// The kernel's error number, if what failed is on the guest's side.
     pub fn errno(&self) -> Option<i32> {
         match self {
-            Self::Place { source, .. } => source.raw_os_error(),
+            Self::Place { source, .. } | Self::Pack { source, .. } => source.raw_os_error(),
             Self::Root(e) => e.errno(),
             _ => None,
         }

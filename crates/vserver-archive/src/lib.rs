@@ -1,4 +1,4 @@
-//! Unpacks archives that nobody vouches for into a guest's root.
+//! Unpacks archives that nobody vouches for into a guest's root, and packs such a root.
 //!
 //! The bytes pass through these, in this order; each trusts nothing that the one before it says:
 //!
@@ -9,16 +9,29 @@
 //! | `name` | names in it | names that stay below the root |
 //! | `place` | an entry | the object, made by descriptors, no link followed |
 //!
-//! Only `place` touches the file system. Threats: R06 to R10.
+//! Only `place` and `content` touch the file system. Threats: R06 to R10.
+//!
+//! The other way there is `pack`.
 
+mod acl;
+mod ahead;
 mod codec;
+mod content;
 mod error;
+mod fields;
 mod name;
+mod options;
+mod pack;
 mod pax;
 mod place;
+mod report;
+mod sparse;
 mod stream;
 mod unpack;
 
 pub use codec::{Codec, layers};
 pub use error::Error;
-pub use unpack::{Limits, Options, Report, Skipped, unpack};
+pub use options::{All, Choice, Limits, Options, Select};
+pub use pack::pack;
+pub use report::{Report, Skipped};
+pub use unpack::{unpack, unpack_selected};

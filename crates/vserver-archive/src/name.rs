@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::Error;
 use crate::error::shown;
-use crate::unpack::Limits;
+use crate::options::Limits;
 
 /// Longest component, in bytes (`NAME_MAX`).
 const COMPONENT: usize = 255;

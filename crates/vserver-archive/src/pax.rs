@@ -1,6 +1,8 @@
 //! Extended headers (POSIX pax): `<length> <key>=<value>\n`, the length counting itself. Anything malformed or twice is
 //! refused: two readers would see two archives (R08).
 
+use crate::acl;
+
 /// Largest extended header, in bytes.
 pub(crate) const MAX: u64 = 1 << 20;
 /// Largest sum of attribute values of one entry, in bytes.
@@ -17,6 +19,19 @@ pub(crate) struct Pax {
     /// Seconds and nanoseconds.
     pub mtime: Option<(i64, u32)>,
     pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Lists of rights that name users of the other machine.
+    pub named_acls: Vec<Vec<u8>>,
+    pub sparse: Sparse,
+}
+
+/// What is said about holes.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sparse {
+    pub major: Option<u64>,
+    pub minor: Option<u64>,
+    pub name: Option<Vec<u8>>,
+    pub size: Option<u64>,
+    pub map: Option<Vec<u8>>,
 }
 
 type Fault = &'static str;
@@ -52,6 +67,9 @@ impl Pax {
             self.xattrs.push((name.to_vec(), value.to_vec()));
             return Ok(());
         }
+        if let Some(key) = key.strip_prefix(b"GNU.sparse.") {
+            return self.take_sparse(key, value);
+        }
         match key {
             b"path" => once(&mut self.path, value.to_vec()),
             b"linkpath" => once(&mut self.linkpath, value.to_vec()),
@@ -59,9 +77,35 @@ impl Pax {
             b"uid" => once(&mut self.uid, decimal(value)?),
             b"gid" => once(&mut self.gid, decimal(value)?),
             b"mtime" => once(&mut self.mtime, time(value)?),
-            _ if key.starts_with(b"GNU.sparse") => Err("it is stored as a sparse file; pack it without --sparse"),
+            b"SCHILY.acl.access" => self.take_acl(b"system.posix_acl_access", value),
+            b"SCHILY.acl.default" => self.take_acl(b"system.posix_acl_default", value),
             // Names of owners, times that are not kept, hints and comments.
             _ => Ok(()),
+        }
+    }
+
+    fn take_acl(&mut self, name: &[u8], text: &[u8]) -> Result<(), Fault> {
+        if self.xattrs.iter().any(|(known, _)| known == name) {
+            return Err("an access control list is there twice");
+        }
+        match acl::of_text(text) {
+            Some(value) => self.xattrs.push((name.to_vec(), value)),
+            None => self.named_acls.push(name.to_vec()),
+        }
+        Ok(())
+    }
+
+    fn take_sparse(&mut self, key: &[u8], value: &[u8]) -> Result<(), Fault> {
+        let sparse = &mut self.sparse;
+        match key {
+            b"major" => once(&mut sparse.major, decimal(value)?),
+            b"minor" => once(&mut sparse.minor, decimal(value)?),
+            b"name" => once(&mut sparse.name, value.to_vec()),
+            b"realsize" | b"size" => once(&mut sparse.size, decimal(value)?),
+            b"map" => once(&mut sparse.map, value.to_vec()),
+            // The length of the map, which says so itself.
+            b"numblocks" => Ok(()),
+            _ => Err("it is stored as a sparse file of an old kind; pack it with --format=pax"),
         }
     }
 }

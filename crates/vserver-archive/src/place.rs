@@ -3,7 +3,7 @@
 
 use std::ffi::{CString, OsString};
 use std::fs::{File, Permissions};
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
@@ -64,8 +64,15 @@ impl<'a> Site<'a> {
 
     /// A new file, in place of what had that name. Give it its data, then [`finish_file`](Self::finish_file).
     pub(crate) fn file(&mut self, path: &Path, entry: &Entry) -> Result<File, Error> {
-        let (parent, name) = self.clear(path, entry)?;
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW;
+        if !path.as_os_str().is_empty() {
+            // Most names are new: only where one is taken, what has it is looked at and removed.
+            let (parent, name) = self.parent(path, entry)?;
+            if let Ok(fd) = open_beneath(parent, Path::new(&name), flags, 0o600) {
+                return Ok(File::from(fd));
+            }
+        }
+        let (parent, name) = self.clear(path, entry)?;
         let fd =
             open_beneath(parent, Path::new(&name), flags, 0o600).map_err(|e| failed("make the file", entry, e))?;
         Ok(File::from(fd))
@@ -170,7 +177,7 @@ fn dress(object: BorrowedFd<'_>, entry: &Entry) -> Result<Dropped, Error> {
 }
 
 /// Attributes that mean the same in every guest. Labels, trusted.* (overlay internals) and inode flags are the host's.
-fn kept(name: &[u8]) -> Option<CString> {
+pub(crate) fn kept(name: &[u8]) -> Option<CString> {
     const WHOLE: [&[u8]; 3] = [b"security.capability", b"system.posix_acl_access", b"system.posix_acl_default"];
     (WHOLE.contains(&name) || name.starts_with(b"user.")).then(|| CString::new(name).ok())?
 }
@@ -193,12 +200,8 @@ fn times(mtime: (i64, u32)) -> TimeSpec {
     TimeSpec::new(mtime.0, i64::from(mtime.1))
 }
 
-/// Writes all of `bytes`; the file system's answer names the entry.
-pub(crate) fn write(file: &mut File, bytes: &[u8], entry: &Entry) -> Result<(), Error> {
-    file.write_all(bytes).map_err(|e| failed("write", entry, e))
-}
-
-fn failed(action: &'static str, entry: &Entry, source: impl Into<io::Error>) -> Error {
+/// What a call's failure is called: a link on the way is the archive's doing.
+pub(crate) fn failed(action: &'static str, entry: &Entry, source: impl Into<io::Error>) -> Error {
     let source = source.into();
     if source.raw_os_error() == Some(Errno::ELOOP as i32) {
         return refused(entry, "goes through a symbolic link");

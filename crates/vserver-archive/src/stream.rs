@@ -7,7 +7,9 @@ use tar::{EntryType, Header};
 
 use crate::Error;
 use crate::error::shown;
+use crate::fields::{checksum, collect, device, kind, number, time};
 use crate::pax::{self, Pax};
+use crate::sparse::{self, Lines, Map};
 
 const BLOCK: usize = 512;
 /// Longest name that a GNU long-name header may hold, in bytes.
@@ -38,6 +40,17 @@ pub(crate) struct Entry {
     pub mtime: (i64, u32),
     pub device: (u64, u64),
     pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Attributes that cannot be kept.
+    pub lost: Vec<Vec<u8>>,
+    /// Where the data belongs, if the file has holes; `size` is then what is stored.
+    pub sparse: Option<Map>,
+}
+
+impl Entry {
+    /// Bytes of the file that it becomes.
+    pub(crate) fn length(&self) -> u64 {
+        self.sparse.as_ref().map_or(self.size, |map| map.size)
+    }
 }
 
 /// Reads entry after entry; the data of one is read between two calls of [`next`](Self::next), or skipped by it.
@@ -114,8 +127,10 @@ impl<R: Read> Stream<R> {
     }
 
     fn entry(&mut self, header: &Header, ahead: Ahead) -> Result<Entry, Error> {
-        let pax = ahead.pax.unwrap_or_default();
-        let name = pax.path.or(ahead.name).unwrap_or_else(|| header.path_bytes().into_owned());
+        let mut pax = ahead.pax.unwrap_or_default();
+        let sparse = std::mem::take(&mut pax.sparse);
+        let name =
+            sparse.name.clone().or(pax.path).or(ahead.name).unwrap_or_else(|| header.path_bytes().into_owned());
         self.last = Some(shown(&name));
         let bad = |reason| move |()| reason;
         let entry = (|| {
@@ -136,12 +151,74 @@ impl<R: Read> Stream<R> {
                 mtime: pax.mtime.map_or_else(|| time(&old.mtime), Ok).map_err(bad("its time is not a number"))?,
                 device: device(header, kind).map_err(bad("its device is not a number"))?,
                 xattrs: pax.xattrs,
+                lost: pax.named_acls,
+                sparse: None,
                 name,
             })
         })();
-        let entry: Entry = entry.map_err(|reason| self.malformed(reason))?;
+        let mut entry: Entry = entry.map_err(|reason| self.malformed(reason))?;
         self.expect(entry.size);
+        self.holes(header, &sparse, &mut entry)?;
         Ok(entry)
+    }
+
+    /// Reads the map of a sparse file; it stands before the data, which is all that is left to be read then.
+    fn holes(&mut self, header: &Header, sparse: &pax::Sparse, entry: &mut Entry) -> Result<(), Error> {
+        let map = if header.entry_type() == EntryType::GNUSparse {
+            self.old_map(header, entry.size)?
+        } else {
+            match (sparse.size, &sparse.map, sparse.major, sparse.minor) {
+                (None, None, None, None) => return Ok(()),
+                (Some(size), Some(list), ..) => Map::of_list(list, size, entry.size),
+                (Some(size), None, Some(1), Some(0)) => self.map_before_data(size)?,
+                _ => Err("it is stored as a sparse file of an unknown kind"),
+            }
+        };
+        let map = map.map_err(|reason| self.malformed(reason))?;
+        if entry.kind != Kind::File {
+            return Err(self.malformed("it has holes and is not a file"));
+        }
+        entry.size = self.left;
+        entry.sparse = Some(map);
+        Ok(())
+    }
+
+    /// Format 1.0.
+    fn map_before_data(&mut self, size: u64) -> Result<Result<Map, &'static str>, Error> {
+        let mut lines = Lines::default();
+        loop {
+            let mut block = [0; BLOCK];
+            let mut filled = 0;
+            while filled < BLOCK {
+                match self.read(&mut block[filled..])? {
+                    0 => return Ok(Err("its map of holes is longer than its data")),
+                    count => filled += count,
+                }
+            }
+            match lines.take(&block) {
+                Ok(false) => {}
+                Ok(true) => return Ok(lines.finish(size, self.left)),
+                Err(reason) => return Ok(Err(reason)),
+            }
+        }
+    }
+
+    /// The old format: four stretches in the header, 21 in each block after it.
+    fn old_map(&mut self, header: &Header, stored: u64) -> Result<Result<Map, &'static str>, Error> {
+        const BAD: &str = "its map of holes is malformed";
+        let block = header.as_bytes();
+        let Ok(size) = number(&block[483..495]) else { return Ok(Err(BAD)) };
+        let (mut stretches, mut more) = (Vec::new(), block[482] != 0);
+        let mut good = collect(&block[386..482], &mut stretches);
+        while more && good {
+            let mut block = [0; BLOCK];
+            if !self.block(&mut block)? {
+                return Err(Error::Truncated { entry: self.last.clone() });
+            }
+            good = collect(&block[..504], &mut stretches) && stretches.len() <= sparse::STRETCHES;
+            more = block[504] != 0;
+        }
+        Ok(if good { Map::new(stretches, size, stored) } else { Err(BAD) })
     }
 
     /// The next header, checked; `None` for a block of zeros.
@@ -239,75 +316,5 @@ impl<R: Read> Stream<R> {
             return Error::Truncated { entry: self.last.clone() };
         }
         Error::Read { entry: self.last.clone(), source }
-    }
-}
-
-/// The sum of a header's bytes, its own field counting as blanks.
-pub(crate) fn checksum(block: &[u8]) -> u32 {
-    let byte = |(at, byte): (usize, &u8)| if (148..156).contains(&at) { 32 } else { u32::from(*byte) };
-    block.iter().enumerate().map(byte).sum()
-}
-
-fn kind(header: &Header, name: &[u8]) -> Result<Kind, &'static str> {
-    Ok(match header.entry_type() {
-        // Before POSIX, a directory was a file with a slash at its end.
-        EntryType::Regular if name.ends_with(b"/") => Kind::Directory,
-        EntryType::Regular | EntryType::Continuous => Kind::File,
-        EntryType::Link => Kind::HardLink,
-        EntryType::Symlink => Kind::Symlink,
-        EntryType::Char => Kind::Character,
-        EntryType::Block => Kind::Block,
-        EntryType::Directory => Kind::Directory,
-        EntryType::Fifo => Kind::Fifo,
-        EntryType::GNUSparse => return Err("it is stored as a sparse file; pack it without --sparse"),
-        _ => return Err("it is of an unknown type"),
-    })
-}
-
-fn device(header: &Header, kind: Kind) -> Result<(u64, u64), ()> {
-    if !matches!(kind, Kind::Character | Kind::Block) {
-        return Ok((0, 0));
-    }
-    // These fields lie in the same place in both formats that have them.
-    let block = header.as_bytes();
-    Ok((number(&block[329..337])?, number(&block[337..345])?))
-}
-
-/// A number: octal digits between blanks or NULs, or big-endian binary after 0x80. Nothing else, no sign, no overflow.
-fn number(field: &[u8]) -> Result<u64, ()> {
-    if let [0x80, bytes @ ..] = field {
-        return bytes.iter().try_fold(0u64, |n, b| n.checked_mul(256)?.checked_add(u64::from(*b))).ok_or(());
-    }
-    let blank = |b: &u8| *b == b' ' || *b == 0;
-    let start = field.iter().position(|b| !blank(b)).unwrap_or(field.len());
-    let digits = &field[start..];
-    let end = digits.iter().position(blank).unwrap_or(digits.len());
-    if !digits[end..].iter().all(blank) {
-        return Err(());
-    }
-    let digit =
-        |n: u64, b: &u8| matches!(b, b'0'..=b'7').then(|| n.checked_mul(8)?.checked_add(u64::from(b - b'0')))?;
-    digits[..end].iter().try_fold(0, digit).ok_or(())
-}
-
-fn time(field: &[u8]) -> Result<(i64, u32), ()> {
-    i64::try_from(number(field)?).map(|seconds| (seconds, 0)).map_err(drop)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_have_one_meaning() {
-        assert_eq!(number(b"0000644\0"), Ok(0o644));
-        assert_eq!(number(b" 644 \0\0\0"), Ok(0o644));
-        assert_eq!(number(b"\0\0\0\0\0\0\0\0"), Ok(0));
-        assert_eq!(number(b"\x80\0\0\0\0\0\x01\0"), Ok(256));
-        for bad in [&b"00-1\0\0\0\0"[..], b"0000648\0", b"64 64\0\0\0", b"\xff\xff\xff\xff\xff\xff\xff\xff", b"0x1\0"]
-        {
-            assert_eq!(number(bad), Err(()), "{bad:?}");
-        }
-        assert_eq!(number(&[0x80, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), Err(()));
     }
 }

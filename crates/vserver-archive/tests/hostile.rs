@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::PathBuf;
 
+use corpus::tricks::Fate;
 use corpus::{Head, Tar};
 use proptest::prelude::*;
 use vserver_archive::{Error, Limits, Options, Report, unpack};
@@ -49,6 +50,24 @@ impl Bench {
 
     fn unpack(&self, bytes: &[u8]) -> Result<Report, Error> {
         self.unpack_with(bytes, &Options::default())
+    }
+}
+
+/// R06 to R10, each trick by its name: refused, or without any effect outside of the root.
+#[test]
+fn every_trick_is_refused_or_contained() {
+    let all = corpus::tricks::tricks(&Bench::new().canary());
+    assert!(all.len() >= 80, "{}", all.len());
+    for at in 0..all.len() {
+        let bench = Bench::new();
+        let trick = corpus::tricks::tricks(&bench.canary()).swap_remove(at);
+        let result = bench.unpack_with(&trick.bytes, &Options { ids: u64::from(u32::MAX), ..Options::default() });
+        let fate = if result.is_ok() { Fate::Contained } else { Fate::Refused };
+        assert_eq!(fate, trick.fate, "{}: {result:?}", trick.name);
+        for entry in std::fs::read_dir(bench.at("")).unwrap() {
+            let kind = entry.unwrap().metadata().unwrap().file_type();
+            assert!(!kind.is_block_device() && !kind.is_char_device(), "{}", trick.name);
+        }
     }
 }
 
@@ -115,7 +134,7 @@ fn fields_with_two_meanings_are_refused() {
         ("two extended headers", Tar::default().pax(&[("path", b"a")]).pax(&[("path", b"b")]).file("f", b"").end()),
         ("global path", Tar::default().extended(b'g', &[("path", b"x")]).file("f", b"").end()),
         ("description of nothing", Tar::default().pax(&[("path", b"a")]).end()),
-        ("sparse", Tar::default().pax(&[("GNU.sparse.major", b"1")]).file("f", b"").end()),
+        ("sparse of an unknown kind", Tar::default().pax(&[("GNU.sparse.major", b"1")]).file("f", b"").end()),
         ("data behind the end", [Tar::default().file("f", b"").end(), Tar::default().file("g", b"").end()].concat()),
     ];
     for (what, bytes) in corpus {
@@ -165,7 +184,7 @@ fn there_are_limits() {
     assert!(matches!(error, Error::TooMuch { limit: 1000, unit: "bytes", .. }), "{error}");
     // A size that no data follows must not be believed and reserved.
     let huge = Tar::default().pax(&[("size", b"9223372036854775807")]).add(Head::new(b'0', "huge")).end();
-    assert!(matches!(Bench::new().unpack(&huge).unwrap_err(), Error::Truncated { .. }));
+    assert!(matches!(Bench::new().unpack(&huge).unwrap_err(), Error::TooMuch { unit: "bytes", .. }));
 }
 
 #[test]

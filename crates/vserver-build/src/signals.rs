@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Mutex;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -81,20 +82,37 @@ impl Drop for Signals {
     }
 }
 
-/// A reader that gives up when a signal comes, also while it waits.
+/// A reader that gives up when a signal comes, also while it waits. It may be in another thread.
 pub(crate) struct Interruptible<'a, R> {
     pub input: R,
     pub signals: &'a Signals,
-    /// Why it gave up.
-    pub fault: &'a std::cell::RefCell<Option<Error>>,
+    /// Why it, or somebody else who works on the same, gave up.
+    pub fault: &'a Mutex<Option<Error>>,
 }
+
+/// How long a reader waits for input before it looks whether others have given up, in milliseconds.
+const LOOK: u16 = 200;
 
 impl<R: io::Read + AsFd> io::Read for Interruptible<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if let Err(error) = self.signals.wait(self.input.as_fd(), PollTimeout::NONE) {
-            self.fault.replace(Some(error));
-            return Err(io::Error::other("interrupted"));
+        let given_up = || io::Error::other("interrupted");
+        loop {
+            match self.signals.wait(self.input.as_fd(), PollTimeout::from(LOOK)) {
+                Ok(Ready::Input) => return self.input.read(buffer),
+                Ok(Ready::Nothing) if self.fault.lock().is_ok_and(|fault| fault.is_none()) => {}
+                Ok(Ready::Nothing) => return Err(given_up()),
+                Err(error) => {
+                    give_up(self.fault, error);
+                    return Err(given_up());
+                }
+            }
         }
-        self.input.read(buffer)
+    }
+}
+
+/// Notes the first reason.
+pub(crate) fn give_up(fault: &Mutex<Option<Error>>, error: Error) {
+    if let Ok(mut fault) = fault.lock() {
+        fault.get_or_insert(error);
     }
 }

@@ -1,18 +1,18 @@
 //! A tree from tarballs.
 
-use std::cell::RefCell;
 use std::fs::File;
 use std::io::{Read, stdin};
 use std::ops::ControlFlow;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::sync::Mutex;
 
-use vserver_archive::{Options, Report};
+use vserver_archive::{All, Options, Report, Select};
 use vserver_config::Userns;
 use vserver_fs::GuestRoot;
 
 use crate::request::{BuildRequest, Template};
-use crate::signals::{Interruptible, Signals};
+use crate::signals::{Interruptible, Signals, give_up};
 use crate::{Error, Progress};
 
 /// Unpacks all, and says what was left out.
@@ -30,42 +30,60 @@ pub(crate) fn unpack(
     let mut notes = Vec::new();
     for tarball in &arguments.tarballs {
         progress.stage(&format!("unpacking {}", tarball.display()));
-        let report = if tarball == Path::new("-") {
-            one(stdin().lock(), tarball, None, &options, root, signals, progress)?
-        } else {
-            let file = File::open(tarball).map_err(Error::io("open the tarball", tarball))?;
-            let info = file.metadata().map_err(Error::io("look at the tarball", tarball))?;
-            let total = info.is_file().then_some(info.len());
-            one(file, tarball, total, &options, root, signals, progress)?
-        };
+        let report = one(tarball, &options, root, &mut All, signals, progress)?;
         notes.extend(left_out(tarball, &report));
     }
     Ok(notes)
 }
 
-fn one(
-    input: impl Read + AsFd,
+/// Unpacks one tarball, or standard input.
+pub(crate) fn one(
+    tarball: &Path,
+    options: &Options,
+    root: &GuestRoot,
+    select: &mut dyn Select,
+    signals: &Signals,
+    progress: &mut dyn Progress,
+) -> Result<Report, Error> {
+    if tarball == Path::new("-") {
+        return stream(stdin(), tarball, None, options, root, select, signals, progress);
+    }
+    let file = File::open(tarball).map_err(Error::io("open the tarball", tarball))?;
+    let info = file.metadata().map_err(Error::io("look at the tarball", tarball))?;
+    let total = info.is_file().then_some(info.len());
+    stream(file, tarball, total, options, root, select, signals, progress)
+}
+
+#[expect(clippy::too_many_arguments, reason = "where from, where to, and who is asked")]
+pub(crate) fn stream(
+    input: impl Read + AsFd + Send,
     tarball: &Path,
     total: Option<u64>,
     options: &Options,
     root: &GuestRoot,
+    select: &mut dyn Select,
     signals: &Signals,
     progress: &mut dyn Progress,
 ) -> Result<Report, Error> {
-    let fault = RefCell::new(None);
+    let fault = Mutex::new(None);
     let input = Interruptible { input, signals, fault: &fault };
+    let mut count = 0u32;
     let mut tick = |done| {
+        count = count.wrapping_add(1);
+        if !count.is_multiple_of(64) {
+            return ControlFlow::Continue(());
+        }
         progress.bytes(done, total);
         match signals.check() {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => {
-                fault.replace(Some(error));
+                give_up(&fault, error);
                 ControlFlow::Break(())
             }
         }
     };
-    let result = vserver_archive::unpack(input, root, options, &mut tick);
-    let source = match (fault.into_inner(), result) {
+    let result = vserver_archive::unpack_selected(input, root, options, select, &mut tick);
+    let source = match (fault.into_inner().ok().flatten(), result) {
         (Some(interrupted), _) => return Err(interrupted),
         (None, Ok(report)) => return Ok(report),
         (None, Err(source)) => source,
@@ -73,7 +91,8 @@ fn one(
     Err(Error::Unpack { tarball: tarball.to_owned(), source })
 }
 
-fn left_out(tarball: &Path, report: &Report) -> Vec<String> {
+/// What of it is not there now.
+pub(crate) fn left_out(tarball: &Path, report: &Report) -> Vec<String> {
     const SHOWN: usize = 5;
     let name = tarball.display();
     let line = |s: &vserver_archive::Skipped| format!("'{}' of {name}: {}", s.entry, s.reason);

@@ -1,5 +1,7 @@
 //! Archives made byte by byte, also such as no program would make.
 
+pub mod tricks;
+
 /// One archive in the making.
 #[derive(Default)]
 pub struct Tar {
@@ -87,6 +89,11 @@ impl Tar {
 
     pub fn pax(self, records: &[(&str, &[u8])]) -> Self {
         self.extended(b'x', records)
+    }
+
+    /// A name (`L`) or a link's target (`K`) for the entry that follows.
+    pub fn gnu_long(self, kind: u8, text: &str) -> Self {
+        self.raw(&Head::new(kind, "././@LongLink"), text.len() as u64 + 1, &[text.as_bytes(), b"\0"].concat())
     }
 
     pub fn extended(self, kind: u8, records: &[(&str, &[u8])]) -> Self {
