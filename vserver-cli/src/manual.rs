@@ -7,13 +7,13 @@ use clap::{Command, CommandFactory};
 
 use crate::applet;
 use crate::args::{
-    BuildArgs, ChbindArgs, ChcontextArgs, CheckArgs, ChxidArgs, ConfigArgs, CopyArgs, GeneratorArgs, H2extArgs,
-    KeepAliveArgs, ListArgs, LoopArgs, LsxidArgs, NaddressArgs, NattributeArgs, NcontextArgs, PkgArgs, PkgmgmtArgs,
-    PlanArgs, ReducecapArgs, RenameArgs, SecureMountArgs, SetattrArgs, ShowattrArgs, StartArgs, StartVserversArgs,
-    StatusArgs, StopArgs, TunctlArgs, VattributeArgs, VcontextArgs, VdevmapArgs, VdlimitArgs, VduArgs, VesyncArgs,
-    VinfoArgs, VkillArgs, VlimitArgs, VmemctrlArgs, VmountArgs, VnamespaceArgs, VpkgArgs, VprocunhideArgs, VpsArgs,
-    VschedArgs, VserverArgs, VserverStatArgs, VserverWrapperArgs, VshelperArgs, VspaceArgs, VsysctlArgs, VtagArgs,
-    VunameArgs, VwaitArgs, loop_command,
+    BuildArgs, ChbindArgs, ChcontextArgs, CheckArgs, ChxidArgs, ConfigArgs, CopyArgs, ExportArgs, GeneratorArgs,
+    H2extArgs, ImportArgs, KeepAliveArgs, ListArgs, LoopArgs, LsxidArgs, NaddressArgs, NattributeArgs, NcontextArgs,
+    PkgArgs, PkgmgmtArgs, PlanArgs, ReducecapArgs, RenameArgs, SecureMountArgs, SetattrArgs, ShowattrArgs, StartArgs,
+    StartVserversArgs, StatusArgs, StopArgs, TunctlArgs, VattributeArgs, VcontextArgs, VdevmapArgs, VdlimitArgs,
+    VduArgs, VesyncArgs, VinfoArgs, VkillArgs, VlimitArgs, VmemctrlArgs, VmountArgs, VnamespaceArgs, VpkgArgs,
+    VprocunhideArgs, VpsArgs, VschedArgs, VserverArgs, VserverStatArgs, VserverWrapperArgs, VshelperArgs, VspaceArgs,
+    VsysctlArgs, VtagArgs, VunameArgs, VwaitArgs, loop_command,
 };
 use crate::commands::vserver::VERBS;
 
@@ -89,6 +89,8 @@ fn verbs() -> impl Iterator<Item = Page> {
         verb("vserver-pkgmgmt", PkgmgmtArgs::command()),
         verb("vserver-rename", RenameArgs::command()),
         verb("vserver-copy", CopyArgs::command()),
+        verb("vserver-import", ImportArgs::command()),
+        verb("vserver-export", ExportArgs::command()),
     ]
     .into_iter()
 }

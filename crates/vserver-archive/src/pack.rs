@@ -39,6 +39,17 @@ pub fn pack(
     Ok(pack.report)
 }
 
+/// What [`pack`] would write, without reading any data: how much, whose, and which programs have set-id bits.
+pub fn measure(root: &GuestRoot) -> Result<Report, Error> {
+    struct Nothing;
+    impl Select for Nothing {
+        fn choose(&mut self, _: &Path, _: u64) -> Choice {
+            Choice::Hollow
+        }
+    }
+    pack(root, io::sink(), false, &mut Nothing, &mut |_| ControlFlow::Continue(()))
+}
+
 struct Pack<'a, W> {
     output: W,
     mounts: bool,
@@ -89,7 +100,13 @@ impl<W: Write> Pack<'_, W> {
         };
         let stat = fstat(&object).map_err(|e| read_failed(bytes, e))?;
         let is_dir = kind(&stat) == SFlag::S_IFDIR;
-        if self.select.choose(path, u64::try_from(stat.st_size).unwrap_or(0)) == Choice::Leave {
+        let choice = self.select.choose(path, u64::try_from(stat.st_size).unwrap_or(0));
+        if choice == Choice::Leave {
+            return Ok(None);
+        }
+        self.report.highest_id = self.report.highest_id.max(u64::from(stat.st_uid)).max(u64::from(stat.st_gid));
+        if choice == Choice::Hollow && !is_dir {
+            self.count(&stat, bytes);
             return Ok(None);
         }
         let mut shown_name = [b"./", bytes].concat();
@@ -106,6 +123,18 @@ impl<W: Write> Pack<'_, W> {
             return Ok(None);
         }
         Ok(Some(below))
+    }
+
+    /// Only looks.
+    fn count(&mut self, stat: &FileStat, name: &[u8]) {
+        self.report.entries += 1;
+        let first = stat.st_nlink < 2 || self.linked.insert((stat.st_dev, stat.st_ino), Vec::new()).is_none();
+        if kind(stat) == SFlag::S_IFREG && first {
+            self.report.bytes += u64::try_from(stat.st_size).unwrap_or(0);
+            if stat.st_mode & 0o6000 != 0 {
+                self.report.setid(|| shown(name));
+            }
+        }
     }
 
     fn object(&mut self, object: &OwnedFd, stat: &FileStat, name: &[u8], path: &Path) -> Result<(), Error> {

@@ -84,7 +84,7 @@ impl Lines {
 }
 
 fn pairs(numbers: &[u64]) -> Result<Vec<(u64, u64)>, Fault> {
-    if numbers.len() % 2 != 0 || numbers.len() > STRETCHES * 2 {
+    if !numbers.len().is_multiple_of(2) || numbers.len() > STRETCHES * 2 {
         return Err(BAD);
     }
     Ok(numbers.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect())

@@ -10,7 +10,7 @@ use crate::programs::{Moment, Programs};
 use crate::request::{BuildRequest, Built, Method, Progress};
 use crate::signals::Signals;
 use crate::stage::{Stage, Target};
-use crate::{Error, disk, init, limit, skeleton, tame, template};
+use crate::{Error, disk, import, init, limit, skeleton, tame, template};
 
 /// Limits that every new guest gets, visibly. The kernel would allow everything otherwise.
 const LIMITS: [(&str, &str); 2] = [
@@ -65,6 +65,8 @@ fn furnish(
 struct Filled {
     root: GuestRoot,
     notes: Vec<String>,
+    /// The name that an imported machine had.
+    hostname: Option<String>,
 }
 
 fn fill(
@@ -75,7 +77,7 @@ fn fill(
 ) -> Result<Filled, Error> {
     let defaults = Defaults::new(&request.confdir);
     let root = GuestRoot::open(stage.root())?;
-    let mut notes = Vec::new();
+    let (mut notes, mut hostname) = (Vec::new(), None);
     let debootstrap = match &request.method {
         Method::Debootstrap(arguments) => Some(Run::plan(arguments, &defaults)?),
         _ => None,
@@ -94,6 +96,16 @@ fn fill(
                 skeleton::devices(&root)?;
             }
         }
+        Method::Import(arguments) => {
+            let fetched = import::fetch(arguments, request, stage, false, signals, progress)?;
+            progress.survey(&fetched.survey);
+            notes = import::tame(arguments, &fetched, &root, stage, signals, progress)?;
+            notes.extend(fetched.notes);
+            if !arguments.as_is {
+                skeleton::devices(&root)?;
+                hostname = Some(fetched.survey.hostname);
+            }
+        }
         Method::Debootstrap(_) => {}
     }
     if let Some(run) = &debootstrap {
@@ -102,9 +114,12 @@ fn fill(
         progress.stage("adapting the guest");
         tame::debian(&root, &request.guest, &run.suite, &run.mirror)?;
     }
-    tame::common(&root, request, &defaults)?;
+    if !matches!(&request.method, Method::Import(import) if import.as_is) {
+        tame::common(&root, request, &defaults)?;
+    }
+    tame::give_access(&root, &request.access)?;
     programs.run(Moment::After, signals, progress)?;
-    Ok(Filled { root, notes })
+    Ok(Filled { root, notes, hostname })
 }
 
 fn finish(
@@ -115,6 +130,7 @@ fn finish(
     signals: &Signals,
 ) -> Result<Built, Error> {
     let mut guest = complete(request, &filled.root)?;
+    guest.hostname = guest.hostname.or(filled.hostname);
     guest.files.extend(target.image().map(|image| limit::line("disk/image", image.display())));
     guest.files.extend(limit::files(request, target));
     // What is open in the tree holds its disk.

@@ -67,6 +67,12 @@ pub(crate) fn run(
     }
 }
 
+/// Whether the host has a program of that name.
+pub(crate) fn installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|dir| dir.join(program).is_file())
+}
+
 /// A child that does not outlive us, whatever way we leave.
 struct Killed(Child);
 

@@ -77,7 +77,8 @@ fn fill(
     Ok(notes)
 }
 
-fn identity(
+/// A machine-id and ssh host keys of the guest's own, in place of those that are there; what could not be made is told.
+pub(crate) fn identity(
     root: &GuestRoot,
     stage: &Stage,
     signals: &Signals,

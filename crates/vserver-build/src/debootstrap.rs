@@ -29,7 +29,7 @@ pub(crate) struct Run {
 impl Run {
     /// Decides suite and mirror and looks for the program, before anything is made.
     pub(crate) fn plan(arguments: &Debootstrap, defaults: &Defaults) -> Result<Self, Error> {
-        if !installed(PROGRAM) {
+        if !child::installed(PROGRAM) {
             return Err(Error::Missing { program: PROGRAM, package: "debootstrap" });
         }
         let suite = match &arguments.suite {
@@ -141,11 +141,6 @@ fn host_suite() -> Option<String> {
     Some(line.trim_matches('"').to_owned()).filter(|name| !name.is_empty())
 }
 
-fn installed(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|dir| dir.join(program).is_file())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_distributions_script_and_packages_are_used_and_words_that_could_be_options_are_refused() {
-        if !installed(PROGRAM) {
+        if !child::installed(PROGRAM) {
             panic!("the Debian package 'debootstrap' is not installed");
         }
         let dir = tempfile::tempdir().unwrap();

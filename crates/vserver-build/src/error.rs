@@ -98,6 +98,15 @@ pub enum Error {
         #[source]
         source: vserver_archive::Error,
     },
+    /// An archive could not be made.
+    #[error("cannot pack the tree into '{}'; nothing of it is left", tarball.display())]
+    Pack {
+        /// The archive; `-` is standard output.
+        tarball: PathBuf,
+        /// Why.
+        #[source]
+        source: vserver_archive::Error,
+    },
     /// A signal came.
     #[error("interrupted by {signal}; nothing of it is left")]
     Interrupted {
@@ -218,7 +227,7 @@ impl Error {
         let errno = match self {
             Self::Io { source, .. } => source.raw_os_error(),
             Self::Tree(e) => e.errno(),
-            Self::Unpack { source, .. } => source.errno(),
+            Self::Unpack { source, .. } | Self::Pack { source, .. } => source.errno(),
             Self::Disk(e) => e.errno(),
             _ => None,
         };

@@ -6,6 +6,8 @@ use vserver_config::{NewGuest, Style};
 use vserver_disk::image::Wish;
 use vserver_types::GuestName;
 
+use crate::{Access, Import, Survey};
+
 /// A guest to be built.
 #[derive(Clone, Debug)]
 pub struct BuildRequest {
@@ -29,6 +31,8 @@ pub struct BuildRequest {
     pub disk: Option<Wish>,
     /// What it may use of the file system that its tree shares with others.
     pub limit: LimitWish,
+    /// How the administrator gets in.
+    pub access: Access,
 }
 
 /// A limit on a shared file system; all `None` is no limit.
@@ -49,6 +53,8 @@ pub enum Method {
     Debootstrap(Debootstrap),
     /// Tarballs.
     Template(Template),
+    /// A machine that is to be a guest.
+    Import(Import),
 }
 
 /// Arguments of the method debootstrap.
@@ -107,6 +113,8 @@ pub trait Progress {
     fn line(&mut self, text: &str);
     /// So many bytes of a tarball were read, of so many if that is known.
     fn bytes(&mut self, done: u64, total: Option<u64>);
+    /// The report of an import, before anything of it is a guest.
+    fn survey(&mut self, survey: &Survey);
 }
 
 /// Nobody watches.
@@ -117,4 +125,5 @@ impl Progress for Silent {
     fn stage(&mut self, _: &str) {}
     fn line(&mut self, _: &str) {}
     fn bytes(&mut self, _: u64, _: Option<u64>) {}
+    fn survey(&mut self, _: &Survey) {}
 }

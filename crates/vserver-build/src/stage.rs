@@ -117,6 +117,11 @@ impl Stage {
         &self.root
     }
 
+    /// The directory beside the tree that is gone with the stage.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// A place for a log that is gone with the stage.
     pub(crate) fn log(&self, name: &str) -> PathBuf {
         self.dir.join(name)

@@ -1,6 +1,14 @@
 //! What a freshly made tree needs to be a guest: names, and nothing that wants to own the machine.
 
+mod access;
+mod change;
 mod debian;
+mod mounts;
+mod names;
+mod network;
+mod services;
+mod system;
+mod terminals;
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +18,42 @@ use vserver_fs::{GuestRoot, Kind, Owner, tree};
 use crate::Error;
 use crate::request::BuildRequest;
 
+pub use access::Access;
+pub(crate) use change::Change;
 pub(crate) use debian::debian;
+pub(crate) use mounts::lines as fstab_lines;
+pub(crate) use names::of_tree as name_of_tree;
+pub(crate) use services::enabled;
+pub use system::{Init, System};
+pub(crate) use system::{names as names_in, text};
+
+/// What a machine's tree needs to be a guest, as data: nothing is touched.
+pub(crate) fn machine(root: &GuestRoot, system: &System, guest: &NewGuest, name: &str) -> Result<Vec<Change>, Error> {
+    let address = guest.interfaces.first().map(|first| first.address.ip);
+    let all = [
+        names::changes(root, name, address)?,
+        network::changes(root)?,
+        mounts::changes(root)?,
+        terminals::changes(root, system)?,
+        services::changes(root, system)?,
+    ];
+    Ok(all.into_iter().flatten().collect())
+}
+
+/// What a tree from elsewhere needs, which never was a machine: no terminals, no hardware.
+pub(crate) fn image(root: &GuestRoot, system: &System) -> Result<Vec<Change>, Error> {
+    Ok([terminals::changes(root, system)?, services::changes(root, system)?].into_iter().flatten().collect())
+}
+
+/// Does all of them, in order.
+pub(crate) fn apply(root: &GuestRoot, changes: &[Change]) -> Result<(), Error> {
+    changes.iter().try_for_each(|change| change.apply(root))
+}
+
+/// Lets the administrator in.
+pub(crate) fn give_access(root: &GuestRoot, access: &Access) -> Result<(), Error> {
+    access::give(root, access)
+}
 
 /// Files that a guest gets from the host's defaults. Source: util-vserver, `behaviours.md` §7.1.
 const FILES: [&str; 7] = ["hosts", "nsswitch.conf", "krb5.conf", "krb.conf", "krb.realms", "ldap.conf", "localtime"];

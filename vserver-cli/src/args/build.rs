@@ -33,6 +33,12 @@ pub struct BuildArgs {
     /// Keep what a failed build has made
     #[arg(long)]
     pub keep: bool,
+    /// Password of root, in the first line of FILE: plain, or a hash that begins with $
+    #[arg(long, value_name = "FILE")]
+    pub root_password_file: Option<PathBuf>,
+    /// Public ssh key that may log in as root
+    #[arg(long, value_name = "FILE")]
+    pub ssh_key: Option<PathBuf>,
     /// Show what the tools of the method say
     #[arg(long, action = ArgAction::Count)]
     pub debug: u8,

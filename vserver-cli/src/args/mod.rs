@@ -8,6 +8,7 @@ mod chcontext;
 mod disk;
 mod files;
 mod helper;
+mod import;
 mod mount;
 mod packages;
 mod vattribute;
@@ -43,6 +44,7 @@ pub use files::{
     BARRIER, Change, ChxidArgs, IMMUTABLE, Listed, LsxidArgs, SetattrArgs, ShowattrArgs, split_attributes,
 };
 pub use helper::{H2extArgs, KeepAliveArgs, TunctlArgs, VsysctlArgs};
+pub use import::{ExportArgs, ImportArgs};
 pub use mount::{Mounting, SecureMountArgs, VmountArgs, VmountRest};
 pub use packages::{LoopArgs, PkgArgs, PkgmgmtArgs, VesyncArgs, VpkgArgs, loop_command};
 pub use vattribute::{VattributeArgs, VcontextArgs};

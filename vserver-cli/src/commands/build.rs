@@ -12,6 +12,7 @@ use vserver_runtime::Host;
 use vserver_types::{Exit, GuestState};
 
 use crate::args::{self, BuildArgs};
+use crate::commands::import;
 use crate::commands::vserver::Guest;
 use crate::context::Context;
 use crate::error::CliError;
@@ -40,6 +41,7 @@ pub fn run(words: &[OsString], guest: &Guest, context: &Context) -> Result<Exit,
         keep: args.keep,
         disk,
         limit,
+        access: import::access(args.root_password_file.as_deref(), args.ssh_key.as_deref())?,
     };
     let mut progress = progress::Watch::new(printer, args.debug > 0);
     let built = vserver_build::build(&request, &mut progress);
@@ -65,7 +67,7 @@ fn with_defaults(words: &[OsString], host: &Host) -> Result<Vec<OsString>, CliEr
 }
 
 /// `--force` moves what is there aside, and nobody moves a running guest's tree.
-fn must_be_stopped(guest: &Guest, host: &Host) -> Result<(), CliError> {
+pub(super) fn must_be_stopped(guest: &Guest, host: &Host) -> Result<(), CliError> {
     let name = &guest.name;
     match vserver_runtime::status(host, name) {
         Ok(status) if status.state != GuestState::Stopped => Err(CliError::Refused(format!(

@@ -5,13 +5,13 @@ use std::ffi::OsString;
 use vserver_types::{Exit, GuestName};
 
 use crate::args::{
-    self, CheckArgs, ConfigArgs, CopyArgs, ListArgs, NoArgs, PlanArgs, RenameArgs, StartArgs, StatusArgs, StopArgs,
-    VserverArgs,
+    self, CheckArgs, ConfigArgs, CopyArgs, ExportArgs, ImportArgs, ListArgs, NoArgs, PlanArgs, RenameArgs, StartArgs,
+    StatusArgs, StopArgs, VserverArgs,
 };
 use crate::commands::tool::Tool;
 use crate::commands::{
-    after_exit, build, check, config, copy, delete, exec, list, pkg, pkgmgmt, plan, rename, several, start, status,
-    stop,
+    after_exit, build, check, config, copy, delete, exec, export, import, list, pkg, pkgmgmt, plan, rename, several,
+    start, status, stop,
 };
 use crate::context::Context;
 use crate::error::CliError;
@@ -19,7 +19,7 @@ use crate::printer::Printer;
 use crate::resolve;
 
 /// The verbs, as the usage line shows them.
-pub const VERBS: [&str; 24] = [
+pub const VERBS: [&str; 26] = [
     "start",
     "stop",
     "suexec",
@@ -37,6 +37,8 @@ pub const VERBS: [&str; 24] = [
     "config",
     "rename",
     "copy",
+    "import",
+    "export",
     "chkconfig",
     "pkg",
     "pkgmgmt",
@@ -118,7 +120,7 @@ pub fn run(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
             let (root, name) = resolve::guest_word(&word)?;
             let context = Context::new(root.or_else(|| args.confdir.clone()), printer);
             let (verb, rest) = rest.split_first().ok_or_else(usage)?;
-            let name = if verb == "build" { name } else { by_number(name, &context)? };
+            let name = if verb == "build" || verb == "import" { name } else { by_number(name, &context)? };
             let how =
                 How { sync: args.sync, default_tty: args.defaulttty, debug: args.debug, debug_sysv: args.debug_sysv };
             let guest = Guest { word, name, verbose: args.verbose, how };
@@ -192,6 +194,8 @@ fn dispatch(
         "config" => config::run(&args::parse::<ConfigArgs>(printer, rest, Exit::Usage)?, guest, context),
         "rename" => rename::run(&args::parse::<RenameArgs>(printer, rest, Exit::Usage)?, guest, context),
         "copy" => copy::run(&args::parse::<CopyArgs>(printer, rest, Exit::Usage)?, guest, context),
+        "import" => import::run(&args::parse::<ImportArgs>(printer, rest, Exit::Failure)?, guest, context),
+        "export" => export::run(&args::parse::<ExportArgs>(printer, rest, Exit::Failure)?, guest, context),
         "after-exit" => after_exit::run(rest, guest, context),
         _ => Err(usage()),
     }

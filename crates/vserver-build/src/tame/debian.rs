@@ -8,12 +8,9 @@ use vserver_fs::{GuestRoot, Owner, tree};
 use super::{hostname, hosts, write};
 use crate::{Error, apt};
 
-const MASK: &str = include_str!("../../../../distributions/debian/mask");
 const FSTAB: &str = include_str!("../../../../distributions/debian/fstab");
 /// Suites that have neither updates nor security updates of their own.
 const ROLLING: [&str; 5] = ["sid", "unstable", "testing", "experimental", "rc-buggy"];
-/// Largest configuration file that is edited, in bytes.
-const MAX: u64 = 1 << 20;
 
 /// Makes a guest of what debootstrap has installed.
 pub(crate) fn debian(root: &GuestRoot, guest: &NewGuest, suite: &str, mirror: &str) -> Result<(), Error> {
@@ -27,11 +24,7 @@ pub(crate) fn debian(root: &GuestRoot, guest: &NewGuest, suite: &str, mirror: &s
         tree::copy_from_host(root, proxy, "etc/apt/apt.conf")?;
     }
     machine_id(root)?;
-    no_getty(root)?;
-    if root.exists("lib/systemd/systemd")? {
-        mask(root)?;
-    }
-    Ok(())
+    super::apply(root, &super::image(root, &super::System::of(root)?)?)
 }
 
 fn sources(suite: &str, mirror: &str, security: Option<&str>) -> String {
@@ -54,45 +47,9 @@ fn machine_id(root: &GuestRoot) -> Result<(), Error> {
     Ok(root.remove_file("var/lib/dbus/machine-id")?)
 }
 
-/// sysvinit: there is no terminal to ask for a name on.
-fn no_getty(root: &GuestRoot) -> Result<(), Error> {
-    let path = "etc/inittab";
-    if !root.exists(path)? {
-        return Ok(());
-    }
-    let text = String::from_utf8_lossy(&root.read(path, MAX)?).into_owned();
-    let quiet = |line: &str| {
-        let active = !line.starts_with('#') && line.contains("getty");
-        if active { format!("#{line}\n") } else { format!("{line}\n") }
-    };
-    write(root, path, &text.lines().map(quiet).collect::<String>())
-}
-
-/// systemd: a unit whose name leads to /dev/null does not exist.
-fn mask(root: &GuestRoot) -> Result<(), Error> {
-    let dir = Path::new("etc/systemd/system");
-    root.create_dir_all(dir, 0o755)?;
-    let unit = |line: &'static str| line.split('#').next().map(str::trim).filter(|unit| !unit.is_empty());
-    for unit in MASK.lines().filter_map(unit) {
-        root.remove_file(dir.join(unit))?;
-        root.symlink("/dev/null", dir.join(unit))?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_masked_unit_has_a_name_and_a_reason() {
-        for line in MASK.lines() {
-            let (unit, reason) = line.split_once('#').unwrap();
-            assert!(!reason.trim().is_empty(), "{line}");
-            let kind = unit.trim().rsplit_once('.').unwrap().1;
-            assert!(["service", "socket", "mount", "automount", "timer"].contains(&kind), "{line}");
-        }
-    }
 
     #[test]
     fn sources_follow_the_suite() {

@@ -52,6 +52,7 @@ impl Bench {
             keep: false,
             disk: None,
             limit: LimitWish::default(),
+            access: vserver_build::Access::default(),
         }
     }
 

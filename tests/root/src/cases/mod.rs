@@ -20,6 +20,7 @@ mod flags;
 mod flags_net;
 mod fstab;
 mod helper;
+mod import;
 mod interrupt;
 mod killed_rename;
 mod late_mount;
@@ -69,6 +70,7 @@ pub fn tests() -> Vec<Trial> {
         killed_rename::tests(),
         bad_input::tests(),
         build::tests(),
+        import::tests(),
         debian::tests(),
         devices::tests(),
         disk::tests(),

@@ -3,8 +3,10 @@
 use std::io::{IsTerminal, stderr};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use vserver_build::Progress;
+use vserver_build::{Progress, Survey};
 
+use crate::commands::import::report;
+use crate::error::CliError;
 use crate::printer::Printer;
 
 const SPINNER: &str = "{spinner} {msg}";
@@ -21,6 +23,8 @@ pub struct Watch<'a> {
     all_lines: bool,
     stage: String,
     is_bar: bool,
+    /// The report of an import is for programs.
+    pub as_json: bool,
 }
 
 impl<'a> Watch<'a> {
@@ -28,7 +32,7 @@ impl<'a> Watch<'a> {
     pub fn new(printer: &'a Printer, all_lines: bool) -> Self {
         let visible = stderr().is_terminal() && !printer.is_quiet() && !all_lines;
         let bar = visible.then(ProgressBar::new_spinner);
-        Self { printer, bar, all_lines, stage: String::new(), is_bar: false }
+        Self { printer, bar, all_lines, stage: String::new(), is_bar: false, as_json: false }
     }
 
     /// Takes the line off the terminal.
@@ -82,6 +86,28 @@ impl Progress for Watch<'_> {
                 self.show(format!("{}: {} MiB", self.stage, done >> 20));
             }
         }
+    }
+
+    fn survey(&mut self, survey: &Survey) {
+        let told = match &self.bar {
+            Some(bar) => bar.suspend(|| self.report(survey)),
+            None => self.report(survey),
+        };
+        if let Err(error) = told {
+            self.printer.warn(format_args!("the report could not be shown: {error}"));
+        }
+    }
+}
+
+impl Watch<'_> {
+    fn report(&self, survey: &Survey) -> Result<(), CliError> {
+        if self.as_json {
+            return self.printer.json(survey);
+        }
+        if self.printer.is_quiet() {
+            return Ok(());
+        }
+        self.printer.text(&report::text(survey))
     }
 }
 
