@@ -69,8 +69,8 @@ impl Select for Filter<'_> {
             *bytes += size;
             return Choice::Leave;
         }
-        let read = |dir: &&str| path.starts_with(dir);
-        match self.hollow && (size > LARGE || !READ.iter().any(|dir| read(&dir))) {
+        let read = |dir: &str| path.starts_with(dir);
+        match self.hollow && (size > LARGE || !READ.iter().any(|dir| read(dir))) {
             true => Choice::Hollow,
             false => Choice::Take,
         }

@@ -108,7 +108,8 @@ pub(crate) fn fetch(
             Some(report)
         }
         Source::Ssh(remote) => {
-            remote.fetch(stage.root(), stage.dir(), import, hollow, &[], signals, progress)?;
+            let into = remote::Into { root: stage.root(), logs: stage.dir(), hollow, kept: &[] };
+            remote.fetch(&into, import, signals, progress)?;
             None
         }
     };

@@ -42,6 +42,18 @@ pub struct Remote {
     pub path: PathBuf,
 }
 
+/// What a machine is fetched into.
+pub(super) struct Into<'a> {
+    /// The tree.
+    pub root: &'a Path,
+    /// A directory of ours for what programs say.
+    pub logs: &'a Path,
+    /// Only what a report reads.
+    pub hollow: bool,
+    /// Names that stay as they are here.
+    pub kept: &'a [&'a str],
+}
+
 impl FromStr for Remote {
     type Err = Error;
 
@@ -64,15 +76,11 @@ impl FromStr for Remote {
 }
 
 impl Remote {
-    /// Makes `root` what the machine has; what is gone there goes here. `logs` is a directory of ours, `kept` are names
-    /// that stay as they are here.
+    /// Makes the tree what the machine has; what is gone there goes here.
     pub(super) fn fetch(
         &self,
-        root: &Path,
-        logs: &Path,
+        into: &Into<'_>,
         import: &Import,
-        hollow: bool,
-        kept: &[&str],
         signals: &Signals,
         progress: &mut dyn Progress,
     ) -> Result<(), Error> {
@@ -82,7 +90,7 @@ impl Remote {
             }
         }
         if !import.this_host && self.path == Path::new("/") {
-            self.refuse_host(logs, signals, progress)?;
+            self.refuse_host(into.logs, signals, progress)?;
         }
         progress.stage(&format!("copying from {}", self.host));
         let mut command = Command::new("rsync");
@@ -92,15 +100,15 @@ impl Remote {
             command.args(EMPTIED.iter().map(|(dir, _)| format!("--exclude=/{dir}/*")));
             command.args(GONE.iter().map(|(name, _)| format!("--exclude=/{name}")));
         }
-        command.args(kept.iter().map(|name| format!("--exclude=/{name}")));
-        if hollow {
+        command.args(into.kept.iter().map(|name| format!("--exclude=/{name}")));
+        if into.hollow {
             command.args(READ.iter().map(|name| format!("--include={name}"))).arg("--exclude=*");
         }
         command.arg("-e").arg(self.shell().join(" "));
         let from = self.path.join(&import.below);
         command.arg(format!("{}:{}/", self.host, from.display().to_string().trim_end_matches('/')));
-        command.arg(root.join(""));
-        child::run("rsync", &mut command, &log(logs, "rsync"), signals, progress)
+        command.arg(into.root.join(""));
+        child::run("rsync", &mut command, &log(into.logs, "rsync"), signals, progress)
     }
 
     /// The words that run a command there. It may ask for nothing: nobody is there to answer.

@@ -5,7 +5,7 @@ use vserver_config::NewGuest;
 use vserver_fs::GuestRoot;
 
 use super::left_out::Filter;
-use super::{Import, Source, survey};
+use super::{Import, Source, remote, survey};
 use crate::delete::real;
 use crate::request::{BuildRequest, Method, Progress};
 use crate::signals::Signals;
@@ -24,7 +24,7 @@ pub fn repeat(request: &BuildRequest, progress: &mut dyn Progress) -> Result<Sur
     let name = &request.guest.name;
     let refused =
         |reason: &str| Error::Wish { reason: format!("the import into guest '{name}' is not repeated: {reason}") };
-    let Method::Import(import @ Import { source: Source::Ssh(remote), .. }) = &request.method else {
+    let Method::Import(import @ Import { source: Source::Ssh(machine), .. }) = &request.method else {
         return Err(refused("only one from ssh:// fetches changes; delete the guest and import it anew"));
     };
     let (config, _) = vserver_config::read(&request.confdir, name)?;
@@ -40,7 +40,8 @@ pub fn repeat(request: &BuildRequest, progress: &mut dyn Progress) -> Result<Sur
     let logs =
         tempfile::Builder::new().prefix("vserver-import-").tempdir().map_err(Error::io("make", "a directory"))?;
     let kept: &[&str] = if import.keep_identity || import.as_is { &[] } else { &IDENTITY };
-    remote.fetch(&place, logs.path(), import, false, kept, &signals, progress)?;
+    let into = remote::Into { root: &place, logs: logs.path(), hollow: false, kept };
+    machine.fetch(&into, import, &signals, progress)?;
     let guest = NewGuest {
         hostname: config.uts.nodename.clone(),
         interfaces: config

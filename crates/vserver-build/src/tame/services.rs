@@ -92,8 +92,8 @@ pub(crate) fn changes(root: &GuestRoot, system: &System) -> Result<Vec<Change>, 
         }
         for (name, reason) in foreign() {
             let unit = format!("{name}.service");
-            let is_there = |dir: &&str| root.exists(format!("{dir}/{unit}")).unwrap_or(false);
-            if masked().all(|(known, _)| known != unit) && UNITS.iter().any(|dir| is_there(&dir)) {
+            let is_there = |dir: &str| root.exists(format!("{dir}/{unit}")).unwrap_or(false);
+            if masked().all(|(known, _)| known != unit) && UNITS.iter().any(|dir| is_there(dir)) {
                 changes.push(mask(&unit, reason));
             }
         }

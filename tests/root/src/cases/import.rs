@@ -326,71 +326,83 @@ fn what_cannot_be_imported() {
 fn systemd_upstart_and_openrc_are_tamed() {
     let host = Fixture::new();
     let base = host.scratch("inits");
-    let import = |root: &Path| {
-        let (name, xid) = host.fresh();
-        let ran = host.v(&[&name, "import", "--context", &xid.to_string(), root.to_str().unwrap()]);
-        ran.ok();
-        (host.trees().join(&name), name, ran.out)
-    };
-    let systemd = base.join("systemd");
-    tree::write(&systemd, "usr/lib/systemd/systemd", "#!", 0o755);
-    tree::write(&systemd, "usr/lib/systemd/system/NetworkManager.service", "[Unit]\n", 0o644);
-    tree::write(&systemd, "usr/lib/systemd/system/cockpit.socket", "[Socket]\nListenStream=9090\n", 0o644);
-    tree::write(&systemd, "etc/os-release", "ID=rocky\nPRETTY_NAME=\"Rocky Linux 9.4\"\n", 0o644);
-    tree::write(&systemd, "etc/sysconfig/network-scripts/ifcfg-eth0", "DEVICE=eth0\nONBOOT=yes\n", 0o644);
-    tree::write(&systemd, "etc/nginx/conf.d/a.conf", "server {\n listen 8081;\n}\n", 0o644);
-    tree::write(&systemd, "etc/hostname", "rocky\n", 0o644);
-    for dir in ["multi-user", "sockets", "getty"] {
-        fs::create_dir_all(systemd.join(format!("etc/systemd/system/{dir}.target.wants"))).unwrap();
-    }
-    for link in [
-        "multi-user.target.wants/nginx.service",
-        "sockets.target.wants/cockpit.socket",
-        "getty.target.wants/getty@tty1.service",
-    ] {
-        symlink("/usr/lib/systemd/system/x", systemd.join("etc/systemd/system").join(link)).unwrap();
-    }
-    fs::create_dir_all(systemd.join("usr/sbin")).unwrap();
-    symlink("usr/sbin", systemd.join("sbin")).unwrap();
-    symlink("../lib/systemd/systemd", systemd.join("usr/sbin/init")).unwrap();
-    let (tree, name, told) = import(&systemd);
-    assert!(told.contains("Rocky Linux 9.4, init: systemd") && told.contains("8081/tcp nginx"), "{told}");
-    assert!(told.contains("9090/tcp cockpit.socket"), "{told}");
-    let masked = |unit: &str| fs::read_link(tree.join("etc/systemd/system").join(unit)).unwrap_or_default();
-    assert_eq!(masked("NetworkManager.service"), Path::new("/dev/null"));
-    assert_eq!(masked("systemd-udevd.service"), Path::new("/dev/null"));
-    assert!(masked("getty.target.wants/getty@tty1.service").as_os_str().is_empty());
-    assert!(fs::read_to_string(tree.join("etc/sysconfig/network-scripts/ifcfg-eth0")).unwrap().contains("ONBOOT=no"));
+    tamed(&host, &base.join("systemd"), systemd, "Rocky Linux 9.4, init: systemd", |tree, told| {
+        assert!(told.contains("8081/tcp nginx") && told.contains("9090/tcp cockpit.socket"), "{told}");
+        let masked = |unit: &str| fs::read_link(tree.join("etc/systemd/system").join(unit)).unwrap_or_default();
+        assert_eq!(masked("NetworkManager.service"), Path::new("/dev/null"));
+        assert_eq!(masked("systemd-udevd.service"), Path::new("/dev/null"));
+        assert!(masked("getty.target.wants/getty@tty1.service").as_os_str().is_empty());
+        let ifcfg = fs::read_to_string(tree.join("etc/sysconfig/network-scripts/ifcfg-eth0")).unwrap();
+        assert!(ifcfg.contains("ONBOOT=no"));
+    });
+    tamed(&host, &base.join("upstart"), upstart, "init: upstart", |tree, told| {
+        assert!(told.contains("22/tcp ssh"), "{told}");
+        for job in ["tty1", "hwclock", "network-interface"] {
+            assert_eq!(fs::read_to_string(tree.join(format!("etc/init/{job}.override"))).unwrap(), "manual\n");
+        }
+        assert!(!tree.join("etc/init/ssh.override").exists());
+    });
+    tamed(&host, &base.join("openrc"), openrc, "init: OpenRC", |tree, told| {
+        assert!(told.contains("22/tcp sshd"), "{told}");
+        let is_there = |link: &str| tree.join("etc/runlevels").join(link).symlink_metadata().is_ok();
+        assert!(!is_there("sysinit/hwdrivers") && !is_there("boot/hwclock"));
+        assert!(is_there("boot/hostname") && is_there("default/sshd"));
+    });
+}
+
+/// Makes the tree of a machine, imports it, and hands over what became of it and what was told.
+fn tamed(host: &Fixture, root: &Path, make: fn(&Path), says: &str, check: impl Fn(&Path, &str)) {
+    make(root);
+    let (name, xid) = host.fresh();
+    let ran = host.v(&[&name, "import", "--context", &xid.to_string(), root.to_str().unwrap()]);
+    ran.ok().says(says);
+    check(&host.trees().join(&name), &ran.out);
     host.v(&["--silent", &name, "delete"]).ok();
-    let upstart = base.join("upstart");
-    tree::busybox(&upstart);
-    fs::remove_file(upstart.join("sbin/init")).unwrap();
-    fs::copy(upstart.join("bin/busybox"), upstart.join("sbin/init")).unwrap();
+}
+
+fn systemd(root: &Path) {
+    let nginx = "server {\n listen 8081;\n}\n";
+    let files = [
+        ("usr/lib/systemd/systemd", "#!"),
+        ("usr/lib/systemd/system/NetworkManager.service", "[Unit]\n"),
+        ("usr/lib/systemd/system/cockpit.socket", "[Socket]\nListenStream=9090\n"),
+        ("etc/os-release", "ID=rocky\nPRETTY_NAME=\"Rocky Linux 9.4\"\n"),
+        ("etc/sysconfig/network-scripts/ifcfg-eth0", "DEVICE=eth0\nONBOOT=yes\n"),
+        ("etc/nginx/conf.d/a.conf", nginx),
+        ("etc/hostname", "rocky\n"),
+    ];
+    for (name, content) in files {
+        tree::write(root, name, content, 0o755);
+    }
+    let wanted = ["multi-user.target.wants/nginx.service", "sockets.target.wants/cockpit.socket"];
+    for link in wanted.iter().chain(&["getty.target.wants/getty@tty1.service"]) {
+        let link = root.join("etc/systemd/system").join(link);
+        fs::create_dir_all(link.parent().unwrap()).unwrap();
+        symlink("/usr/lib/systemd/system/x", link).unwrap();
+    }
+    fs::create_dir_all(root.join("usr/sbin")).unwrap();
+    symlink("usr/sbin", root.join("sbin")).unwrap();
+    symlink("../lib/systemd/systemd", root.join("usr/sbin/init")).unwrap();
+}
+
+fn upstart(root: &Path) {
+    tree::busybox(root);
+    fs::remove_file(root.join("sbin/init")).unwrap();
+    fs::copy(root.join("bin/busybox"), root.join("sbin/init")).unwrap();
     for job in ["rc-sysinit", "tty1", "hwclock", "ssh", "network-interface"] {
-        tree::write(&upstart, &format!("etc/init/{job}.conf"), "exec x\n", 0o644);
+        tree::write(root, &format!("etc/init/{job}.conf"), "exec x\n", 0o644);
     }
-    let (tree, name, told) = import(&upstart);
-    assert!(told.contains("init: upstart") && told.contains("22/tcp ssh"), "{told}");
-    for job in ["tty1", "hwclock", "network-interface"] {
-        assert_eq!(fs::read_to_string(tree.join(format!("etc/init/{job}.override"))).unwrap(), "manual\n");
-    }
-    assert!(!tree.join("etc/init/ssh.override").exists());
-    host.v(&["--silent", &name, "delete"]).ok();
-    let openrc = base.join("openrc");
-    tree::busybox(&openrc);
-    tree::write(&openrc, "sbin/openrc", "#!", 0o755);
-    tree::write(&openrc, "etc/alpine-release", "3.20.0\n", 0o644);
+}
+
+fn openrc(root: &Path) {
+    tree::busybox(root);
+    tree::write(root, "sbin/openrc", "#!", 0o755);
+    tree::write(root, "etc/alpine-release", "3.20.0\n", 0o644);
     for (level, service) in [("sysinit", "hwdrivers"), ("boot", "hwclock"), ("boot", "hostname"), ("default", "sshd")]
     {
-        fs::create_dir_all(openrc.join("etc/runlevels").join(level)).unwrap();
-        symlink("/etc/init.d/x", openrc.join("etc/runlevels").join(level).join(service)).unwrap();
+        fs::create_dir_all(root.join("etc/runlevels").join(level)).unwrap();
+        symlink("/etc/init.d/x", root.join("etc/runlevels").join(level).join(service)).unwrap();
     }
-    let (tree, name, told) = import(&openrc);
-    assert!(told.contains("init: OpenRC") && told.contains("22/tcp sshd"), "{told}");
-    let is_there = |link: &str| tree.join("etc/runlevels").join(link).symlink_metadata().is_ok();
-    assert!(!is_there("sysinit/hwdrivers") && !is_there("boot/hwclock"));
-    assert!(is_there("boot/hostname") && is_there("default/sshd"));
-    host.v(&["--silent", &name, "delete"]).ok();
 }
 
 fn a_password_and_a_key_let_in() {
