@@ -9,7 +9,7 @@ use crate::error::CliError;
 /// Reads both files, where they were named.
 pub fn access(password: Option<&Path>, key: Option<&Path>) -> Result<Access, CliError> {
     let root_password = password.map(|file| first_line(file, "--root-password-file")).transpose()?;
-    let ssh_key = key.map(|file| public_key(file)).transpose()?;
+    let ssh_key = key.map(public_key).transpose()?;
     if root_password.as_ref().is_some_and(|password| password.contains(':')) {
         let text = "--root-password-file: a hash cannot hold ':', and a password should not";
         return Err(CliError::Refused(text.to_owned()));
