@@ -6,6 +6,7 @@ mod info;
 mod obsolete;
 mod packages;
 mod prefix;
+mod unify;
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -47,6 +48,7 @@ pub fn all() -> impl Iterator<Item = &'static Applet> {
         .chain(&prefix::APPLETS)
         .chain(&info::APPLETS)
         .chain(&disk::APPLETS)
+        .chain(&unify::APPLETS)
         .chain(&packages::APPLETS)
         .chain(&helper::APPLETS)
         .chain(&obsolete::APPLETS)

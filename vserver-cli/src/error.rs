@@ -61,6 +61,9 @@ pub enum CliError {
     /// From disks.
     #[error(transparent)]
     Disk(#[from] vserver_disk::Error),
+    /// From sharing files.
+    #[error(transparent)]
+    Unify(#[from] vserver_unify::Error),
     /// From devices of the network.
     #[error(transparent)]
     Net(#[from] vserver_net::Error),

@@ -7,13 +7,13 @@ use clap::{Command, CommandFactory};
 
 use crate::applet;
 use crate::args::{
-    BuildArgs, ChbindArgs, ChcontextArgs, CheckArgs, ChxidArgs, ConfigArgs, CopyArgs, ExportArgs, GeneratorArgs,
-    H2extArgs, ImportArgs, KeepAliveArgs, ListArgs, LoopArgs, LsxidArgs, NaddressArgs, NattributeArgs, NcontextArgs,
-    PkgArgs, PkgmgmtArgs, PlanArgs, ReducecapArgs, RenameArgs, SecureMountArgs, SetattrArgs, ShowattrArgs, StartArgs,
-    StartVserversArgs, StatusArgs, StopArgs, TunctlArgs, VattributeArgs, VcontextArgs, VdevmapArgs, VdlimitArgs,
-    VduArgs, VesyncArgs, VinfoArgs, VkillArgs, VlimitArgs, VmemctrlArgs, VmountArgs, VnamespaceArgs, VpkgArgs,
-    VprocunhideArgs, VpsArgs, VschedArgs, VserverArgs, VserverStatArgs, VserverWrapperArgs, VshelperArgs, VspaceArgs,
-    VsysctlArgs, VtagArgs, VunameArgs, VwaitArgs, loop_command,
+    BuildArgs, ChbindArgs, ChcontextArgs, CheckArgs, ChxidArgs, ConfigArgs, CopyArgs, ExportArgs, FlattenArgs,
+    GeneratorArgs, H2extArgs, HashifyArgs, ImportArgs, KeepAliveArgs, ListArgs, LoopArgs, LsxidArgs, NaddressArgs,
+    NattributeArgs, NcontextArgs, PkgArgs, PkgmgmtArgs, PlanArgs, ReducecapArgs, RenameArgs, SecureMountArgs,
+    SetattrArgs, ShowattrArgs, StartArgs, StartVserversArgs, StatusArgs, StopArgs, TunctlArgs, VattributeArgs,
+    VcontextArgs, VdevmapArgs, VdlimitArgs, VduArgs, VesyncArgs, VinfoArgs, VkillArgs, VlimitArgs, VmemctrlArgs,
+    VmountArgs, VnamespaceArgs, VpkgArgs, VprocunhideArgs, VpsArgs, VschedArgs, VserverArgs, VserverStatArgs,
+    VserverWrapperArgs, VshelperArgs, VspaceArgs, VsysctlArgs, VtagArgs, VunameArgs, VwaitArgs, loop_command,
 };
 use crate::commands::vserver::VERBS;
 
@@ -91,6 +91,7 @@ fn verbs() -> impl Iterator<Item = Page> {
         verb("vserver-copy", CopyArgs::command()),
         verb("vserver-import", ImportArgs::command()),
         verb("vserver-export", ExportArgs::command()),
+        verb("vserver-flatten", FlattenArgs::command()),
     ]
     .into_iter()
 }
@@ -117,6 +118,7 @@ fn definition(name: &str) -> Option<Command> {
         "vmount" => VmountArgs::command(),
         "secure-mount" => SecureMountArgs::command(),
         "vdlimit" => VdlimitArgs::command(),
+        "vhashify" => HashifyArgs::command(),
         "vdu" => VduArgs::command(),
         "vpkg" => VpkgArgs::command(),
         "vps" => VpsArgs::command(),

@@ -26,6 +26,7 @@ mod read;
 mod reader;
 mod sched;
 mod scripts;
+mod sharing;
 mod write;
 
 pub use boot::{Boot, BootFacts};
@@ -41,6 +42,7 @@ pub use network_space::{AntiSpoof, IpvlanMode, LinkKind, MacvlanMode, NamedSpace
 pub use read::{bucket_of, device_maps, personality_type, read, rlimits_of, scope_number, survey, sysctl_of};
 pub use sched::{Bucket, Sched};
 pub use scripts::{Flavour, Script, has_scripts, scripts};
+pub use sharing::{Sharing, sharing};
 pub use write::{
     Created, Edit, NewCpuSet, NewGuest, NewInterface, create, create_over, duplicate, edit, next_context, relink,
     remove, rename, set_aside, write,

@@ -13,6 +13,8 @@ use nix::fcntl::{AtFlags, OFlag, readlinkat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, mkdirat, mknodat};
 use nix::unistd::{linkat, symlinkat};
 
+pub use dress::dress;
+
 use crate::{Error, GuestRoot, Kind, lookup, mounts_below};
 
 /// Asked between files and now and then within a large one; an error ends the copy.
@@ -35,6 +37,17 @@ pub fn copy_tree<E: From<Error>>(from: &GuestRoot, to: &GuestRoot, check: Check<
     }
     copy.dress_directories()?;
     Ok(())
+}
+
+/// Makes a regular file `name` in `dir` as `object` is, looked at as `stat`: content, owner, attributes, mode and times.
+pub fn copy_file(object: &OwnedFd, stat: &FileStat, dir: &OwnedFd, name: &OsStr) -> std::io::Result<()> {
+    let mut check = || Ok::<(), std::convert::Infallible>(());
+    content::copy(object, stat, dir, name, &mut check).map_err(|fault| match fault {
+        content::Fault::Io(error) => error,
+        content::Fault::Stopped(never) => match never {},
+    })?;
+    let made = lookup::beneath(dir, Path::new(name), OFlag::O_PATH | OFlag::O_NOFOLLOW, 0)?;
+    dress(object, &made, stat)
 }
 
 fn refuse_mounts(from: &GuestRoot) -> Result<(), Error> {
@@ -103,7 +116,7 @@ impl Copy<'_> {
         }
         let made = lookup::beneath(entry.dir, Path::new(entry.name), OFlag::O_PATH | OFlag::O_NOFOLLOW, 0);
         made.map_err(std::io::Error::from)
-            .and_then(|made| dress::dress(&entry.object, &made, &entry.stat))
+            .and_then(|made| dress(&entry.object, &made, &entry.stat))
             .map_err(|e| self.failed(&entry.rel, e))?;
         Ok(())
     }
@@ -129,7 +142,7 @@ impl Copy<'_> {
             let (source, target) = (self.from.open_dir_for_change(rel)?, self.to.open_dir_for_change(rel)?);
             fstat(&source)
                 .map_err(std::io::Error::from)
-                .and_then(|stat| dress::dress(&source, &target, &stat))
+                .and_then(|stat| dress(&source, &target, &stat))
                 .map_err(|e| self.failed(rel, e))?;
         }
         Ok(())

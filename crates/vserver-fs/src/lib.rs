@@ -11,7 +11,7 @@
 //! | module | what it is for |
 //! |---|---|
 //! | [`GuestRoot`] | look at, write and remove things in a guest's tree |
-//! | [`copy_tree`] | copy a tree with everything that its files have |
+//! | [`copy_tree`], [`dress`] | copy a tree with everything that its files have; give one file what another has but for its content |
 //! | [`remove_guest_tree`] | delete a guest's whole tree, unless something is mounted in it |
 //! | [`Flock`] | one process at a time, with the name of the one that holds the lock |
 //! | [`OldLock`] | the locks that scripts of util-vserver take, too |
@@ -28,7 +28,7 @@ mod remove;
 mod root;
 pub mod tree;
 
-pub use copy::copy_tree;
+pub use copy::{copy_file, copy_tree, dress};
 pub use error::Error;
 pub use lock::Flock;
 pub use lookup::{beneath as open_beneath, relative, split};

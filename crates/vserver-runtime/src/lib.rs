@@ -11,6 +11,7 @@ pub mod bare;
 pub mod control;
 pub mod plan;
 pub mod settings;
+mod shared;
 
 mod appraise;
 mod attributes;

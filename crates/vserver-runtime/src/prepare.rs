@@ -18,7 +18,7 @@ use crate::interrupt::Interrupts;
 use crate::mounts::Origin;
 use crate::plan::{Plan, TunPlan};
 use crate::record::{AddedAddress, RunRecord};
-use crate::{devices, disk, furnish, mounts, netns, old_locks};
+use crate::{devices, disk, furnish, mounts, netns, old_locks, shared};
 
 /// All is there but the guest.
 #[derive(Debug)]
@@ -33,6 +33,8 @@ pub struct Prepared {
     pub cgroup: GuestCgroup,
     /// The guest's tree.
     pub tree: OwnedFd,
+    /// Where it writes, if its tree has files of others, too; known when the last script has run.
+    pub layers: Option<OwnedFd>,
     /// What it is born into, if its network is not the host's.
     pub rooms: Option<Rooms>,
     /// What holds it to its devices and addresses.
@@ -59,6 +61,7 @@ pub fn prepare(
     (record.attributes, record.network) = (plan.attributes, plan.network.clone());
     record.save(host)?;
     let tree = GuestRoot::open(&plan.tree).map_err(Error::layer("open the tree", &name))?;
+    shared::settle(&tree, &plan)?;
     own_mount_points(&tree, &plan)?;
     disk::apply(host, &name, &guests_tree(&plan), &plan.disk, &mut record, interrupts)?;
     let layout = Layout::detect().map_err(Error::layer("find the cgroup hierarchies", &name))?;
@@ -82,7 +85,19 @@ pub fn prepare(
     furnish::furnish(&plan.init.preparation, &tree, &name, interrupts)?;
     record.save(host)?;
     let tree = tree.as_fd().try_clone_to_owned().map_err(Error::io("keep open", &plan.tree))?;
-    Ok(Prepared { plan, record, layout, cgroup, tree, rooms, hold, steering, carried: Vec::new(), warnings })
+    Ok(Prepared {
+        plan,
+        record,
+        layout,
+        cgroup,
+        tree,
+        layers: None,
+        rooms,
+        hold,
+        steering,
+        carried: Vec::new(),
+        warnings,
+    })
 }
 
 /// Before something is mounted from a guest's addresses it is held to them.
@@ -95,7 +110,7 @@ fn attach(hold: Hold, plan: &Plan, cgroup: &GuestCgroup, record: &mut RunRecord)
 }
 
 /// On the host, also if another one is raised in its place.
-fn guests_tree(plan: &Plan) -> PathBuf {
+pub(crate) fn guests_tree(plan: &Plan) -> PathBuf {
     plan.workshop.as_ref().map_or_else(|| plan.tree.clone(), |workshop| plan.tree.join(&workshop.guest))
 }
 

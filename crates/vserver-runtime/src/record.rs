@@ -91,6 +91,9 @@ pub struct RunRecord {
     pub disk: Vec<vserver_disk::Account>,
     /// How long its stop may take, seconds.
     pub stop_timeout: u64,
+    /// Its tree, if it has files of others, too: what the guest has written is to be folded into it at stop.
+    #[serde(default)]
+    pub shared_tree: Option<PathBuf>,
     /// It was started with `--rescue`: its configured stop does not apply.
     #[serde(default)]
     pub rescue: bool,
@@ -137,6 +140,7 @@ impl RunRecord {
             space: None,
             disk: Vec::new(),
             stop_timeout: 30,
+            shared_tree: None,
             rescue: false,
             errand: false,
             unenforced: Vec::new(),

@@ -11,7 +11,7 @@ use crate::choose::layout;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::record::RunRecord;
-use crate::{compat_state, disk, netns, old_locks};
+use crate::{compat_state, disk, netns, old_locks, shared};
 
 /// Ends what is left of the guest's processes and removes its cgroups, addresses, and state.
 pub fn teardown(host: &Host, record: &RunRecord) -> Result<()> {
@@ -29,6 +29,7 @@ pub fn teardown_with(
     let layout = layout.map_err(|error| failures.push(error.chain())).ok();
     let mut attempt = |result: Result<()>| failures.extend(result.err().map(|error| error.chain()));
     attempt(with_cgroup(layout.as_ref(), record, "end its processes", GuestCgroup::kill));
+    attempt(shared::fold(record));
     scripts(Flavour::PostStop);
     let network = !record.addresses.is_empty() || !record.made_devices.is_empty();
     let old_lock = network.then(|| old_locks::interfaces(host, None));

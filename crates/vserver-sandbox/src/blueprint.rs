@@ -93,6 +93,8 @@ pub struct DeviceNode {
 pub struct Blueprint {
     /// The guest's tree on the host.
     pub tree: OwnedFd,
+    /// Where it writes if its tree has files of others, too: the directory with `upper` and `work`.
+    pub layers: Option<OwnedFd>,
     /// First host uid of its range; `None` is the classic mode.
     pub base: Option<u32>,
     /// The way into its cgroups.

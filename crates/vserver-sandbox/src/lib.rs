@@ -22,6 +22,7 @@ mod error;
 mod first;
 mod furnish;
 mod home;
+mod merged;
 pub mod passwd;
 mod pivot;
 mod proc;

@@ -29,7 +29,7 @@ use crate::dev::{self, Dev};
 use crate::error::{Error, Result, Step};
 use crate::furnish::{self, Carried};
 use crate::home::Home;
-use crate::{pivot, proc, root, userns};
+use crate::{merged, pivot, proc, root, userns};
 
 /// A guest whose first process is on its way to its program.
 #[derive(Debug)]
@@ -78,6 +78,7 @@ impl Spawned {
 struct Walls {
     dev: Dev,
     tree: OwnedFd,
+    layers: Option<OwnedFd>,
     carried: Vec<Carried>,
 }
 
@@ -92,7 +93,8 @@ pub fn spawn(
     let dev = dev::build(blueprint.base.unwrap_or(0), &blueprint.devices)?;
     let carried = furnish::carry(blueprint.tree.as_fd(), &blueprint.mounts, blueprint.workshop.as_ref())?;
     let tree = root::detach(blueprint.tree.as_fd())?;
-    let walls = Walls { dev, tree, carried };
+    let layers = blueprint.layers.as_ref().map(|layers| root::detach(layers.as_fd())).transpose()?;
+    let walls = Walls { dev, tree, layers, carried };
     pivot::leave_the_host()?;
     let mut born = birth::give(token, blueprint, &walls.dev, &home)?;
     let result = raise(token, blueprint, &walls, &born, &home)
@@ -118,9 +120,13 @@ fn raise(token: SingleThreaded, blueprint: &Blueprint, walls: &Walls, born: &Bor
         // A workshop's own files were made as the guest's.
         if blueprint.workshop.is_none() {
             root::map_owners(walls.tree.as_fd(), userns.as_fd())?;
+            walls.layers.iter().try_for_each(|layers| root::map_owners(layers.as_fd(), userns.as_fd()))?;
         }
     }
-    pivot::pivot(walls.tree.as_fd())?;
+    match &walls.layers {
+        Some(layers) => pivot::pivot(merged::over(walls.tree.as_fd(), layers.as_fd(), base)?.as_fd())?,
+        None => pivot::pivot(walls.tree.as_fd())?,
+    }
     furnish::furnish(&walls.dev, &walls.carried, base)?;
     mount_proc(token, born, home, blueprint.base.is_none())?;
     blueprint.workshop.as_ref().map_or(Ok(()), furnish::furnish_again)

@@ -16,6 +16,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("vserver-net", 2),
     ("vserver-archive", 2),
     ("vserver-disk", 2),
+    ("vserver-unify", 2),
     ("vserver-config", 3),
     ("vserver-runtime", 4),
     ("vserver-monitor", 4),

@@ -5,13 +5,13 @@ use std::ffi::OsString;
 use vserver_types::{Exit, GuestName};
 
 use crate::args::{
-    self, CheckArgs, ConfigArgs, CopyArgs, ExportArgs, ImportArgs, ListArgs, NoArgs, PlanArgs, RenameArgs, StartArgs,
-    StatusArgs, StopArgs, VserverArgs,
+    self, CheckArgs, ConfigArgs, CopyArgs, ExportArgs, FlattenArgs, ImportArgs, ListArgs, NoArgs, PlanArgs,
+    RenameArgs, StartArgs, StatusArgs, StopArgs, VserverArgs,
 };
 use crate::commands::tool::Tool;
 use crate::commands::{
-    after_exit, build, check, config, copy, delete, exec, export, import, list, pkg, pkgmgmt, plan, rename, several,
-    start, status, stop,
+    after_exit, build, check, config, copy, delete, exec, export, flatten, import, list, pkg, pkgmgmt, plan, rename,
+    several, start, status, stop, unify,
 };
 use crate::context::Context;
 use crate::error::CliError;
@@ -19,7 +19,7 @@ use crate::printer::Printer;
 use crate::resolve;
 
 /// The verbs, as the usage line shows them.
-pub const VERBS: [&str; 26] = [
+pub const VERBS: [&str; 28] = [
     "start",
     "stop",
     "suexec",
@@ -39,6 +39,8 @@ pub const VERBS: [&str; 26] = [
     "copy",
     "import",
     "export",
+    "hashify",
+    "flatten",
     "chkconfig",
     "pkg",
     "pkgmgmt",
@@ -196,6 +198,9 @@ fn dispatch(
         "copy" => copy::run(&args::parse::<CopyArgs>(printer, rest, Exit::Usage)?, guest, context),
         "import" => import::run(&args::parse::<ImportArgs>(printer, rest, Exit::Failure)?, guest, context),
         "export" => export::run(&args::parse::<ExportArgs>(printer, rest, Exit::Failure)?, guest, context),
+        "hashify" => unify::of_guest(rest, guest, context),
+        "flatten" => args::parse::<FlattenArgs>(printer, rest, Exit::Usage)
+            .and_then(|FlattenArgs {}| flatten::run(guest, context)),
         "after-exit" => after_exit::run(rest, guest, context),
         _ => Err(usage()),
     }

@@ -20,7 +20,7 @@ use crate::lookup;
 const MAX: usize = 64 << 10;
 
 /// Gives `made` owner, attributes, mode and times of `object`; both may be links, which are meant themselves.
-pub(super) fn dress(object: &OwnedFd, made: &OwnedFd, stat: &FileStat) -> io::Result<()> {
+pub fn dress(object: &OwnedFd, made: &OwnedFd, stat: &FileStat) -> io::Result<()> {
     let (uid, gid) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
     fchownat(made, "", Some(uid), Some(gid), AtFlags::AT_EMPTY_PATH | AtFlags::AT_SYMLINK_NOFOLLOW)?;
     // A descriptor of a link cannot be given to these calls, but its name in /proc can, and is not followed further.

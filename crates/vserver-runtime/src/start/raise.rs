@@ -16,7 +16,7 @@ use crate::launch::{self, LANDLOCK_SCOPES, Launched, Wishes};
 use crate::plan::Plan;
 use crate::prepare::Prepared;
 use crate::record::RunRecord;
-use crate::{mounts, prepare, teardown};
+use crate::{mounts, prepare, shared, teardown};
 
 impl Start<'_> {
     pub(super) fn raise(&mut self, plan: Plan, loading: Loading) -> Result<Launched> {
@@ -44,6 +44,7 @@ impl Start<'_> {
         // A script may have mounted something, even on the tree itself.
         prepared.carried = mounts::below(&prepared.plan.tree, self.name)?;
         let tree = GuestRoot::open(&prepared.plan.tree).map_err(Error::layer("open the tree", self.name))?;
+        prepared.layers = shared::layers(self.host, &tree, &mut prepared)?;
         prepared.tree = tree.as_fd().try_clone_to_owned().map_err(Error::io("keep open", &prepared.plan.tree))?;
         let scope = landlock::abi() >= LANDLOCK_SCOPES;
         prepared.record.unenforced.extend((!scope).then(no_landlock));

@@ -44,6 +44,7 @@ mod strict;
 mod styles;
 mod transcripts;
 mod tun;
+mod unify;
 mod watch;
 
 use crate::trial::Trial;
@@ -66,6 +67,7 @@ pub fn tests() -> Vec<Trial> {
         watch::tests(),
         transcripts::tests(),
         tun::tests(),
+        unify::tests(),
         interrupt::tests(),
         killed_rename::tests(),
         bad_input::tests(),

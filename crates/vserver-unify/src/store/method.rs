@@ -1,0 +1,130 @@
+//! The digest of a store, over what must be equal: mode, owner, size, time and content. Whatever it says, files are
+//! compared byte for byte before they are exchanged, so a digest that can be forged costs time at most.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use sha1::{Digest, Sha1};
+use vserver_fs::atomic;
+
+use super::names;
+use crate::Error;
+use crate::same::{Buffers, CHUNK, Key, fill};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Method {
+    /// Stores that util-vserver has begun: two levels of directories.
+    Sha1,
+    /// One level: a directory for each file would cost more than small files save.
+    Blake3,
+}
+
+impl Method {
+    /// That of the store, which is chosen at its first use.
+    pub fn of(store: &Path) -> Result<Self, Error> {
+        let file = store.join("method");
+        match std::fs::read_to_string(&file) {
+            Ok(text) => match text.trim() {
+                "sha1" | "" => Ok(Self::Sha1),
+                "blake3" => Ok(Self::Blake3),
+                other => Err(Error::Method { store: store.to_owned(), method: other.escape_debug().to_string() }),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::choose(store, &file),
+            Err(error) => Err(Error::io("read", &file)(error)),
+        }
+    }
+
+    /// One with entries but without that file was begun with the original's default.
+    fn choose(store: &Path, file: &Path) -> Result<Self, Error> {
+        let old = names(store).map_err(Error::io("list", store))?.iter().any(|name| name.len() == 2);
+        let (method, text) = if old { (Self::Sha1, "sha1\n") } else { (Self::Blake3, "blake3\n") };
+        atomic::write(file, text.as_bytes(), 0o644)?;
+        atomic::write(&store.join("blocks"), b"all\n", 0o644)?;
+        Ok(method)
+    }
+
+    /// In hexadecimal digits. The record before the content is packed and in little endian.
+    pub fn digest(self, file: &File, key: &Key, room: &mut Buffers) -> io::Result<String> {
+        let mut record = Vec::with_capacity(36);
+        record.extend(key.mode.to_le_bytes());
+        record.extend(key.uid.to_le_bytes());
+        record.extend(key.gid.to_le_bytes());
+        record.extend(0u64.to_le_bytes());
+        record.extend(key.size.to_le_bytes());
+        record.extend(key.mtime.to_le_bytes());
+        match self {
+            Self::Sha1 => {
+                let mut hash = Sha1::new_with_prefix(&record);
+                content(file, room, |bytes| hash.update(bytes))?;
+                Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+            }
+            Self::Blake3 => {
+                let mut hash = blake3::Hasher::new();
+                hash.update(&record);
+                content(file, room, |bytes| {
+                    hash.update(bytes);
+                })?;
+                Ok(hash.finalize().to_hex().to_string())
+            }
+        }
+    }
+
+    /// The directories on the way to an entry, and the rest of its name.
+    pub fn place(self, digest: &str) -> (Vec<String>, String) {
+        let levels = match self {
+            Self::Sha1 => 2,
+            Self::Blake3 => 1,
+        };
+        let directories = (0..levels).map(|level| digest[level * 2..level * 2 + 2].to_owned()).collect();
+        (directories, digest[levels * 2..].to_owned())
+    }
+}
+
+fn content(file: &File, room: &mut Buffers, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+    let mut at = 0;
+    loop {
+        let read = fill(file, &mut room.a, at)?;
+        take(&room.a[..read]);
+        if read < CHUNK {
+            return Ok(());
+        }
+        at += read as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_originals_record_and_layout() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "hello").unwrap();
+        let key = Key { size: 5, mode: 0o100_644, uid: 0, gid: 0, mtime: 1_700_000_000 };
+        let digest = Method::Sha1.digest(file.as_file(), &key, &mut Buffers::new()).unwrap();
+        let mut record = Vec::new();
+        record.extend([0xa4, 0x81, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        record.extend([0; 8]);
+        record.extend([5, 0, 0, 0, 0, 0, 0, 0]);
+        record.extend([0x00, 0xf1, 0x53, 0x65, 0, 0, 0, 0]);
+        record.extend(b"hello");
+        let wanted: String = Sha1::digest(&record).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(digest, wanted);
+        let (directories, rest) = Method::Sha1.place(&digest);
+        assert_eq!((directories.len(), rest.len()), (2, 36));
+        assert_eq!(Method::Blake3.place(&"a".repeat(64)).0.len(), 1);
+    }
+
+    #[test]
+    fn an_old_store_keeps_its_digest_and_a_new_one_gets_the_faster() {
+        let base = tempfile::tempdir().unwrap();
+        assert_eq!(Method::of(base.path()).unwrap(), Method::Blake3);
+        assert_eq!(Method::of(base.path()).unwrap(), Method::Blake3);
+        let old = tempfile::tempdir().unwrap();
+        std::fs::create_dir(old.path().join("ab")).unwrap();
+        assert_eq!(Method::of(old.path()).unwrap(), Method::Sha1);
+        std::fs::write(old.path().join("method"), "md5\n").unwrap();
+        assert!(matches!(Method::of(old.path()).unwrap_err(), Error::Method { .. }));
+    }
+}

@@ -1,0 +1,179 @@
+//! Finds what is equal and exchanges it, in this order: walk, group by what must be equal, compare, exchange.
+
+mod group;
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use vserver_fs::GuestRoot;
+
+use crate::mark::mark;
+use crate::scan::{Found, Wish, scan};
+use crate::{Error, Rules, Store};
+use group::Group;
+
+/// Most threads: beyond that they only wait for the file system's journal.
+const THREADS: usize = 8;
+/// Files below this size are not worth a hard link. Source: util-vserver, `behaviours.md` §9.3.
+const MIN_SIZE: u64 = 16;
+
+/// A guest's tree. Its guest must not run, unless it runs over [`crate::Layers`].
+#[derive(Debug)]
+pub struct Tree {
+    /// Its root directory.
+    pub root: GuestRoot,
+    /// What of it may be shared.
+    pub rules: Rules,
+}
+
+/// Wishes of the caller.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Change nothing.
+    pub dry_run: bool,
+    /// Look again at what is shared already.
+    pub refresh: bool,
+    /// Times of modification do not count.
+    pub ignore_mtime: bool,
+    /// Files of any size.
+    pub small_too: bool,
+}
+
+/// Why a file stays as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Skip {
+    /// The rules say so.
+    Excluded,
+    /// A symbolic link.
+    Symlink,
+    /// A device, a socket or a FIFO.
+    Irregular,
+    /// Less than 16 bytes.
+    TooSmall,
+    /// It is shared already.
+    Unified,
+    /// There is no other one like it.
+    Different,
+    /// Somebody has changed it meanwhile.
+    Changed,
+    /// A call failed, with what the kernel said.
+    Failed(String),
+}
+
+/// What happens to a file.
+#[derive(Clone, Debug)]
+pub enum Event<'a> {
+    /// It stays as it is.
+    Skipped {
+        /// Index of the tree.
+        tree: usize,
+        /// The file, as the guest names it.
+        path: &'a str,
+        /// Why.
+        why: Skip,
+    },
+    /// It becomes one with a file of the store, or would.
+    Unified {
+        /// Index of the tree.
+        tree: usize,
+        /// The file, as the guest names it.
+        path: &'a str,
+        /// The digest of its entry, where it was needed.
+        entry: Option<&'a str>,
+    },
+}
+
+/// Hears of every file, from several threads.
+pub type Listener<'a> = &'a (dyn Fn(Event<'_>) + Sync);
+
+/// What was done, or would be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Files, links and directories that were looked at.
+    pub looked_at: u64,
+    /// Files that were shared before.
+    pub known: u64,
+    /// Files that are shared now and were not before.
+    pub unified: u64,
+    /// Bytes of the disk that are free now.
+    pub freed: u64,
+    /// Files that could not be looked at or exchanged.
+    pub failed: u64,
+}
+
+/// Makes equal files of `trees` one inode with those in the store. Whatever moment the process dies at, every file has its
+/// content. A file that fails is told to `listener` and left alone.
+///
+/// # Errors
+/// Before anything is changed: a tree on another file system than the store, or one that cannot be marked.
+pub fn hashify(trees: &[Tree], store: &mut Store, options: Options, listener: Listener<'_>) -> Result<Totals, Error> {
+    for tree in trees {
+        crate::layers::check_place(&tree.root)?;
+        if tree.root.identity().0 != store.device() {
+            return Err(Error::OtherDevice { tree: tree.root.path().to_owned(), store: store.path().to_owned() });
+        }
+    }
+    if !options.dry_run {
+        store.sync()?;
+        trees.iter().try_for_each(|tree| mark(&tree.root))?;
+    }
+    let threads = std::thread::available_parallelism().map_or(2, |cpus| cpus.get() * 2).min(THREADS);
+    let known = if options.refresh { &[] } else { store.known() };
+    let min_size = if options.small_too { 1 } else { MIN_SIZE };
+    let (ignore_mtime, tidy) = (options.ignore_mtime, !options.dry_run);
+    let sight = scan(&Wish { trees, min_size, ignore_mtime, known, threads, tidy, listener });
+    let mut totals = Totals { looked_at: sight.looked_at, known: sight.known, ..Totals::default() };
+    let files = sorted(sight.files);
+    let work = Work { trees, store, options, listener, sums: Sums::default() };
+    work.run(&files, threads);
+    let sums = work.sums;
+    totals.unified = sums.unified.into_inner();
+    totals.freed = sums.freed.into_inner();
+    totals.failed = sums.failed.into_inner();
+    if !options.dry_run {
+        store.remember(sums.shared.into_inner().unwrap_or_else(PoisonError::into_inner))?;
+    }
+    Ok(totals)
+}
+
+/// Equal ones beside each other, in the order of the trees.
+fn sorted(mut files: Vec<Found>) -> Vec<Found> {
+    files.sort_unstable_by(|a, b| (a.key, a.tree, &a.path).cmp(&(b.key, b.tree, &b.path)));
+    files
+}
+
+#[derive(Default)]
+struct Sums {
+    unified: AtomicU64,
+    freed: AtomicU64,
+    failed: AtomicU64,
+    shared: Mutex<Vec<u64>>,
+}
+
+struct Work<'a> {
+    trees: &'a [Tree],
+    store: &'a Store,
+    options: Options,
+    listener: Listener<'a>,
+    sums: Sums,
+}
+
+impl Work<'_> {
+    /// Files with one key go to one thread, so that no two of them deal with one entry.
+    fn run(&self, files: &[Found], threads: usize) {
+        let groups: Vec<&[Found]> = files.chunk_by(|a, b| a.key == b.key).collect();
+        let next = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    let mut group = Group::new(self);
+                    while let Some(files) = groups.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        group.process(files);
+                    }
+                    let mut shared = self.sums.shared.lock().unwrap_or_else(PoisonError::into_inner);
+                    shared.append(&mut group.shared);
+                });
+            }
+        });
+    }
+}

@@ -1,0 +1,167 @@
+//! Guests that share files: what one changes never reaches another, and the host finds one plain tree when they have ended.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+use crate::fixture::{Fixture, Guest};
+use crate::trial::Trial;
+
+/// All of them.
+pub fn tests() -> Vec<Trial> {
+    vec![
+        Trial::new("unify::what_a_guest_changes_stays_its_own", what_a_guest_changes_stays_its_own),
+        Trial::new("unify::without_a_user_namespace", without_a_user_namespace),
+        Trial::new("unify::a_running_guest_is_refused", a_running_guest_is_refused),
+        Trial::new("unify::after_a_crash_the_changes_are_there", after_a_crash_the_changes_are_there),
+        Trial::new("unify::flatten_ends_it", flatten_ends_it),
+    ]
+}
+
+fn pair(host: &Fixture) -> [Guest<'_>; 2] {
+    let pair = [host.guest(), host.guest()];
+    for guest in &pair {
+        fs::create_dir_all(guest.cfg.join("apps/vunify")).unwrap();
+        guest.set("apps/vunify/pkgmgmt-ignore", "");
+        guest.set("apps/vunify/exclude", "/dev\n/proc\n/sys\n");
+        for dir in ["srv/old/deep", "srv/gone"] {
+            fs::create_dir_all(guest.root.join(dir)).unwrap();
+        }
+        for name in ["srv/append", "srv/mode", "srv/owner", "srv/delete", "srv/same", "srv/old/deep/x", "srv/gone/x"]
+        {
+            fs::write(guest.root.join(name), format!("what {name} had at the beginning\n")).unwrap();
+        }
+    }
+    let paths = [&pair[0].root, &pair[1].root];
+    for name in ["append", "mode", "owner", "delete", "same", "old/deep/x", "gone/x"] {
+        let time = paths[0].join("srv").join(name).metadata().unwrap().modified().unwrap();
+        fs::File::open(paths[1].join("srv").join(name)).unwrap().set_modified(time).unwrap();
+    }
+    pair
+}
+
+fn share(host: &Fixture, pair: &[Guest<'_>; 2]) {
+    host.tool("vhashify", &["--ignore-mtime", &pair[0].name, &pair[1].name]).ok();
+    for name in ["srv/append", "srv/same", "bin/busybox"] {
+        assert_eq!(inode(&pair[0], name), inode(&pair[1], name), "{name}");
+    }
+}
+
+fn inode(guest: &Guest<'_>, name: &str) -> u64 {
+    guest.root.join(name).symlink_metadata().unwrap().ino()
+}
+
+fn read(guest: &Guest<'_>, name: &str) -> String {
+    fs::read_to_string(guest.root.join(name)).unwrap()
+}
+
+const CHANGE: &str = "set -e; echo more >> /srv/append; chmod 600 /srv/mode; chown 33:33 /srv/owner; rm /srv/delete; \
+     rm -r /srv/gone; mkdir /srv/gone; echo new > /srv/gone/new; echo x > /srv/new; ln -s /etc /srv/link; \
+     touch /srv/old/deep/y; mv /srv/new /srv/moved; mkdir -p /srv/a/b; echo deep > /srv/a/b/c";
+
+fn see_changes(changed: &Guest<'_>, other: &Guest<'_>) {
+    assert_eq!(read(changed, "srv/append"), "what srv/append had at the beginning\nmore\n");
+    let at = |name: &str| changed.root.join(name);
+    assert_eq!(at("srv/mode").metadata().unwrap().permissions().mode() & 0o7777, 0o600);
+    let owner = at("srv/owner").metadata().unwrap();
+    assert_eq!((owner.uid(), owner.gid()), (33, 33));
+    assert!(!at("srv/delete").exists() && !at("srv/gone/x").exists() && !at("srv/new").exists());
+    assert_eq!(read(changed, "srv/gone/new"), "new\n");
+    assert_eq!(read(changed, "srv/moved"), "x\n");
+    assert_eq!(read(changed, "srv/a/b/c"), "deep\n");
+    assert_eq!(at("srv/moved").metadata().unwrap().uid(), 0);
+    assert_eq!(fs::read_link(at("srv/link")).unwrap().to_str(), Some("/etc"));
+    assert!(at("srv/old/deep/x").exists() && at("srv/old/deep/y").exists());
+    assert_eq!(inode(changed, "srv/same"), inode(other, "srv/same"), "what nobody wrote to is still shared");
+    assert!(!changed.root.with_file_name(format!(".{}.layers", changed.name)).exists());
+    for name in ["append", "mode", "owner", "delete", "old/deep/x", "gone/x"] {
+        let name = format!("srv/{name}");
+        assert_eq!(read(other, &name), format!("what {name} had at the beginning\n"));
+    }
+    assert_eq!(other.root.join("srv/mode").metadata().unwrap().permissions().mode() & 0o7777, 0o644);
+    assert_eq!(other.root.join("srv/owner").metadata().unwrap().uid(), 0);
+    assert!(!other.root.join("srv/old/deep/y").exists());
+}
+
+fn what_a_guest_changes_stays_its_own() {
+    let host = Fixture::new();
+    let pair = pair(&host);
+    share(&host, &pair);
+    pair[0].start();
+    pair[1].start();
+    pair[0].sh(CHANGE).ok();
+    pair[0].sh("cat /srv/append; ls -ln /srv/owner; cat /srv/a/b/c").ok().says("more").says(" 33 ").says("deep");
+    pair[1].sh("cat /srv/append /srv/delete /srv/gone/x; [ ! -e /srv/a ]").ok();
+    let said = pair[1].sh("cat /srv/append");
+    assert_eq!(said.out, "what srv/append had at the beginning\n");
+    pair[0].stop();
+    see_changes(&pair[0], &pair[1]);
+    // Once more from there: what came into the tree is a layer below now.
+    pair[0].start().sh("set -e; rm /srv/gone/new; cat /srv/moved; echo again >> /srv/append").ok().says("x");
+    pair[0].stop();
+    assert_eq!(read(&pair[0], "srv/append"), "what srv/append had at the beginning\nmore\nagain\n");
+    assert!(!pair[0].root.join("srv/gone/new").exists());
+}
+
+fn without_a_user_namespace() {
+    let host = Fixture::new();
+    let pair = pair(&host);
+    pair[0].set("userns", "off\n");
+    share(&host, &pair);
+    pair[0].start().sh(CHANGE).ok();
+    pair[0].stop();
+    see_changes(&pair[0], &pair[1]);
+}
+
+fn a_running_guest_is_refused() {
+    let host = Fixture::new();
+    let pair = pair(&host);
+    pair[1].start();
+    host.tool("vhashify", &[&pair[0].name, &pair[1].name]).exits(1).says("while it is running").says("stop it with");
+    let (store, list) = (host.trees().join(".hash"), host.scratch("lists").join("none"));
+    fs::write(&list, "").unwrap();
+    let words = ["--manually", "--destination", store.to_str().unwrap(), pair[1].root.to_str().unwrap()];
+    host.tool("vhashify", &[&words[..], &[list.to_str().unwrap()]].concat()).exits(1).says("while it is running");
+    assert_ne!(inode(&pair[0], "srv/same"), inode(&pair[1], "srv/same"));
+    pair[1].v(&["flatten"]).exits(1).says("while it is running");
+    fs::remove_dir_all(pair[0].cfg.join("apps/vunify")).unwrap();
+    pair[0].v(&["hashify"]).exits(1).says("Failed to initialize unification for vserver");
+}
+
+fn after_a_crash_the_changes_are_there() {
+    let host = Fixture::new();
+    let pair = pair(&host);
+    share(&host, &pair);
+    pair[0].start().sh(CHANGE).ok();
+    // As after a power failure: the layers are there, and nobody knows of a run. What a guest has written there is taken
+    // by its stop, so it is put back.
+    let layers = pair[0].root.with_file_name(format!(".{}.layers", pair[0].name));
+    let kept = host.scratch("kept").join("layers");
+    assert!(std::process::Command::new("cp").arg("-a").args([&layers, &kept]).status().unwrap().success());
+    let tree = host.scratch("kept").join("tree");
+    assert!(std::process::Command::new("cp").arg("-al").args([&pair[0].root, &tree]).status().unwrap().success());
+    pair[0].stop();
+    fs::remove_dir_all(&pair[0].root).unwrap();
+    fs::rename(&tree, &pair[0].root).unwrap();
+    fs::rename(&kept, &layers).unwrap();
+    pair[0].start().sh("cat /srv/append; [ ! -e /srv/delete ]").ok().says("more");
+    pair[0].stop();
+    see_changes(&pair[0], &pair[1]);
+}
+
+fn flatten_ends_it() {
+    let host = Fixture::new();
+    let pair = pair(&host);
+    share(&host, &pair);
+    pair[0].v(&["flatten"]).ok().says("are the guest's own now");
+    for name in ["srv/append", "srv/same", "bin/busybox"] {
+        assert_ne!(inode(&pair[0], name), inode(&pair[1], name), "{name}");
+        assert_eq!(pair[0].root.join(name).metadata().unwrap().nlink(), 1);
+    }
+    pair[0].start().sh("echo more >> /srv/append").ok();
+    // Without anything shared it needs no layers.
+    assert_eq!(read(&pair[0], "srv/append"), "what srv/append had at the beginning\nmore\n");
+    assert_eq!(read(&pair[1], "srv/append"), "what srv/append had at the beginning\n");
+    pair[0].v(&["flatten"]).exits(1);
+    pair[0].stop();
+    pair[0].v(&["flatten"]).ok().says("0 files");
+}

@@ -1,0 +1,61 @@
+//! `vhashify` and what goes with it.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Parser};
+
+use super::Common;
+
+/// Makes equal files of guests one, through a store of all files that are shared
+#[derive(Parser, Debug)]
+#[command(
+    name = "vhashify",
+    version = concat!(env!("CARGO_PKG_VERSION"), " -- makes equal files of guests one, through a store of all files that are shared"),
+    override_usage = "vhashify [OPTIONS] GUEST…\n       vhashify --manually --destination STORE [OPTIONS] (PATH EXCLUDE-LIST)…",
+    after_help = "Guests must be stopped. A guest whose files are shared runs over an overlay from then on: whatever it writes becomes\n\
+                  its own. What may be shared say apps/vunify/exclude and the packages' configuration files; the directory\n\
+                  apps/vunify must be there. `vserver NAME flatten` makes all files of a guest its own again.\n\
+                  Example: vhashify --dry-run web1 web2\n\
+                  Example: find /vservers/.hash -type f -links 1 -delete"
+)]
+pub struct HashifyArgs {
+    #[command(flatten)]
+    pub common: Common,
+    /// Change nothing; say what would be shared, and what disk and page cache that saves
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Say what is done; twice: with reasons; further levels say more
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// Look again at files that are shared already
+    #[arg(long)]
+    pub refresh: bool,
+    /// Files may differ in their time of modification
+    #[arg(long)]
+    pub ignore_mtime: bool,
+    /// Accepted for old scripts: a new entry of the store is always the guest's own file, which nobody has open
+    #[arg(long)]
+    pub sledgehammer: bool,
+    /// Accepted for old scripts
+    #[arg(long)]
+    pub insecure: bool,
+    /// The store, instead of those in apps/vunify/hash
+    #[arg(long, value_name = "STORE")]
+    pub destination: Option<PathBuf>,
+    /// Trees and exclude lists by their paths, without any guest
+    #[arg(long)]
+    pub manually: bool,
+    /// Guests; with --manually pairs of a tree and an exclude list
+    #[arg(value_name = "GUEST")]
+    pub words: Vec<OsString>,
+}
+
+/// Makes all files of a stopped guest its own again
+#[derive(Parser, Debug)]
+#[command(
+    name = "flatten",
+    bin_name = "vserver NAME flatten",
+    after_help = "Example: vserver web1 flatten && vserver web1 start"
+)]
+pub struct FlattenArgs {}
