@@ -10,7 +10,7 @@ use crate::programs::{Moment, Programs};
 use crate::request::{BuildRequest, Built, Method, Progress};
 use crate::signals::Signals;
 use crate::stage::{Stage, Target};
-use crate::{Error, disk, import, init, limit, skeleton, tame, template};
+use crate::{Error, clone, disk, import, init, limit, skeleton, tame, template};
 
 /// Limits that every new guest gets, visibly. The kernel would allow everything otherwise.
 const LIMITS: [(&str, &str); 2] = [
@@ -85,8 +85,10 @@ fn fill(
     let known = debootstrap.as_ref().map(|run| (run.suite.as_str(), run.mirror.as_str()));
     let programs = Programs::new(request, stage, &defaults, known);
     programs.check()?;
-    progress.stage("making directories");
-    skeleton::directories(&root)?;
+    if !matches!(request.method, Method::Clone(_)) {
+        progress.stage("making directories");
+        skeleton::directories(&root)?;
+    }
     programs.run(Moment::Before, signals, progress)?;
     match &request.method {
         Method::Skeleton => skeleton::devices(&root)?,
@@ -106,6 +108,7 @@ fn fill(
                 hostname = Some(fetched.survey.hostname);
             }
         }
+        Method::Clone(arguments) => notes = clone::fill(arguments, &root, stage, request, signals, progress)?,
         Method::Debootstrap(_) => {}
     }
     if let Some(run) = &debootstrap {

@@ -65,16 +65,25 @@ fn fill(
 ) -> Result<Vec<String>, Error> {
     progress.stage(&format!("copying {}", request.from));
     let root = GuestRoot::open(stage.root())?;
+    vserver_unify::Layers::settle(source)?;
     copy_tree(source, &root, &mut || signals.check())?;
+    // Its files are its own.
+    vserver_unify::unmark(&root)?;
     progress.stage("giving it an identity of its own");
     let notes = identity(&root, stage, signals, progress)?;
-    if let Some(name) = &request.guest.hostname
-        && root.exists("etc/hostname")?
-    {
-        root.write_atomic("etc/hostname", format!("{name}\n").as_bytes(), 0o644, Some(Owner::ROOT))?;
-    }
+    rename_host(&root, request.guest.hostname.as_deref())?;
     signals.check()?;
     Ok(notes)
+}
+
+/// The host name that was asked for, where the tree has one.
+pub(crate) fn rename_host(root: &GuestRoot, name: Option<&str>) -> Result<(), Error> {
+    match name {
+        Some(name) if is_file(root, "etc/hostname")? => {
+            Ok(root.write_atomic("etc/hostname", format!("{name}\n").as_bytes(), 0o644, Some(Owner::ROOT))?)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A machine-id and ssh host keys of the guest's own, in place of those that are there; what could not be made is told.

@@ -23,6 +23,7 @@ pub fn delete(confdir: &Path, name: &GuestName) -> Result<Vec<String>, Error> {
     let root = real(&config.join("vdir"));
     if let Some(root) = &root {
         check(confdir, name, root, "removed")?;
+        vserver_unify::Layers::discard(root)?;
         remove_guest_tree(root)?;
     }
     let told = remove_disk(confdir, name, &config)?;

@@ -33,6 +33,9 @@ pub enum Error {
         /// A sentence: what, why, and what to do.
         reason: String,
     },
+    /// Files that are shared with other guests.
+    #[error(transparent)]
+    Unify(#[from] vserver_unify::Error),
     /// A disk or a limit.
     #[error(transparent)]
     Disk(#[from] vserver_disk::Error),

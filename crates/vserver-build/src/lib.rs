@@ -13,6 +13,7 @@
 mod apt;
 mod build;
 mod child;
+mod clone;
 mod copy;
 mod debootstrap;
 mod delete;
@@ -43,6 +44,8 @@ pub use export::{Output, export};
 pub use import::{Import, LeftOut, Port, Remote, Source as ImportSource, Survey, look, repeat};
 pub use init::detect as detect_init;
 pub use rename::{Recovered, recover, rename};
-pub use request::{BuildRequest, Built, CopyRequest, Debootstrap, LimitWish, Method, Progress, Silent, Template};
+pub use request::{
+    BuildRequest, Built, CloneOf, CopyRequest, Debootstrap, LimitWish, Method, Progress, Silent, Template,
+};
 pub use style::{PackageStyle, package_style};
 pub use tame::{Access, Init, System};

@@ -55,6 +55,8 @@ pub enum Method {
     Template(Template),
     /// A machine that is to be a guest.
     Import(Import),
+    /// Another tree's files.
+    Clone(CloneOf),
 }
 
 /// Arguments of the method debootstrap.
@@ -79,6 +81,15 @@ pub struct Template {
     pub tarballs: Vec<PathBuf>,
     /// Keep the tarballs' `/dev` instead of making a clean one.
     pub keep_dev: bool,
+}
+
+/// Arguments of the method clone.
+#[derive(Clone, Debug)]
+pub struct CloneOf {
+    /// The tree that is there. The caller sees to it that its guest does not run.
+    pub source: PathBuf,
+    /// An exclude list: what it names is left out.
+    pub exclude: Option<PathBuf>,
 }
 
 /// A guest to be copied.

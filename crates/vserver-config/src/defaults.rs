@@ -30,6 +30,11 @@ impl Defaults {
         Self { confdir: confdir.to_owned() }
     }
 
+    /// The configuration root.
+    pub fn confdir(&self) -> &Path {
+        &self.confdir
+    }
+
     /// Options for build that come before those of the command line (`apps/build/options`, one argument per line).
     pub fn build_options(&self) -> Result<Vec<String>, Error> {
         let path = self.path("apps/build/options");

@@ -11,7 +11,6 @@ pub mod bare;
 pub mod control;
 pub mod plan;
 pub mod settings;
-mod shared;
 
 mod appraise;
 mod attributes;
@@ -45,6 +44,7 @@ mod prepare;
 mod record;
 mod relay;
 mod scripts;
+mod shared;
 mod stage;
 mod start;
 mod stop;

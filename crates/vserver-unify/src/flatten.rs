@@ -67,7 +67,8 @@ pub fn flatten(root: &GuestRoot) -> Result<Copied, Error> {
     Ok(copied)
 }
 
-fn one(dir: &OwnedFd, name: &OsStr) -> std::io::Result<Copied> {
+/// The same for one name, if its file has others.
+pub(crate) fn one(dir: &OwnedFd, name: &OsStr) -> std::io::Result<Copied> {
     let object = open_beneath(dir, Path::new(name), OFlag::O_PATH | OFlag::O_NOFOLLOW, 0)?;
     let stat = fstat(&object)?;
     if stat.st_nlink < 2 {

@@ -19,7 +19,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use nix::sys::stat::fstat;
-use vserver_fs::{GuestRoot, dress};
+use vserver_fs::{GuestRoot, dress, remove_guest_tree};
 use vserver_sys::{mount, project};
 
 use crate::Error;
@@ -77,6 +77,14 @@ impl Layers {
         Ok(true)
     }
 
+    /// Removes what a crash has left of a tree that is to be removed itself.
+    pub fn discard(tree: &Path) -> Result<(), Error> {
+        match remove_guest_tree(&beside(tree)) {
+            Err(error) if error.is_not_found() => Ok(()),
+            done => Ok(done?),
+        }
+    }
+
     /// The directory that holds `upper` and `work`.
     pub fn into_dir(self) -> Result<OwnedFd, Error> {
         let path = self.root.path().to_owned();
@@ -100,12 +108,14 @@ fn name(tree: &GuestRoot) -> Result<PathBuf, Error> {
 
 /// Where its layers are.
 fn place(tree: &GuestRoot) -> Result<PathBuf, Error> {
-    let mut path = name(tree)?;
+    Ok(beside(&name(tree)?))
+}
+
+fn beside(tree: &Path) -> PathBuf {
     let mut own = OsString::from(".");
-    own.push(path.file_name().unwrap_or_default());
+    own.push(tree.file_name().unwrap_or_default());
     own.push(".layers");
-    path.set_file_name(own);
-    Ok(path)
+    tree.with_file_name(own)
 }
 
 /// The directory that holds `path`, without what is mounted below it.

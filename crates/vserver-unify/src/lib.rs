@@ -5,6 +5,8 @@
 //! | [`Rules`] | which files of a guest may be shared |
 //! | [`Store`] | the files that guests of one file system share, each under its digest |
 //! | [`hashify`] | finds what is equal, compares it byte for byte and exchanges it |
+//! | [`unify()`] | the same for one guest against others, path by path |
+//! | [`clone_tree`] | a second tree of the same files |
 //! | [`flatten`] | the end of it for one guest |
 //! | [`is_shared`], [`mark`] | the mark of a tree whose files may be other guests' too |
 //! | [`Layers`] | where such a guest writes while it runs, and how that comes back into its tree |
@@ -13,6 +15,7 @@
 //! descriptor that it was compared by. A guest whose tree is marked must not run but over an overlay ([`Layers`]): a hard
 //! link on a stock kernel has no other protection against its second owner.
 
+mod clone;
 mod error;
 mod exchange;
 mod flatten;
@@ -26,6 +29,7 @@ mod scan;
 mod store;
 mod unify;
 
+pub use clone::{can_clone, clone_tree};
 pub use error::Error;
 pub use flatten::{Copied, flatten};
 pub use layers::Layers;
@@ -33,4 +37,4 @@ pub use mark::{is_shared, mark, unmark};
 pub use packages::debian_configuration;
 pub use rules::{Rules, SHIPPED, Verdict};
 pub use store::Store;
-pub use unify::{Event, Options, Skip, Totals, Tree, hashify};
+pub use unify::{AgainstOptions, Event, Options, Skip, Totals, Tree, hashify, unify};

@@ -1,6 +1,7 @@
 //! Finds what is equal and exchanges it, in this order: walk, group by what must be equal, compare, exchange.
 
 mod group;
+mod reference;
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -11,6 +12,7 @@ use crate::mark::mark;
 use crate::scan::{Found, Wish, scan};
 use crate::{Error, Rules, Store};
 use group::Group;
+pub use reference::{AgainstOptions, unify};
 
 /// Most threads: beyond that they only wait for the file system's journal.
 const THREADS: usize = 8;
@@ -52,6 +54,8 @@ pub enum Skip {
     TooSmall,
     /// It is shared already.
     Unified,
+    /// No reference has it.
+    NoReference,
     /// There is no other one like it.
     Different,
     /// Somebody has changed it meanwhile.

@@ -10,6 +10,7 @@ mod debian;
 mod demo;
 mod fuzz;
 mod install;
+mod kills;
 mod layers;
 mod packages;
 mod shell;
@@ -25,8 +26,9 @@ usage: cargo xtask VERB
   test [--root-only|--no-root] [FILTER]
                                      every test; with CI=true also every check of `ci`
   ci                                 format, lints, documentation, licences, layers, tests, VM smoke
-  bench [SET] [--json]               ours and each peer that is installed, side by side (SET: life)
+  bench [SET] [--json]               ours and each peer that is installed, side by side (SET: life, store)
   fuzz [READER] [--seconds N]        every reader of foreign bytes under libFuzzer, 60 s each
+  kills [N]                          runs of vhashify are killed N times, 200 without
   install [--destdir DIR] [--prefix DIR]
   vm [--smoke] [FILTER]              the root tests on a pure cgroup v2 Debian kernel
   vm boot                            a Debian 12 host that boots, starts marked guests, and powers off";
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         ["ci"] => ci::run(),
         ["bench", ref rest @ ..] => bench::run(rest),
         ["fuzz", ref rest @ ..] => fuzz::run(rest),
+        ["kills", ref rest @ ..] => kills::run(rest),
         ["install", ref rest @ ..] => install::run(rest),
         ["vm", ref rest @ ..] => vm::run(rest),
         ["help" | "--help" | "-h"] => {

@@ -9,6 +9,7 @@ const METHODS: &str = "\
 Methods and their arguments, after `--`:
   skeleton     directories, /dev and configuration only
   debootstrap  -d SUITE [-m MIRROR] [-s SCRIPT] [--packages LIST] [-- debootstrap's own options]
+  clone        --source GUEST|DIR [-X EXCLUDE-LIST]
   template     -t FILE|- [-t FILE]… (plain, gz, xz, bz2, zst) [--nodevsanity]
 `vserver NAME build -m METHOD -- --help` explains them. Defaults for all options: CONFDIR/.defaults/apps/build/options, one
 word a line, unless NO_DEFAULT_OPTS is set.
@@ -21,7 +22,7 @@ Example:
 #[derive(Parser, Debug, Default)]
 #[command(name = "build", bin_name = "vserver NAME build", after_help = METHODS)]
 pub struct BuildArgs {
-    /// How the tree is made: skeleton, debootstrap or template
+    /// How the tree is made: skeleton, debootstrap, template or clone
     #[arg(short, long, value_name = "METHOD")]
     pub method: Option<String>,
     /// Move an existing tree and configuration to PATH.~<seconds>~
@@ -143,6 +144,29 @@ pub struct DebootstrapArgs {
     /// debootstrap's own options
     #[arg(trailing_var_arg = true, value_name = "OPTIONS")]
     pub rest: Vec<String>,
+}
+
+/// The files of another guest, each shared until one of them writes to it
+#[derive(Parser, Debug)]
+#[command(
+    name = "clone",
+    bin_name = "vserver NAME build -m clone --",
+    after_help = "The other guest must be stopped. Host name, machine-id and ssh host keys are the new guest's own.\n\
+                  Example: vserver web2 build -m clone --context 40013 --hostname web2.example.org -- --source web1"
+)]
+pub struct CloneArgs {
+    /// A guest, a directory, or a name below the directory of all guests
+    #[arg(short, long, value_name = "SOURCE")]
+    pub source: String,
+    /// Distribution whose defaults are used
+    #[arg(short, value_name = "DIST")]
+    pub dist: Option<String>,
+    /// What is left out, an exclude list as in apps/vunify/exclude
+    #[arg(short = 'X', long, value_name = "FILE")]
+    pub exclude_from: Option<PathBuf>,
+    /// Accepted for old scripts
+    #[arg(long)]
+    pub pkgmgmt: bool,
 }
 
 /// A tree from tarballs

@@ -5,17 +5,22 @@ pub(super) mod progress;
 pub(super) mod wish;
 
 use std::ffi::OsString;
+use std::time::Duration;
 
-use vserver_build::{BuildRequest, Error};
+use vserver_build::{BuildRequest, Error, Method};
 use vserver_config::Defaults;
+use vserver_fs::Flock;
 use vserver_runtime::Host;
-use vserver_types::{Exit, GuestState};
+use vserver_types::{Exit, GuestName, GuestState};
 
 use crate::args::{self, BuildArgs};
 use crate::commands::import;
 use crate::commands::vserver::Guest;
 use crate::context::Context;
 use crate::error::CliError;
+
+/// How long to wait for another command that holds the lock of the guest that is cloned.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Makes the guest that the options describe; silent if it succeeds without a terminal to show progress on.
 pub fn run(words: &[OsString], guest: &Guest, context: &Context) -> Result<Exit, CliError> {
@@ -29,6 +34,7 @@ pub fn run(words: &[OsString], guest: &Guest, context: &Context) -> Result<Exit,
     if args.force {
         must_be_stopped(guest, &host)?;
     }
+    let _source = still(&method, context)?;
     let (new, notes) = wish::new_guest(&args, &guest.name, &host)?;
     let (disk, limit) = wish::disk(&args)?;
     let request = BuildRequest {
@@ -64,6 +70,24 @@ fn with_defaults(words: &[OsString], host: &Host) -> Result<Vec<OsString>, CliEr
     }
     all.extend_from_slice(words);
     Ok(all)
+}
+
+/// Holds the guest whose tree is cloned where it is: whoever writes to shared files would write for both.
+fn still(method: &Method, context: &Context) -> Result<Option<Flock>, CliError> {
+    let Method::Clone(clone) = method else { return Ok(None) };
+    let host = &context.host;
+    let guests = vserver_config::list(&host.confdir)?.into_iter();
+    let own = |name: &GuestName| host.confdir.join(name.as_str()).join("vdir").canonicalize().ok();
+    let Some(name) = guests.into_iter().find(|name| own(name).as_ref() == Some(&clone.source)) else {
+        return Ok(None);
+    };
+    let lock = host.lock(&name, PATIENCE)?;
+    match vserver_runtime::status(host, &name)?.state {
+        GuestState::Stopped => Ok(Some(lock)),
+        state => Err(CliError::Refused(format!(
+            "guest '{name}' cannot be cloned: it is {state}, and writes to its files; stop it with `vserver {name} stop`"
+        ))),
+    }
 }
 
 /// `--force` moves what is there aside, and nobody moves a running guest's tree.

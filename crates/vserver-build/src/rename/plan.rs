@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use vserver_config::Defaults;
+use vserver_fs::GuestRoot;
 use vserver_types::GuestName;
 
 use crate::copy::run_file;
@@ -69,6 +70,8 @@ pub(super) fn make(
     let root = real(&config.join("vdir"));
     if let Some(root) = &root {
         check(confdir, from, root, "renamed")?;
+        // What a crash has left beside it would not be found under the new name.
+        vserver_unify::Layers::settle(&GuestRoot::open(root)?)?;
     }
     let mut plan = Plan {
         from: from.clone(),

@@ -6,7 +6,6 @@ pub(super) const ALL: Group = Group { title: "Helpers, packages, unification, de
 
 /// Of every event that a kernel without the patch does not report.
 pub(super) const NO_EVENT: &str = "the kernel tells of a reboot and of an end only";
-pub(super) const NO_UNIFY: &str = "not yet: unification (vunify, vhashify)";
 
 const SETTINGS: &[Setting] = &[
     honoured(
@@ -49,12 +48,39 @@ const SETTINGS: &[Setting] = &[
         "the program of a method",
         "vserver-config::a_method_of_the_guest_comes_before_one_of_the_host",
     ),
-    cannot("apps/vunify", Kind::Group, NO_UNIFY).not_at_start(),
-    cannot("apps/vunify/exclude", Kind::Data, NO_UNIFY).not_at_start(),
-    cannot("apps/vunify/refserver.<x>", Kind::Link, NO_UNIFY).not_at_start(),
-    cannot("apps/vunify/hash/{method,blocks,blocksize}", Kind::Scalar, NO_UNIFY).not_at_start(),
-    cannot("apps/vunify/hash/<id>", Kind::Link, NO_UNIFY).not_at_start(),
-    cannot("apps/vunify/{pkgmgmt-ignore,pkgmgmt-force,pgkmgmt-force}", Kind::Flag, NO_UNIFY).not_at_start(),
+    honoured("apps/vunify", Kind::Group, "vhashify may share the guest's files", "unify::a_running_guest_is_refused")
+        .not_at_start(),
+    honoured(
+        "apps/vunify/exclude",
+        Kind::Data,
+        "which files stay the guest's own",
+        "unify::the_configuration_decides",
+    )
+    .not_at_start(),
+    cannot("apps/vunify/refserver.<x>", Kind::Link, "not yet: vunify; vhashify needs no reference guest")
+        .not_at_start(),
+    honoured(
+        "apps/vunify/hash/method",
+        Kind::Scalar,
+        "the digest of a store is that of its own file 'method'",
+        "vserver-unify::an_old_store_keeps_its_digest_and_a_new_one_gets_the_faster",
+    )
+    .not_at_start(),
+    cannot(
+        "apps/vunify/hash/{blocks,blocksize}",
+        Kind::Scalar,
+        "a digest is always made of the whole file, and files are compared besides",
+    )
+    .not_at_start(),
+    honoured("apps/vunify/hash/<id>", Kind::Link, "where shared files lie", "unify::the_configuration_decides")
+        .not_at_start(),
+    honoured(
+        "apps/vunify/{pkgmgmt-ignore,pkgmgmt-force,pgkmgmt-force}",
+        Kind::Flag,
+        "whether the packages' configuration files stay the guest's own",
+        "unify::the_configuration_decides",
+    )
+    .not_at_start(),
     honoured(
         "apps/pkgmgmt/internal",
         Kind::Flag,

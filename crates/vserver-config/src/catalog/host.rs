@@ -1,6 +1,6 @@
 //! `.defaults/`: what all guests of a host share. Source: `config-tree.md` §3.
 
-use super::apps::{NO_EVENT, NO_UNIFY};
+use super::apps::NO_EVENT;
 use super::setting::{Group, Kind, Setting, cannot, honoured, partly};
 
 pub(super) const GUESTS: Group = Group { title: "For all guests", settings: FOR_GUESTS };
@@ -174,10 +174,29 @@ const FOR_APPS: &[Setting] = &[
     )
     .for_guests_without(&[]),
     cannot("apps/vshelper-delegate/{swsusp,startup,netup,netdown}", Kind::Program, NO_EVENT),
-    cannot("apps/vunify/exclude", Kind::Data, NO_UNIFY),
-    cannot("apps/vunify/hash/{method,blocks,blocksize}", Kind::Scalar, NO_UNIFY),
-    cannot("apps/vunify/hash/<id>", Kind::Link, NO_UNIFY),
-    cannot("apps/vunify/{pkgmgmt-ignore,pkgmgmt-force,pgkmgmt-force}", Kind::Flag, NO_UNIFY),
+    honoured("apps/vunify/exclude", Kind::Data, "which files stay a guest's own", "unify::the_configuration_decides")
+        .not_at_start(),
+    honoured(
+        "apps/vunify/hash/method",
+        Kind::Scalar,
+        "the digest of a store is that of its own file 'method'",
+        "vserver-unify::an_old_store_keeps_its_digest_and_a_new_one_gets_the_faster",
+    )
+    .not_at_start(),
+    cannot(
+        "apps/vunify/hash/{blocks,blocksize}",
+        Kind::Scalar,
+        "a digest is always made of the whole file, and files are compared besides",
+    ),
+    honoured("apps/vunify/hash/<id>", Kind::Link, "where shared files lie", "unify::the_configuration_decides")
+        .not_at_start(),
+    honoured(
+        "apps/vunify/{pkgmgmt-ignore,pkgmgmt-force,pgkmgmt-force}",
+        Kind::Flag,
+        "whether the packages' configuration files stay a guest's own",
+        "unify::the_configuration_decides",
+    )
+    .not_at_start(),
     honoured(
         "apps/vlogin/disable",
         Kind::Flag,

@@ -23,6 +23,7 @@ mod helper;
 mod import;
 mod interrupt;
 mod killed_rename;
+mod killed_unify;
 mod late_mount;
 mod life;
 mod limits;
@@ -68,6 +69,7 @@ pub fn tests() -> Vec<Trial> {
         transcripts::tests(),
         tun::tests(),
         unify::tests(),
+        killed_unify::tests(),
         interrupt::tests(),
         killed_rename::tests(),
         bad_input::tests(),

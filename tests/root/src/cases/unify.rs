@@ -1,7 +1,7 @@
 //! Guests that share files: what one changes never reaches another, and the host finds one plain tree when they have ended.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 use crate::fixture::{Fixture, Guest};
 use crate::trial::Trial;
@@ -14,6 +14,12 @@ pub fn tests() -> Vec<Trial> {
         Trial::new("unify::a_running_guest_is_refused", a_running_guest_is_refused),
         Trial::new("unify::after_a_crash_the_changes_are_there", after_a_crash_the_changes_are_there),
         Trial::new("unify::flatten_ends_it", flatten_ends_it),
+        Trial::new(
+            "unify::a_clone_has_an_identity_and_files_of_its_own",
+            a_clone_has_an_identity_and_files_of_its_own,
+        ),
+        Trial::new("unify::the_configuration_decides", the_configuration_decides),
+        Trial::new("unify::rename_copy_and_delete_after_a_crash", rename_copy_and_delete_after_a_crash),
     ]
 }
 
@@ -164,4 +170,114 @@ fn flatten_ends_it() {
     pair[0].v(&["flatten"]).exits(1);
     pair[0].stop();
     pair[0].v(&["flatten"]).ok().says("0 files");
+}
+
+fn the_configuration_decides() {
+    let host = Fixture::new();
+    let pair = pair(&host);
+    let store = host.trees().join("store");
+    for guest in &pair {
+        fs::remove_file(guest.cfg.join("apps/vunify/pkgmgmt-ignore")).unwrap();
+        fs::remove_file(guest.cfg.join("apps/vunify/exclude")).unwrap();
+        fs::create_dir_all(guest.cfg.join("apps/vunify/hash")).unwrap();
+        symlink("/dev/shm", guest.cfg.join("apps/vunify/hash/00")).unwrap();
+        symlink(&store, guest.cfg.join("apps/vunify/hash/01")).unwrap();
+    }
+    let names = [pair[0].name.as_str(), pair[1].name.as_str(), "--ignore-mtime"];
+    host.tool("vhashify", &names).exits(1).says("failed to determine configfiles").says("pkgmgmt-ignore");
+    for guest in &pair {
+        guest.set("apps/pkgmgmt/style", "debian\n").set("apps/pkgmgmt/internal", "");
+        fs::create_dir_all(guest.root.join("var/lib/dpkg/info")).unwrap();
+        fs::write(guest.root.join("var/lib/dpkg/info/x.conffiles"), "/srv/mode\n").unwrap();
+    }
+    let defaults = host.confdir().join(".defaults/apps/vunify");
+    fs::create_dir_all(&defaults).unwrap();
+    fs::write(defaults.join("exclude"), "/srv/append\n/dev\n").unwrap();
+    pair[1].set("apps/vunify/exclude", "/srv/owner\n/dev\n");
+    host.tool("vhashify", &[&names[..], &["--dry-run"]].concat()).ok().says("would share").says("of page cache");
+    host.tool("vhashify", &names).ok();
+    for (name, shared) in [("srv/same", true), ("srv/mode", false), ("srv/append", false), ("srv/owner", false)] {
+        assert_eq!(inode(&pair[0], name) == inode(&pair[1], name), shared, "{name}");
+    }
+    assert_eq!(fs::read_to_string(store.join("method")).unwrap(), "blake3\n");
+    let again = host.tool("vhashify", &[&names[..], &["-vvv"]].concat());
+    again.ok().says("  skipping '/srv/same' (already unified)").says("  skipping '/srv/mode' (excluded)");
+    // A guest of its own list that ignores packages.
+    pair[0].set("apps/vunify/pkgmgmt-ignore", "");
+    pair[1].set("apps/vunify/pkgmgmt-ignore", "");
+    host.tool("vhashify", &names).ok();
+    assert_eq!(inode(&pair[0], "srv/mode"), inode(&pair[1], "srv/mode"));
+}
+
+fn rename_copy_and_delete_after_a_crash() {
+    let host = Fixture::new();
+    let pair = pair(&host);
+    share(&host, &pair);
+    let leave = |root: &std::path::Path| {
+        let layers = root.with_file_name(format!(".{}.layers", root.file_name().unwrap().to_str().unwrap()));
+        fs::create_dir_all(layers.join("upper/srv")).unwrap();
+        fs::create_dir_all(layers.join("work")).unwrap();
+        fs::write(layers.join("upper/srv/same"), "what was written last\n").unwrap();
+        layers
+    };
+    let (copy, _) = host.fresh();
+    leave(&pair[0].root);
+    pair[0].v(&["copy", &copy]).ok();
+    let root = host.trees().join(&copy);
+    assert_eq!(fs::read_to_string(root.join("srv/same")).unwrap(), "what was written last\n");
+    assert_eq!(root.join("srv/append").metadata().unwrap().nlink(), 1);
+    host.v(&[&copy, "flatten"]).ok().says("0 files");
+    let (name, _) = host.fresh();
+    let layers = leave(&pair[1].root);
+    pair[1].v(&["rename", &name]).ok();
+    assert!(!layers.exists());
+    let root = host.trees().join(&name);
+    assert_eq!(fs::read_to_string(root.join("srv/same")).unwrap(), "what was written last\n");
+    let layers = leave(&root);
+    host.v(&["--silent", &name, "delete"]).ok();
+    assert!(!layers.exists() && !root.exists());
+    assert_eq!(read(&pair[0], "srv/append"), "what srv/append had at the beginning\n");
+}
+
+fn a_clone_has_an_identity_and_files_of_its_own() {
+    let host = Fixture::new();
+    let [source, _] = pair(&host);
+    fs::create_dir_all(source.root.join("etc/ssh")).unwrap();
+    fs::write(source.root.join("etc/machine-id"), "0123456789abcdef0123456789abcdef\n").unwrap();
+    fs::write(source.root.join("etc/hostname"), "source.test\n").unwrap();
+    fs::write(source.root.join("etc/ssh/ssh_host_ed25519_key"), "old").unwrap();
+    fs::set_permissions(source.root.join("srv/old"), PermissionsExt::from_mode(0o2750)).unwrap();
+    let list = host.scratch("lists").join("exclude");
+    fs::write(&list, "/srv/delete\n").unwrap();
+    let (name, xid) = host.fresh();
+    let build =
+        ["build", "-m", "clone", "--context", &xid.to_string(), "--hostname", "clone.test", "--initstyle", "plain"];
+    let from = ["--", "--source", &source.name, "-X", list.to_str().unwrap()];
+    let words = [&[name.as_str()], &build[..], &from[..]].concat();
+    source.start();
+    host.v(&words).exits(1).says("cannot be cloned").says("stop it with");
+    source.stop();
+    host.v(&words).ok();
+    let root = host.trees().join(&name);
+    let clone = |path: &str| fs::read_to_string(root.join(path)).unwrap();
+    assert_eq!((clone("etc/hostname"), clone("etc/machine-id")), ("clone.test\n".to_owned(), String::new()));
+    assert_ne!(fs::read_to_string(root.join("etc/ssh/ssh_host_ed25519_key")).unwrap_or_default(), "old");
+    assert_eq!(read(&source, "etc/hostname"), "source.test\n");
+    assert_eq!(read(&source, "etc/ssh/ssh_host_ed25519_key"), "old");
+    assert_eq!(root.join("srv/append").metadata().unwrap().ino(), inode(&source, "srv/append"));
+    assert_eq!(root.join("srv/old").metadata().unwrap().permissions().mode() & 0o7777, 0o2750);
+    assert!(!root.join("srv/delete").exists());
+    host.v(&[&name, "start"]).ok();
+    host.v(&[&name, "exec", "/bin/sh", "-c", "echo clone >> /srv/append; chmod 600 /srv/mode"]).ok();
+    source.start().sh("echo source >> /srv/append").ok();
+    source.stop();
+    host.v(&[&name, "stop"]).ok();
+    assert_eq!(clone("srv/append"), "what srv/append had at the beginning\nclone\n");
+    assert_eq!(read(&source, "srv/append"), "what srv/append had at the beginning\nsource\n");
+    assert_eq!(source.root.join("srv/mode").metadata().unwrap().permissions().mode() & 0o7777, 0o644);
+    host.v(&["--silent", &name, "delete"]).ok();
+    assert_eq!(read(&source, "srv/same"), "what srv/same had at the beginning\n");
+    host.v(&["nobody", "build", "-m", "clone", "--", "-s", "no-such-guest"])
+        .exits(1)
+        .says("there is nothing to clone");
 }

@@ -8,6 +8,8 @@ use serde_json::json;
 pub enum Goal {
     /// At most so many times a peer's figure.
     Of(&'static str, f64),
+    /// At most so many times the best peer's figure.
+    OfBest(f64),
     /// At most this.
     AtMost(f64),
 }
@@ -48,6 +50,7 @@ impl Figure {
     pub fn met(&self) -> Option<bool> {
         let most = match self.goal {
             Goal::AtMost(most) => most,
+            Goal::OfBest(factor) => self.peers.values().copied().reduce(f64::min)? * factor,
             Goal::Of(peer, factor) => self.peers.get(peer)? * factor,
         };
         Some(self.ours <= most)
@@ -55,6 +58,7 @@ impl Figure {
 
     fn goal_text(&self) -> String {
         match self.goal {
+            Goal::OfBest(factor) => format!("<= {factor:.2} x best"),
             Goal::AtMost(most) => format!("<= {most} {}", self.unit),
             Goal::Of(peer, factor) => format!("<= {factor} x {peer}"),
         }

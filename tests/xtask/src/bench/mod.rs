@@ -9,6 +9,7 @@ mod nspawn;
 mod ours;
 mod runc;
 mod stage;
+mod store;
 
 use std::process::Command;
 
@@ -31,7 +32,8 @@ pub fn run(words: &[&str]) -> Outcome {
     let json = words.contains(&"--json");
     match words.iter().filter(|word| **word != "--json").collect::<Vec<_>>()[..] {
         [] | [&"life"] => {}
-        _ => return Err(format!("there is no set '{}'; there is: life", words.join(" "))),
+        [&"store"] => return store(json),
+        _ => return Err(format!("there is no set '{}'; there are: life, store", words.join(" "))),
     }
     need_root("bench")?;
     if let Err(why) = packages::ensure(PACKAGES) {
@@ -46,6 +48,16 @@ pub fn run(words: &[&str]) -> Outcome {
         let _ = std::fs::remove_dir(dir);
     }
     outcome
+}
+
+fn store(json: bool) -> Outcome {
+    need_root("bench store")?;
+    if let Err(why) = packages::ensure(store::PACKAGES) {
+        say(&why);
+    }
+    let bin = release(PROGRAMS)?;
+    debian::ensure_tree()?;
+    store::perform(&bin, json)
 }
 
 fn measure(bin: &std::path::Path, json: bool) -> Outcome {

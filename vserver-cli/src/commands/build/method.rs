@@ -1,17 +1,18 @@
 //! The arguments of a build method.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
-use vserver_build::{Debootstrap, Method, Template};
+use vserver_build::{CloneOf, Debootstrap, Method, Template};
 use vserver_config::Defaults;
 use vserver_types::Exit;
 
-use crate::args::{self, BuildArgs, DebootstrapArgs, SkeletonArgs, TemplateArgs};
+use crate::args::{self, BuildArgs, CloneArgs, DebootstrapArgs, SkeletonArgs, TemplateArgs};
 use crate::error::CliError;
 use crate::printer::Printer;
 
 /// Methods of the original that there are not yet.
-const LATER: [&str; 4] = ["rsync", "clone", "rpm", "yum"];
+const LATER: [&str; 3] = ["rsync", "rpm", "yum"];
 /// Obsolete ones, and what is used in their place. Source: util-vserver, `commands.md` §4.
 const GONE: [(&str, &str); 5] = [
     ("apt-rpm", "use template with an archive of such a system"),
@@ -48,8 +49,13 @@ pub fn choose(
             let template = Template { tarballs, keep_dev: own.nodevsanity };
             Ok((Method::Template(template), own.dist))
         }
+        "clone" => {
+            let own: CloneArgs = args::parse(printer, words, Exit::Failure)?;
+            let source = source(&own.source, defaults)?;
+            Ok((Method::Clone(CloneOf { source, exclude: own.exclude_from }), own.dist))
+        }
         later if LATER.contains(&later) => Err(CliError::Refused(format!(
-            "build-method '{later}' is not there yet; use skeleton, debootstrap or template"
+            "build-method '{later}' is not there yet; use skeleton, debootstrap, template or clone"
         ))),
         gone if GONE.iter().any(|(name, _)| *name == gone) => {
             let instead = GONE.iter().find(|(name, _)| *name == gone).map_or("", |(_, instead)| instead);
@@ -57,6 +63,20 @@ pub fn choose(
         }
         unknown => Err(CliError::known(format!("Unknown build-method '{unknown}'"), Exit::Failure)),
     }
+}
+
+/// The tree of a guest, a directory, or a name below that of all guests. Source: util-vserver, `commands.md` §4.
+fn source(word: &str, defaults: &Defaults) -> Result<PathBuf, CliError> {
+    let guest = defaults.confdir().join(word).join("vdir");
+    let places = [guest, PathBuf::from(word), defaults.vdirbase().join(word)];
+    let found =
+        places.iter().filter(|place| !word.is_empty() && place.is_dir()).find_map(|place| place.canonicalize().ok());
+    found.ok_or_else(|| {
+        CliError::Refused(format!(
+            "there is nothing to clone: '{word}' is no guest, no directory and nothing below '{}'",
+            defaults.vdirbase().display()
+        ))
+    })
 }
 
 fn debootstrap(words: &[OsString], printer: &Printer) -> Result<(Method, Option<String>), CliError> {
@@ -104,7 +124,8 @@ mod tests {
     fn methods_that_are_not() {
         assert_eq!(chosen(&[]).unwrap_err(), "No build-method specified");
         assert_eq!(chosen(&["-m", "magic"]).unwrap_err(), "Unknown build-method 'magic'");
-        assert!(chosen(&["-m", "clone"]).unwrap_err().contains("not there yet"));
+        assert!(chosen(&["-m", "rsync"]).unwrap_err().contains("not there yet"));
+        assert!(chosen(&["-m", "clone", "--", "-s", "/no/such"]).unwrap_err().contains("nothing to clone"));
         assert!(chosen(&["-m", "skeleton", "--", "cmd"]).is_err());
     }
 }

@@ -65,6 +65,7 @@ impl Report {
             Skip::Irregular => "non regular file",
             Skip::TooSmall => "too small",
             Skip::Unified => "already unified",
+            Skip::NoReference => "does not exist in refserver(s)",
             Skip::Different => "different",
             Skip::Changed => "changed meanwhile",
             Skip::Failed(_) => "general error",

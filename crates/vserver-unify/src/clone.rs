@@ -1,0 +1,137 @@
+//! A second tree of the same files: directories are made, everything else is one more name of what is there. Both trees are
+//! marked first. Where the file system shares blocks (btrfs, xfs) a copy costs as little and shares no inode.
+
+use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use nix::dir::{Dir, Type};
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag};
+use nix::sys::stat::{Mode, SFlag, fstat, fstatat, mkdirat};
+use nix::unistd::linkat;
+use vserver_fs::{GuestRoot, copy_file, dress, open_beneath};
+
+use crate::mark::mark;
+use crate::rules::{Rules, Verdict};
+use crate::scan::absolute;
+use crate::{Error, layers};
+
+/// Threads that make links; more only wait for the file system's journal.
+const THREADS: usize = 4;
+
+/// Whether a tree at `to` can be a clone of one at `from`: both on one file system, and not on one of their own.
+pub fn can_clone(from: &GuestRoot, to: &GuestRoot) -> bool {
+    let same = from.identity().0 == to.identity().0;
+    same && layers::check_place(from).is_ok() && layers::check_place(to).is_ok() && !shares_blocks(to)
+}
+
+/// Fills `to`, which nobody else can enter, with what is in `from`, whose guest must not run. What `rules` do not share is left
+/// out, what is there already stays, and so do sockets.
+pub fn clone_tree(from: &GuestRoot, to: &GuestRoot, rules: &Rules) -> Result<(), Error> {
+    layers::Layers::settle(from)?;
+    mark(from)?;
+    mark(to)?;
+    let mut level = vec![PathBuf::new()];
+    let mut all = Vec::new();
+    while !level.is_empty() {
+        let next = in_parallel(&level, |rel| directory(from, to, rel, rules))?;
+        all.append(&mut level);
+        level = next.into_iter().flatten().collect();
+    }
+    // Last: what was made in a directory has changed its time.
+    in_parallel(&all, |rel| dress_directory(from, to, rel)).map(drop)
+}
+
+/// FICLONE between files without content says whether there is such a thing here.
+fn shares_blocks(root: &GuestRoot) -> bool {
+    let unnamed = || {
+        let dir = root.open_dir_for_change("").ok()?;
+        open_beneath(&dir, Path::new("."), OFlag::O_TMPFILE | OFlag::O_RDWR, 0o600).ok()
+    };
+    matches!((unnamed(), unnamed()), (Some(a), Some(b)) if rustix::fs::ioctl_ficlone(&a, &b).is_ok())
+}
+
+/// The links and directories of one directory; gives the directories.
+fn directory(from: &GuestRoot, to: &GuestRoot, rel: &Path, rules: &Rules) -> Result<Vec<PathBuf>, Error> {
+    let (source, target) = (from.open_dir_for_change(rel)?, to.open_dir_for_change(rel)?);
+    let entries = source.try_clone().map_err(Error::io("list", from.path().join(rel)))?;
+    let mut below = Vec::new();
+    for entry in Dir::from_fd(entries).map_err(Error::io("list", from.path().join(rel)))? {
+        let entry = entry.map_err(Error::io("list", from.path().join(rel)))?;
+        let name = OsStr::from_bytes(entry.file_name().to_bytes());
+        let path = rel.join(name);
+        if name == "." || name == ".." || rules.judge(&absolute(path.as_os_str())) != Verdict::Share {
+            continue;
+        }
+        let done = match kind(&source, name, entry.file_type()) {
+            Ok(Type::Directory) => made(mkdirat(&target, name, Mode::S_IRWXU)).map(|()| below.push(path.clone())),
+            Ok(Type::Socket) => Ok(()),
+            Ok(_) => name_again(&source, &target, name),
+            Err(error) => Err(error.into()),
+        };
+        done.map_err(Error::io("clone", from.path().join(path)))?;
+    }
+    Ok(below)
+}
+
+fn kind(dir: &OwnedFd, name: &OsStr, told: Option<Type>) -> nix::Result<Type> {
+    if let Some(told) = told {
+        return Ok(told);
+    }
+    let mode = fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW)?.st_mode;
+    Ok(match SFlag::from_bits_truncate(mode & SFlag::S_IFMT.bits()) {
+        SFlag::S_IFDIR => Type::Directory,
+        SFlag::S_IFSOCK => Type::Socket,
+        _ => Type::File,
+    })
+}
+
+fn made(done: nix::Result<()>) -> std::io::Result<()> {
+    match done {
+        Ok(()) | Err(Errno::EEXIST) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A link; a copy of a regular file that can have no further name here.
+fn name_again(source: &OwnedFd, target: &OwnedFd, name: &OsStr) -> std::io::Result<()> {
+    match linkat(source, name, target, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::EEXIST) => Ok(()),
+        Err(Errno::EMLINK | Errno::EXDEV | Errno::EPERM) => {
+            let object = open_beneath(source, Path::new(name), OFlag::O_PATH | OFlag::O_NOFOLLOW, 0)?;
+            copy_file(&object, &fstat(&object)?, target, name)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn dress_directory(from: &GuestRoot, to: &GuestRoot, rel: &Path) -> Result<(), Error> {
+    let (source, target) = (from.open_dir_for_change(rel)?, to.open_dir_for_change(rel)?);
+    let stat = fstat(&source).map_err(Error::io("look at", from.path().join(rel)))?;
+    dress(&source, &target, &stat).map_err(Error::io("clone", from.path().join(rel)))
+}
+
+/// All results, in no order, or the first failure.
+fn in_parallel<T: Send>(items: &[PathBuf], work: impl Fn(&Path) -> Result<T, Error> + Sync) -> Result<Vec<T>, Error> {
+    let (next, done) = (AtomicUsize::new(0), Mutex::new(Ok(Vec::with_capacity(items.len()))));
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS.min(items.len()) {
+            scope.spawn(|| {
+                while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let result = work(item);
+                    let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+                    match (result, &mut *done) {
+                        (Ok(result), Ok(all)) => all.push(result),
+                        (Err(error), Ok(_)) => *done = Err(error),
+                        (_, Err(_)) => return,
+                    }
+                }
+            });
+        }
+    });
+    done.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
