@@ -7,8 +7,8 @@
 //! | [`hashify`] | finds what is equal, compares it byte for byte and exchanges it |
 //! | [`unify()`] | the same for one guest against others, path by path |
 //! | [`clone_tree`] | a second tree of the same files |
-//! | [`flatten`] | the end of it for one guest |
-//! | [`is_shared`], [`mark`] | the mark of a tree whose files may be other guests' too |
+//! | [`flatten()`] | the end of it for one guest |
+//! | [`is_shared`], [`mark()`] | the mark of a tree whose files may be other guests' too |
 //! | [`Layers`] | where such a guest writes while it runs, and how that comes back into its tree |
 //!
 //! Nothing here follows a symbolic link of a guest or joins a path to its root, and a file is linked only by the

@@ -66,7 +66,7 @@ fn by_name(args: &HashifyArgs, context: &Context) -> Result<Vec<Subject>, CliErr
 }
 
 fn by_path(args: &HashifyArgs, context: &Context) -> Result<Vec<Subject>, CliError> {
-    if args.destination.is_none() || args.words.is_empty() || args.words.len() % 2 != 0 {
+    if args.destination.is_none() || args.words.is_empty() || !args.words.len().is_multiple_of(2) {
         let fault = "--manually takes --destination STORE, and pairs of a tree and an exclude list";
         return Err(CliError::usage("vhashify", fault, Exit::Failure));
     }

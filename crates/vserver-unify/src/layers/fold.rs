@@ -192,15 +192,15 @@ fn has(fd: &OwnedFd, name: &str) -> bool {
 
 /// Takes the kernel's notes away.
 fn strip(fd: &OwnedFd) -> nix::Result<()> {
-    let notes = attributes(fd)?.into_iter().filter(|name| name.starts_with(NOTES));
-    notes.map(|name| removexattr(by_descriptor(fd), &name[..]).map_err(errno)).collect()
+    let mut notes = attributes(fd)?.into_iter().filter(|name| name.starts_with(NOTES));
+    notes.try_for_each(|name| removexattr(by_descriptor(fd), &name[..]).map_err(errno))
 }
 
 /// What the guest has taken off a directory, as an ACL, is off in the tree, too.
 fn drop_attributes(upper: &OwnedFd, lower: &OwnedFd) -> nix::Result<()> {
     let kept = attributes(upper)?;
-    let gone = attributes(lower)?.into_iter().filter(|name| !kept.contains(name) && !name.starts_with(OURS));
-    gone.map(|name| removexattr(by_descriptor(lower), &name[..]).map_err(errno)).collect()
+    let mut gone = attributes(lower)?.into_iter().filter(|name| !kept.contains(name) && !name.starts_with(OURS));
+    gone.try_for_each(|name| removexattr(by_descriptor(lower), &name[..]).map_err(errno))
 }
 
 fn errno(error: rustix::io::Errno) -> Errno {

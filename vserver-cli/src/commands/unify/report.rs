@@ -80,7 +80,7 @@ impl Report {
     /// What it comes to. A page of a shared file is in memory once, whoever reads it.
     pub fn end(&self, totals: &Totals) -> Result<(), CliError> {
         let Totals { unified, known, freed, failed, .. } = totals;
-        let mebibytes = |bytes: u64| format!("{}.{} MiB", bytes >> 20, (bytes & 0xf_ffff) * 10 >> 20);
+        let mebibytes = |bytes: u64| format!("{}.{} MiB", bytes >> 20, ((bytes & 0xf_ffff) * 10) >> 20);
         if self.dry_run {
             return self.printer.line(format_args!(
                 "would share {unified} files more than the {known} that are shared, which frees {0} of disk and up to {0} of page \
