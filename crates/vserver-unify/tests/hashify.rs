@@ -1,5 +1,7 @@
 //! Equal files become one, everything else stays as it is. Needs root: the mark is a `trusted.*` attribute.
 
+#![allow(clippy::unwrap_used, reason = "a helper of tests may panic as they do")]
+
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};

@@ -76,7 +76,7 @@ impl Measured {
         for copy in places(home) {
             run(command("cp", &["-a", "--reflink=never"]).arg(base).arg(copy))?;
         }
-        run(&mut command("sync", &["-f"]).arg(&copies).stdout(Stdio::null()))?;
+        run(command("sync", &["-f"]).arg(&copies).stdout(Stdio::null()))?;
         let (time, memory) = timed(tool, home)?;
         self.time.entry(tool.name).or_default().push(time);
         self.memory.entry(tool.name).or_default().push(memory);
