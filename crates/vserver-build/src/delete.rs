@@ -7,7 +7,7 @@ use vserver_config::Defaults;
 use vserver_fs::remove_guest_tree;
 use vserver_types::GuestName;
 
-use crate::{Error, own_disk};
+use crate::{Error, orphans, own_disk};
 
 /// Removes a guest that does not run; the caller has stopped it. The configuration goes last, so that an interrupted
 /// removal can be repeated. Gives what stays and should be known, a sentence each.
@@ -25,6 +25,9 @@ pub fn delete(confdir: &Path, name: &GuestName) -> Result<Vec<String>, Error> {
         check(confdir, name, root, "removed")?;
         vserver_unify::Layers::discard(root)?;
         remove_guest_tree(root)?;
+        if let Some(base) = root.parent() {
+            orphans::remove(base, name)?;
+        }
     }
     let told = remove_disk(confdir, name, &config)?;
     remove_cache(&config, name)?;

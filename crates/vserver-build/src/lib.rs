@@ -23,6 +23,7 @@ mod export;
 mod import;
 mod init;
 mod limit;
+mod orphans;
 pub mod outside;
 mod own_disk;
 mod programs;

@@ -9,11 +9,12 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use vserver_config::{Created, Defaults, NewGuest};
 use vserver_disk::image::{Kind, Wish};
-use vserver_fs::remove_guest_tree;
+use vserver_fs::{Flock, remove_guest_tree};
+use vserver_types::GuestName;
 
 use crate::own_disk::{self, OwnDisk};
 use crate::request::{BuildRequest, CopyRequest};
-use crate::{Error, limit};
+use crate::{Error, limit, orphans};
 
 /// Where the guest is to be, after it was seen that it may be there.
 pub(crate) struct Target {
@@ -23,7 +24,7 @@ pub(crate) struct Target {
     pub config: PathBuf,
     /// What it lies in.
     pub base: PathBuf,
-    name: String,
+    name: GuestName,
     /// The image of a disk of its own.
     image: Option<PathBuf>,
     /// Build in the tree that is there.
@@ -48,10 +49,10 @@ impl Target {
     }
 
     fn find(confdir: &Path, guest: &NewGuest, own_disk: bool, accept_root: bool, force: bool) -> Result<Self, Error> {
-        let name = guest.name.to_string();
-        let config = confdir.join(&name);
+        let name = guest.name.clone();
+        let config = confdir.join(name.as_str());
         let wanted = guest.vdir.clone();
-        let wanted = wanted.unwrap_or_else(|| Defaults::new(confdir).vdirbase().join(&name));
+        let wanted = wanted.unwrap_or_else(|| Defaults::new(confdir).vdirbase().join(name.as_str()));
         let (Some(parent), Some(last)) = (wanted.parent(), wanted.file_name()) else {
             return Err(Error::BadWord { word: wanted.display().to_string(), what: "guest's root directory" });
         };
@@ -77,6 +78,8 @@ pub(crate) struct Stage {
     root: PathBuf,
     disk: Option<OwnDisk>,
     kept: bool,
+    /// Says that somebody works here.
+    _lock: Flock,
 }
 
 impl Stage {
@@ -87,10 +90,11 @@ impl Stage {
 
     /// Makes an empty stage; the tree is one that can be held to a limit, if its file system has a kind of its own.
     pub(crate) fn with(target: &Target, limited: bool) -> Result<Self, Error> {
-        remove_orphans(target)?;
-        let dir = target.base.join(format!("{}{}", prefix(target), std::process::id()));
+        orphans::remove(&target.base, &target.name)?;
+        let dir = target.base.join(orphans::name(&target.name));
         DirBuilder::new().mode(0o700).create(&dir).map_err(Error::io("make the directory", &dir))?;
-        let mut stage = Self { root: dir.join("root"), dir, disk: None, kept: false };
+        let lock = orphans::hold(&dir)?;
+        let mut stage = Self { root: dir.join("root"), dir, disk: None, kept: false, _lock: lock };
         if target.in_place {
             stage.root.clone_from(&target.root);
         } else {
@@ -217,24 +221,6 @@ impl Drop for Stage {
             remove_guest_tree(&self.dir).ok();
         }
     }
-}
-
-fn prefix(target: &Target) -> String {
-    format!(".{}.build-", target.name)
-}
-
-/// Removes the stages of builds of this guest whose process was killed in a way that it could not clean up after.
-fn remove_orphans(target: &Target) -> Result<(), Error> {
-    let failed = || Error::io("look into", &target.base);
-    for entry in fs::read_dir(&target.base).map_err(failed())? {
-        let entry = entry.map_err(failed())?;
-        let pid = entry.file_name().to_str().and_then(|name| name.strip_prefix(&prefix(target))?.parse::<u32>().ok());
-        let Some(pid) = pid else { continue };
-        if pid == std::process::id() || !Path::new("/proc").join(pid.to_string()).exists() {
-            remove_guest_tree(&entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 /// What is in the way of `--force`.

@@ -22,7 +22,7 @@ use crate::interrupt::Interrupts;
 use crate::launch::Launched;
 use crate::plan::Plan;
 use crate::record::RunRecord;
-use crate::scripts::Scripts;
+use crate::scripts::{Scripts, given_in};
 use crate::stage::Stage;
 use crate::stop::outer_namespace;
 use crate::{disk, mounts, old_locks};
@@ -175,7 +175,7 @@ impl<'a> Start<'a> {
         interrupts: &'a Interrupts,
         stage: Option<&'a Stage>,
     ) -> Self {
-        let mut scripts = Scripts::new(host, name, "start", Some(interrupts));
+        let mut scripts = Scripts::new(host, name, "start", Some(interrupts), &given_in());
         scripts.trace(options.trace);
         scripts.mute(options.errand.is_some());
         if options.default_tty {

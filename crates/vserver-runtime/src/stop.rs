@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -22,7 +22,7 @@ use crate::init_style::Rescue;
 use crate::old_locks;
 use crate::plan;
 use crate::record::RunRecord;
-use crate::scripts::Scripts;
+use crate::scripts::{Scripts, given_in};
 use crate::settings::{Ending, StopOrders, StopPlan, fds};
 use crate::stage::Stage;
 use crate::start::{LOCK_PATIENCE, StartOptions, start};
@@ -93,8 +93,9 @@ fn end(
     options: &StopOptions,
 ) -> Result<Vec<String>> {
     let name = &record.name;
+    let cwd = given_in();
     let stage = outer.as_ref().map(|outer| Stage::join(name, outer.as_fd())).transpose()?;
-    let mut stopping = Stopping::new(host, record, options.default_tty);
+    let mut stopping = Stopping::new(host, record, options.default_tty, &cwd);
     if record.init_lives() {
         stopping.pre_stop();
     }
@@ -140,8 +141,9 @@ pub fn after_exit(host: &Host, name: &GuestName, ending: Ending) -> Result<Vec<S
     };
     let stays =
         ending != Ending::Stopped && !errand && !again && record.attributes.cflags.contains(ContextFlags::PERSISTENT);
+    let cwd = given_in();
     let stage = outer.as_ref().map(|outer| Stage::join(name, outer.as_fd())).transpose()?;
-    let mut stopping = Stopping::new(host, &record, true);
+    let mut stopping = Stopping::new(host, &record, true, &cwd);
     if ending != Ending::Stopped {
         stopping.pre_stop();
     }
@@ -186,10 +188,10 @@ struct Stopping<'a> {
 
 impl<'a> Stopping<'a> {
     /// The configuration counts as it is now; one that cannot be read does not keep a guest from being stopped.
-    fn new(host: &'a Host, record: &'a RunRecord, default_tty: bool) -> Self {
+    fn new(host: &'a Host, record: &'a RunRecord, default_tty: bool, cwd: &Path) -> Self {
         let name = &record.name;
         let config = vserver_config::read(&host.confdir, name).ok().map(|(config, _)| config);
-        let mut scripts = Scripts::new(host, name, "stop", None);
+        let mut scripts = Scripts::new(host, name, "stop", None, cwd);
         scripts.define("S_CONTEXT", record.xid);
         scripts.define("N_CONTEXT", record.nid);
         scripts.mute(record.errand);
@@ -238,7 +240,7 @@ impl<'a> Stopping<'a> {
 /// Takes away what is left of a guest whose keeper is gone.
 fn clear(host: &Host, record: &RunRecord) -> Result<Stopped> {
     let processes = crate::list::status(host, &record.name)?.processes;
-    let mut stopping = Stopping::new(host, record, false);
+    let mut stopping = Stopping::new(host, record, false, &given_in());
     stopping.tear_down(layout(&record.name), record)?;
     if processes == 0 {
         return Ok(Stopped::WasNotRunning);

@@ -19,6 +19,12 @@ pub fn look_up(user: &str) -> Result<Identity> {
     let passwd = match read("/etc/passwd") {
         Ok(text) => Some(text),
         Err(_) if number => None,
+        Err(Error::Step { step, source }) => {
+            let user = user.escape_debug();
+            let why = source.to_string();
+            let why = why.split(" (os error").next().unwrap_or_default();
+            return Err(refuse(format!("user '{user}' cannot be found (give a number): cannot {step}: {why}")));
+        }
         Err(error) => return Err(error),
     };
     identity(user, passwd.as_deref(), read("/etc/group").ok().as_deref())

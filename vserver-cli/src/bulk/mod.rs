@@ -68,7 +68,9 @@ impl Wish {
         let suits = match self.goal {
             // A guest that stops is waited for, and costs little meanwhile.
             Goal::Down => 99,
-            Goal::Up | Goal::Any => usize::try_from(2 * cpus()).unwrap_or(2).max(6),
+            // One that starts waits for scripts more than it works, and those that depend on it wait with it.
+            Goal::Up => usize::try_from(16 * cpus()).unwrap_or(16).clamp(24, 99),
+            Goal::Any => usize::try_from(2 * cpus()).unwrap_or(2).max(6),
         };
         self.jobs.or(NonZeroUsize::new(suits)).unwrap_or(NonZeroUsize::MIN)
     }

@@ -18,6 +18,7 @@ pub fn run(words: &[OsString], guest: &Guest, context: &Context) -> Result<Exit,
 pub fn suexec(words: &[OsString], guest: &Guest, context: &Context) -> Result<Exit, CliError> {
     let (user, words) = words
         .split_first()
+        .filter(|(_, command)| !command.is_empty())
         .ok_or_else(|| CliError::usage("vserver", "suexec needs a user and a command", Exit::Usage))?;
     let user = text(user)?;
     let user = user.parse().map_or(User::Name(user), User::Id);

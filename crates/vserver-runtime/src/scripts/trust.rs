@@ -8,6 +8,8 @@ use std::path::{Component, Path, PathBuf};
 use nix::libc;
 use vserver_types::GuestName;
 
+use crate::host::Host;
+
 /// Most symbolic links on the way, as the kernel has it. Source: path_resolution(7).
 const MAX_LINKS: u32 = 40;
 /// Written by group or others.
@@ -91,4 +93,20 @@ fn judge(path: &Path, territory: &Territory) -> Result<Metadata, String> {
         return Err(format!("'{shown}' can be written by others than root; take that away with chmod go-w"));
     }
     Ok(found)
+}
+
+/// Judges programs and directories of the host that are to be used for a guest.
+#[derive(Debug)]
+pub struct Trust(Territory);
+
+impl Trust {
+    /// As the configurations of all guests are now.
+    pub fn new(host: &Host) -> Self {
+        Self(Territory::of(&host.confdir))
+    }
+
+    /// Why it may not be used, if it may not: somebody else than root, or a guest, could change it or the way to it.
+    pub fn refuses(&self, program: &Path) -> Option<String> {
+        check(program, &self.0).err()
+    }
 }

@@ -15,6 +15,8 @@ pub fn tests() -> Vec<Trial> {
         Trial::new("scripts::run_in_order_with_their_arguments", run_in_order_with_their_arguments).smoke(),
         Trial::new("scripts::host_scripts_are_for_guests_without", host_scripts_are_for_guests_without),
         Trial::new("scripts::sourced_ones_change_the_start", sourced_ones_change_the_start).smoke(),
+        Trial::new("scripts::stop_scripts_know_where_stop_was_given", stop_scripts_know_where_stop_was_given),
+        Trial::new("scripts::a_moment_forgets_what_the_last_one_said", a_moment_forgets_what_the_last_one_said),
         Trial::new("scripts::failure_undoes_a_start", failure_undoes_a_start),
         Trial::new("scripts::failure_does_not_keep_from_stopping", failure_does_not_keep_from_stopping),
         Trial::new("scripts::what_others_can_write_is_refused", what_others_can_write_is_refused).smoke(),
@@ -120,6 +122,40 @@ fn sourced_ones_change_the_start() {
     let name = &guest.name;
     let expected = format!("plain OWN=it's|{name}|start||post-start\nyes|cwd|\n");
     assert_eq!(fs::read_to_string(log.to_string()).unwrap(), expected);
+}
+
+/// They run in the guest's mount namespace, and are told the directory that the command was given in all the same.
+fn stop_scripts_know_where_stop_was_given() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    let log = host.scratch("log").join("all");
+    for moment in ["pre-start", "pre-stop", "postpost-stop"] {
+        put(&guest, moment, &format!("#!/bin/sh\necho \"$1 $INIT_CWD\" >>{}\n", log.display()), 0o755);
+    }
+    let place = fs::canonicalize(log.parent().unwrap()).unwrap();
+    for verb in ["start", "stop"] {
+        assert!(guest.host_command(&[verb]).current_dir(&place).status().unwrap().success(), "{verb}");
+    }
+    let told = ["pre-start", "pre-stop", "postpost-stop"].map(|moment| format!("{moment} {}", place.display()));
+    assert_eq!(lines(&log), told);
+}
+
+/// `DONT_SKIP_DEFAULTS` holds for the moment of the script that set it, at start and at stop.
+fn a_moment_forgets_what_the_last_one_said() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    let log = host.scratch("log").join("all");
+    let say = |what: &str| format!("echo {what} $1 >>{}\n", log.display());
+    let defaults = host.confdir().join(".defaults/scripts");
+    for (moment, both) in [("initialize", true), ("pre-start", false), ("pre-stop", true), ("post-stop", false)] {
+        tree::write(&defaults, moment, &format!("#!/bin/sh\n{}", say("host")), 0o755);
+        let more = if both { "DONT_SKIP_DEFAULTS=1\n" } else { "" };
+        put(&guest, moment, &format!("{}{more}", say("own")), 0o644);
+    }
+    guest.start().stop();
+    let told =
+        ["own initialize", "host initialize", "own pre-start", "own pre-stop", "host pre-stop", "own post-stop"];
+    assert_eq!(lines(&log), told);
 }
 
 /// A script that fails, executed or sourced, undoes the start; after the start command the guest stays.

@@ -18,10 +18,10 @@ pub fn new_guest(args: &BuildArgs, name: &GuestName, host: &Host) -> Result<(New
     guest.lockfile.clone_from(&args.lockfile);
     guest.flags.clone_from(&args.flags);
     guest.netdev.clone_from(&args.netdev);
-    guest.interfaces = args.interface.iter().map(|text| text.parse()).collect::<Result<_, _>>().map_err(bad)?;
-    guest.netmask = word("--netmask", args.netmask.as_deref())?;
-    guest.netprefix = word("--netprefix", args.netprefix.as_deref())?;
-    guest.netbcast = word("--netbcast", args.netbcast.as_deref())?;
+    guest.interfaces = args.interface.iter().map(|text| interface(text)).collect::<Result<_, _>>()?;
+    guest.netmask = word("--netmask", args.netmask.as_deref(), "a mask like 255.255.255.0")?;
+    guest.netprefix = word("--netprefix", args.netprefix.as_deref(), "a length from 0 to 128")?;
+    guest.netbcast = word("--netbcast", args.netbcast.as_deref(), "an IPv4 address")?;
     guest.init_style = args.initstyle.as_deref().map(str::parse::<Style>).transpose().map_err(bad)?;
     guest.cpuset = cpuset(args)?;
     guest.userns = args.userns.as_deref().map(|word| if word == "off" { Userns::Off } else { Userns::Auto });
@@ -73,14 +73,20 @@ fn bad(error: ParseError) -> CliError {
     CliError::Refused(error.to_string())
 }
 
-fn word<T: std::str::FromStr>(option: &str, text: Option<&str>) -> Result<Option<T>, CliError> {
-    let parse = |text: &str| text.parse().map_err(|_| CliError::Refused(format!("{option} '{text}' is not valid")));
+fn interface(text: &str) -> Result<vserver_config::NewInterface, CliError> {
+    let form = "[NAME=][DEV:|nodev:]IP[/LENGTH|/MASK]";
+    text.parse().map_err(|error| CliError::Refused(format!("--interface '{text}': {error}; write {form}")))
+}
+
+fn word<T: std::str::FromStr>(option: &str, text: Option<&str>, what: &str) -> Result<Option<T>, CliError> {
+    let parse = |text: &str| text.parse().map_err(|_| CliError::Refused(format!("{option} '{text}' is not {what}")));
     text.map(parse).transpose()
 }
 
 /// The number that was asked for if nobody has it, else the next free one; `None` if new guests get theirs at start.
 fn context(args: &BuildArgs, name: &GuestName, host: &Host) -> Result<Option<Xid>, CliError> {
-    let wanted = args.context.as_deref().map(str::parse::<Xid>).transpose().map_err(bad)?;
+    let range = |error| CliError::Refused(format!("--context: {error}; use 2 to 49151"));
+    let wanted = args.context.as_deref().map(str::parse::<Xid>).transpose().map_err(range)?;
     if let Some(xid) = wanted.filter(|xid| xid.kind() != XidKind::Static) {
         return Err(CliError::Refused(format!("--context {xid} is not between 2 and 49151")));
     }
