@@ -30,13 +30,15 @@ pub struct Attributes {
 impl Attributes {
     /// Those of a guest that begins with the bounding set `bcaps` under the policy `mode`.
     pub fn of(config: &GuestConfig, bcaps: CapSet, mode: SeccompMode) -> Self {
+        // The making of the context is over when anybody sees this. Source: `flags.md` §4, §12.
+        let made = config.cflags.0 & !(ContextFlags::STATE_SETUP | ContextFlags::STATE_INIT);
         Self {
             bcaps,
             ccaps: config.ccaps,
-            cflags: config.cflags,
+            cflags: ContextFlags(made | ContextFlags::STATE_ADMIN),
             umask: mode.allowed_spaces() | SPACE_FS,
             ncaps: config.ncaps,
-            nflags: config.nflags,
+            nflags: NetFlags(config.nflags.0 & !NetFlags::STATE_SETUP),
         }
     }
 }

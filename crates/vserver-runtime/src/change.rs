@@ -18,6 +18,8 @@ use crate::start::LOCK_PATIENCE;
 /// lock, nproc, fakeinit, hideinfo, ulimit, namespace, hide_mount, hide_netif, hide_vinfo, the three state flags,
 /// sc_helper, reboot_kill.
 const REMEMBERED: u64 = 0x1 | 0x4 | 0x10 | 0x20 | 0x40 | 0x80 | 0x700_0000 | 0x7 << 32 | 1 << 36 | 1 << 37;
+/// Of these, what is taken off once and never set again. Source: `flags.md` §4.
+const ONE_TIME: u64 = 0x7 << 32;
 /// Flags that take effect at once.
 const LIVE: u64 =
     ContextFlags::SCHED_PAUSE | ContextFlags::SCHED_HARD | ContextFlags::SCHED_PRIO | ContextFlags::PRIVATE;
@@ -37,7 +39,8 @@ pub fn change_attributes(
     let cgroup = GuestCgroup::open(&layout(name)?, name).ok_or_else(|| Error::NotRunning { name: name.clone() })?;
     let changed = now.cflags.0 ^ wanted.cflags.0;
     let taken = |now: u64, wanted: u64, mask: u64| now & !mask | wanted & mask;
-    record.attributes.cflags = ContextFlags(taken(now.cflags.0, wanted.cflags.0, LIVE | REMEMBERED));
+    let cflags = taken(now.cflags.0, wanted.cflags.0, LIVE | REMEMBERED);
+    record.attributes.cflags = ContextFlags(cflags & !(ONE_TIME & !now.cflags.0));
     record.attributes.ccaps = ContextCaps(taken(now.ccaps.0, wanted.ccaps.0, LIVE_CCAPS));
     let mut report = Vec::new();
     if changed & (ContextFlags::SCHED_HARD | ContextFlags::SCHED_PRIO) != 0 {

@@ -48,7 +48,7 @@ pub struct Effect {
     pub verdict: Verdict,
     /// By what, or why not.
     pub how: &'static str,
-    /// The root test that shows it; empty where there is nothing to see.
+    /// The root test that shows it; empty where nothing holds.
     pub test: &'static str,
 }
 
@@ -69,7 +69,7 @@ const CCAPS: &[Effect] = &[
         "set_rlimit",
         Partly,
         "hard limits without a file in ulimits/ are infinite from the start; raising a lower one needs the classic mode (CAP_SYS_RESOURCE)",
-        "flags::every_ulimit",
+        "each::hard_limits_and_who_raises_them",
     ),
     effect(
         "fs_security",
@@ -188,9 +188,14 @@ const CFLAGS: &[Effect] = &[
         "always so: there is nothing to hide",
         "security::k33_proc_hides_what_is_not_listed",
     ),
-    effect("state_setup", Honoured, "internal", ""),
-    effect("state_init", Honoured, "internal", ""),
-    effect("state_admin", Honoured, "internal", ""),
+    effect("state_setup", Honoured, "internal: of the start only", "each::state_flags_are_of_the_start_only"),
+    effect("state_init", Honoured, "internal: of the start only", "each::state_flags_are_of_the_start_only"),
+    effect(
+        "state_admin",
+        Partly,
+        "internal: shown until it is taken off; the host's root may change a guest all the same",
+        "each::state_flags_are_of_the_start_only",
+    ),
     effect("sc_helper", Honoured, "the supervisor tells vshelper", "helper::action_and_methods"),
     effect(
         "reboot_kill",
@@ -254,8 +259,13 @@ const NFLAGS: &[Effect] = &[
         "netns::a_stack_of_its_own",
     ),
     effect("hide_lback", Honoured, "the kernel shows the private loopback as 127.0.0.1", "flags_net::hide_lback"),
-    effect("state_setup", Honoured, "internal", ""),
-    effect("state_admin", Honoured, "internal", ""),
+    effect("state_setup", Honoured, "internal: of the start only", "each::state_flags_are_of_the_start_only"),
+    effect(
+        "state_admin",
+        Partly,
+        "internal: shown until it is taken off; the host's root may change a guest all the same",
+        "each::state_flags_are_of_the_start_only",
+    ),
     effect("sc_helper", Cannot, "there is no helper for networks alone; vshelper gets startup and shutdown", ""),
     effect(
         "persistent",
@@ -266,55 +276,20 @@ const NFLAGS: &[Effect] = &[
 ];
 
 const SPACES: &[Effect] = &[
-    effect("fs", Honoured, "always so: a process may stop sharing its root and working directory", ""),
     effect(
-        "newns",
+        "fs",
         Honoured,
-        "system call filter, in a user namespace",
-        "flags::umask_names_the_namespaces_to_be_made",
+        "always so: a process may stop sharing its root and working directory",
+        "each::namespace_of_umask",
     ),
-    effect(
-        "newuts",
-        Honoured,
-        "system call filter, in a user namespace",
-        "flags::umask_names_the_namespaces_to_be_made",
-    ),
-    effect(
-        "newipc",
-        Honoured,
-        "system call filter, in a user namespace",
-        "flags::umask_names_the_namespaces_to_be_made",
-    ),
-    effect(
-        "newuser",
-        Honoured,
-        "system call filter, in a user namespace",
-        "flags::umask_names_the_namespaces_to_be_made",
-    ),
-    effect(
-        "newpid",
-        Honoured,
-        "system call filter, in a user namespace",
-        "flags::umask_names_the_namespaces_to_be_made",
-    ),
-    effect(
-        "newnet",
-        Honoured,
-        "system call filter, in a user namespace",
-        "flags::umask_names_the_namespaces_to_be_made",
-    ),
-    effect(
-        "newcgroup",
-        Honoured,
-        "system call filter, in a user namespace",
-        "flags::umask_names_the_namespaces_to_be_made",
-    ),
-    effect(
-        "newtime",
-        Honoured,
-        "system call filter, in a user namespace",
-        "flags::umask_names_the_namespaces_to_be_made",
-    ),
+    effect("newns", Honoured, "system call filter, in a user namespace", "each::namespace_of_umask"),
+    effect("newuts", Honoured, "system call filter, in a user namespace", "each::namespace_of_umask"),
+    effect("newipc", Honoured, "system call filter, in a user namespace", "each::namespace_of_umask"),
+    effect("newuser", Honoured, "system call filter, in a user namespace", "each::namespace_of_umask"),
+    effect("newpid", Honoured, "system call filter, in a user namespace", "each::namespace_of_umask"),
+    effect("newnet", Honoured, "system call filter, in a user namespace", "each::namespace_of_umask"),
+    effect("newcgroup", Honoured, "system call filter, in a user namespace", "each::namespace_of_umask"),
+    effect("newtime", Honoured, "system call filter, in a user namespace", "each::namespace_of_umask"),
 ];
 
 impl FlagKind {

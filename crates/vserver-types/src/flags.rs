@@ -233,6 +233,12 @@ word! {
         HIDE_NETIF = 0x200_0000,
         /// Start-up and shutdown are told to a helper.
         SC_HELPER = 1 << 36,
+        /// The context is being made; taken off by the end of that, as the next.
+        STATE_SETUP = 1 << 32,
+        /// The next process becomes its first one.
+        STATE_INIT = 1 << 33,
+        /// The host may change flags, limits and addresses.
+        STATE_ADMIN = 1 << 34,
         /// Reboot inside kills everything.
         REBOOT_KILL = 1 << 37,
         /// The context stays without processes.
@@ -271,6 +277,8 @@ word! {
         HIDE_NETIF = 0x200_0000,
         /// The private loopback address is shown as 127.0.0.1.
         HIDE_LBACK = 0x400_0000,
+        /// The network context is being made.
+        STATE_SETUP = 1 << 32,
         /// The host may change addresses and flags.
         STATE_ADMIN = 1 << 34,
         /// What the kernel patch gives a new network context.

@@ -3,10 +3,11 @@
 use std::ffi::CStr;
 use std::fs;
 
-use crate::answer::{Answer, address, call, call_fd};
-use crate::{Check, check};
+use crate::answer::{Answer, address, call, call_fd, number};
+use crate::{Check, check, with};
 
 pub const CHECKS: &[Check] = &[
+    with("E11", "unshare", "FLAGS", |args| unshare(number(args, 0, 0) as i32)),
     check("E11", "unshare_user", |_| unshare(libc::CLONE_NEWUSER)),
     check("E11", "unshare_ns", |_| unshare(libc::CLONE_NEWNS)),
     check("E11", "unshare_uts", |_| unshare(libc::CLONE_NEWUTS)),

@@ -199,9 +199,17 @@ fn sched_pause_holds_everything() {
     guest.start();
     let frozen = fs::read_to_string(guest.cgroup("").join("cgroup.events")).unwrap();
     assert!(frozen.contains("frozen 1"), "{frozen}");
+    assert!(!guest.root.join("var/log/boot").exists(), "its init has done nothing");
     host.tool("vattribute", &["--xid", &guest.name, "--set", "--flag", "~sched_pause"]).ok();
     eventually("it goes on", Duration::from_secs(5), || guest.root.join("var/log/boot").exists());
+    guest.sh("(while :; do echo >>/beats; sleep 0.05; done) >/dev/null 2>&1 </dev/null & sleep 0.3").ok();
+    let beats = || fs::metadata(guest.root.join("beats")).map_or(0, |beats| beats.len());
+    let before = beats();
+    eventually("a process of it goes on", Duration::from_secs(5), || beats() > before);
     host.tool("vattribute", &["--xid", &guest.name, "--set", "--flag", "sched_pause"]).ok();
+    let held = beats();
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(beats(), held, "nothing of it goes on");
     guest.stop();
     assert!(!guest.is_running());
 }

@@ -20,6 +20,9 @@ pub fn tests() -> Vec<Trial> {
         Trial::new("limits::soft_memory_bound", soft_memory_bound),
         Trial::new("limits::cgroup_files_of_either_version", cgroup_files_of_either_version),
         Trial::new("limits::every_key_of_cpuset", every_key_of_cpuset),
+        Trial::new("limits::a_bucket_by_its_other_names", a_bucket_by_its_other_names),
+        Trial::new("limits::idle_time_is_left_to_the_guest", idle_time_is_left_to_the_guest),
+        Trial::new("limits::exclusive_cpus_are_had_or_said", exclusive_cpus_are_had_or_said),
         Trial::new("limits::totals_of_the_ipc_namespace", totals_of_the_ipc_namespace),
         Trial::new("limits::totals_that_hold_per_process", totals_that_hold_per_process),
         Trial::new("limits::ulimits_of_the_first_process", ulimits_of_the_first_process),
@@ -116,6 +119,62 @@ fn token_bucket_holds_a_quarter() {
     sleep(Duration::from_secs(2));
     reaches(&guest, Duration::from_secs(10), 23.5..=26.5);
     rest(&guest, child);
+}
+
+/// compat/config-tree.md §5.3.3: the six lines of `schedule`, and the bucket of one CPU, are the same quarter.
+fn a_bucket_by_its_other_names() {
+    let host = Fixture::new();
+    for files in [
+        &[("schedule", "1\n4\n500\n100\n500\n0\n")][..],
+        &[("sched/0/fill-rate", "1\n"), ("sched/0/interval", "4\n")],
+    ] {
+        let guest = host.guest();
+        quarter(&guest);
+        for file in ["sched/fill-rate", "sched/interval"] {
+            fs::remove_file(guest.cfg.join(file)).unwrap();
+        }
+        for (file, content) in files {
+            guest.set(file, content);
+        }
+        guest.start();
+        let child = busy(&host, &guest);
+        sleep(Duration::from_secs(1));
+        reaches(&guest, Duration::from_secs(5), 22.0..=28.0);
+        rest(&guest, child);
+        guest.stop();
+    }
+}
+
+/// The same: with a second rate, or `idle-time`, a guest gets what nobody else wants.
+fn idle_time_is_left_to_the_guest() {
+    let host = Fixture::new();
+    for (file, content) in [("sched/idle-time", ""), ("sched/fill-rate2", "1\n")] {
+        let guest = host.guest();
+        quarter(&guest);
+        guest.set(file, content);
+        guest.v(&["start"]).ok().says("sched/idle-time");
+        let child = busy(&host, &guest);
+        reaches(&guest, Duration::from_secs(3), 30.0..=110.0);
+        rest(&guest, child);
+        guest.stop();
+    }
+}
+
+/// compat/config-tree.md §5.3.5: exclusive CPUs and memory nodes, where no other cgroup has them; else the start says so. The
+/// guest has its CPU in either case.
+fn exclusive_cpus_are_had_or_said() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    guest.set("cpuset/name", &format!("{}\n", guest.name)).set("cpuset/cpus", "0\n").set("cpuset/mems", "0\n");
+    guest.set("cpuset/cpus_exclusive", "1\n").set("cpuset/mems_exclusive", "1\n");
+    let started = guest.v(&["start"]);
+    started.ok();
+    let dir = guest.cgroup("cpuset");
+    let files = ["cpuset.cpu_exclusive", "cpuset.cpus.partition"];
+    let found = files.iter().find_map(|file| fs::read_to_string(dir.join(file)).ok()).unwrap_or_default();
+    assert_ne!(["1", "root"].contains(&found.trim()), started.err.contains("cpuset/cpu_exclusive"), "{found}");
+    started.says("cpuset/mem_exclusive");
+    guest.sh("grep Cpus_allowed_list /proc/self/status").ok().says("\t0\n");
 }
 
 fn without_sched_hard_there_is_no_cap() {

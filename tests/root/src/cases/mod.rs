@@ -13,6 +13,7 @@ mod devices;
 pub mod disk;
 mod disk_own;
 mod duplicate;
+mod each;
 mod enter;
 mod exec;
 mod family;
@@ -55,6 +56,7 @@ pub fn tests() -> Vec<Trial> {
     [
         life::tests(),
         exec::tests(),
+        each::tests(),
         enter::tests(),
         reboot::tests(),
         removal::tests(),

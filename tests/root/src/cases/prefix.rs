@@ -286,7 +286,7 @@ fn vattribute_shows_and_changes() {
     let shown = get();
     assert!(shown.starts_with("bcapabilities:\nCHOWN,DAC_OVERRIDE,"), "{shown}");
     let rest = "\nccapabilities:\nset_utsname,raw_icmp,audit_control\n\
-                flags:\nfakeinit,virt_uptime,hide_netif,sc_helper\numask:\nfs\n";
+                flags:\nfakeinit,virt_uptime,hide_netif,state_admin,sc_helper\numask:\nfs\n";
     assert!(shown.ends_with(rest), "{shown}");
     let set = |what: &str| tool(&host, "vattribute", &format!("--set --xid {} {what}", guest.name));
     set("--flag private,lock").ok();
