@@ -31,10 +31,11 @@ pub struct Applet {
 }
 
 /// What starts, stops and boots guests; the first is the default.
-const APPLETS: [Applet; 7] = [
+const APPLETS: [Applet; 8] = [
     Applet { name: "vserver", failure: Exit::Failure, run: commands::vserver::run },
     Applet { name: "start-vservers", failure: Exit::Failure, run: start_vservers },
     Applet { name: "stop-vservers", failure: Exit::Failure, run: start_vservers },
+    Applet { name: "vserver-switch", failure: Exit::Failure, run: vserver_switch },
     Applet { name: "vserver-wrapper", failure: Exit::Failure, run: vserver_wrapper },
     Applet { name: "vprocunhide", failure: Exit::Failure, run: vprocunhide },
     Applet { name: "vshelper", failure: Exit::Failure, run: vshelper },
@@ -95,6 +96,11 @@ fn context(common: &Common, printer: Printer) -> Context {
 fn start_vservers(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
     let args: StartVserversArgs = args::parse(&printer, words, Exit::Failure)?;
     commands::start_vservers::run(&args, &context(&args.common, printer))
+}
+
+fn vserver_switch(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
+    let args: args::VserverSwitchArgs = args::parse(&printer, words, Exit::Usage)?;
+    commands::vserver_switch::run(&args, &context(&args.common, printer))
 }
 
 fn vserver_wrapper(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {

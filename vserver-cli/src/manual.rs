@@ -13,7 +13,8 @@ use crate::args::{
     SetattrArgs, ShowattrArgs, StartArgs, StartVserversArgs, StatusArgs, StopArgs, TunctlArgs, VattributeArgs,
     VcontextArgs, VdevmapArgs, VdlimitArgs, VduArgs, VesyncArgs, VinfoArgs, VkillArgs, VlimitArgs, VmemctrlArgs,
     VmountArgs, VnamespaceArgs, VpkgArgs, VprocunhideArgs, VpsArgs, VschedArgs, VserverArgs, VserverStatArgs,
-    VserverWrapperArgs, VshelperArgs, VspaceArgs, VsysctlArgs, VtagArgs, VunameArgs, VwaitArgs, loop_command,
+    VserverSwitchArgs, VserverWrapperArgs, VshelperArgs, VspaceArgs, VsysctlArgs, VtagArgs, VunameArgs, VwaitArgs,
+    loop_command,
 };
 use crate::commands::vserver::VERBS;
 
@@ -106,6 +107,7 @@ fn definition(name: &str) -> Option<Command> {
         "vshelper" => VshelperArgs::command(),
         "systemd-vserver-generator" => GeneratorArgs::command(),
         "vserver-stat" => VserverStatArgs::command(),
+        "vserver-switch" => VserverSwitchArgs::command(),
         "vserver-info" => VinfoArgs::command(),
         "vesync" => loop_command(VesyncArgs::command(), name),
         "vapt-get" | "vrpm" | "vyum" | "vurpm" | "vemerge" | "vupdateworld" | "vdispatch-conf" | "vsomething" => {

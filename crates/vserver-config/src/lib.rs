@@ -27,6 +27,7 @@ mod reader;
 mod sched;
 mod scripts;
 mod sharing;
+mod switch;
 mod write;
 
 pub use boot::{Boot, BootFacts};
@@ -38,11 +39,14 @@ pub use life::{Handler, default_tty, helper, helper_is_disabled, helper_log, hel
 pub use list::{claimed, conflicts, list, list_enabled, list_old, projects};
 pub use model::{DeviceMap, DiskLimit, GuestConfig, Interface, IoNice, SYNC_TIMEOUT, Tun, Userns, Uts, Vlan};
 pub use mounts::{FstabEntry, MountOptions, mounts, read_fstab};
-pub use network_space::{AntiSpoof, IpvlanMode, LinkKind, MacvlanMode, NamedSpace, NetLink, NetworkSpace, Uplink};
+pub use network_space::{
+    AntiSpoof, IpvlanMode, LinkKind, MacvlanMode, NamedSpace, NetLink, NetworkSpace, PortForward, Transport, Uplink,
+};
 pub use read::{bucket_of, device_maps, personality_type, read, rlimits_of, scope_number, survey, sysctl_of};
 pub use sched::{Bucket, Sched};
 pub use scripts::{Flavour, Script, has_scripts, scripts};
 pub use sharing::{Sharing, sharing};
+pub use switch::{Switch, bridge_of, is_name as is_switch_name};
 pub use write::{
     Created, Edit, NewCpuSet, NewGuest, NewInterface, create, create_over, duplicate, edit, next_context, relink,
     remove, rename, set_aside, write,

@@ -52,6 +52,45 @@ pub struct NetLink {
     /// What it is held to; `None`: what [`NetLink::antispoof`] says.
     #[serde(default)]
     pub antispoof: Option<AntiSpoof>,
+    /// What leaves the host from it has the host's address.
+    #[serde(default)]
+    pub masquerade: bool,
+    /// Ports of the host that lead to it.
+    #[serde(default)]
+    pub forwards: Vec<PortForward>,
+}
+
+/// A port of the host that leads to a guest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub struct PortForward {
+    /// TCP or UDP.
+    pub transport: Transport,
+    /// The host's address; `None`: all that it has.
+    pub host: Option<IpAddr>,
+    /// The host's port.
+    pub port: u16,
+    /// The guest's port.
+    pub to: u16,
+}
+
+/// What has ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transport {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+impl PortForward {
+    /// Whether there is a packet that both would take.
+    pub fn clashes(&self, other: &Self) -> bool {
+        let (own, its) = (self.host, other.host);
+        let met = own.is_none() || its.is_none() || own == its;
+        self.transport == other.transport && self.port == other.port && met
+    }
 }
 
 /// What a guest may say of itself on a link.
@@ -113,6 +152,13 @@ pub enum Uplink {
     Bare,
     /// A port of this bridge.
     Bridge(String),
+    /// Plugged into a switch of ours.
+    Switch {
+        /// Its name.
+        name: String,
+        /// The VLAN that the guest is in there; `None`: the first, as everybody without one.
+        vlan: Option<u16>,
+    },
     /// The host routes the guest's addresses there.
     Routed,
 }

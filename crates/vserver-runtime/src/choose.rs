@@ -13,7 +13,7 @@ use crate::host::Host;
 use crate::record::RunRecord;
 use crate::start::LOCK_PATIENCE;
 use crate::stop::ready;
-use crate::{list, teardown};
+use crate::{list, netns, teardown};
 
 /// The guest's lock, and its number if it runs. One whose first process has just ended is left to its keeper, which runs
 /// the stop scripts and cleans up, or starts it again, under the same lock.
@@ -65,6 +65,9 @@ pub(crate) fn choose_xid(host: &Host, config: &GuestConfig) -> Result<Xid> {
         if runs || matches!(clash.what, Clash::Context(_)) {
             return Err(Error::Taken { name: name.clone(), what: format!("{clash}; {remedy}") });
         }
+    }
+    if let Some(what) = netns::port_in_use(config, &others) {
+        return Err(Error::Taken { name: name.clone(), what });
     }
     let taken = |xid: Xid| others.iter().find(|other| other.xid == xid);
     match config.context {

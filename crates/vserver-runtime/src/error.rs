@@ -32,6 +32,14 @@ pub enum Error {
         /// Every fault of its configuration.
         faults: Vec<Diagnostic>,
     },
+    /// A switch could not be made, removed or found.
+    #[error("switch '{name}' {what}")]
+    Switch {
+        /// Its name.
+        name: String,
+        /// What it is or cannot be, and why.
+        what: String,
+    },
     /// Its tree has no program to begin with.
     #[error("guest '{name}' has no init: none of {looked} is an executable file in its tree")]
     NoInit {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
+use vserver_config::PortForward;
 use vserver_types::{GuestAddress, GuestName, Nid, Unenforced, Xid};
 
 use crate::attributes::Attributes;
@@ -48,6 +49,12 @@ pub struct SpaceRecord {
     pub links: Vec<String>,
     /// Devices of the host that moved in, with their names there, to be moved back at stop.
     pub moved: Vec<(String, String)>,
+    /// Its nftables table, to be removed at stop.
+    #[serde(default)]
+    pub table: Option<String>,
+    /// Ports of the host that lead to it.
+    #[serde(default)]
+    pub forwards: Vec<PortForward>,
 }
 
 /// Facts about one guest.

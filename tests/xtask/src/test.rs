@@ -16,6 +16,7 @@ const PACKAGES: &[&str] = &[
     "curl",
     "procps",
     "iproute2",
+    "nftables",
     "bsdutils",
     "xz-utils",
     "zstd",

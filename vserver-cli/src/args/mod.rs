@@ -20,6 +20,7 @@ mod vsched;
 mod vserver;
 mod vserver_info;
 mod vserver_stat;
+mod vserver_switch;
 mod vspace;
 mod vuname;
 mod vwait;
@@ -60,6 +61,7 @@ pub use vserver::{
 };
 pub use vserver_info::VinfoArgs;
 pub use vserver_stat::VserverStatArgs;
+pub use vserver_switch::{SwitchAction, VserverSwitchArgs};
 pub use vspace::{VnamespaceArgs, VspaceArgs};
 pub use vuname::{ReducecapArgs, VdevmapArgs, VmemctrlArgs, VtagArgs, VunameArgs};
 pub use vwait::VwaitArgs;

@@ -48,15 +48,15 @@ const FOR_GUESTS: &[Setting] = &[
     honoured("netns/shared", Kind::Flag, "as of a guest", "netns::a_shared_one_is_left_alone")
         .for_guests_without(NETNS),
     honoured(
-        "netns/interfaces/<x>/{host,guest,type,bridge,parent,mode,vlan,mtu,mac,antispoof}",
+        "netns/interfaces/<x>/{host,guest,type,bridge,switch,parent,mode,vlan,mtu,mac,antispoof}",
         Kind::Scalar,
         "as of a guest",
         "netns::a_pair_with_a_bridge",
     )
     .for_guests_without(NETNS),
-    honoured("netns/interfaces/<x>/gateway", Kind::Lines, "as of a guest", "netns::a_pair_with_a_bridge")
+    honoured("netns/interfaces/<x>/{gateway,forward}", Kind::Lines, "as of a guest", "netns::a_pair_with_a_bridge")
         .for_guests_without(NETNS),
-    honoured("netns/interfaces/<x>/routed", Kind::Flag, "as of a guest", "netns::a_routed_pair")
+    honoured("netns/interfaces/<x>/{routed,masquerade}", Kind::Flag, "as of a guest", "netns::a_routed_pair")
         .for_guests_without(NETNS),
     honoured(
         "cgroup/<file>",

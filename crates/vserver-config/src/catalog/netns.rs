@@ -58,7 +58,7 @@ const SETTINGS: &[Setting] = &[
     honoured(
         "netns/interfaces/<x>/vlan",
         Kind::Scalar,
-        "ours: the number of a vlan, 0 to 4094",
+        "ours: the number of a vlan, 0 to 4094; with switch the VLAN that its port is in",
         "netns::a_module_that_is_missing_is_told_before",
     ),
     honoured(
@@ -84,6 +84,24 @@ const SETTINGS: &[Setting] = &[
         Kind::Data,
         "changes nothing, in the original neither; a guest's namespaces are its own",
         "security::k32_namespaces",
+    ),
+    honoured(
+        "netns/interfaces/<x>/switch",
+        Kind::Scalar,
+        "ours: the switch (vserver-switch) that the host's end is plugged into; it is made if it is not there",
+        "switch::private_and_with_the_host",
+    ),
+    honoured(
+        "netns/interfaces/<x>/masquerade",
+        Kind::Flag,
+        "ours: what leaves the host from the guest's addresses there has the host's address, by an nftables table of its own",
+        "nat::out_and_in",
+    ),
+    honoured(
+        "netns/interfaces/<x>/forward",
+        Kind::Lines,
+        "ours: ports of the host that lead to the guest, PROTOCOL [ADDRESS:]PORT [PORT INSIDE] a line",
+        "nat::out_and_in",
     ),
     honoured(
         "netns/interfaces/<x>/antispoof",

@@ -18,5 +18,24 @@ const SETTINGS: &[Setting] = &[
     )
     .seen_in("vserver-config::a_guest_that_is_one_file_is_told_line_by_line"),
     honoured(".defaults", Kind::Group, "what all guests share", "vserver-config::the_host_has_defaults"),
+    honoured(
+        ".switches",
+        Kind::Group,
+        "switches that guests plug into, a directory each",
+        "switch::private_and_with_the_host",
+    ),
+    honoured(
+        ".switches/<name>",
+        Kind::Directory,
+        "ours: a switch without files of its own is private",
+        "switch::private_and_with_the_host",
+    ),
+    honoured(".switches/<name>/uplink", Kind::Scalar, "ours: the host's device that leads outside", "switch::public"),
+    honoured(
+        ".switches/<name>/address",
+        Kind::Lines,
+        "ours: addresses of the host on it, with prefix",
+        "switch::private_and_with_the_host",
+    ),
     honoured(".distributions", Kind::Group, "what builds take", "vserver-config::the_host_has_defaults"),
 ];

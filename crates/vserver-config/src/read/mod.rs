@@ -9,6 +9,7 @@ mod interfaces;
 mod legacy;
 mod limits;
 mod loose;
+mod nat;
 mod netns;
 mod sysctl;
 

@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use vserver_types::GuestName;
 
 use super::interfaces::device_name;
+use super::nat;
 use crate::model::Interface;
 use crate::network_space::{AntiSpoof, IpvlanMode, LinkKind, MacvlanMode, NamedSpace, NetLink, NetworkSpace, Uplink};
 use crate::reader::Reader;
+use crate::switch::is_name as is_switch_name;
 
 /// Smallest packet that IPv4 asks of every link, and the largest that a device may be set to. RFC 791.
 const MTU: std::ops::RangeInclusive<u32> = 68..=65_535;
@@ -78,6 +80,7 @@ fn named_space(
             reader.error(&own, None, format!("there are two devices '{}' inside", link.guest), hint);
         }
         judge(reader, &own, &link, interfaces);
+        nat::judge(reader, &own, &link, interfaces);
         links.push(link);
     }
     NamedSpace { inherited, name, shared, links }
@@ -92,19 +95,24 @@ fn link(reader: &mut Reader, own: &Path, dir: String, unnamed: &mut u32) -> Opti
     let word = reader.scalar(&own.join("type")).filter(|word| !word.is_empty()).unwrap_or_else(|| "veth".to_owned());
     without_effect(reader, own, &word);
     let (kind, antispoof) = (kind(reader, own, &word)?, antispoof(reader, own));
-    Some(NetLink { dir, kind, guest, mtu, mac, gateways, antispoof })
+    let (masquerade, forwards) = (Reader::exists(&own.join("masquerade")), nat::forwards(reader, own));
+    Some(NetLink { dir, kind, guest, mtu, mac, gateways, antispoof, masquerade, forwards })
 }
+
+/// What not every type of link has.
+const LINK_FILES: [&str; 6] = ["host", "bridge", "switch", "parent", "mode", "vlan"];
 
 /// What belongs to another type of link.
 fn without_effect(reader: &mut Reader, own: &Path, word: &str) {
     let needed: &[&str] = match word {
+        "veth" if Reader::exists(&own.join("switch")) => &["host", "bridge", "switch", "vlan"],
         "veth" => &["host", "bridge"],
         "macvlan" | "ipvlan" => &["parent", "mode"],
         "vlan" => &["parent", "vlan"],
         "phys" => &["parent"],
-        _ => &["host", "bridge", "parent", "mode", "vlan"],
+        _ => &LINK_FILES,
     };
-    for file in ["host", "bridge", "parent", "mode", "vlan"] {
+    for file in LINK_FILES {
         let said = reader.scalar(&own.join(file)).is_some_and(|text| !text.is_empty());
         if said && !needed.contains(&file) {
             let message = format!("it has no effect on a link of the type {word}");
@@ -147,7 +155,15 @@ fn kind(reader: &mut Reader, own: &Path, word: &str) -> Option<LinkKind> {
 
 fn uplink(reader: &mut Reader, own: &Path) -> Uplink {
     let routed = Reader::exists(&own.join("routed"));
-    match device(reader, own, "bridge") {
+    let bridge = device(reader, own, "bridge");
+    if let Some(switch) = reader.scalar(&own.join("switch")).filter(|name| !name.is_empty()) {
+        if bridge.is_some() || routed {
+            let hint = "keep one of 'switch', 'bridge' and 'routed'";
+            reader.error(own, None, "it is plugged into a switch and leads somewhere else, too", hint);
+        }
+        return plugged(reader, own, switch);
+    }
+    match bridge {
         Some(_) if routed => {
             reader.error(own, None, "it has a bridge and is routed", "remove one of 'bridge' and 'routed'");
             Uplink::Routed
@@ -156,6 +172,19 @@ fn uplink(reader: &mut Reader, own: &Path) -> Uplink {
         None if routed => Uplink::Routed,
         None => Uplink::Bare,
     }
+}
+
+fn plugged(reader: &mut Reader, own: &Path, name: String) -> Uplink {
+    if !is_switch_name(&name) {
+        let message = format!("'{}' cannot be the name of a switch", name.escape_debug());
+        reader.error(&own.join("switch"), Some(1), message, "1 to 12 letters, digits, '.', '_' and '-'");
+    }
+    let numbered = reader.scalar(&own.join("vlan")).is_some_and(|word| !word.is_empty());
+    let vlan = if numbered { vlan_id(reader, own) } else { None };
+    if vlan == Some(0) {
+        reader.error(&own.join("vlan"), Some(1), "a port of a switch is in no VLAN of the number 0", "1 to 4094");
+    }
+    Uplink::Switch { name, vlan }
 }
 
 /// `mode`, one of these words; the first by default.

@@ -1,8 +1,12 @@
 //! Network namespaces: made, entered for the time of one piece of work, and furnished with links and routes.
 
+mod bridge;
 mod link;
 mod route;
 
+pub use bridge::{
+    VLANS, can_filter_vlans, filters_vlans, is_a_port, let_all_vlans_pass, make_bridge, ports_of, put_in_vlan,
+};
 pub use link::{Child, Link, Mode, can_make, give_pair, has_kind, mac_of, move_to, plug, put_child, set_up};
 pub use route::add_route;
 

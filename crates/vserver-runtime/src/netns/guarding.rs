@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 
 use vserver_config::{AntiSpoof, GuestConfig, LinkKind, NetLink};
 use vserver_net::guard::{self, Identity, Side};
-use vserver_net::space;
+use vserver_net::space::{self, Link};
 use vserver_sandbox::blueprint::Rooms;
 use vserver_types::{CapSet, Capability, Unenforced};
 
@@ -20,13 +20,25 @@ pub fn behind(plan: &Plan, link: &NetLink, end: &str, rooms: &Rooms) -> Made {
     guard::hold(end, Side::Behind, &Identity { mac, addresses })
 }
 
-/// Holds it at the device inside, before it is set up.
+/// Holds it at the device inside, before anything of the guest is there.
 pub fn inside(plan: &Plan, link: &NetLink, rooms: &Rooms) -> Made {
-    let Some(addresses) = wanted(plan, link) else { return Ok(()) };
+    let Some(mut addresses) = wanted(plan, link) else { return Ok(()) };
     in_space(rooms, || {
         let mac = link.mac.map_or_else(|| space::mac_of(&link.guest), Ok)?;
+        if let (LinkKind::Ipvlan { .. }, Some(own)) = (&link.kind, &mut addresses) {
+            own.extend(own_link_local(&link.guest)?);
+        }
         guard::hold(&link.guest, Side::At, &Identity { mac, addresses })
     })
+}
+
+/// Several devices share one Ethernet address there, so the kernel mixes a number of each into its link-local address,
+/// which it tells when the device is up. `net/ipv6/addrconf.c`, `addrconf_ifid_eui48`.
+fn own_link_local(dev: &str) -> Result<Vec<IpAddr>, vserver_net::Error> {
+    space::set_up(Link { name: dev, mtu: None, mac: None })?;
+    let found = vserver_net::addresses_on_host()?.into_iter().filter(|(on, _)| on == dev);
+    let link_local = |ip: &IpAddr| matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
+    Ok(found.map(|(_, network)| network.ip()).filter(link_local).collect())
 }
 
 /// What a guest with these capabilities can do about it.

@@ -4,17 +4,19 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsFd;
 
 use ipnetwork::IpNetwork;
-use vserver_config::{IpvlanMode, LinkKind, MacvlanMode, NetLink, Uplink};
+use vserver_config::{IpvlanMode, LinkKind, MacvlanMode, NetLink, Uplink, bridge_of};
 use vserver_net::space::{self, Child, Link, Mode};
 use vserver_net::{AddressPlan, Broadcast};
 use vserver_sandbox::blueprint::Rooms;
 use vserver_types::GuestAddress;
 
 use super::guarding;
+use super::nat::{self, Translated};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::plan::Plan;
 use crate::record::RunRecord;
+use crate::switch;
 
 /// What a routed guest knows as its gateway: the host's end of the pair, whatever addresses the host has. The same on
 /// every pair, and valid on it alone.
@@ -32,10 +34,25 @@ pub fn make(host: &Host, plan: &Plan, record: &mut RunRecord, rooms: &Rooms) -> 
         one(host, plan, record, rooms, link)?.map_err(Error::layer(action, &plan.name))?;
         warnings.extend(does_not_forward(plan, link));
     }
+    translate(host, plan, record)?;
     Ok(warnings)
 }
 
 pub(super) type Made = std::result::Result<(), vserver_net::Error>;
+
+/// The guest's own table of rules, if it asks for any.
+fn translate(host: &Host, plan: &Plan, record: &mut RunRecord) -> Result<()> {
+    let asked = plan.space.links().iter().filter(|link| nat::is_asked(link));
+    let parts: Vec<_> =
+        asked.map(|link| Translated { link, addresses: addresses_of(plan, link).collect() }).collect();
+    if parts.is_empty() {
+        return Ok(());
+    }
+    let forwards: Vec<_> = parts.iter().flat_map(|part| part.link.forwards.clone()).collect();
+    remember(host, record, |space| (space.table, space.forwards) = (Some(nat::table(&plan.name)), forwards))?;
+    let script = nat::script(&plan.name, &parts);
+    nat::run(&script, false).map_err(|what| Error::Taken { name: plan.name.clone(), what })
+}
 
 /// What is recorded is removed whatever happens, so a name that is taken must not be.
 fn one(host: &Host, plan: &Plan, record: &mut RunRecord, rooms: &Rooms, link: &NetLink) -> Result<Made> {
@@ -47,6 +64,9 @@ fn one(host: &Host, plan: &Plan, record: &mut RunRecord, rooms: &Rooms, link: &N
         LinkKind::Veth { host: end, uplink } => {
             if vserver_net::has_device(end) {
                 return Ok(Err(vserver_net::Error::DeviceExists { dev: end.clone() }));
+            }
+            if let Uplink::Switch { name, .. } = uplink {
+                switch::ensure(host, name)?;
             }
             remember(host, record, |space| space.links.push(end.clone()))?;
             let made = space::give_pair(end, inside, network);
@@ -93,6 +113,11 @@ fn connect(plan: &Plan, link: &NetLink, end: &str, uplink: &Uplink) -> Made {
     match uplink {
         Uplink::Bare => Ok(()),
         Uplink::Bridge(bridge) => space::plug(end, bridge).and_then(|()| up()),
+        Uplink::Switch { name, vlan } => {
+            space::plug(end, &bridge_of(name))?;
+            vlan.map_or(Ok(()), |vlan| space::put_in_vlan(end, vlan))?;
+            up()
+        }
         Uplink::Routed => up().and_then(|()| route_to(plan, link, end)),
     }
 }
@@ -125,7 +150,7 @@ pub(super) fn addresses_of(plan: &Plan, link: &NetLink) -> impl Iterator<Item = 
 
 /// A routed guest on a host that does not forward reaches the host alone. It is the administrator's to decide.
 fn does_not_forward(plan: &Plan, link: &NetLink) -> Vec<String> {
-    if !is_routed(link) {
+    if !is_routed(link) && !nat::is_asked(link) {
         return Vec::new();
     }
     let off = |file: &str| std::fs::read_to_string(file).is_ok_and(|text| text.trim() == "0");

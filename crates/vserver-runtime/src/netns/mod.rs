@@ -7,6 +7,7 @@ mod guarding;
 mod judge;
 mod links;
 mod name;
+mod nat;
 mod undo;
 
 use std::fs::File;
@@ -29,7 +30,7 @@ use crate::plan::Plan;
 use crate::record::{RunRecord, SpaceRecord};
 
 pub use guarding::shortfall;
-pub use judge::faults;
+pub use judge::{faults, port_in_use};
 pub use links::furnish;
 pub use name::{hold_name, path_of};
 pub use undo::{remove, where_addresses_are};

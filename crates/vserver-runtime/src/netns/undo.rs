@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 
 use vserver_net::space;
 
-use super::name;
+use super::{name, nat};
 use crate::error::{Error, Result};
 use crate::record::{RunRecord, SpaceRecord};
 
@@ -29,6 +29,7 @@ pub fn remove(record: &RunRecord) -> Vec<Result<()>> {
         return Vec::new();
     };
     let mut done: Vec<Result<()>> = Vec::new();
+    done.extend(space.table.as_ref().map(|table| forget_table(record, table)));
     for (host, guest) in space.moved.iter().rev() {
         done.push(move_back(record, space, host, guest));
     }
@@ -38,6 +39,14 @@ pub fn remove(record: &RunRecord) -> Vec<Result<()>> {
     }
     done.extend(space.path.as_ref().map(|path| name::take(path)));
     done
+}
+
+/// Without the program nothing of it can have been made, or be removed.
+fn forget_table(record: &RunRecord, table: &str) -> Result<()> {
+    if nat::program().is_none() {
+        return Ok(());
+    }
+    nat::run(&nat::removal(table), false).map_err(|what| Error::Taken { name: record.name.clone(), what })
 }
 
 /// The kernel gives a device of a namespace that ended to the machine, under the name that it had there.

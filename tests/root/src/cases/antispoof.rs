@@ -7,6 +7,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use nix::sched::{CloneFlags, setns};
+
 use super::netns::{address, bridge, end, ip, nothing_of, with_pair};
 use crate::fixture::{Fixture, Guest, eventually, program};
 use crate::needs::Need;
@@ -101,6 +103,16 @@ impl Peer {
         let up = peer.command("ip").args(["link", "set", inside, "up"]).status().unwrap();
         assert!(up.success());
         peer
+    }
+
+    /// Does something there, on a thread of its own.
+    pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        let space = fs::File::open(format!("/proc/{}/ns/net", self.0.id())).unwrap();
+        let there = || {
+            setns(&space, CloneFlags::CLONE_NEWNET).unwrap();
+            work()
+        };
+        std::thread::scope(|scope| scope.spawn(there).join()).unwrap()
     }
 
     /// A program to be run there.

@@ -30,6 +30,7 @@ mod life;
 mod limits;
 mod many;
 mod memory;
+mod nat;
 mod netns;
 mod outside;
 mod packages;
@@ -44,6 +45,7 @@ mod standing;
 mod start_options;
 mod strict;
 mod styles;
+mod switch;
 mod transcripts;
 mod tun;
 mod unify;
@@ -83,7 +85,9 @@ pub fn tests() -> Vec<Trial> {
         disk_own::tests(),
         address::tests(),
         antispoof::tests(),
+        nat::tests(),
         netns::tests(),
+        switch::tests(),
         strict::tests(),
         outside::tests(),
         packages::tests(),

@@ -61,13 +61,13 @@ fn own_space(guest: &Guest<'_>) -> String {
     guest.sh("readlink /proc/self/ns/net").ok().out.trim().to_owned()
 }
 
-fn serve(guest: &Guest<'_>) {
+pub fn serve(guest: &Guest<'_>) {
     let page = format!("mkdir -p /www && echo page of {} >/www/index.html && httpd -p 80 -h /www", guest.name);
     guest.sh(&page).ok();
 }
 
 #[track_caller]
-fn shows(address: &str, guest: &Guest<'_>) {
+pub fn shows(address: &str, guest: &Guest<'_>) {
     let _: SocketAddr = address.parse().unwrap();
     let page = fetch(address).unwrap_or_else(|error| panic!("{address}: {error}"));
     assert!(page.contains(&format!("page of {}", guest.name)), "{page}");
