@@ -8,6 +8,7 @@ mod init;
 mod interfaces;
 mod legacy;
 mod limits;
+mod link_kind;
 mod loose;
 mod nat;
 mod netns;

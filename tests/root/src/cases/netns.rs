@@ -282,7 +282,7 @@ fn a_module_that_is_missing_is_told_before() {
     guest.set("netns/interfaces/1/parent", "pa64\n").set("netns/interfaces/1/guest", "eth1\n");
     for (kind, module) in [("ipvlan", "ipvlan"), ("vlan", "8021q")] {
         guest.set("netns/interfaces/1/type", &format!("{kind}\n")).set("netns/interfaces/1/vlan", "7\n");
-        let able = can_make(kind);
+        let able = can_make(kind, "pa64");
         let started = guest.v(&["start"]);
         if able {
             started.ok();
@@ -297,10 +297,10 @@ fn a_module_that_is_missing_is_told_before() {
     ip("link del pa64");
 }
 
-fn can_make(kind: &str) -> bool {
+pub fn can_make(kind: &str, parent: &str) -> bool {
     let more: &[&str] = if kind == "vlan" { &["id", "9"] } else { &[] };
     let mut command = Command::new("ip");
-    let made = command.args(["link", "add", "link", "pa64", "name", "try64", "type", kind]).args(more).status();
+    let made = command.args(["link", "add", "link", parent, "name", "try64", "type", kind]).args(more).status();
     let able = made.unwrap().success();
     if able {
         ip("link del try64");
