@@ -11,6 +11,7 @@
 //! ```
 //!
 //! Known of the guest, and filled in: `{name}`, `{xid}`, `{cfg}`, `{root}`, `{init}`, `{place}`; `{xid:<6}` and `{xid:>5}` are padded.
+//! Of the kernel: `{release}`, `{version}`, `{machine}`, as uname(1) has them.
 //! Figures that differ from run to run: `{size:7}` and `{time:10}` are so many characters, right-aligned, of the digits
 //! and letters that such a figure may have; `{number}` is digits, `{number:10}` so many, `{word}` has no blank,
 //! `{word:20}` is filled up with them; `{blanks}` is any number of blanks. A line `{…}`
@@ -112,6 +113,9 @@ fn fill(line: &str, guest: &Guest<'_>) -> String {
         ("xid", guest.xid.to_string()),
         ("cfg", guest.cfg.display().to_string()),
         ("root", guest.root.display().to_string()),
+        ("release", of_kernel("osrelease")),
+        ("version", of_kernel("version")),
+        ("machine", std::env::consts::ARCH.to_owned()),
     ];
     if line.contains("{init") {
         known.push(("init", guest.init().to_string()));
@@ -125,6 +129,12 @@ fn fill(line: &str, guest: &Guest<'_>) -> String {
         }
     }
     line
+}
+
+/// What the kernel says of itself (proc_sys_kernel(5)); the version is any number of words.
+fn of_kernel(field: &str) -> String {
+    let text = std::fs::read_to_string(format!("/proc/sys/kernel/{field}")).expect("every Linux has it");
+    text.trim_end().to_owned()
 }
 
 fn line_matches(pattern: &str, line: &str) -> bool {
