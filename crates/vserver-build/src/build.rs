@@ -77,6 +77,9 @@ fn fill(
 ) -> Result<Filled, Error> {
     let defaults = Defaults::new(&request.confdir);
     let root = GuestRoot::open(stage.root())?;
+    if request.accept_root {
+        crate::settle::refuse_shared(&root, "a build into a tree that is there")?;
+    }
     let (mut notes, mut hostname) = (Vec::new(), None);
     let debootstrap = match &request.method {
         Method::Debootstrap(arguments) => Some(Run::plan(arguments, &defaults)?),

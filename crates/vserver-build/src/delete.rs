@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use vserver_config::Defaults;
-use vserver_fs::remove_guest_tree;
+use vserver_fs::{GuestRoot, remove_guest_tree};
 use vserver_types::GuestName;
 
 use crate::{Error, orphans, own_disk};
@@ -23,7 +23,8 @@ pub fn delete(confdir: &Path, name: &GuestName) -> Result<Vec<String>, Error> {
     let root = real(&config.join("vdir"));
     if let Some(root) = &root {
         check(confdir, name, root, "removed")?;
-        vserver_unify::Layers::discard(root)?;
+        // What a crash has left beside it goes with it, or stays with it if something is mounted below.
+        vserver_unify::Layers::settle(&GuestRoot::open(root)?)?;
         remove_guest_tree(root)?;
         if let Some(base) = root.parent() {
             orphans::remove(base, name)?;

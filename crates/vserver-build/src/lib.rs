@@ -29,6 +29,7 @@ mod own_disk;
 mod programs;
 mod rename;
 mod request;
+mod settle;
 mod signals;
 mod skeleton;
 mod stage;
@@ -48,5 +49,6 @@ pub use rename::{Recovered, recover, rename};
 pub use request::{
     BuildRequest, Built, CloneOf, CopyRequest, Debootstrap, LimitWish, Method, Progress, Silent, Template,
 };
+pub use settle::settle;
 pub use style::{PackageStyle, package_style};
 pub use tame::{Access, Init, System};

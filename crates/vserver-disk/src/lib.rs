@@ -21,5 +21,5 @@ pub use account::{Account, Limits, Reading};
 pub use error::{Error, Result};
 pub use lack::Lack;
 pub use tag::{Tagged, is_tagged, set_tag, tag_of, tag_tree, takes_tags};
-pub use usage::{Usage, usage_of};
+pub use usage::{Shares, Usage, shares_of, usage_of};
 pub use walk::{Depth, Found, Met, Reach, walk};

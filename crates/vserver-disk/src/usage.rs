@@ -1,6 +1,6 @@
 //! What the files of a tag use, counted one by one: what `vdu` prints.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -43,10 +43,68 @@ pub fn usage_of(directory: &Path, tag: u32) -> Result<Usage> {
     fault.map_or(Ok(usage), Err)
 }
 
+/// What a tree takes of the disk for itself, and together with others, in blocks of 512 bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shares {
+    /// Of files that have all of their names in the tree.
+    pub own: u64,
+    /// Of files that have further names elsewhere: in other guests, or in a store only.
+    pub shared: u64,
+}
+
+/// Of a directory and what is below it, on its file system, each inode once.
+pub fn shares_of(directory: &Path) -> Result<Shares> {
+    let (mut shares, mut linked, mut fault) = (Shares::default(), HashMap::new(), None);
+    walk(directory, Reach::TREE, &mut |met| {
+        let found = match met {
+            Ok(found) => found,
+            Err((path, error)) => {
+                fault = Some(Error::call("look at", path)(error));
+                return ControlFlow::Break(());
+            }
+        };
+        let blocks = u64::try_from(found.stat.st_blocks).unwrap_or(0);
+        if found.stat.st_nlink > 1 && !found.is_dir() {
+            let (_, left) = linked.entry(found.stat.st_ino).or_insert((blocks, found.stat.st_nlink));
+            *left -= 1;
+        } else {
+            shares.own += blocks;
+        }
+        ControlFlow::Continue(())
+    });
+    for (blocks, left) in linked.into_values() {
+        *if left == 0 { &mut shares.own } else { &mut shares.shared } += blocks;
+    }
+    fault.map_or(Ok(shares), Err)
+}
+
 fn count(found: &Found<'_>, tag: u32, seen: &mut HashSet<u64>) -> std::io::Result<Usage> {
     let again = found.stat.st_nlink > 1 && !found.is_dir() && !seen.insert(found.stat.st_ino);
     if again || tag_of(found)? != tag {
         return Ok(Usage::default());
     }
     Ok(Usage { blocks: u64::try_from(found.stat.st_blocks).unwrap_or(0), inodes: 1 })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_shared_if_it_has_a_name_elsewhere() {
+        let base = tempfile::tempdir().unwrap();
+        let tree = base.path().join("tree");
+        fs::create_dir_all(tree.join("d")).unwrap();
+        let before = shares_of(&tree).unwrap();
+        assert_eq!(before.shared, 0);
+        fs::write(tree.join("own"), [1; 40_000]).unwrap();
+        fs::hard_link(tree.join("own"), tree.join("d/own")).unwrap();
+        fs::write(tree.join("shared"), [1; 80_000]).unwrap();
+        fs::hard_link(tree.join("shared"), base.path().join("elsewhere")).unwrap();
+        let after = shares_of(&tree).unwrap();
+        let blocks = |name: &str| std::os::unix::fs::MetadataExt::blocks(&tree.join(name).metadata().unwrap());
+        assert_eq!((after.own - before.own, after.shared), (blocks("own"), blocks("shared")));
+    }
 }

@@ -19,7 +19,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use nix::sys::stat::fstat;
-use vserver_fs::{GuestRoot, dress, remove_guest_tree};
+use vserver_fs::{GuestRoot, dress};
 use vserver_sys::{mount, project};
 
 use crate::Error;
@@ -77,14 +77,6 @@ impl Layers {
         Ok(true)
     }
 
-    /// Removes what a crash has left of a tree that is to be removed itself.
-    pub fn discard(tree: &Path) -> Result<(), Error> {
-        match remove_guest_tree(&beside(tree)) {
-            Err(error) if error.is_not_found() => Ok(()),
-            done => Ok(done?),
-        }
-    }
-
     /// The directory that holds `upper` and `work`.
     pub fn into_dir(self) -> Result<OwnedFd, Error> {
         let path = self.root.path().to_owned();
@@ -108,14 +100,11 @@ fn name(tree: &GuestRoot) -> Result<PathBuf, Error> {
 
 /// Where its layers are.
 fn place(tree: &GuestRoot) -> Result<PathBuf, Error> {
-    Ok(beside(&name(tree)?))
-}
-
-fn beside(tree: &Path) -> PathBuf {
+    let tree = name(tree)?;
     let mut own = OsString::from(".");
     own.push(tree.file_name().unwrap_or_default());
     own.push(".layers");
-    tree.with_file_name(own)
+    Ok(tree.with_file_name(own))
 }
 
 /// The directory that holds `path`, without what is mounted below it.

@@ -42,9 +42,12 @@ pub struct VdlimitArgs {
 #[command(
     name = "vdu",
     version = concat!(env!("CARGO_PKG_VERSION"), " -- counts what a guest's files use"),
-    override_usage = "vdu --xid XID [--space] [--inodes] [--blocksize BYTES] [--script] DIR…",
+    override_usage = "vdu --xid XID [--space] [--inodes] [--blocksize BYTES] [--script] DIR…\n       vdu --shares [--blocksize BYTES] [--script] DIR…",
     after_help = "One line for each DIR: its name (not with --script), the space in blocks, the inodes, as asked for. Only files\n\
-                  that carry the guest's tag count, see lsxid. Example: vdu --xid web1 --space --inodes /vservers/web1"
+                  that carry the guest's tag count, see lsxid. With --shares the space of files of the directory alone, and that of files\n\
+                  with further names elsewhere, as vhashify makes them; tags do not count then.\n\
+                  Example: vdu --shares /vservers/*\n\
+                  Example: vdu --xid web1 --space --inodes /vservers/web1"
 )]
 pub struct VduArgs {
     #[command(flatten)]
@@ -52,6 +55,9 @@ pub struct VduArgs {
     /// Number of a context or name of a guest
     #[arg(long, value_name = "XID")]
     pub xid: Option<String>,
+    /// What files take that are its own, and what those take that are shared with others
+    #[arg(long, conflicts_with_all = ["xid", "space", "inodes"])]
+    pub shares: bool,
     /// Space
     #[arg(long)]
     pub space: bool,

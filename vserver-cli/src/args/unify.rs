@@ -51,6 +51,68 @@ pub struct HashifyArgs {
     pub words: Vec<OsString>,
 }
 
+/// Makes files of a guest one with those of its reference guests
+#[derive(Parser, Debug)]
+#[command(
+    name = "vunify",
+    version = concat!(env!("CARGO_PKG_VERSION"), " -- makes files of a guest one with those of its reference guests"),
+    override_usage = "vunify [OPTIONS] GUEST\n       vunify --manually [OPTIONS] PATH EXCLUDE-LIST (REFERENCE-PATH EXCLUDE-LIST)…",
+    after_help = "Files of the same path are shared that are equal in everything, content included. The reference guests are the links\n\
+                  apps/vunify/refserver.*; all guests must be stopped. vhashify needs no reference guest and finds more.\n\
+                  Example: vunify --dry-run web1"
+)]
+pub struct UnifyArgs {
+    #[command(flatten)]
+    pub common: Common,
+    /// The other way: what is one with a reference becomes the guest's own
+    #[arg(short = 'R', long)]
+    pub revert: bool,
+    /// Change nothing; say what would be shared
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Say what is done; twice: with reasons; further levels say more
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// Accepted for old scripts: mounts below a tree are never entered
+    #[arg(short = 'x', long)]
+    pub one_file_system: bool,
+    /// Trees and exclude lists by their paths, without any guest
+    #[arg(long)]
+    pub manually: bool,
+    /// The guest; with --manually pairs of a tree and an exclude list, the first of which is changed
+    #[arg(value_name = "GUEST")]
+    pub words: Vec<OsString>,
+}
+
+/// Makes a second tree of the same files
+#[derive(Parser, Debug)]
+#[command(
+    name = "vclone",
+    version = concat!(env!("CARGO_PKG_VERSION"), " -- makes a second tree of the same files"),
+    override_usage = "vclone [OPTIONS] SOURCE DESTINATION",
+    after_help = "What is in the destination already stays. Both trees are to be run copy-on-write from then on, which vserver does.\n\
+                  Example: vclone -X /etc/vservers/.clone-exclude /vservers/web1 /vservers/web2"
+)]
+pub struct CloneTreeArgs {
+    #[command(flatten)]
+    pub common: Common,
+    /// Accepted for old scripts: the tag comes with the guest's start
+    #[arg(long, value_name = "XID")]
+    pub xid: Option<String>,
+    /// What is left out, an exclude list
+    #[arg(short = 'X', long, value_name = "FILE")]
+    pub exclude_from: Option<PathBuf>,
+    /// Say what is done
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// The tree that is there, whose guest does not run
+    #[arg(value_name = "SOURCE")]
+    pub source: PathBuf,
+    /// An absolute path
+    #[arg(value_name = "DESTINATION")]
+    pub destination: PathBuf,
+}
+
 /// Makes all files of a stopped guest its own again
 #[derive(Parser, Debug)]
 #[command(

@@ -16,6 +16,7 @@ Commands for one guest:
   enter        a login shell inside        exec         run a command inside
   suexec       the same as another user    delete       remove it with all its files
   plan         print what start would do   check        print all faults, and what becomes of each setting
+  unify        share equal files with reference guests, see vunify
   hashify      share equal files with other guests, see vhashify
   flatten      make all its files its own again
   config       print what is understood of its configuration, as JSON

@@ -37,6 +37,17 @@ pub fn run(args: &ExportArgs, guest: &Guest, context: &Context) -> Result<Exit, 
             status.state
         )));
     }
+    let shared = status.record.as_ref().is_some_and(|record| record.shared_tree.is_some());
+    match status.state {
+        GuestState::Stopped => vserver_build::settle(&host.confdir, name)?,
+        state if shared => {
+            return Err(CliError::Refused(format!(
+                "guest '{name}' cannot be packed: it shares files, and what it has written comes into its tree when it stops, but it is \
+                 {state}; stop it with `vserver {name} stop`"
+            )));
+        }
+        _ => {}
+    }
     let mut watch = progress::Watch::new(printer, false);
     let packed = vserver_build::export(&host.confdir, name, &output, &mut watch);
     watch.end();

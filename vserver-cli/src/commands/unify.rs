@@ -1,7 +1,7 @@
 //! `vhashify`, and `vserver NAME hashify`. Source: util-vserver, `commands.md` §8.
 
-mod report;
-mod subject;
+pub(super) mod report;
+pub(super) mod subject;
 
 use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;

@@ -3,7 +3,7 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use vserver_disk::{Usage, usage_of};
+use vserver_disk::{Usage, shares_of, usage_of};
 use vserver_types::Exit;
 
 use crate::args::VduArgs;
@@ -14,6 +14,9 @@ use crate::resolve;
 /// Counts what a guest's files use.
 pub fn run(args: &VduArgs, context: &Context) -> Result<Exit, CliError> {
     let usage = |fault: &str| CliError::usage("vdu", fault, Exit::Failure);
+    if args.shares {
+        return shares(args, context);
+    }
     let word = args.xid.as_deref().ok_or_else(|| usage("--xid is needed: whose files are counted"))?;
     if !args.space && !args.inodes {
         return Err(usage("--space or --inodes is needed"));
@@ -33,8 +36,31 @@ pub fn run(args: &VduArgs, context: &Context) -> Result<Exit, CliError> {
     Ok(Exit::Success)
 }
 
+/// Own and shared space of each directory.
+fn shares(args: &VduArgs, context: &Context) -> Result<Exit, CliError> {
+    if args.directories.is_empty() || args.blocksize == 0 {
+        return Err(CliError::usage(
+            "vdu",
+            "--shares takes directories, and a block has at least one byte",
+            Exit::Failure,
+        ));
+    }
+    for directory in &args.directories {
+        let found = shares_of(directory)?;
+        let numbers = [found.own, found.shared].map(|blocks| in_blocks(args, blocks).to_string());
+        let name = (!args.script).then(|| directory.as_os_str().as_bytes().to_vec());
+        let words: Vec<_> = name.into_iter().chain(numbers.map(String::into_bytes)).collect();
+        context.printer.bytes(&[words.join(&b' '), b"\n".to_vec()].concat())?;
+    }
+    Ok(Exit::Success)
+}
+
+fn in_blocks(args: &VduArgs, blocks: u64) -> u128 {
+    u128::from(blocks) * 512 / u128::from(args.blocksize.max(1))
+}
+
 fn line(args: &VduArgs, directory: &Path, found: Usage) -> Vec<u8> {
-    let space = u128::from(found.blocks) * 512 / u128::from(args.blocksize.max(1));
+    let space = in_blocks(args, found.blocks);
     let name = (!args.script).then(|| directory.as_os_str().as_bytes().to_vec());
     let numbers = [args.space.then(|| space.to_string()), args.inodes.then(|| found.inodes.to_string())];
     let words: Vec<Vec<u8>> = name.into_iter().chain(numbers.into_iter().flatten().map(String::into_bytes)).collect();
@@ -50,6 +76,7 @@ mod tests {
         let args = |space, inodes, script, blocksize| VduArgs {
             common: Default::default(),
             xid: None,
+            shares: false,
             space,
             inodes,
             blocksize,

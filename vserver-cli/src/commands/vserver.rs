@@ -11,7 +11,7 @@ use crate::args::{
 use crate::commands::tool::Tool;
 use crate::commands::{
     after_exit, build, check, config, copy, delete, exec, export, flatten, import, list, pkg, pkgmgmt, plan, rename,
-    several, start, status, stop, unify,
+    several, start, status, stop, unify, vunify,
 };
 use crate::context::Context;
 use crate::error::CliError;
@@ -19,7 +19,7 @@ use crate::printer::Printer;
 use crate::resolve;
 
 /// The verbs, as the usage line shows them.
-pub const VERBS: [&str; 28] = [
+pub const VERBS: [&str; 29] = [
     "start",
     "stop",
     "suexec",
@@ -39,6 +39,7 @@ pub const VERBS: [&str; 28] = [
     "copy",
     "import",
     "export",
+    "unify",
     "hashify",
     "flatten",
     "chkconfig",
@@ -198,6 +199,7 @@ fn dispatch(
         "copy" => copy::run(&args::parse::<CopyArgs>(printer, rest, Exit::Usage)?, guest, context),
         "import" => import::run(&args::parse::<ImportArgs>(printer, rest, Exit::Failure)?, guest, context),
         "export" => export::run(&args::parse::<ExportArgs>(printer, rest, Exit::Failure)?, guest, context),
+        "unify" => vunify::of_guest(rest, guest, context),
         "hashify" => unify::of_guest(rest, guest, context),
         "flatten" => args::parse::<FlattenArgs>(printer, rest, Exit::Usage)
             .and_then(|FlattenArgs {}| flatten::run(guest, context)),

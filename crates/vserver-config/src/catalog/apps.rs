@@ -57,8 +57,13 @@ const SETTINGS: &[Setting] = &[
         "unify::the_configuration_decides",
     )
     .not_at_start(),
-    cannot("apps/vunify/refserver.<x>", Kind::Link, "not yet: vunify; vhashify needs no reference guest")
-        .not_at_start(),
+    honoured(
+        "apps/vunify/refserver.<x>",
+        Kind::Link,
+        "the guests that vunify compares with",
+        "unify::reference_guests",
+    )
+    .not_at_start(),
     honoured(
         "apps/vunify/hash/method",
         Kind::Scalar,

@@ -18,6 +18,8 @@ pub fn tests() -> Vec<Trial> {
             "unify::a_clone_has_an_identity_and_files_of_its_own",
             a_clone_has_an_identity_and_files_of_its_own,
         ),
+        Trial::new("unify::reference_guests", reference_guests),
+        Trial::new("unify::vclone_makes_a_tree", vclone_makes_a_tree),
         Trial::new("unify::the_configuration_decides", the_configuration_decides),
         Trial::new("unify::rename_copy_and_delete_after_a_crash", rename_copy_and_delete_after_a_crash),
     ]
@@ -96,11 +98,15 @@ fn what_a_guest_changes_stays_its_own() {
     pair[1].start();
     pair[0].sh(CHANGE).ok();
     pair[0].sh("cat /srv/append; ls -ln /srv/owner; cat /srv/a/b/c").ok().says("more").says(" 33 ").says("deep");
+    pair[0].v(&["export", "/dev/null/none"]).exits(1).says("cannot be packed").says("stop it with");
     pair[1].sh("cat /srv/append /srv/delete /srv/gone/x; [ ! -e /srv/a ]").ok();
     let said = pair[1].sh("cat /srv/append");
     assert_eq!(said.out, "what srv/append had at the beginning\n");
     pair[0].stop();
     see_changes(&pair[0], &pair[1]);
+    let said = host.tool("vdu", &["--shares", "--script", pair[1].root.to_str().unwrap()]);
+    let shares: Vec<u64> = said.ok().out.split_whitespace().map(|word| word.parse().unwrap()).collect();
+    assert!(shares[1] > 500 && shares[0] < shares[1], "its busybox is shared: {shares:?}");
     // Once more from there: what came into the tree is a layer below now.
     pair[0].start().sh("set -e; rm /srv/gone/new; cat /srv/moved; echo again >> /srv/append").ok().says("x");
     pair[0].stop();
@@ -280,4 +286,51 @@ fn a_clone_has_an_identity_and_files_of_its_own() {
     host.v(&["nobody", "build", "-m", "clone", "--", "-s", "no-such-guest"])
         .exits(1)
         .says("there is nothing to clone");
+}
+
+fn reference_guests() {
+    let host = Fixture::new();
+    let pair = pair(&host);
+    fs::write(pair[0].root.join("srv/owner"), "what srv/owner had at the BEGINNING\n").unwrap();
+    fs::remove_file(pair[1].root.join("srv/delete")).unwrap();
+    let time = pair[0].root.join("srv/owner").metadata().unwrap().modified().unwrap();
+    fs::File::open(pair[1].root.join("srv/owner")).unwrap().set_modified(time).unwrap();
+    pair[0].v(&["unify"]).exits(1).says("No reference path(s) given");
+    symlink(&pair[1].cfg, pair[0].cfg.join("apps/vunify/refserver.00")).unwrap();
+    pair[1].set("apps/vunify/exclude", "/srv/mode\n/dev\n");
+    pair[0].v(&["unify", "--dry-run"]).ok().says("unifying   '/srv/same'").says("would share");
+    assert_ne!(inode(&pair[0], "srv/same"), inode(&pair[1], "srv/same"));
+    pair[1].start();
+    pair[0].v(&["unify"]).exits(1).says("while it is running");
+    pair[1].stop();
+    let said = pair[0].v(&["unify", "-vv"]);
+    said.ok()
+        .says("  skipping '/srv/delete' (does not exist in refserver(s))")
+        .says("  skipping '/srv/owner' (different)");
+    for (name, shared) in [("srv/same", true), ("srv/append", true), ("srv/mode", false), ("srv/owner", false)] {
+        assert_eq!(inode(&pair[0], name) == inode(&pair[1], name), shared, "{name}");
+    }
+    pair[0].start().sh("echo more >> /srv/append").ok();
+    pair[0].stop();
+    assert_eq!(read(&pair[1], "srv/append"), "what srv/append had at the beginning\n");
+    host.tool("vunify", &["-R", "-vv", &pair[0].name]).ok().says("deunifying '/srv/same'");
+    assert_ne!(inode(&pair[0], "srv/same"), inode(&pair[1], "srv/same"));
+    assert_eq!(read(&pair[0], "srv/same"), "what srv/same had at the beginning\n");
+}
+
+fn vclone_makes_a_tree() {
+    let host = Fixture::new();
+    let [source, _] = pair(&host);
+    let (to, list) = (host.trees().join("second"), host.scratch("lists").join("exclude"));
+    fs::write(&list, "/srv/gone\n").unwrap();
+    let words = ["-X", list.to_str().unwrap(), source.root.to_str().unwrap()];
+    host.tool("vclone", &[&words[..], &["second"]].concat()).exits(1).says("no absolute path");
+    host.tool("vclone", &[&words[..], &[to.to_str().unwrap()]].concat()).ok();
+    assert_eq!(to.join("srv/same").metadata().unwrap().ino(), inode(&source, "srv/same"));
+    assert!(to.join("srv/old/deep/x").exists() && !to.join("srv/gone").exists());
+    assert_eq!(fs::read_link(to.join("bin/sh")).unwrap().to_str(), Some("busybox"));
+    // From now on the source writes to files of its own.
+    source.start().sh("echo more >> /srv/append").ok();
+    source.stop();
+    assert_eq!(fs::read_to_string(to.join("srv/append")).unwrap(), "what srv/append had at the beginning\n");
 }

@@ -11,12 +11,18 @@ pub struct Report {
     printer: Printer,
     level: u8,
     dry_run: bool,
+    action: &'static str,
 }
 
 impl Report {
     /// With so many `-v`.
     pub fn new(printer: Printer, level: u8, dry_run: bool) -> Self {
-        Self { printer, level, dry_run }
+        Self { printer, level, dry_run, action: "unifying  " }
+    }
+
+    /// The other way round.
+    pub fn reverse(self, reverse: bool) -> Self {
+        if reverse { Self { action: "deunifying", ..self } } else { self }
     }
 
     /// Before the trees are walked.
@@ -50,7 +56,7 @@ impl Report {
             return None;
         }
         let to = entry.filter(|_| self.level >= 4).map(|entry| format!(" (to '{entry}')")).unwrap_or_default();
-        Some(format!("unifying   '{path}'{to}"))
+        Some(format!("{} '{path}'{to}", self.action))
     }
 
     fn skipped(&self, path: &str, why: &Skip) -> Option<String> {

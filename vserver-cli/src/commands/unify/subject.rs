@@ -68,10 +68,20 @@ impl Subject {
                 return Err(runs(&record.name, GuestState::Running));
             }
         }
-        let rules = Rules::parse(&read(list)?);
-        let root = GuestRoot::open(&path).map_err(vserver_unify::Error::from)?;
-        Layers::settle(&root)?;
-        Ok(Self { label: path.display().to_string(), tree: Tree { root, rules }, stores: Vec::new(), held: None })
+        let (rules, label) = (Rules::parse(&read(list)?), path.display().to_string());
+        let confdir = &context.host.confdir;
+        let guests = if confdir.is_dir() { vserver_config::list(confdir)? } else { Vec::new() };
+        let its = |name: &GuestName| confdir.join(name.as_str()).join("vdir").canonicalize().ok();
+        let (held, root) = match guests.into_iter().find(|name| its(name).as_ref() == Some(&path)) {
+            // Nobody is to start it meanwhile.
+            Some(name) => hold(&name, &path, context).map(|(held, root)| (Some(held), root))?,
+            None => {
+                let root = GuestRoot::open(&path).map_err(vserver_unify::Error::from)?;
+                Layers::settle(&root)?;
+                (None, root)
+            }
+        };
+        Ok(Self { label, tree: Tree { root, rules }, stores: Vec::new(), held })
     }
 }
 
