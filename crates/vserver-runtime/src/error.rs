@@ -72,9 +72,7 @@ pub enum Error {
         unenforced: Vec<Unenforced>,
     },
     /// The start script of an init-less guest failed; the guest may run nevertheless.
-    #[error(
-        "the start command of guest '{name}' ended with status {status}; what it started goes on. Its last words: {words}"
-    )]
+    #[error("the start command of guest '{name}' ended with status {status}; what it started goes on{}", last(words))]
     StartCommand {
         /// The guest.
         name: GuestName,
@@ -211,6 +209,10 @@ impl Error {
 /// One line each.
 fn more(faults: &[Diagnostic]) -> String {
     faults.iter().map(|fault| format!("\n{fault}")).collect()
+}
+
+fn last(words: &str) -> String {
+    if words.is_empty() { String::new() } else { format!(". Its last words: {words}") }
 }
 
 fn list(unenforced: &[Unenforced]) -> String {

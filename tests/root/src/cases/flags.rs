@@ -1,7 +1,7 @@
 //! Capabilities and flags of `flags.md` §2–§4, §8, §9: each is seen from inside a guest, with it and without it.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::fixture::{Fixture, Guest, eventually};
 use crate::needs::Need;
@@ -220,7 +220,7 @@ fn persistent_survives_its_processes() {
     for (flag, survives) in [("", false), ("persistent\n", true)] {
         let guest = host.guest_of_style("sysv");
         guest.set("apps/init/cmd.start", "/bin/true\n").set("cflags", flag);
-        guest.set("apps/init/killseq", "15\n1\n");
+        guest.set("apps/init/killseq", "15\n60\n9\n");
         guest.start();
         if survives {
             std::thread::sleep(Duration::from_millis(500));
@@ -230,7 +230,10 @@ fn persistent_survives_its_processes() {
             eventually("it ends with its last process", Duration::from_secs(5), || !guest.is_running());
         }
         assert_eq!(guest.is_running(), survives);
+        // Nothing is left that a kill sequence would have to wait for.
+        let begun = Instant::now();
         guest.v(&["stop"]);
+        assert!(begun.elapsed() < Duration::from_secs(25), "{:?}", begun.elapsed());
         assert!(!guest.is_running());
     }
 }

@@ -303,7 +303,11 @@ impl Supervisor {
                     drop(pidfd::signal(self.init.as_fd(), signal));
                 }
                 Act::Kill => drop(pidfd::signal(self.init.as_fd(), 9)),
-                Act::SignalAll(signal) => self.signal_all(signal),
+                Act::SignalAll(signal) => {
+                    // From inside nobody reaches the first one: our reaper of a persistent guest ends when it is asked to.
+                    drop(pidfd::signal(self.init.as_fd(), signal));
+                    self.signal_all(signal);
+                }
                 Act::RunCommand(argv) => self.run_stop_command(argv),
             }
         }
