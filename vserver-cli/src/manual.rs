@@ -9,10 +9,10 @@ use crate::applet;
 use crate::args::{
     BuildArgs, ChbindArgs, ChcontextArgs, CheckArgs, ChxidArgs, CloneTreeArgs, ConfigArgs, CopyArgs, ExportArgs,
     FlattenArgs, GeneratorArgs, H2extArgs, HashifyArgs, ImportArgs, KeepAliveArgs, ListArgs, LoopArgs, LsxidArgs,
-    NaddressArgs, NattributeArgs, NcontextArgs, PkgArgs, PkgmgmtArgs, PlanArgs, ReducecapArgs, RenameArgs,
-    SecureMountArgs, SetattrArgs, ShowattrArgs, StartArgs, StartVserversArgs, StatusArgs, StopArgs, TunctlArgs,
-    UnifyArgs, VattributeArgs, VcontextArgs, VdevmapArgs, VdlimitArgs, VduArgs, VesyncArgs, VinfoArgs, VkillArgs,
-    VlimitArgs, VmemctrlArgs, VmountArgs, VnamespaceArgs, VpkgArgs, VprocunhideArgs, VpsArgs, VschedArgs,
+    NaddressArgs, NattributeArgs, NcontextArgs, PkgArgs, PkgmgmtArgs, PkgmgmtToolArgs, PlanArgs, ReducecapArgs,
+    RenameArgs, SecureMountArgs, SetattrArgs, ShowattrArgs, StartArgs, StartVserversArgs, StatusArgs, StopArgs,
+    TunctlArgs, UnifyArgs, VattributeArgs, VcontextArgs, VdevmapArgs, VdlimitArgs, VduArgs, VesyncArgs, VinfoArgs,
+    VkillArgs, VlimitArgs, VmemctrlArgs, VmountArgs, VnamespaceArgs, VpkgArgs, VprocunhideArgs, VpsArgs, VschedArgs,
     VserverArgs, VserverStatArgs, VserverSwitchArgs, VserverWrapperArgs, VshelperArgs, VspaceArgs, VsysctlArgs,
     VtagArgs, VunameArgs, VwaitArgs, loop_command,
 };
@@ -125,6 +125,7 @@ fn definition(name: &str) -> Option<Command> {
         "vhashify" => HashifyArgs::command(),
         "vdu" => VduArgs::command(),
         "vpkg" => VpkgArgs::command(),
+        "pkgmgmt" => PkgmgmtToolArgs::command(),
         "vps" => VpsArgs::command(),
         "vkill" => VkillArgs::command(),
         "vlimit" => VlimitArgs::command(),

@@ -6,13 +6,13 @@ use clap::CommandFactory;
 use vserver_types::Exit;
 
 use super::{Applet, context};
-use crate::args::{self, LoopArgs, VesyncArgs, VpkgArgs};
+use crate::args::{self, LoopArgs, PkgmgmtToolArgs, VesyncArgs, VpkgArgs};
 use crate::commands;
 use crate::error::CliError;
 use crate::printer::Printer;
 
 /// All of them. Source: util-vserver, `commands.md` §9.
-pub const APPLETS: [Applet; 10] = [
+pub const APPLETS: [Applet; 11] = [
     Applet { name: "vapt-get", failure: Exit::BeforeExec, run },
     Applet { name: "vrpm", failure: Exit::BeforeExec, run },
     Applet { name: "vyum", failure: Exit::BeforeExec, run },
@@ -23,6 +23,7 @@ pub const APPLETS: [Applet; 10] = [
     Applet { name: "vdispatch-conf", failure: Exit::BeforeExec, run },
     Applet { name: "vsomething", failure: Exit::BeforeExec, run },
     Applet { name: "vpkg", failure: Exit::Failure, run: vpkg },
+    Applet { name: "pkgmgmt", failure: Exit::Failure, run: pkgmgmt },
 ];
 
 fn run(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
@@ -36,6 +37,11 @@ fn vesync(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
     let args: VesyncArgs = args::parse_as(command, &printer, words, Exit::BeforeExec)?;
     let context = context(&args.each.common, printer);
     commands::packages::vesync(&args, &context)
+}
+
+fn pkgmgmt(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
+    let args: PkgmgmtToolArgs = args::parse(&printer, words, Exit::Failure)?;
+    commands::pkgmgmt::several(&args, printer)
 }
 
 fn vpkg(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {

@@ -103,6 +103,12 @@ pub struct BuildArgs {
     /// Let the guest see only its CPUs
     #[arg(long)]
     pub cpusetvirt: bool,
+    /// The original's vserver-build took the name here; it is the word before `build`
+    #[arg(short, value_name = "NAME", hide = true)]
+    pub name: Option<String>,
+    /// Where the host keeps package data is the same for all guests here
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub pkgbase: Option<PathBuf>,
     /// Arguments of the method
     #[arg(trailing_var_arg = true, value_name = "METHOD ARGUMENTS")]
     pub rest: Vec<OsString>,

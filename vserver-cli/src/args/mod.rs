@@ -48,7 +48,7 @@ pub use files::{
 pub use helper::{H2extArgs, KeepAliveArgs, TunctlArgs, VsysctlArgs};
 pub use import::{ExportArgs, ImportArgs};
 pub use mount::{Mounting, SecureMountArgs, VmountArgs, VmountRest};
-pub use packages::{LoopArgs, PkgArgs, PkgmgmtArgs, VesyncArgs, VpkgArgs, loop_command};
+pub use packages::{LoopArgs, PkgArgs, PkgmgmtArgs, PkgmgmtToolArgs, VesyncArgs, VpkgArgs, loop_command};
 pub use unify::{CloneTreeArgs, FlattenArgs, HashifyArgs, UnifyArgs};
 pub use vattribute::{VattributeArgs, VcontextArgs};
 pub use vkill::VkillArgs;

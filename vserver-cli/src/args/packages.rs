@@ -162,6 +162,35 @@ pub struct VpkgArgs {
     pub pkg: PkgArgs,
 }
 
+/// Changes who manages the packages of several stopped guests
+#[derive(Parser, Debug)]
+#[command(
+    name = "pkgmgmt",
+    version = concat!(env!("CARGO_PKG_VERSION"), " -- changes who manages the packages of guests"),
+    after_help = "The same as `vserver NAME pkgmgmt` for each of them.\n\
+                  Exit status: 0 if all was done, 1 if not for some, 2 if for none.\n\n\
+                  Example: pkgmgmt --externalize -- web1 web2"
+)]
+pub struct PkgmgmtToolArgs {
+    #[command(flatten)]
+    pub common: Common,
+    /// The host's tools from now on
+    #[arg(long, required_unless_present = "internalize", conflicts_with = "internalize")]
+    pub externalize: bool,
+    /// The guests' own tools
+    #[arg(long)]
+    pub internalize: bool,
+    /// Accepted for old scripts: nothing is asked
+    #[arg(short = 'y')]
+    pub yes: bool,
+    /// internalize: keep the guest's database if there are two; externalize: put aside what the host has already
+    #[arg(long)]
+    pub force: bool,
+    /// The guests
+    #[arg(value_name = "NAME", required = true)]
+    pub names: Vec<String>,
+}
+
 /// Tells or changes who manages the packages of a stopped guest: its own tools, or the host's
 #[derive(Parser, Debug)]
 #[command(

@@ -26,6 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 pub fn run(words: &[OsString], guest: &Guest, context: &Context) -> Result<Exit, CliError> {
     let printer = &context.printer;
     let args: BuildArgs = args::parse(printer, &with_defaults(words, &context.host)?, Exit::Failure)?;
+    no_other_place(&args, guest)?;
     let mut host = context.host.clone();
     if let Some(dir) = &args.confdir {
         host.confdir = wish::root_of(dir, &guest.name)?;
@@ -60,6 +61,24 @@ pub fn run(words: &[OsString], guest: &Guest, context: &Context) -> Result<Exit,
         printer.warn(note);
     }
     Ok(Exit::Success)
+}
+
+/// Options of the original's that would say something else than the rest.
+fn no_other_place(args: &BuildArgs, guest: &Guest) -> Result<(), CliError> {
+    if let Some(other) = args.name.as_ref().filter(|other| other.as_str() != guest.name.as_str()) {
+        let text =
+            format!("guest '{}' cannot be built as '{other}' (-n): its name is the word before `build`", guest.name);
+        return Err(CliError::Refused(text));
+    }
+    match &args.pkgbase {
+        None => Ok(()),
+        Some(dir) => Err(CliError::Refused(format!(
+            "guest '{0}' gets no package data at '{1}' (--pkgbase): lead the link apps/pkgmgmt/base of its configuration to \
+             '{1}/{0}' after the build, or that of .defaults to '{1}' for all guests",
+            guest.name,
+            dir.display()
+        ))),
+    }
 }
 
 /// The options of `.defaults/apps/build/options` and then `words`, so that those of the command line win.

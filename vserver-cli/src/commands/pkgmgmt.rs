@@ -5,13 +5,38 @@ use std::time::Duration;
 use vserver_build::outside;
 use vserver_types::{Exit, GuestState};
 
-use crate::args::PkgmgmtArgs;
-use crate::commands::vserver::Guest;
+use crate::args::{PkgmgmtArgs, PkgmgmtToolArgs};
+use crate::commands::vserver::{Guest, How};
 use crate::context::Context;
 use crate::error::CliError;
+use crate::printer::Printer;
+use crate::resolve;
 
 /// How long to wait for another command that holds the guest's lock.
 const PATIENCE: Duration = Duration::from_secs(300);
+
+/// `pkgmgmt …`: one guest after the other, and how many it was done for.
+pub fn several(args: &PkgmgmtToolArgs, printer: Printer) -> Result<Exit, CliError> {
+    let action = if args.internalize { "internalize" } else { "externalize" };
+    let wish = PkgmgmtArgs { action: action.to_owned(), yes: args.yes, force: args.force };
+    let one = |word: &String| {
+        let (root, name) = resolve::guest_word(word)?;
+        let guest = Guest { word: word.clone(), name, verbose: false, how: How::default() };
+        run(&wish, &guest, &Context::new(root.or_else(|| args.common.confdir.clone()), printer))
+    };
+    let mut failed = 0;
+    for word in &args.names {
+        if let Err(error) = one(word) {
+            failed += 1;
+            printer.warn(error.sentence());
+        }
+    }
+    Ok(match failed {
+        0 => Exit::Success,
+        _ if failed < args.names.len() => Exit::Failure,
+        _ => Exit::Usage,
+    })
+}
 
 /// Does or tells it. What is not done has status 2, as one guest is all guests.
 pub fn run(args: &PkgmgmtArgs, guest: &Guest, context: &Context) -> Result<Exit, CliError> {
