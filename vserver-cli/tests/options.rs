@@ -61,3 +61,35 @@ fn every_option_of_the_original_is_known() {
     assert!(strange.is_empty(), "{} options:\n{}", strange.len(), strange.join("\n"));
     assert!(seen.len() > 40, "{seen:?}");
 }
+
+/// What has no transcript: top and pstree say what they say, the services are root tests of `family::`, those that share files of `unify::`.
+const ELSEWHERE: [&str; 14] = [
+    "vtop",
+    "vpstree",
+    "vhashify",
+    "vunify",
+    "vcopy",
+    "vclone",
+    "v_gated",
+    "v_httpd",
+    "v_named",
+    "v_portmap",
+    "v_sendmail",
+    "v_smb",
+    "v_sshd",
+    "v_xinetd",
+];
+
+/// Every program is in a transcript: what it prints is compared to the byte (`cargo xtask test transcripts::`).
+#[test]
+fn every_program_has_a_transcript() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/root/transcripts");
+    let texts = std::fs::read_dir(dir).unwrap().map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap());
+    let text: String = texts.collect();
+    let mut called = BTreeSet::new();
+    for line in text.lines().filter_map(|line| line.strip_prefix("$ ")) {
+        called.extend(line.split(' ').next().map(str::to_owned));
+    }
+    let missing = programs().into_iter().filter(|tool| !called.contains(*tool) && !ELSEWHERE.contains(tool));
+    assert_eq!(missing.collect::<Vec<_>>(), Vec::<&str>::new(), "these are in no transcript");
+}

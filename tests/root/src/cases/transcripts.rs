@@ -16,10 +16,10 @@ macro_rules! transcripts {
 pub fn tests() -> Vec<Trial> {
     let mut all = transcripts![
         "stat" "vps" "info" "status" "vlimit" "vwait" "helpers" "obsolete" "vkill" "chain" "attributes" "vsched" "vuname"
-        "contexts"
+        "contexts" "packages" "boot" "mounts" "legacy"
     ];
     // With file systems of their own.
-    let xfs = transcripts!["lsxid" "vdu"].into_iter().map(|trial| trial.needs(Need::Tool("mkfs.xfs")));
+    let xfs = transcripts!["lsxid" "vdu" "fileattrs"].into_iter().map(|trial| trial.needs(Need::Tool("mkfs.xfs")));
     let btrfs = transcripts!["vdlimit"].into_iter().map(|trial| trial.needs(Need::Tool("mkfs.btrfs")));
     all.extend(xfs.chain(btrfs));
     all
