@@ -62,8 +62,9 @@ fn every_option_of_the_original_is_known() {
     assert!(seen.len() > 40, "{seen:?}");
 }
 
-/// What has no transcript: top and pstree say what they say, the services are root tests of `family::`, those that share files of `unify::`.
-const ELSEWHERE: [&str; 14] = [
+/// What has no transcript: top and pstree say what they say, switches are of `switch::`, the services are root tests of `family::`, those that share files of `unify::`.
+const ELSEWHERE: [&str; 15] = [
+    "vserver-switch",
     "vtop",
     "vpstree",
     "vhashify",
