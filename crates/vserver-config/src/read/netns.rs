@@ -9,7 +9,7 @@ use vserver_types::GuestName;
 use super::link_kind::{antispoof, device, kind, without_effect};
 use super::nat;
 use crate::model::Interface;
-use crate::network_space::{LinkKind, NamedSpace, NetLink, NetworkSpace, Uplink};
+use crate::network_space::{AntiSpoof, LinkKind, NamedSpace, NetLink, NetworkSpace, Uplink};
 use crate::reader::Reader;
 
 /// Smallest packet that IPv4 asks of every link, and the largest that a device may be set to. RFC 791.
@@ -158,5 +158,20 @@ fn judge(reader: &mut Reader, own: &Path, link: &NetLink, interfaces: &[Interfac
                 format!("no address of interfaces/ on device '{}' has {gateway} in its network", link.guest);
             reader.error(&path, Some(1), message, "correct it, or the address's prefix and dev");
         }
+    }
+    silent(reader, own, link, interfaces);
+}
+
+/// Held to no address at all, which whoever gets one by DHCP did not mean.
+fn silent(reader: &mut Reader, own: &Path, link: &NetLink, interfaces: &[Interface]) {
+    let on_it = |interface: &&Interface| {
+        let carried = interface.vlan.as_ref().map(|vlan| vlan.parent.as_str());
+        [interface.dev.as_deref(), carried].contains(&Some(link.guest.as_str()))
+    };
+    let has_one = interfaces.iter().any(|interface| on_it(&interface));
+    if !has_one && link.antispoof(has_one) == AntiSpoof::Full {
+        let message = format!("no address of interfaces/ is on device '{}', so it can send from none", link.guest);
+        let hint = "give it one, or write 'mac' to 'antispoof' if it gets one by DHCP or from a router";
+        reader.warn(own, None, message, hint);
     }
 }

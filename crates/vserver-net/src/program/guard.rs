@@ -33,6 +33,8 @@ const ETH_P_8021AD: u32 = wire(0x88a8);
 const ETHERNET: i32 = 14;
 const TAG: i32 = 4;
 
+const ICMP: u32 = 1;
+const IGMP: u32 = 2;
 const UDP: u32 = 17;
 const ICMP6: u32 = 58;
 /// Extension headers with a length of their own: hop by hop, routing, destination.
@@ -44,6 +46,11 @@ const MOST_HEADERS: usize = 4;
 const DHCP_SERVER: u32 = wire(67);
 const DHCP_CLIENT: u32 = wire(68);
 const DHCP6_CLIENT: u32 = wire(546);
+
+const REDIRECT4: u32 = 5;
+/// RFC 1256.
+const ROUTER_ADVERTISEMENT4: u32 = 9;
+const LISTENER_QUERY4: u32 = 0x11;
 
 const LISTENER_QUERY: u32 = 130;
 const LISTENER_REPORT: u32 = 131;
@@ -148,8 +155,11 @@ fn internet4(asm: &mut Assembler, table: &Table, ends: Ends) {
     }
     asm.push(Insn::mov64_imm(Reg::R9, 1)).place(known);
     let other = if_not_asking(asm, ends);
-    asm.push(Insn::load(Size::Byte, Reg::R2, Reg::R10, HEADER + 9)).jump_if32(Cond::NotEqual, Reg::R2, UDP, other);
-    // Only the first fragment has the ports: 13 bits say which one it is.
+    let (looked_at, udp) = (asm.label(), asm.label());
+    asm.push(Insn::load(Size::Byte, Reg::R8, Reg::R10, HEADER + 9));
+    if_one_of(asm, Reg::R8, &[UDP, ICMP, IGMP], looked_at);
+    asm.jump(other).place(looked_at);
+    // Only the first fragment has ports or a type: 13 bits say which one it is.
     asm.push(Insn::load(Size::Half, Reg::R2, Reg::R10, HEADER + 6));
     asm.push(Insn::alu32_imm(Alu::And, Reg::R2, wire(0x1fff))).jump_if32(Cond::NotEqual, Reg::R2, 0, other);
     // The low half of the first byte is the length of the header in words.
@@ -157,13 +167,23 @@ fn internet4(asm: &mut Assembler, table: &Table, ends: Ends) {
     asm.push(Insn::alu64_imm(Alu::ShiftLeft, Reg::R2, 2)).jump_if32(Cond::Less, Reg::R2, 20, ends.drop);
     asm.push(Insn::alu64(Alu::Add, Reg::R7, Reg::R2));
     copy(asm, 0, EXTRA, 4, ends.drop);
-    asm.push(Insn::load(Size::Half, Reg::R2, Reg::R10, EXTRA + 2));
+    asm.jump_if32(Cond::Equal, Reg::R8, UDP, udp);
+    control4(asm, other, ends);
+    asm.place(udp).push(Insn::load(Size::Half, Reg::R2, Reg::R10, EXTRA + 2));
     // To a client of DHCP speaks its server.
     asm.jump_if32(Cond::Equal, Reg::R2, DHCP_CLIENT, ends.drop);
     asm.jump_if32(Cond::NotEqual, Reg::R9, 0, asking).jump(ends.pass);
     asm.place(asking).jump_if32(Cond::NotEqual, Reg::R2, DHCP_SERVER, ends.drop);
     asm.push(Insn::load(Size::Half, Reg::R2, Reg::R10, EXTRA));
     asm.jump_if32(Cond::NotEqual, Reg::R2, DHCP_CLIENT, ends.drop).jump(ends.pass);
+}
+
+/// Routers again: with `R8` the protocol, and its type in what was copied last.
+fn control4(asm: &mut Assembler, other: Label, ends: Ends) {
+    let groups = asm.label();
+    asm.push(Insn::load(Size::Byte, Reg::R2, Reg::R10, EXTRA)).jump_if32(Cond::Equal, Reg::R8, IGMP, groups);
+    if_one_of(asm, Reg::R2, &[REDIRECT4, ROUTER_ADVERTISEMENT4], ends.drop);
+    asm.jump(other).place(groups).jump_if32(Cond::Equal, Reg::R2, LISTENER_QUERY4, ends.drop).jump(other);
 }
 
 /// A place to jump to: dropped without a source (`R9`), passed with one.
