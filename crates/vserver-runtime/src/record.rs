@@ -49,6 +49,9 @@ pub struct SpaceRecord {
     pub links: Vec<String>,
     /// Devices of the host that moved in, with their names there, to be moved back at stop.
     pub moved: Vec<(String, String)>,
+    /// Devices inside that hang on one of the host's, to be removed at stop.
+    #[serde(default)]
+    pub children: Vec<String>,
     /// Its nftables table, to be removed at stop.
     #[serde(default)]
     pub table: Option<String>,

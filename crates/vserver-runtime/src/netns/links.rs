@@ -59,7 +59,10 @@ fn one(host: &Host, plan: &Plan, record: &mut RunRecord, rooms: &Rooms, link: &N
     let inside = Link { name: &link.guest, mtu: link.mtu, mac: link.mac };
     let network = rooms.network.as_fd();
     let held = || guarding::inside(plan, link, rooms);
-    let child = |child, parent: &str| Ok(space::put_child(child, parent, inside, network).and_then(|()| held()));
+    let mut child = |child, parent: &str| {
+        remember(host, record, |space| space.children.push(link.guest.clone()))?;
+        Ok(space::put_child(child, parent, inside, network).and_then(|()| held()))
+    };
     match &link.kind {
         LinkKind::Veth { host: end, uplink } => {
             if vserver_net::has_device(end) {

@@ -30,6 +30,9 @@ pub fn remove(record: &RunRecord) -> Vec<Result<()>> {
     };
     let mut done: Vec<Result<()>> = Vec::new();
     done.extend(space.table.as_ref().map(|table| forget_table(record, table)));
+    for child in space.children.iter().rev() {
+        done.push(remove_child(record, space, child));
+    }
     for (host, guest) in space.moved.iter().rev() {
         done.push(move_back(record, space, host, guest));
     }
@@ -47,6 +50,14 @@ fn forget_table(record: &RunRecord, table: &str) -> Result<()> {
         return Ok(());
     }
     nat::run(&nat::removal(table), false).map_err(|what| Error::Taken { name: record.name.clone(), what })
+}
+
+/// It would go with its namespace, but a little later: until then its Ethernet address or VLAN is taken on its parent, and
+/// a restart fails.
+fn remove_child(record: &RunRecord, space: &SpaceRecord, dev: &str) -> Result<()> {
+    let Some(network) = open(space) else { return Ok(()) };
+    let removed = space::within(network.as_fd(), || vserver_net::remove_device(dev)).map_err(failed_io(record))?;
+    removed.map_err(Error::layer(format!("remove the device {dev}"), &record.name))
 }
 
 /// The kernel gives a device of a namespace that ended to the machine, under the name that it had there.
