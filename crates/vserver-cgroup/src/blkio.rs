@@ -20,7 +20,7 @@ pub(crate) fn apply(knobs: &mut Knobs<'_>, file: &str, value: &str) {
     };
     for line in value.lines().filter(|line| !line.trim().is_empty()) {
         let Some(commands) = translate(file, line.trim(), knobs.v2) else {
-            knobs.none(&setting, format!("'{line}' cannot be said to this host's cgroup version"));
+            knobs.none(&setting, unsayable(line));
             continue;
         };
         // More than one command: the first file that this kernel has (BFQ, then the general weight).
@@ -36,6 +36,11 @@ pub(crate) fn apply(knobs: &mut Knobs<'_>, file: &str, value: &str) {
     }
 }
 
+/// What is told of a line that has no translation.
+pub(crate) fn unsayable(line: &str) -> String {
+    format!("'{line}' cannot be said to this host's cgroup version")
+}
+
 /// The last word of a command (a number, or `key=number`) must show in the file, on the device's line if there is one.
 fn check(knobs: &mut Knobs<'_>, setting: &str, file: &str, text: &str) {
     let shown = knobs.current(file).unwrap_or_default();
@@ -48,7 +53,7 @@ fn check(knobs: &mut Knobs<'_>, setting: &str, file: &str, text: &str) {
 }
 
 /// Alternatives of (file, line), best first; `None` if there is no counterpart.
-fn translate(file: &str, line: &str, v2: bool) -> Option<Vec<(String, String)>> {
+pub(crate) fn translate(file: &str, line: &str, v2: bool) -> Option<Vec<(String, String)>> {
     let native = if v2 { "io." } else { "blkio." };
     if file.starts_with(native) {
         return Some(vec![(file.to_owned(), line.to_owned())]);

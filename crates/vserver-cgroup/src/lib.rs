@@ -46,6 +46,7 @@ mod devices;
 mod entry;
 mod error;
 mod files;
+mod foresee;
 mod freeze;
 mod kill;
 mod knobs;

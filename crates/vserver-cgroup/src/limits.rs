@@ -20,8 +20,7 @@ impl GuestCgroup {
             return Err(Error::Gone { name: self.name.to_string() });
         }
         let mut report = Vec::new();
-        let shares_are_weights = self.layout.tree_of(Controller::Cpu).is_some_and(|tree| tree.v2);
-        let (limits, rest) = raw::absorb(limits, shares_are_weights, &mut report);
+        let (limits, rest) = raw::absorb(limits, self.layout.shares_are_weights(), &mut report);
         if limits.cpuset.as_ref().is_some_and(|set| *set != Default::default()) {
             self.ensure(Controller::Cpuset)?;
         }

@@ -126,22 +126,28 @@ fn absorb_bucket(bucket: &mut Option<CpuBucket>, file: &str, value: &str) -> Opt
     Some(())
 }
 
+/// Whose file it is, or why it is left alone.
+pub(crate) fn controller_of(file: &str) -> Result<Controller, &'static str> {
+    if !is_a_limit(file) {
+        return Err("it is not a limit of a guest; it is left alone");
+    }
+    Controller::of_file(file).ok_or_else(|| match file.split('.').next() {
+        Some("net_cls" | "net_prio") => {
+            "it exists on cgroup v1 only; match the guest in nftables instead (socket cgroupv2 level 2)"
+        }
+        _ => "it belongs to no controller that guests are given",
+    })
+}
+
 /// Writes a control file that no field stands for, translated if need be.
 pub(crate) fn apply(cgroup: &GuestCgroup, file: &str, value: &str, report: &mut Vec<Unenforced>) {
     let setting = format!("cgroup/{file}");
-    if !is_a_limit(file) {
-        report.push(Unenforced::none(setting, "it is not a limit of a guest; it is left alone"));
-        return;
-    }
-    let Some(controller) = Controller::of_file(file) else {
-        let reason = match file.split('.').next() {
-            Some("net_cls" | "net_prio") => {
-                "it exists on cgroup v1 only; match the guest in nftables instead (socket cgroupv2 level 2)"
-            }
-            _ => "it belongs to no controller that guests are given",
-        };
-        report.push(Unenforced::none(setting, reason));
-        return;
+    let controller = match controller_of(file) {
+        Ok(controller) => controller,
+        Err(reason) => {
+            report.push(Unenforced::none(setting, reason));
+            return;
+        }
     };
     let mut knobs = cgroup.knobs(controller, report);
     match translate(file, value, knobs.v2) {
@@ -157,7 +163,7 @@ pub(crate) fn apply(cgroup: &GuestCgroup, file: &str, value: &str, report: &mut 
 }
 
 /// The file that means the same on this version, and what is lost; nothing if there is nothing to do.
-fn translate<'a>(
+pub(crate) fn translate<'a>(
     file: &'a str,
     value: &str,
     v2: bool,

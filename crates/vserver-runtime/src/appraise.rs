@@ -1,11 +1,11 @@
 //! What becomes of each setting that a guest really has: the second half of `vserver NAME check`.
 
 use serde::Serialize;
-use vserver_cgroup::DevicePolicy;
+use vserver_cgroup::{DevicePolicy, Layout};
 use vserver_config::catalog::{self, Found, Told};
 use vserver_config::{Diagnostic, GuestConfig, Severity, Style};
 use vserver_fs::GuestRoot;
-use vserver_types::{GuestName, Unenforced, Verdict};
+use vserver_types::{GuestName, Limits, Unenforced, Verdict};
 
 use crate::attributes::{call_policy, capabilities};
 use crate::choose::cpus;
@@ -100,7 +100,9 @@ fn belongs(detail: &str, file: &str) -> bool {
 fn details(config: &GuestConfig) -> Vec<Appraisal> {
     let mut lost = config.unapplied.clone();
     lost.extend(unapplied::found(config));
-    lost.extend(config.limits(cpus(), config.hz).1);
+    let (limits, without) = config.limits(cpus(), config.hz);
+    lost.extend(without);
+    lost.extend(control_files(config, &limits));
     lost.extend(mounts::plan(config).1);
     lost.extend(disk::plan(config).1);
     lost.extend(devices::plan(config).1);
@@ -116,6 +118,15 @@ fn details(config: &GuestConfig) -> Vec<Appraisal> {
         how: one.reason,
     });
     lost.chain(held).collect()
+}
+
+/// What this host does not understand of `cgroup/`, the guest's own or the host's. Without a hierarchy nothing starts at all.
+fn control_files(config: &GuestConfig, limits: &Limits) -> Vec<Unenforced> {
+    let mut lost = Layout::detect().map(|layout| layout.foresee(limits)).unwrap_or_default();
+    if !config.dir.join("cgroup").is_dir() {
+        lost.iter_mut().for_each(|one| one.setting.insert_str(0, ".defaults/"));
+    }
+    lost
 }
 
 /// Capabilities that no guest gets, and wishes that need a user namespace.

@@ -163,3 +163,14 @@ fn a_value_that_is_not_understood_has_no_verdict_of_the_table() {
     assert_eq!(own.verdict, vserver_types::Verdict::Cannot);
     assert_eq!(own.how, "it is not understood: Invalid limit: 'many' is not a number");
 }
+
+#[test]
+fn a_control_file_that_means_nothing_here_is_told_before_a_start() {
+    let tree = Tree::new();
+    tree.guest("web");
+    tree.set("web", "cgroup/net_cls.classid", "1\n");
+    let host = Host::new(Some(tree.0.path().join("etc")));
+    let all = crate::appraise(&host, &"web".parse().unwrap()).unwrap();
+    let told: Vec<_> = all.iter().filter(|one| one.setting == "cgroup/net_cls.classid").collect();
+    assert_eq!((told.len(), told[0].verdict), (1, vserver_types::Verdict::Cannot), "{told:#?}");
+}

@@ -107,7 +107,7 @@ const SETTINGS: &[Setting] = &[
     honoured(
         "cgroup/<file>",
         Kind::Data,
-        "written to that control file of a new cgroup, names of v1 translated; what has no counterpart is said at start",
+        "written to that control file of a new cgroup, names of v1 translated; what has no counterpart is said",
         "limits::cgroup_files_of_either_version",
     ),
     partly(

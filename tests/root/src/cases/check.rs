@@ -59,6 +59,7 @@ fn what_start_tells_is_what_check_said() {
     let guest = host.guest();
     tree::write(&host.confdir().join(".defaults"), "keepfds", "", 0o644);
     guest.set("spaces/pid", "other\n").set("hostname", "x\n").set("rlimits/nofile", "90\n");
+    guest.set("cgroup/net_cls.classid", "1\n");
     let (checked, started) = (guest.v(&["check", "--quiet"]), guest.v(&["start"]));
     checked.ok();
     started.ok();
@@ -67,6 +68,7 @@ fn what_start_tells_is_what_check_said() {
         ("hostname", "cannot  "),
         ("spaces/pid", "cannot  "),
         ("rlimits/nofile", "partly  "),
+        ("cgroup/net_cls.classid", "cannot  "),
     ] {
         let owner = if setting.starts_with('.') { String::new() } else { format!("{}/", guest.name) };
         let prefix = format!("{verdict} {owner}{setting}: ");
