@@ -13,7 +13,7 @@ use std::path::Path;
 
 use vserver_types::Exit;
 
-use crate::args::{self, Common, StartVserversArgs};
+use crate::args::{self, Common, StartVserversArgs, VserverTemplateArgs};
 use crate::commands;
 use crate::context::Context;
 use crate::error::CliError;
@@ -33,6 +33,7 @@ pub struct Applet {
 /// What starts, stops and boots guests; the first is the default.
 const APPLETS: [Applet; 8] = [
     Applet { name: "vserver", failure: Exit::Failure, run: commands::vserver::run },
+    Applet { name: "vserver-template", failure: Exit::Failure, run: vserver_template },
     Applet { name: "start-vservers", failure: Exit::Failure, run: start_vservers },
     Applet { name: "stop-vservers", failure: Exit::Failure, run: start_vservers },
     Applet { name: "vserver-switch", failure: Exit::Failure, run: vserver_switch },
@@ -91,6 +92,11 @@ fn by_name(name: &OsStr) -> Option<&'static Applet> {
 
 fn context(common: &Common, printer: Printer) -> Context {
     Context::new(common.confdir.clone(), printer)
+}
+
+fn vserver_template(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
+    let args: VserverTemplateArgs = args::parse(&printer, words, Exit::Failure)?;
+    commands::vserver_template::run(&args, &context(&args.common, printer))
 }
 
 fn start_vservers(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {

@@ -13,8 +13,8 @@ use crate::args::{
     RenameArgs, SecureMountArgs, SetattrArgs, ShowattrArgs, StartArgs, StartVserversArgs, StatusArgs, StopArgs,
     TunctlArgs, UnifyArgs, VattributeArgs, VcontextArgs, VdevmapArgs, VdlimitArgs, VduArgs, VesyncArgs, VinfoArgs,
     VkillArgs, VlimitArgs, VmemctrlArgs, VmountArgs, VnamespaceArgs, VpkgArgs, VprocunhideArgs, VpsArgs, VschedArgs,
-    VserverArgs, VserverStatArgs, VserverSwitchArgs, VserverWrapperArgs, VshelperArgs, VspaceArgs, VsysctlArgs,
-    VtagArgs, VunameArgs, VwaitArgs, loop_command,
+    VserverArgs, VserverStatArgs, VserverSwitchArgs, VserverTemplateArgs, VserverWrapperArgs, VshelperArgs,
+    VspaceArgs, VsysctlArgs, VtagArgs, VunameArgs, VwaitArgs, loop_command,
 };
 use crate::commands::vserver::VERBS;
 
@@ -108,6 +108,7 @@ fn definition(name: &str) -> Option<Command> {
         "systemd-vserver-generator" => GeneratorArgs::command(),
         "vserver-stat" => VserverStatArgs::command(),
         "vserver-switch" => VserverSwitchArgs::command(),
+        "vserver-template" => VserverTemplateArgs::command(),
         "vserver-info" => VinfoArgs::command(),
         "vesync" => loop_command(VesyncArgs::command(), name),
         "vapt-get" | "vrpm" | "vyum" | "vurpm" | "vemerge" | "vupdateworld" | "vdispatch-conf" | "vsomething" => {

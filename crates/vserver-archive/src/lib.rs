@@ -32,6 +32,6 @@ mod unpack;
 pub use codec::{Codec, layers};
 pub use error::Error;
 pub use options::{All, Choice, Limits, Options, Select};
-pub use pack::{measure, pack};
+pub use pack::{measure, pack, survey};
 pub use report::{Report, Skipped};
 pub use unpack::{unpack, unpack_selected};

@@ -33,21 +33,23 @@ pub fn pack(
     select: &mut dyn Select,
     progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<Report, Error> {
-    let mut pack = Pack { output, mounts, select, progress, linked: HashMap::new(), report: Report::default() };
-    pack.tree(root.open_dir_for_change("")?)?;
-    pack.output.write_all(&[0; 1024]).and_then(|()| pack.output.flush()).map_err(|e| write_failed(b"its end", e))?;
-    Ok(pack.report)
+    Pack::new(output, mounts, select, progress, &mut |_, _| {}).all(root)
 }
 
 /// What [`pack`] would write, without reading any data: how much, whose, and which programs have set-id bits.
 pub fn measure(root: &GuestRoot) -> Result<Report, Error> {
+    survey(root, &mut |_, _| {})
+}
+
+/// The same, with what stat(2) says of each object but the root, sorted by name within its directory.
+pub fn survey(root: &GuestRoot, each: &mut dyn FnMut(&Path, &FileStat)) -> Result<Report, Error> {
     struct Nothing;
     impl Select for Nothing {
         fn choose(&mut self, _: &Path, _: u64) -> Choice {
             Choice::Hollow
         }
     }
-    pack(root, io::sink(), false, &mut Nothing, &mut |_| ControlFlow::Continue(()))
+    Pack::new(io::sink(), false, &mut Nothing, &mut |_| ControlFlow::Continue(()), each).all(root)
 }
 
 struct Pack<'a, W> {
@@ -58,6 +60,7 @@ struct Pack<'a, W> {
     /// Where an object with several names was first met.
     linked: HashMap<(u64, u64), Vec<u8>>,
     report: Report,
+    each: &'a mut dyn FnMut(&Path, &FileStat),
 }
 
 /// A directory whose names are being gone through.
@@ -67,7 +70,26 @@ struct Level {
     names: std::vec::IntoIter<OsString>,
 }
 
-impl<W: Write> Pack<'_, W> {
+impl<'a, W: Write> Pack<'a, W> {
+    fn new(
+        output: W,
+        mounts: bool,
+        select: &'a mut dyn Select,
+        progress: &'a mut dyn FnMut(u64) -> ControlFlow<()>,
+        each: &'a mut dyn FnMut(&Path, &FileStat),
+    ) -> Self {
+        Self { output, mounts, select, progress, linked: HashMap::new(), report: Report::default(), each }
+    }
+
+    fn all(mut self, root: &GuestRoot) -> Result<Report, Error> {
+        self.tree(root.open_dir_for_change("")?)?;
+        self.output
+            .write_all(&[0; 1024])
+            .and_then(|()| self.output.flush())
+            .map_err(|e| write_failed(b"its end", e))?;
+        Ok(self.report)
+    }
+
     fn tree(&mut self, root: OwnedFd) -> Result<(), Error> {
         let stat = fstat(&root).map_err(|e| read_failed(b".", e))?;
         self.object(&root, &stat, b"./", Path::new(""))?;
@@ -104,6 +126,7 @@ impl<W: Write> Pack<'_, W> {
         if choice == Choice::Leave {
             return Ok(None);
         }
+        (self.each)(path, &stat);
         self.report.highest_id = self.report.highest_id.max(u64::from(stat.st_uid)).max(u64::from(stat.st_gid));
         if choice == Choice::Hollow && !is_dir {
             self.count(&stat, bytes);

@@ -10,7 +10,7 @@ use crate::programs::{Moment, Programs};
 use crate::request::{BuildRequest, Built, Method, Progress};
 use crate::signals::Signals;
 use crate::stage::{Stage, Target};
-use crate::{Error, clone, disk, import, init, limit, skeleton, tame, template};
+use crate::{Error, cache, clone, disk, import, init, limit, skeleton, tame, template};
 
 /// Limits that every new guest gets, visibly. The kernel would allow everything otherwise.
 const LIMITS: [(&str, &str); 2] = [
@@ -115,7 +115,9 @@ fn fill(
         Method::Debootstrap(_) => {}
     }
     if let Some(run) = &debootstrap {
-        run.perform(stage, &defaults, signals, progress)?;
+        // What an initpre has put into the tree is of this guest only.
+        let age = request.template_age.filter(|_| !programs.has(Moment::Before));
+        notes.extend(cache::fill(run, stage, age, &defaults, signals, progress)?);
         skeleton::devices(&root)?;
         progress.stage("adapting the guest");
         tame::debian(&root, &request.guest, &run.suite, &run.mirror)?;

@@ -12,7 +12,7 @@ use vserver_fs::GuestRoot;
 use crate::request::Debootstrap;
 use crate::signals::Signals;
 use crate::stage::Stage;
-use crate::{Error, Progress, apt, child};
+use crate::{Error, Progress, Recipe, apt, child};
 
 const PROGRAM: &str = "debootstrap";
 /// Where the administrator can configure a mirror, below the configuration root.
@@ -22,8 +22,8 @@ const MIRROR_FILE: &str = ".defaults/apps/debootstrap/mirror";
 pub(crate) struct Run {
     pub suite: String,
     pub mirror: String,
-    script: Option<PathBuf>,
-    options: Vec<String>,
+    pub script: Option<PathBuf>,
+    pub options: Vec<String>,
 }
 
 impl Run {
@@ -53,6 +53,15 @@ impl Run {
         options.extend(arguments.options.iter().cloned());
         add_packages(&mut options, &[defaults.packages(&suite)?, arguments.packages.clone()].concat());
         let script = arguments.script.clone().or_else(|| defaults.debootstrap_script(&suite));
+        Ok(Self { suite, mirror, script, options })
+    }
+
+    /// The run that made a template.
+    pub(crate) fn of_recipe(recipe: &Recipe) -> Result<Self, Error> {
+        if !child::installed(PROGRAM) {
+            return Err(Error::Missing { program: PROGRAM, package: "debootstrap" });
+        }
+        let Recipe { suite, mirror, script, options } = recipe.clone();
         Ok(Self { suite, mirror, script, options })
     }
 

@@ -39,15 +39,21 @@ pub fn export(
     let signals = Signals::block()?;
     let root = tree(confdir, name)?;
     progress.stage(&format!("packing {name}"));
+    write(&root, output, &signals, progress)
+}
+
+/// Packs a tree to where it shall go.
+pub(crate) fn write(
+    root: &GuestRoot,
+    output: &Output,
+    signals: &Signals,
+    progress: &mut dyn Progress,
+) -> Result<Report, Error> {
     match output {
-        Output::Standard => pack(
-            &root,
-            io::BufWriter::with_capacity(1 << 20, io::stdout().lock()),
-            Path::new("-"),
-            &signals,
-            progress,
-        ),
-        Output::File(path) => to_file(&root, path, &signals, progress),
+        Output::Standard => {
+            pack(root, io::BufWriter::with_capacity(1 << 20, io::stdout().lock()), Path::new("-"), signals, progress)
+        }
+        Output::File(path) => to_file(root, path, signals, progress),
     }
 }
 

@@ -12,6 +12,7 @@
 
 mod apt;
 mod build;
+mod cache;
 mod child;
 mod clone;
 mod copy;
@@ -39,6 +40,7 @@ mod template;
 
 pub use apt::{Source, host_sources};
 pub use build::build;
+pub use cache::Recipe;
 pub use copy::copy;
 pub use delete::delete;
 pub use error::Error;
@@ -50,5 +52,9 @@ pub use request::{
     BuildRequest, Built, CloneOf, CopyRequest, Debootstrap, LimitWish, Method, Progress, Silent, Template,
 };
 pub use settle::settle;
+/// Trees that were built once and are cloned since.
+pub mod templates {
+    pub use crate::cache::{AGE, Template, delete, export, import, list, refresh};
+}
 pub use style::{PackageStyle, package_style};
 pub use tame::{Access, Init, System};

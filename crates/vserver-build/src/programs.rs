@@ -78,6 +78,11 @@ impl<'a> Programs<'a> {
         Ok(())
     }
 
+    /// Whether there is one.
+    pub(crate) fn has(&self, moment: Moment) -> bool {
+        self.find(moment).is_some()
+    }
+
     /// Runs the program of a moment, if there is one. Any status but 0 is a failure of the build.
     pub(crate) fn run(&self, moment: Moment, signals: &Signals, progress: &mut dyn Progress) -> Result<(), Error> {
         let Some(path) = self.find(moment) else { return Ok(()) };

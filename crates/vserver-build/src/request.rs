@@ -1,6 +1,7 @@
 //! What is to be built, and what was.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use vserver_config::{NewGuest, Style};
 use vserver_disk::image::Wish;
@@ -33,6 +34,8 @@ pub struct BuildRequest {
     pub limit: LimitWish,
     /// How the administrator gets in.
     pub access: Access,
+    /// How old a template may be that is cloned instead of building anew; `None`: no template is used or made.
+    pub template_age: Option<Duration>,
 }
 
 /// A limit on a shared file system; all `None` is no limit.

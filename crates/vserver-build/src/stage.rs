@@ -108,6 +108,35 @@ impl Stage {
         Ok(stage)
     }
 
+    /// One that has nothing to do with a guest: `dir`, which is not there yet, and an empty tree in it.
+    pub(crate) fn bare(dir: PathBuf) -> Result<Self, Error> {
+        if dir.symlink_metadata().is_ok() {
+            // A process of the same number was killed.
+            remove_guest_tree(&dir)?;
+        }
+        DirBuilder::new().mode(0o700).create(&dir).map_err(Error::io("make the directory", &dir))?;
+        let stage = Self { root: dir.join("root"), dir, disk: None, kept: false };
+        DirBuilder::new().mode(0o755).create(&stage.root).map_err(Error::io("make the directory", &stage.root))?;
+        Ok(stage)
+    }
+
+    /// Removes the logs of programs that have ended well.
+    pub(crate) fn forget_logs(&self) -> Result<(), Error> {
+        let failed = || Error::io("look into", &self.dir);
+        for entry in fs::read_dir(&self.dir).map_err(failed())? {
+            let path = entry.map_err(failed())?.path();
+            if path.extension().is_some_and(|end| end == "log") {
+                fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// It has been renamed, and nothing of it is left to remove.
+    pub(crate) fn gone(&mut self) {
+        self.kept = true;
+    }
+
     /// Puts the tree on a disk of its own, and says what is in that.
     pub(crate) fn give_disk(&mut self, wish: &Wish) -> Result<Kind, Error> {
         let disk = OwnDisk::make(&self.dir, &self.root, wish)?;

@@ -40,6 +40,12 @@ pub struct BuildArgs {
     /// Public ssh key that may log in as root
     #[arg(long, value_name = "FILE")]
     pub ssh_key: Option<PathBuf>,
+    /// Build anew: neither use a template of an earlier build nor keep one
+    #[arg(long, conflicts_with = "template_age")]
+    pub fresh: bool,
+    /// How many days old a template may be that is cloned instead of building anew (debootstrap; default 30)
+    #[arg(long, value_name = "DAYS")]
+    pub template_age: Option<u32>,
     /// Show what the tools of the method say
     #[arg(long, action = ArgAction::Count)]
     pub debug: u8,

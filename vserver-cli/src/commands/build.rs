@@ -1,7 +1,7 @@
 //! `build`.
 
 mod method;
-pub(super) mod progress;
+pub mod progress;
 pub(super) mod wish;
 
 use std::ffi::OsString;
@@ -49,6 +49,7 @@ pub fn run(words: &[OsString], guest: &Guest, context: &Context) -> Result<Exit,
         disk,
         limit,
         access: import::access(args.root_password_file.as_deref(), args.ssh_key.as_deref())?,
+        template_age: (!args.fresh).then(|| age(args.template_age)),
     };
     let mut progress = progress::Watch::new(printer, args.debug > 0);
     let built = vserver_build::build(&request, &mut progress);
@@ -79,6 +80,10 @@ fn no_other_place(args: &BuildArgs, guest: &Guest) -> Result<(), CliError> {
             dir.display()
         ))),
     }
+}
+
+fn age(days: Option<u32>) -> Duration {
+    days.map_or(vserver_build::templates::AGE, |days| Duration::from_secs(u64::from(days) * 86_400))
 }
 
 /// The options of `.defaults/apps/build/options` and then `words`, so that those of the command line win.

@@ -109,6 +109,7 @@ fn request(args: &ImportArgs, guest: &Guest, context: &Context) -> Result<(Build
         disk,
         limit,
         access: access(args.root_password_file.as_deref(), args.ssh_key.as_deref())?,
+        template_age: None,
     };
     Ok((request, notes))
 }

@@ -58,6 +58,7 @@ pub mod vserver;
 pub mod vserver_info;
 pub mod vserver_stat;
 pub mod vserver_switch;
+pub mod vserver_template;
 pub mod vserver_wrapper;
 pub mod vshelper;
 pub mod vspace;

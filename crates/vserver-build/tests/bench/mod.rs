@@ -53,6 +53,7 @@ impl Bench {
             disk: None,
             limit: LimitWish::default(),
             access: vserver_build::Access::default(),
+            template_age: None,
         }
     }
 

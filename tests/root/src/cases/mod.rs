@@ -46,6 +46,7 @@ mod start_options;
 mod strict;
 mod styles;
 mod switch;
+mod templates;
 mod transcripts;
 mod tun;
 mod unify;
@@ -79,6 +80,7 @@ pub fn tests() -> Vec<Trial> {
         bad_input::tests(),
         build::tests(),
         import::tests(),
+        templates::tests(),
         debian::tests(),
         devices::tests(),
         disk::tests(),

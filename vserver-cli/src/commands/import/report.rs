@@ -44,7 +44,8 @@ fn left_out(left: &LeftOut) -> String {
     }
 }
 
-fn size(bytes: u64) -> String {
+/// With a unit.
+pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let mut value = bytes as f64;
     let mut unit = 0;
