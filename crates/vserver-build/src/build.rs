@@ -10,7 +10,7 @@ use crate::programs::{Moment, Programs};
 use crate::request::{BuildRequest, Built, Method, Progress};
 use crate::signals::Signals;
 use crate::stage::{Stage, Target};
-use crate::{Error, cache, clone, disk, import, init, limit, skeleton, tame, template};
+use crate::{Error, cache, clone, disk, import, init, limit, oci, skeleton, tame, template};
 
 /// Limits that every new guest gets, visibly. The kernel would allow everything otherwise.
 const LIMITS: [(&str, &str); 2] = [
@@ -67,6 +67,8 @@ struct Filled {
     notes: Vec<String>,
     /// The name that an imported machine had.
     hostname: Option<String>,
+    /// What an image says of how it is started.
+    image: Option<oci::Brought>,
 }
 
 fn fill(
@@ -80,7 +82,7 @@ fn fill(
     if request.accept_root {
         crate::settle::refuse_shared(&root, "a build into a tree that is there")?;
     }
-    let (mut notes, mut hostname) = (Vec::new(), None);
+    let (mut notes, mut hostname, mut image) = (Vec::new(), None, None);
     let debootstrap = match &request.method {
         Method::Debootstrap(arguments) => Some(Run::plan(arguments, &defaults)?),
         _ => None,
@@ -100,6 +102,12 @@ fn fill(
             if !arguments.keep_dev {
                 skeleton::devices(&root)?;
             }
+        }
+        Method::Oci(arguments) => {
+            let brought = oci::fill(arguments, &root, stage, signals, progress)?;
+            notes.clone_from(&brought.notes);
+            skeleton::devices(&root)?;
+            image = Some(brought);
         }
         Method::Import(arguments) => {
             let fetched = import::fetch(arguments, request, stage, false, signals, progress)?;
@@ -127,7 +135,7 @@ fn fill(
     }
     tame::give_access(&root, &request.access)?;
     programs.run(Moment::After, signals, progress)?;
-    Ok(Filled { root, notes, hostname })
+    Ok(Filled { root, notes, hostname, image })
 }
 
 fn finish(
@@ -139,6 +147,9 @@ fn finish(
 ) -> Result<Built, Error> {
     let mut guest = complete(request, &filled.root)?;
     guest.hostname = guest.hostname.or(filled.hostname);
+    if let Some(image) = &filled.image {
+        image.furnish(&mut guest, request.guest.init_style);
+    }
     guest.files.extend(target.image().map(|image| limit::line("disk/image", image.display())));
     guest.files.extend(limit::files(request, target));
     // What is open in the tree holds its disk.

@@ -18,6 +18,9 @@ const PROGRAM: &str = "debootstrap";
 /// Where the administrator can configure a mirror, below the configuration root.
 const MIRROR_FILE: &str = ".defaults/apps/debootstrap/mirror";
 
+/// debootstrap's scripts, one for each suite that it knows.
+const SCRIPTS: &str = "/usr/share/debootstrap/scripts";
+
 /// A planned run.
 pub(crate) struct Run {
     pub suite: String,
@@ -53,6 +56,9 @@ impl Run {
         options.extend(arguments.options.iter().cloned());
         add_packages(&mut options, &[defaults.packages(&suite)?, arguments.packages.clone()].concat());
         let script = arguments.script.clone().or_else(|| defaults.debootstrap_script(&suite));
+        if script.is_none() {
+            known(Path::new(SCRIPTS), &suite)?;
+        }
         Ok(Self { suite, mirror, script, options })
     }
 
@@ -112,6 +118,19 @@ impl Run {
     }
 }
 
+/// Refuses a suite that debootstrap has no script for. Without its scripts it is for debootstrap to say so.
+fn known(scripts: &Path, suite: &str) -> Result<(), Error> {
+    let Ok(entries) = fs::read_dir(scripts) else { return Ok(()) };
+    let mut names: Vec<String> = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    if names.is_empty() || names.iter().any(|name| name == suite) {
+        return Ok(());
+    }
+    names.retain(|name| !name.contains('.') && name != "debian-common");
+    names.sort();
+    names.sort_by_key(|name| vserver_config::distance(name, suite));
+    Err(Error::UnknownSuite { suite: suite.to_owned(), known: names })
+}
+
 /// debootstrap takes the last `--include` only, so all are made one.
 fn add_packages(options: &mut Vec<String>, packages: &[String]) {
     let mut all: Vec<String> = Vec::new();
@@ -159,6 +178,19 @@ mod tests {
         let mut options = vec!["--include=a,b".to_owned(), "--variant=minbase".to_owned(), "--include=c".to_owned()];
         add_packages(&mut options, &["d".to_owned()]);
         assert_eq!(options, ["--variant=minbase", "--include=a,b,c,d"]);
+    }
+
+    #[test]
+    fn an_unknown_suite_is_told_the_nearest_first() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(known(&dir.path().join("none"), "x").is_ok(), "debootstrap itself will say it");
+        for name in ["bookworm", "bullseye", "sid", "debian-common", "woody.buildd", "focal"] {
+            std::fs::write(dir.path().join(name), "").unwrap();
+        }
+        assert!(known(dir.path(), "sid").is_ok());
+        let error = known(dir.path(), "bookwrom").unwrap_err().to_string();
+        assert!(error.contains("'bookwrom'") && error.contains("known: bookworm, "), "{error}");
+        assert!(!error.contains("debian-common") && !error.contains("buildd"), "{error}");
     }
 
     #[test]

@@ -55,6 +55,17 @@ pub enum Error {
         /// The package that has it.
         package: &'static str,
     },
+    /// Nobody knows how to build it.
+    #[error(
+        "the distribution '{suite}' is not known; those that are known: {}; for another one give debootstrap's script with \
+         '-s SCRIPT'", .known.join(", ")
+    )]
+    UnknownSuite {
+        /// What was asked for.
+        suite: String,
+        /// All that there are, the nearest first.
+        known: Vec<String>,
+    },
     /// No mirror was given, configured or found in the host's apt configuration.
     #[error(
         "no mirror is known for suite '{suite}': this host's apt configuration names none; give one with '-m MIRROR' or \

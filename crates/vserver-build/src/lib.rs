@@ -24,6 +24,7 @@ mod export;
 mod import;
 mod init;
 mod limit;
+mod oci;
 mod orphans;
 pub mod outside;
 mod own_disk;
@@ -49,7 +50,7 @@ pub use import::{Import, LeftOut, Port, Remote, Source as ImportSource, Survey, 
 pub use init::detect as detect_init;
 pub use rename::{Recovered, recover, rename};
 pub use request::{
-    BuildRequest, Built, CloneOf, CopyRequest, Debootstrap, LimitWish, Method, Progress, Silent, Template,
+    BuildRequest, Built, CloneOf, CopyRequest, Debootstrap, LimitWish, Method, OciImage, Progress, Silent, Template,
 };
 pub use settle::settle;
 /// Trees that were built once and are cloned since.

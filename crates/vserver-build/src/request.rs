@@ -56,6 +56,8 @@ pub enum Method {
     Debootstrap(Debootstrap),
     /// Tarballs.
     Template(Template),
+    /// An image of containers.
+    Oci(OciImage),
     /// A machine that is to be a guest.
     Import(Import),
     /// Another tree's files.
@@ -75,6 +77,15 @@ pub struct Debootstrap {
     pub packages: Vec<String>,
     /// Options that are handed on as they are.
     pub options: Vec<String>,
+}
+
+/// Arguments of the method oci.
+#[derive(Clone, Debug, Default)]
+pub struct OciImage {
+    /// An image layout or an archive of docker: a directory, or a tar archive (`-` is standard input).
+    pub image: PathBuf,
+    /// Which, if there are several: a name of the index, or a tag.
+    pub name: Option<String>,
 }
 
 /// Arguments of the method template.

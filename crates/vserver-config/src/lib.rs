@@ -39,6 +39,7 @@ pub use life::{Handler, default_tty, helper, helper_is_disabled, helper_log, hel
 pub use list::{claimed, conflicts, list, list_enabled, list_old, projects};
 pub use model::{DeviceMap, DiskLimit, GuestConfig, Interface, IoNice, SYNC_TIMEOUT, Tun, Userns, Uts, Vlan};
 pub use mounts::{FstabEntry, MountOptions, mounts, read_fstab};
+pub use nearest::distance;
 pub use network_space::{
     AntiSpoof, IpvlanMode, LinkKind, MacvlanMode, NamedSpace, NetLink, NetworkSpace, PortForward, Transport, Uplink,
 };

@@ -10,6 +10,7 @@ Methods and their arguments, after `--`:
   skeleton     directories, /dev and configuration only
   debootstrap  -d SUITE [-m MIRROR] [-s SCRIPT] [--packages LIST] [-- debootstrap's own options]
   clone        --source GUEST|DIR [-X EXCLUDE-LIST]
+  oci          -s IMAGE [--image NAME] (an OCI image layout or a docker archive, a directory or a tar archive)
   template     -t FILE|- [-t FILE]… (plain, gz, xz, bz2, zst) [--nodevsanity]
 `vserver NAME build -m METHOD -- --help` explains them. Defaults for all options: CONFDIR/.defaults/apps/build/options, one
 word a line, unless NO_DEFAULT_OPTS is set.
@@ -179,6 +180,26 @@ pub struct CloneArgs {
     /// Accepted for old scripts
     #[arg(long)]
     pub pkgmgmt: bool,
+}
+
+/// An image of containers: an OCI image layout, or what `docker save` writes
+#[derive(Parser, Debug)]
+#[command(
+    name = "oci",
+    bin_name = "vserver NAME build -m oci --",
+    after_help = "An image without an init starts what it says, with its environment (apps/init/cmd.start, environment).\n\
+                  Examples: vserver web3 build -m oci -- -s nginx.tar\n          skopeo copy docker://nginx oci:nginx && vserver web3 build -m oci -- -s nginx"
+)]
+pub struct OciArgs {
+    /// Directory or tar archive, - for standard input
+    #[arg(short, long, value_name = "IMAGE")]
+    pub source: PathBuf,
+    /// Which image, if there are several in it
+    #[arg(long, value_name = "NAME")]
+    pub image: Option<String>,
+    /// Distribution whose defaults are used
+    #[arg(short, value_name = "DIST")]
+    pub dist: Option<String>,
 }
 
 /// A tree from tarballs

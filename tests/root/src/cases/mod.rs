@@ -32,6 +32,7 @@ mod many;
 mod memory;
 mod nat;
 mod netns;
+mod oci;
 mod outside;
 mod packages;
 mod prefix;
@@ -80,6 +81,7 @@ pub fn tests() -> Vec<Trial> {
         bad_input::tests(),
         build::tests(),
         import::tests(),
+        oci::tests(),
         templates::tests(),
         debian::tests(),
         devices::tests(),

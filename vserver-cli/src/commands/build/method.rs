@@ -3,11 +3,11 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use vserver_build::{CloneOf, Debootstrap, Method, Template};
+use vserver_build::{CloneOf, Debootstrap, Method, OciImage, Template};
 use vserver_config::Defaults;
 use vserver_types::Exit;
 
-use crate::args::{self, BuildArgs, CloneArgs, DebootstrapArgs, SkeletonArgs, TemplateArgs};
+use crate::args::{self, BuildArgs, CloneArgs, DebootstrapArgs, OciArgs, SkeletonArgs, TemplateArgs};
 use crate::error::CliError;
 use crate::printer::Printer;
 
@@ -54,8 +54,12 @@ pub fn choose(
             let source = source(&own.source, defaults)?;
             Ok((Method::Clone(CloneOf { source, exclude: own.exclude_from }), own.dist))
         }
+        "oci" => {
+            let own: OciArgs = args::parse(printer, words, Exit::Failure)?;
+            Ok((Method::Oci(OciImage { image: own.source, name: own.image }), own.dist))
+        }
         later if LATER.contains(&later) => Err(CliError::Refused(format!(
-            "build-method '{later}' is not there yet; use skeleton, debootstrap, template or clone"
+            "build-method '{later}' is not there yet; use skeleton, debootstrap, template, oci or clone"
         ))),
         gone if GONE.iter().any(|(name, _)| *name == gone) => {
             let instead = GONE.iter().find(|(name, _)| *name == gone).map_or("", |(_, instead)| instead);
