@@ -31,7 +31,7 @@ pub struct Applet {
 }
 
 /// What starts, stops and boots guests; the first is the default.
-const APPLETS: [Applet; 8] = [
+const APPLETS: [Applet; 9] = [
     Applet { name: "vserver", failure: Exit::Failure, run: commands::vserver::run },
     Applet { name: "vserver-template", failure: Exit::Failure, run: vserver_template },
     Applet { name: "start-vservers", failure: Exit::Failure, run: start_vservers },

@@ -11,7 +11,7 @@ use vserver_types::GuestName;
 use crate::Error;
 
 /// Held in a stage for as long as somebody works there.
-const LOCK: &str = "lock";
+pub(crate) const LOCK: &str = "lock";
 
 /// The name of this process's stage for a guest.
 pub(crate) fn name(guest: &GuestName) -> String {

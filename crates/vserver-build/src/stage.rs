@@ -115,17 +115,18 @@ impl Stage {
             remove_guest_tree(&dir)?;
         }
         DirBuilder::new().mode(0o700).create(&dir).map_err(Error::io("make the directory", &dir))?;
-        let stage = Self { root: dir.join("root"), dir, disk: None, kept: false };
+        let lock = orphans::hold(&dir)?;
+        let stage = Self { root: dir.join("root"), dir, disk: None, kept: false, _lock: lock };
         DirBuilder::new().mode(0o755).create(&stage.root).map_err(Error::io("make the directory", &stage.root))?;
         Ok(stage)
     }
 
-    /// Removes the logs of programs that have ended well.
+    /// Removes everything beside the tree that is of no use to anybody later: the lock, logs of programs that have ended well.
     pub(crate) fn forget_logs(&self) -> Result<(), Error> {
         let failed = || Error::io("look into", &self.dir);
         for entry in fs::read_dir(&self.dir).map_err(failed())? {
             let path = entry.map_err(failed())?.path();
-            if path.extension().is_some_and(|end| end == "log") {
+            if path.extension().is_some_and(|end| end == "log") || path.ends_with(orphans::LOCK) {
                 fs::remove_file(&path).map_err(Error::io("remove", &path))?;
             }
         }

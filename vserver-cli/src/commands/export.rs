@@ -48,6 +48,9 @@ pub fn run(args: &ExportArgs, guest: &Guest, context: &Context) -> Result<Exit, 
         }
         _ => {}
     }
+    if status.state == GuestState::Stopped {
+        vserver_build::settle(&host.confdir, name)?;
+    }
     let mut watch = progress::Watch::new(printer, false);
     let packed = vserver_build::export(&host.confdir, name, &output, &mut watch);
     watch.end();
