@@ -87,19 +87,22 @@ fn expected(verdicts: &[&str]) -> Vec<&'static str> {
 }
 
 /// Another network namespace, held by a process that sleeps there.
-pub struct Peer(Child);
+pub struct Peer {
+    child: Child,
+    outside: String,
+}
 
 impl Peer {
     /// One end of a pair is `inside` there; the other, `outside`, is here and up.
     pub fn new(outside: &str, inside: &str) -> Self {
         let child = Command::new("unshare").args(["--net", "sleep", "1000"]).spawn().unwrap();
-        let peer = Self(child);
+        let peer = Self { child, outside: outside.to_owned() };
         let own = fs::read_link("/proc/self/ns/net").unwrap();
         eventually("it is there", Duration::from_secs(10), || {
-            let there = fs::read_link(format!("/proc/{}/ns/net", peer.0.id()));
+            let there = fs::read_link(format!("/proc/{}/ns/net", peer.child.id()));
             there.is_ok_and(|there| there != own)
         });
-        ip(&format!("link add {outside} type veth peer name {inside} netns {}", peer.0.id()));
+        ip(&format!("link add {outside} type veth peer name {inside} netns {}", peer.child.id()));
         ip(&format!("link set {outside} up"));
         let up = peer.command("ip").args(["link", "set", inside, "up"]).status().unwrap();
         assert!(up.success());
@@ -108,7 +111,7 @@ impl Peer {
 
     /// Does something there, on a thread of its own.
     pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        let space = fs::File::open(format!("/proc/{}/ns/net", self.0.id())).unwrap();
+        let space = fs::File::open(format!("/proc/{}/ns/net", self.child.id())).unwrap();
         let there = || {
             setns(&space, CloneFlags::CLONE_NEWNET).unwrap();
             work()
@@ -119,16 +122,17 @@ impl Peer {
     /// A program to be run there.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("nsenter");
-        command.arg(format!("--net=/proc/{}/ns/net", self.0.id())).arg(program);
+        command.arg(format!("--net=/proc/{}/ns/net", self.child.id())).arg(program);
         command
     }
 }
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        // Its namespace goes with it, and that takes the pair along.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        // It would go with the namespace, but only a little later.
+        let _ = Command::new("ip").args(["link", "del", &self.outside]).status();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
