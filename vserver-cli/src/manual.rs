@@ -7,14 +7,14 @@ use clap::{Command, CommandFactory};
 
 use crate::applet;
 use crate::args::{
-    BuildArgs, ChbindArgs, ChcontextArgs, CheckArgs, ChxidArgs, CloneTreeArgs, ConfigArgs, CopyArgs, ExportArgs,
-    FlattenArgs, GeneratorArgs, H2extArgs, HashifyArgs, ImportArgs, KeepAliveArgs, ListArgs, LoopArgs, LsxidArgs,
-    NaddressArgs, NattributeArgs, NcontextArgs, PkgArgs, PkgmgmtArgs, PkgmgmtToolArgs, PlanArgs, ReducecapArgs,
-    RenameArgs, SecureMountArgs, SetattrArgs, ShowattrArgs, StartArgs, StartVserversArgs, StatusArgs, StopArgs,
-    TunctlArgs, UnifyArgs, VattributeArgs, VcontextArgs, VdevmapArgs, VdlimitArgs, VduArgs, VesyncArgs, VinfoArgs,
-    VkillArgs, VlimitArgs, VmemctrlArgs, VmountArgs, VnamespaceArgs, VpkgArgs, VprocunhideArgs, VpsArgs, VschedArgs,
-    VserverArgs, VserverStatArgs, VserverSwitchArgs, VserverTemplateArgs, VserverWrapperArgs, VshelperArgs,
-    VspaceArgs, VsysctlArgs, VtagArgs, VunameArgs, VwaitArgs, loop_command,
+    BuildArgs, ChbindArgs, ChcontextArgs, CheckArgs, ChxidArgs, CloneTreeArgs, ConfigArgs, CopyArgs, CopyTreeArgs,
+    ExportArgs, FlattenArgs, GeneratorArgs, H2extArgs, HashifyArgs, ImportArgs, KeepAliveArgs, ListArgs, LoopArgs,
+    LsxidArgs, NaddressArgs, NattributeArgs, NcontextArgs, PkgArgs, PkgmgmtArgs, PkgmgmtToolArgs, PlanArgs,
+    ReducecapArgs, RenameArgs, SecureMountArgs, SetattrArgs, ShowattrArgs, StartArgs, StartVserversArgs, StatusArgs,
+    StopArgs, TunctlArgs, UnifyArgs, VattributeArgs, VcontextArgs, VdevmapArgs, VdlimitArgs, VduArgs, VesyncArgs,
+    VinfoArgs, VkillArgs, VlimitArgs, VmemctrlArgs, VmountArgs, VnamespaceArgs, VpkgArgs, VprocunhideArgs, VpsArgs,
+    VschedArgs, VserverArgs, VserverStatArgs, VserverSwitchArgs, VserverTemplateArgs, VserverWrapperArgs,
+    VshelperArgs, VspaceArgs, VsysctlArgs, VtagArgs, VunameArgs, VwaitArgs, loop_command,
 };
 use crate::commands::vserver::VERBS;
 
@@ -122,6 +122,7 @@ fn definition(name: &str) -> Option<Command> {
         "secure-mount" => SecureMountArgs::command(),
         "vdlimit" => VdlimitArgs::command(),
         "vunify" => UnifyArgs::command(),
+        "vcopy" => CopyTreeArgs::command(),
         "vclone" => CloneTreeArgs::command(),
         "vhashify" => HashifyArgs::command(),
         "vdu" => VduArgs::command(),

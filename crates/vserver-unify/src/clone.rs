@@ -32,13 +32,30 @@ pub fn can_clone(from: &GuestRoot, to: &GuestRoot) -> bool {
 /// Fills `to`, which nobody else can enter, with what is in `from`, whose guest must not run. What `rules` do not share is left
 /// out, what is there already stays, and so do sockets.
 pub fn clone_tree(from: &GuestRoot, to: &GuestRoot, rules: &Rules) -> Result<(), Error> {
+    fill(from, to, &|path| match rules.judge(path) {
+        Verdict::Share => Verdict::Share,
+        _ => Verdict::Leave,
+    })
+}
+
+/// The same for the tree of a guest that is to differ from its original: what both lists share gets one more name, what one of them
+/// keeps is copied, what one of them leaves is left out. Devices and FIFOs are left out, too. Source: util-vserver,
+/// `behaviours.md` §9.1, vcopy.
+pub fn copy_by_rules(from: &GuestRoot, to: &GuestRoot, lists: [&Rules; 2]) -> Result<(), Error> {
+    fill(from, to, &|path| lists[0].judge(path).max(lists[1].judge(path)))
+}
+
+/// What becomes of a path.
+type Judge<'a> = &'a (dyn Fn(&[u8]) -> Verdict + Sync);
+
+fn fill(from: &GuestRoot, to: &GuestRoot, judge: Judge<'_>) -> Result<(), Error> {
     layers::Layers::settle(from)?;
     mark(from)?;
     mark(to)?;
     let mut level = vec![PathBuf::new()];
     let mut all = Vec::new();
     while !level.is_empty() {
-        let next = in_parallel(&level, |rel| directory(from, to, rel, rules))?;
+        let next = in_parallel(&level, |rel| directory(from, to, rel, judge))?;
         all.append(&mut level);
         level = next.into_iter().flatten().collect();
     }
@@ -56,7 +73,7 @@ fn shares_blocks(root: &GuestRoot) -> bool {
 }
 
 /// The links and directories of one directory; gives the directories.
-fn directory(from: &GuestRoot, to: &GuestRoot, rel: &Path, rules: &Rules) -> Result<Vec<PathBuf>, Error> {
+fn directory(from: &GuestRoot, to: &GuestRoot, rel: &Path, judge: Judge<'_>) -> Result<Vec<PathBuf>, Error> {
     let (source, target) = (from.open_dir_for_change(rel)?, to.open_dir_for_change(rel)?);
     let entries = source.try_clone().map_err(Error::io("list", from.path().join(rel)))?;
     let mut below = Vec::new();
@@ -64,12 +81,16 @@ fn directory(from: &GuestRoot, to: &GuestRoot, rel: &Path, rules: &Rules) -> Res
         let entry = entry.map_err(Error::io("list", from.path().join(rel)))?;
         let name = OsStr::from_bytes(entry.file_name().to_bytes());
         let path = rel.join(name);
-        if name == "." || name == ".." || rules.judge(&absolute(path.as_os_str())) != Verdict::Share {
+        let verdict = if name == "." || name == ".." { Verdict::Leave } else { judge(&absolute(path.as_os_str())) };
+        if verdict == Verdict::Leave {
             continue;
         }
         let done = match kind(&source, name, entry.file_type()) {
             Ok(Type::Directory) => made(mkdirat(&target, name, Mode::S_IRWXU)).map(|()| below.push(path.clone())),
             Ok(Type::Socket) => Ok(()),
+            // One more name is right for a link, and a node of a kept directory is nothing to be copied.
+            Ok(Type::File) if verdict == Verdict::Keep => own_copy(&source, &target, name),
+            Ok(kind) if verdict == Verdict::Keep && kind != Type::Symlink => Ok(()),
             Ok(_) => name_again(&source, &target, name),
             Err(error) => Err(error.into()),
         };
@@ -101,11 +122,17 @@ fn made(done: nix::Result<()>) -> std::io::Result<()> {
 fn name_again(source: &OwnedFd, target: &OwnedFd, name: &OsStr) -> std::io::Result<()> {
     match linkat(source, name, target, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::EEXIST) => Ok(()),
-        Err(Errno::EMLINK | Errno::EXDEV | Errno::EPERM) => {
-            let object = open_beneath(source, Path::new(name), OFlag::O_PATH | OFlag::O_NOFOLLOW, 0)?;
-            copy_file(&object, &fstat(&object)?, target, name)
-        }
+        Err(Errno::EMLINK | Errno::EXDEV | Errno::EPERM) => own_copy(source, target, name),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// A copy of a regular file, unless there is something of that name.
+fn own_copy(source: &OwnedFd, target: &OwnedFd, name: &OsStr) -> std::io::Result<()> {
+    let object = open_beneath(source, Path::new(name), OFlag::O_PATH | OFlag::O_NOFOLLOW, 0)?;
+    match copy_file(&object, &fstat(&object)?, target, name) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        done => done,
     }
 }
 

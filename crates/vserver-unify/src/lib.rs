@@ -29,7 +29,7 @@ mod scan;
 mod store;
 mod unify;
 
-pub use clone::{can_clone, clone_tree};
+pub use clone::{can_clone, clone_tree, copy_by_rules};
 pub use error::Error;
 pub use flatten::{Copied, flatten};
 pub use layers::Layers;

@@ -51,7 +51,7 @@ pub use import::{ExportArgs, ImportArgs};
 pub use mount::{Mounting, SecureMountArgs, VmountArgs, VmountRest};
 pub use packages::{LoopArgs, PkgArgs, PkgmgmtArgs, PkgmgmtToolArgs, VesyncArgs, VpkgArgs, loop_command};
 pub use template::{TemplateVerb, VserverTemplateArgs};
-pub use unify::{CloneTreeArgs, FlattenArgs, HashifyArgs, UnifyArgs};
+pub use unify::{CloneTreeArgs, CopyTreeArgs, FlattenArgs, HashifyArgs, UnifyArgs};
 pub use vattribute::{VattributeArgs, VcontextArgs};
 pub use vkill::VkillArgs;
 pub use vlimit::{Asked, VlimitArgs};

@@ -84,6 +84,36 @@ pub struct UnifyArgs {
     pub words: Vec<OsString>,
 }
 
+/// Fills the tree of a guest with the files of another one
+#[derive(Parser, Debug)]
+#[command(
+    name = "vcopy",
+    version = concat!(env!("CARGO_PKG_VERSION"), " -- fills the tree of a guest with the files of another one"),
+    override_usage = "vcopy [OPTIONS] DESTINATION SOURCE\n       vcopy --manually [OPTIONS] PATH EXCLUDE-LIST SOURCE-PATH EXCLUDE-LIST",
+    after_help = "What both exclude lists share is shared, what one of them keeps is copied, what one of them marks with ~ is left out.\n\
+                  Both guests must be stopped. `vserver NEW build -m clone` makes a whole guest.\n\
+                  Example: vserver web2 build -m skeleton && vcopy web2 web1"
+)]
+pub struct CopyTreeArgs {
+    #[command(flatten)]
+    pub common: Common,
+    /// Say what is done
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// Refuse a destination that has no directory apps/vunify, instead of making it
+    #[arg(long)]
+    pub strict: bool,
+    /// Accepted for old scripts: mounts below a tree are never entered
+    #[arg(short = 'x', long)]
+    pub one_file_system: bool,
+    /// Trees and exclude lists by their paths, without any guest
+    #[arg(long)]
+    pub manually: bool,
+    /// Two guests; with --manually two pairs of a tree and an exclude list
+    #[arg(value_name = "GUEST")]
+    pub words: Vec<OsString>,
+}
+
 /// Makes a second tree of the same files
 #[derive(Parser, Debug)]
 #[command(

@@ -43,6 +43,7 @@ pub mod unify;
 pub mod vattribute;
 pub mod vclone;
 pub mod vcontext;
+pub mod vcopy;
 pub mod vdevmap;
 pub mod vdlimit;
 pub mod vdu;

@@ -19,6 +19,7 @@ pub fn tests() -> Vec<Trial> {
             a_clone_has_an_identity_and_files_of_its_own,
         ),
         Trial::new("unify::reference_guests", reference_guests),
+        Trial::new("unify::vcopy_shares_copies_and_leaves", vcopy_shares_copies_and_leaves),
         Trial::new("unify::vclone_makes_a_tree", vclone_makes_a_tree),
         Trial::new("unify::the_configuration_decides", the_configuration_decides),
         Trial::new("unify::rename_copy_and_delete_after_a_crash", rename_copy_and_delete_after_a_crash),
@@ -333,4 +334,25 @@ fn vclone_makes_a_tree() {
     source.start().sh("echo more >> /srv/append").ok();
     source.stop();
     assert_eq!(fs::read_to_string(to.join("srv/append")).unwrap(), "what srv/append had at the beginning\n");
+}
+
+fn vcopy_shares_copies_and_leaves() {
+    let host = Fixture::new();
+    let [source, target] = pair(&host);
+    fs::remove_dir_all(target.root.join("srv")).unwrap();
+    source.set("apps/vunify/exclude", "/srv/mode\n~/srv/gone\n/dev\n");
+    fs::remove_dir_all(target.cfg.join("apps/vunify")).unwrap();
+    host.tool("vcopy", &["--strict", &target.name, &source.name]).exits(1).says("Failed to initialize unification");
+    fs::create_dir_all(target.cfg.join("apps/vunify")).unwrap();
+    target.set("apps/vunify/pkgmgmt-ignore", "").set("apps/vunify/exclude", "/srv/owner\n~/srv/delete\n");
+    host.tool("vcopy", &[&target.name, &source.name]).ok();
+    for (name, shared) in [("srv/same", true), ("srv/old/deep/x", true), ("srv/mode", false), ("srv/owner", false)] {
+        assert_eq!(inode(&target, name) == inode(&source, name), shared, "{name}");
+        assert_eq!(read(&target, name), read(&source, name));
+    }
+    assert!(!target.root.join("srv/gone").exists() && !target.root.join("srv/delete").exists());
+    target.start().sh("echo more >> /srv/append").ok();
+    target.stop();
+    assert_eq!(read(&source, "srv/append"), "what srv/append had at the beginning\n");
+    host.tool("vcopy", &[&target.name]).exits(1).says("two guests");
 }
