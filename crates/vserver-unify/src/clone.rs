@@ -32,35 +32,125 @@ pub fn can_clone(from: &GuestRoot, to: &GuestRoot) -> bool {
 /// Fills `to`, which nobody else can enter, with what is in `from`, whose guest must not run. What `rules` do not share is left
 /// out, what is there already stays, and so do sockets.
 pub fn clone_tree(from: &GuestRoot, to: &GuestRoot, rules: &Rules) -> Result<(), Error> {
-    fill(from, to, &|path| match rules.judge(path) {
+    let judge = |path: &[u8]| match rules.judge(path) {
         Verdict::Share => Verdict::Share,
         _ => Verdict::Leave,
-    })
+    };
+    Filling { from, to, judge: &judge, dry_run: false, listener: &|_, _| {} }.all()
 }
 
 /// The same for the tree of a guest that is to differ from its original: what both lists share gets one more name, what one of them
 /// keeps is copied, what one of them leaves is left out. Devices and FIFOs are left out, too. Source: util-vserver,
 /// `behaviours.md` §9.1, vcopy.
-pub fn copy_by_rules(from: &GuestRoot, to: &GuestRoot, lists: [&Rules; 2]) -> Result<(), Error> {
-    fill(from, to, &|path| lists[0].judge(path).max(lists[1].judge(path)))
+pub fn copy_by_rules(
+    from: &GuestRoot,
+    to: &GuestRoot,
+    lists: [&Rules; 2],
+    dry_run: bool,
+    listener: &(dyn Fn(&'static str, &Path) + Sync),
+) -> Result<(), Error> {
+    let judge = |path: &[u8]| lists[0].judge(path).max(lists[1].judge(path));
+    Filling { from, to, judge: &judge, dry_run, listener }.all()
 }
 
 /// What becomes of a path.
 type Judge<'a> = &'a (dyn Fn(&[u8]) -> Verdict + Sync);
 
-fn fill(from: &GuestRoot, to: &GuestRoot, judge: Judge<'_>) -> Result<(), Error> {
-    layers::Layers::settle(from)?;
-    mark(from)?;
-    mark(to)?;
-    let mut level = vec![PathBuf::new()];
-    let mut all = Vec::new();
-    while !level.is_empty() {
-        let next = in_parallel(&level, |rel| directory(from, to, rel, judge))?;
-        all.append(&mut level);
-        level = next.into_iter().flatten().collect();
+/// One tree on its way into another.
+struct Filling<'a> {
+    from: &'a GuestRoot,
+    to: &'a GuestRoot,
+    judge: Judge<'a>,
+    dry_run: bool,
+    /// Hears what is done with which path, relative to the root.
+    listener: &'a (dyn Fn(&'static str, &Path) + Sync),
+}
+
+impl Filling<'_> {
+    fn all(&self) -> Result<(), Error> {
+        layers::Layers::settle(self.from)?;
+        if !self.dry_run {
+            mark(self.from)?;
+            mark(self.to)?;
+        }
+        let mut level = vec![PathBuf::new()];
+        let mut all = Vec::new();
+        while !level.is_empty() {
+            let next = in_parallel(&level, |rel| self.directory(rel))?;
+            all.append(&mut level);
+            level = next.into_iter().flatten().collect();
+        }
+        if self.dry_run {
+            return Ok(());
+        }
+        // Last: what was made in a directory has changed its time.
+        in_parallel(&all, |rel| dress_directory(self.from, self.to, rel)).map(drop)
     }
-    // Last: what was made in a directory has changed its time.
-    in_parallel(&all, |rel| dress_directory(from, to, rel)).map(drop)
+
+    /// The links and directories of one directory; gives the directories.
+    fn directory(&self, rel: &Path) -> Result<Vec<PathBuf>, Error> {
+        let source = self.from.open_dir_for_change(rel)?;
+        let target = if self.dry_run { None } else { Some(self.to.open_dir_for_change(rel)?) };
+        let entries = source.try_clone().map_err(Error::io("list", self.from.path().join(rel)))?;
+        let mut below = Vec::new();
+        for entry in Dir::from_fd(entries).map_err(Error::io("list", self.from.path().join(rel)))? {
+            let entry = entry.map_err(Error::io("list", self.from.path().join(rel)))?;
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            if name == "." || name == ".." {
+                continue;
+            }
+            let path = rel.join(name);
+            let verdict = (self.judge)(&absolute(path.as_os_str()));
+            let done = kind(&source, name, entry.file_type()).map_err(std::io::Error::from).and_then(|kind| {
+                let action = action(kind, verdict);
+                (self.listener)(action.word(), &path);
+                below.extend((action == Action::Create).then(|| path.clone()));
+                target.as_ref().map_or(Ok(()), |target| action.act(&source, target, name))
+            });
+            done.map_err(Error::io("clone", self.from.path().join(path)))?;
+        }
+        Ok(below)
+    }
+}
+
+/// What is done with an entry.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Action {
+    Link,
+    Copy,
+    Create,
+    Skip,
+}
+
+fn action(kind: Type, verdict: Verdict) -> Action {
+    match (kind, verdict) {
+        (_, Verdict::Leave) | (Type::Socket, _) => Action::Skip,
+        (Type::Directory, _) => Action::Create,
+        (Type::File, Verdict::Keep) => Action::Copy,
+        // One more name is right for a link, and a node that is kept is nothing to be copied.
+        (_, Verdict::Share) | (Type::Symlink, _) => Action::Link,
+        _ => Action::Skip,
+    }
+}
+
+impl Action {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Link => "linking",
+            Self::Copy => "copying",
+            Self::Create => "creating",
+            Self::Skip => "skipping",
+        }
+    }
+
+    fn act(self, source: &OwnedFd, target: &OwnedFd, name: &OsStr) -> std::io::Result<()> {
+        match self {
+            Self::Link => name_again(source, target, name),
+            Self::Copy => own_copy(source, target, name),
+            Self::Create => made(mkdirat(target, name, Mode::S_IRWXU)),
+            Self::Skip => Ok(()),
+        }
+    }
 }
 
 /// FICLONE between files without content says whether there is such a thing here.
@@ -70,33 +160,6 @@ fn shares_blocks(root: &GuestRoot) -> bool {
         open_beneath(&dir, Path::new("."), OFlag::O_TMPFILE | OFlag::O_RDWR, 0o600).ok()
     };
     matches!((unnamed(), unnamed()), (Some(a), Some(b)) if rustix::fs::ioctl_ficlone(&a, &b).is_ok())
-}
-
-/// The links and directories of one directory; gives the directories.
-fn directory(from: &GuestRoot, to: &GuestRoot, rel: &Path, judge: Judge<'_>) -> Result<Vec<PathBuf>, Error> {
-    let (source, target) = (from.open_dir_for_change(rel)?, to.open_dir_for_change(rel)?);
-    let entries = source.try_clone().map_err(Error::io("list", from.path().join(rel)))?;
-    let mut below = Vec::new();
-    for entry in Dir::from_fd(entries).map_err(Error::io("list", from.path().join(rel)))? {
-        let entry = entry.map_err(Error::io("list", from.path().join(rel)))?;
-        let name = OsStr::from_bytes(entry.file_name().to_bytes());
-        let path = rel.join(name);
-        let verdict = if name == "." || name == ".." { Verdict::Leave } else { judge(&absolute(path.as_os_str())) };
-        if verdict == Verdict::Leave {
-            continue;
-        }
-        let done = match kind(&source, name, entry.file_type()) {
-            Ok(Type::Directory) => made(mkdirat(&target, name, Mode::S_IRWXU)).map(|()| below.push(path.clone())),
-            Ok(Type::Socket) => Ok(()),
-            // One more name is right for a link, and a node of a kept directory is nothing to be copied.
-            Ok(Type::File) if verdict == Verdict::Keep => own_copy(&source, &target, name),
-            Ok(kind) if verdict == Verdict::Keep && kind != Type::Symlink => Ok(()),
-            Ok(_) => name_again(&source, &target, name),
-            Err(error) => Err(error.into()),
-        };
-        done.map_err(Error::io("clone", from.path().join(path)))?;
-    }
-    Ok(below)
 }
 
 fn kind(dir: &OwnedFd, name: &OsStr, told: Option<Type>) -> nix::Result<Type> {

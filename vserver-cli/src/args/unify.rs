@@ -97,6 +97,9 @@ pub struct UnifyArgs {
 pub struct CopyTreeArgs {
     #[command(flatten)]
     pub common: Common,
+    /// Change nothing; say what would be done
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
     /// Say what is done
     #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,

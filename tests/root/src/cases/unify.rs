@@ -345,6 +345,13 @@ fn vcopy_shares_copies_and_leaves() {
     host.tool("vcopy", &["--strict", &target.name, &source.name]).exits(1).says("Failed to initialize unification");
     fs::create_dir_all(target.cfg.join("apps/vunify")).unwrap();
     target.set("apps/vunify/pkgmgmt-ignore", "").set("apps/vunify/exclude", "/srv/owner\n~/srv/delete\n");
+    let said = host.tool("vcopy", &["-n", &target.name, &source.name]);
+    said.ok()
+        .says("linking  '/srv/same'")
+        .says("copying  '/srv/mode'")
+        .says("skipping '/srv/gone'")
+        .says("creating '/srv'");
+    assert!(!target.root.join("srv").exists());
     host.tool("vcopy", &[&target.name, &source.name]).ok();
     for (name, shared) in [("srv/same", true), ("srv/old/deep/x", true), ("srv/mode", false), ("srv/owner", false)] {
         assert_eq!(inode(&target, name) == inode(&source, name), shared, "{name}");
