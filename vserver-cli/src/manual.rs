@@ -83,6 +83,7 @@ fn verbs() -> impl Iterator<Item = Page> {
         verb("vserver-stop", StopArgs::command()),
         verb("vserver-status", StatusArgs::command()),
         verb("vserver-list", ListArgs::command()),
+        verb("vserver-doctor", DoctorArgs::command()),
         verb("vserver-plan", PlanArgs::command()),
         verb("vserver-check", CheckArgs::command()),
         verb("vserver-config", ConfigArgs::command()),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use vserver_types::{
     ContextCaps, ContextFlags, CpuSet, FlagEdit, GuestAddress, GuestName, NetCaps, NetFlags, Nid, Resource,
-    ResourceLimit, Rlimit, Ulimit, Unenforced, Xid,
+    ResourceLimit, Rlimit, Traffic, Ulimit, Unenforced, Xid,
 };
 
 use crate::init::Init;
@@ -72,6 +72,8 @@ pub struct GuestConfig {
     pub lback: Option<Ipv4Addr>,
     /// Broadcast address that it may use (`interfaces/bcast`).
     pub bcast: Option<Ipv4Addr>,
+    /// How fast it may send and receive: our own `traffic/`.
+    pub traffic: Traffic,
     /// Totals of the whole guest, in the units of [`Resource`].
     pub rlimits: BTreeMap<Resource, ResourceLimit>,
     /// Limits of each process that have a file in `ulimits/`; see [`GuestConfig::process_limits`] for all.

@@ -5,11 +5,13 @@
 
 mod error;
 pub mod format;
+mod listeners;
 mod owner;
 mod process;
 mod sample;
 
 pub use error::Error;
+pub use listeners::{Wildcard, wildcards};
 pub use owner::{owner, owner_in};
 pub use process::{Process, processes};
 pub use sample::{Row, Sample, Usage};

@@ -6,10 +6,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use vserver_sys::bpf::{
     AttachFlags, AttachType, prog_attach, prog_by_id, prog_detach, prog_load, prog_query, prog_replace,
 };
-use vserver_types::Unenforced;
+use vserver_types::{Traffic, Unenforced};
 
+use crate::meter::Meter;
 use crate::policy::Table;
-use crate::program::{Features, HOOKS, Hook};
+use crate::program::{Features, HOOKS, Hook, METERS};
 use crate::steering::{Held, Steer, Steering};
 use crate::{AddressPolicy, Error};
 
@@ -25,7 +26,14 @@ use crate::{AddressPolicy, Error};
 /// # Errors
 /// Everything that would leave the guest less confined: then nothing is attached that was not before.
 pub fn confine(cgroup_v2: BorrowedFd<'_>, policy: &AddressPolicy, steer: Steer) -> Result<Vec<Unenforced>, Error> {
-    Programs::load(policy, steer)?.attach(cgroup_v2, Place::Perhaps)
+    // What was counted so far stays, and so do the rates.
+    let before = Meter::of(cgroup_v2).map_err(no_meter)?;
+    let meter = before.map_or_else(|| Meter::make().map_err(no_meter), Ok)?;
+    Programs::load_with(policy, steer, meter)?.attach(cgroup_v2, Place::Perhaps)
+}
+
+fn no_meter(source: io::Error) -> Error {
+    Error::Load { place: AttachType::InetEgress, source }
 }
 
 /// What is known of a cgroup directory before its programs are attached.
@@ -44,6 +52,7 @@ pub struct Programs {
     loaded: Vec<(&'static Hook, OwnedFd)>,
     report: Vec<Unenforced>,
     steering: Option<Steering>,
+    meter: Meter,
 }
 
 impl Programs {
@@ -52,10 +61,32 @@ impl Programs {
     /// # Errors
     /// As [`confine()`].
     pub fn load(policy: &AddressPolicy, steer: Steer) -> Result<Self, Error> {
+        Self::load_with(policy, steer, Meter::make().map_err(no_meter)?)
+    }
+
+    /// Those of a guest that has a network stack of its own, or all of the host's addresses: its traffic is counted and
+    /// held to its rates, and nothing else.
+    ///
+    /// # Errors
+    /// As [`Programs::load`].
+    pub fn load_meter() -> Result<Self, Error> {
+        let meter = Meter::make().map_err(no_meter)?;
+        let table = Table { meter: Some(meter.tables()), ..Table::default() };
+        let mut all = Self { loaded: Vec::new(), report: Vec::new(), steering: None, meter };
+        for hook in &METERS {
+            if let Loaded::Program(program, _) = load(hook, &table)? {
+                all.loaded.push((hook, program));
+            }
+        }
+        Ok(all)
+    }
+
+    fn load_with(policy: &AddressPolicy, steer: Steer, meter: Meter) -> Result<Self, Error> {
         let mut table = Table::new(policy);
         let (steering, report) = steering(&table, steer);
         table.steering = steering.as_ref().map(Steering::tables);
-        let mut all = Self { loaded: Vec::new(), report, steering };
+        table.meter = Some(meter.tables());
+        let mut all = Self { loaded: Vec::new(), report, steering, meter };
         let wanted = |hook: &&Hook| table.steering.is_some() || hook.place != AttachType::SockOps;
         for hook in HOOKS.iter().filter(wanted) {
             match load(hook, &table)? {
@@ -76,6 +107,14 @@ impl Programs {
     /// No descriptor is left.
     pub fn steering(&self) -> io::Result<Option<Held>> {
         self.steering.as_ref().map(Steering::held).transpose()
+    }
+
+    /// Holds the guest to these rates.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn shape(&self, traffic: &Traffic) -> io::Result<()> {
+        self.meter.shape(traffic)
     }
 
     /// Attaches them: the second half of [`confine()`].

@@ -24,6 +24,7 @@ mod confine;
 mod device;
 mod error;
 pub mod guard;
+mod meter;
 mod policy;
 mod program;
 pub mod space;
@@ -35,5 +36,6 @@ pub use device::{
     has_device, remove_address, remove_device, tuns_of_nobody,
 };
 pub use error::{Error, module};
+pub use meter::Meter;
 pub use policy::{AddressPolicy, Localhost, private_loopback};
 pub use steering::{Gathering, Held, Steer};

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use vserver_types::Nid;
 
+use crate::meter::MeterTables;
 use crate::steering::Tables;
 
 /// What a guest that shares the host's network stack may do with addresses. Everything that is not named is refused.
@@ -60,7 +61,7 @@ pub(crate) fn words(address: Ipv6Addr) -> [u32; 4] {
 }
 
 /// A policy in the form in which programs compare.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
     /// Own IPv4 addresses, without the loopback.
     pub own4: Vec<u32>,
@@ -75,6 +76,8 @@ pub(crate) struct Table {
     pub multicast: bool,
     /// How wildcard sockets hear the addresses after the first; `None`: not at all.
     pub steering: Option<Tables>,
+    /// Where traffic is counted; `None`: not at all.
+    pub meter: Option<MeterTables>,
 }
 
 impl Table {
@@ -90,6 +93,7 @@ impl Table {
             hide_loopback: policy.hide_loopback,
             multicast: policy.multicast,
             steering: None,
+            meter: None,
         };
         for address in &policy.addresses {
             match address.to_canonical() {

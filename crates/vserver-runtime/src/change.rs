@@ -123,7 +123,7 @@ fn follow_tun(record: &mut RunRecord, cgroup: &GuestCgroup) -> Result<Vec<Unenfo
     Ok(report)
 }
 
-fn running(host: &Host, name: &GuestName) -> Result<RunRecord> {
+pub(crate) fn running(host: &Host, name: &GuestName) -> Result<RunRecord> {
     let record = RunRecord::load(host, name)?.filter(RunRecord::supervisor_lives);
     record.ok_or_else(|| Error::NotRunning { name: name.clone() })
 }

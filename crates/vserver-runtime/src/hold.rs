@@ -8,39 +8,40 @@ use std::thread::JoinHandle;
 use vserver_cgroup::{DevicePolicy, GuestCgroup};
 use vserver_config::NetworkSpace;
 use vserver_net::{Held, Place, Programs, Steer};
-use vserver_types::Unenforced;
+use vserver_types::{Traffic, Unenforced};
 
 use crate::devices;
 use crate::error::{Error, Result};
 use crate::plan::{NetworkPlan, Plan};
 
-/// Programs on their way into the kernel; `None` for a guest that has all of the host's addresses, or a stack of its own.
+/// Programs on their way into the kernel.
 #[derive(Debug)]
-pub struct Loading(Option<JoinHandle<std::result::Result<Programs, vserver_net::Error>>>);
+pub struct Loading(JoinHandle<std::result::Result<Option<Programs>, vserver_net::Error>>);
 
-/// Programs that are loaded and not attached.
+/// Programs that are loaded and not attached; `None`: this kernel cannot count, and nobody asked for more.
 #[derive(Debug)]
 pub struct Ready(Option<Programs>);
 
 impl Loading {
-    /// Begins.
-    pub fn begin(network: Option<&NetworkPlan>) -> Self {
-        let policy = network.map(NetworkPlan::policy);
-        Self(policy.map(|policy| std::thread::spawn(move || Programs::load(&policy, Steer::Yes))))
+    /// Begins. A guest that has all of the host's addresses, or a stack of its own, is only counted and held to its rates.
+    pub fn begin(network: Option<&NetworkPlan>, traffic: &Traffic) -> Self {
+        let (policy, free) = (network.map(NetworkPlan::policy), *traffic == Traffic::default());
+        Self(std::thread::spawn(move || match policy {
+            Some(policy) => Programs::load(&policy, Steer::Yes).map(Some),
+            None => match Programs::load_meter() {
+                Err(_) if free => Ok(None),
+                loaded => loaded.map(Some),
+            },
+        }))
     }
 
     /// Waits for the end of the thread. Fails closed: without the programs a guest would have the host's addresses.
     pub fn finish(self, plan: &Plan) -> Result<Ready> {
-        let Some(thread) = self.0 else {
-            return Ok(Ready(None));
-        };
-        let programs = thread.join().map_err(|_| Error::Taken {
+        let programs = self.0.join().map_err(|_| Error::Taken {
             name: plan.name.clone(),
             what: "the thread that loads its address programs panicked; report this".to_owned(),
         })?;
-        programs
-            .map(|programs| Ready(Some(programs)))
-            .map_err(Error::layer("hold the guest to its addresses", &plan.name))
+        programs.map(Ready).map_err(Error::layer("hold the guest to its addresses", &plan.name))
     }
 }
 
@@ -56,13 +57,23 @@ impl Ready {
         let rules: Vec<_> = plan.limits.raw.iter().cloned().chain(devices::rules(&plan.devices)).collect();
         let (devices, mut found) = DevicePolicy::default().with_raw(&rules);
         cgroup.device_policy(&devices).map_err(Error::layer("restrict the devices", &plan.name))?;
+        if plan.network.is_none() && plan.space == NetworkSpace::Host {
+            let reason = "the file 'noncontext' leaves all of the host's to the guest";
+            found.push(Unenforced::none("addresses", reason));
+        }
         let Some(programs) = self.0 else {
-            if plan.space == NetworkSpace::Host {
-                let reason = "the file 'noncontext' leaves all of the host's to the guest";
-                found.push(Unenforced::none("addresses", reason));
-            }
             return Ok(found);
         };
+        if plan.network.is_none() && cgroup.v2_dir().is_none() {
+            if plan.traffic != Traffic::default() {
+                found.push(Unenforced::none(
+                    "traffic",
+                    "there is no cgroup v2 hierarchy to hold the guest to its rates",
+                ));
+            }
+            return Ok(found);
+        }
+        programs.shape(&plan.traffic).map_err(Error::layer("hold the guest to its rates", &plan.name))?;
         let no_v2 = || {
             Error::Taken {
             name: plan.name.clone(),

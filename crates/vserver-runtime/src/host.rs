@@ -67,6 +67,11 @@ impl Host {
         self.log_dir.join(format!("{name}.console"))
     }
 
+    /// What the guest has sent and received in runs that have ended.
+    pub fn traffic_book(&self, name: &GuestName) -> PathBuf {
+        self.log_dir.join(format!("{name}.traffic"))
+    }
+
     /// The directory with a link to its configuration for each running guest's number.
     pub fn run_reverse(&self) -> PathBuf {
         let link = self.confdir.join(".defaults/run.rev");

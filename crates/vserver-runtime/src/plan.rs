@@ -12,7 +12,8 @@ use vserver_fs::GuestRoot;
 use vserver_sandbox::blueprint::{Confinement, Workshop};
 use vserver_sandbox::seccomp::{self, SeccompMode};
 use vserver_types::{
-    Capability, ContextCaps, ContextFlags, GuestName, Limits, NetCaps, Nid, Resource, Rlimit, Ulimit, Unenforced, Xid,
+    Capability, ContextCaps, ContextFlags, GuestName, Limits, NetCaps, Nid, Resource, Rlimit, Traffic, Ulimit,
+    Unenforced, Xid,
 };
 
 use crate::attributes::{self, Attributes};
@@ -87,6 +88,9 @@ pub struct Plan {
     pub addresses: Vec<AddressPlan>,
     /// What its sockets are held to.
     pub network: Option<NetworkPlan>,
+    /// How fast it may send and receive.
+    #[serde(default, skip_serializing_if = "is_free")]
+    pub traffic: Traffic,
     /// Kill sequence after a stop command.
     pub killseq: Vec<KillStep>,
     /// After this time a stopping guest is killed.
@@ -97,6 +101,11 @@ pub struct Plan {
 
 /// Default of `RLIMIT_MEMLOCK`. Source: default policy, threat model §3.7.
 const MEMLOCK: u64 = 8 << 20;
+
+/// Plans without bounds stay as they were.
+fn is_free(traffic: &Traffic) -> bool {
+    *traffic == Traffic::default()
+}
 
 impl Plan {
     /// What starting `config` as context `xid` will do.
@@ -153,6 +162,7 @@ impl Plan {
             tuns: tun::plan(config, id_base)?,
             addresses: addresses(config)?,
             network: network(config, xid),
+            traffic: config.traffic,
             killseq,
             stop_timeout,
             unenforced,

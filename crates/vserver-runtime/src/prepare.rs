@@ -59,6 +59,7 @@ pub fn prepare(
     record.unenforced.clone_from(&plan.unenforced);
     record.devices = plan.devices.iter().filter(|plan| plan.allow).map(|plan| plan.rule.clone()).collect();
     (record.attributes, record.network) = (plan.attributes, plan.network.clone());
+    record.traffic = plan.traffic;
     record.save(host)?;
     let tree = GuestRoot::open(&plan.tree).map_err(Error::layer("open the tree", &name))?;
     shared::settle(&tree, &plan)?;

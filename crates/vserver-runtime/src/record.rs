@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use vserver_config::PortForward;
-use vserver_types::{GuestAddress, GuestName, Nid, Unenforced, Xid};
+use vserver_types::{GuestAddress, GuestName, Nid, Traffic, Unenforced, Xid};
 
 use crate::attributes::Attributes;
 use crate::error::{Error, Result};
@@ -127,6 +127,9 @@ pub struct RunRecord {
     /// What its sockets are held to now.
     #[serde(default)]
     pub network: Option<NetworkPlan>,
+    /// How fast it may send and receive now.
+    #[serde(default)]
+    pub traffic: Traffic,
 }
 
 impl RunRecord {
@@ -159,6 +162,7 @@ impl RunRecord {
             own_tuns: false,
             devices: Vec::new(),
             network: None,
+            traffic: Traffic::default(),
         }
     }
 

@@ -12,6 +12,7 @@ mod limits;
 mod net;
 mod quantity;
 mod report;
+mod traffic;
 
 pub use caps::{CapSet, Capability};
 pub use exit::Exit;
@@ -22,3 +23,4 @@ pub use limits::{CpuBucket, CpuSet, Limits, Resource, ResourceLimit, Rlimit, Uli
 pub use net::GuestAddress;
 pub use quantity::{Bytes, ParseError};
 pub use report::{Enforcement, Unenforced};
+pub use traffic::{Counts, Shape, ShapeError, Traffic};

@@ -178,6 +178,12 @@ pub struct NattributeArgs {
     /// Those of a guest; resets what came before it on the command line
     #[arg(long)]
     pub secure: bool,
+    /// How fast a guest sends, as in the file traffic/egress: AVERAGE [PEAK [BURST]], or none
+    #[arg(long, value_name = "SHAPE")]
+    pub egress: Option<String>,
+    /// How fast it receives, as in the file traffic/ingress
+    #[arg(long, value_name = "SHAPE")]
+    pub ingress: Option<String>,
     /// Command to run afterwards
     #[arg(trailing_var_arg = true, hide = true)]
     pub command: Vec<OsString>,

@@ -58,8 +58,8 @@ pub use vlimit::{Asked, VlimitArgs};
 pub use vps::VpsArgs;
 pub use vsched::VschedArgs;
 pub use vserver::{
-    CheckArgs, ConfigArgs, CopyArgs, ListArgs, NoArgs, PlanArgs, RenameArgs, StartArgs, StatusArgs, StopArgs,
-    VserverArgs,
+    CheckArgs, ConfigArgs, CopyArgs, DoctorArgs, DoctorSubject, ListArgs, NoArgs, PlanArgs, RenameArgs, StartArgs,
+    StatusArgs, StopArgs, VserverArgs,
 };
 pub use vserver_info::VinfoArgs;
 pub use vserver_stat::VserverStatArgs;

@@ -23,6 +23,7 @@ Commands for one guest:
   pkg          install packages inside     pkgmgmt      say who manages its packages
 Without a guest:
   list         all guests, with state, addresses, memory and uptime
+  doctor       what on this host gets in the way: doctor network
 
 Examples:
   vserver web1 build -m debootstrap --context 40012 --interface eth0:192.0.2.12/24 -- -d bookworm
@@ -37,7 +38,7 @@ Examples:
 #[command(
     name = "vserver",
     version = concat!(env!("CARGO_PKG_VERSION"), " -- builds, starts, enters and stops guests"),
-    override_usage = "vserver [OPTIONS] NAME COMMAND [ARGUMENTS]\n       vserver [OPTIONS] list\n       vserver [OPTIONS] --all|--mark MARK|'PATTERN' COMMAND [ARGUMENTS]",
+    override_usage = "vserver [OPTIONS] NAME COMMAND [ARGUMENTS]\n       vserver [OPTIONS] list|doctor\n       vserver [OPTIONS] --all|--mark MARK|'PATTERN' COMMAND [ARGUMENTS]",
     after_help = EXAMPLES
 )]
 pub struct VserverArgs {
@@ -85,6 +86,27 @@ pub struct ListArgs {
     /// Configuration root instead of $VSERVER_CONFDIR, $UTIL_VSERVER_VARS or /etc/vservers
     #[arg(long, value_name = "DIR")]
     pub confdir: Option<PathBuf>,
+}
+
+/// Looks for what on this host gets in the way of guests: exit status 0 if there is nothing
+#[derive(Parser, Debug)]
+#[command(name = "doctor", bin_name = "vserver doctor", after_help = "Example: vserver doctor network --json")]
+pub struct DoctorArgs {
+    /// What to look at
+    pub subject: DoctorSubject,
+    /// As JSON: an array of objects with severity, what and remedy
+    #[arg(long)]
+    pub json: bool,
+    /// Configuration root instead of $VSERVER_CONFDIR, $UTIL_VSERVER_VARS or /etc/vservers
+    #[arg(long, value_name = "DIR")]
+    pub confdir: Option<PathBuf>,
+}
+
+/// What `doctor` knows.
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+pub enum DoctorSubject {
+    /// Services that take guests' ports, forwarding, filters, modules
+    Network,
 }
 
 /// Starts the guest

@@ -9,7 +9,7 @@ use super::Common;
 #[command(
     name = "vserver-stat",
     version = concat!(env!("CARGO_PKG_VERSION"), " -- shows what each context uses"),
-    after_help = "Row 0 is the host without its guests. UPTIME is the age of the oldest process.\nExample: vserver-stat --json"
+    after_help = "Row 0 is the host without its guests. UPTIME is the age of the oldest process.\nWith --net: what guests exchange with others, as IP packets.\nExample: vserver-stat --json"
 )]
 pub struct VserverStatArgs {
     #[command(flatten)]
@@ -17,6 +17,9 @@ pub struct VserverStatArgs {
     /// Accepted and ignored
     #[arg(short = 'O', long, value_name = "X")]
     pub sort: Option<String>,
+    /// Shows what each guest has sent and received over all of its runs
+    #[arg(long)]
+    pub net: bool,
     /// As JSON: sizes in bytes, times in milliseconds
     #[arg(long)]
     pub json: bool,

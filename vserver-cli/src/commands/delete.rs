@@ -37,6 +37,7 @@ pub fn run(guest: &Guest, context: &Context) -> Result<Exit, CliError> {
     let log = host.console_log(name);
     remove(&log)?;
     remove(&log.with_added_extension("1"))?;
+    remove(&host.traffic_book(name))?;
     // Whoever waits for these locks finds no guest any more, so their files may lose their names.
     remove(&host.lock_file(name))?;
     remove(&host.lock_dir.join(host.old_lock(name)))?;

@@ -10,6 +10,7 @@ pub mod chxid;
 pub mod config;
 pub mod copy;
 pub mod delete;
+pub mod doctor;
 pub mod exec;
 pub mod export;
 pub mod file_tools;

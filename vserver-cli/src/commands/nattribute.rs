@@ -2,7 +2,7 @@
 
 use vserver_runtime::bare::Side;
 use vserver_runtime::{Attributes, NetworkPlan, RunRecord};
-use vserver_types::{Exit, FlagEdit, FlagKind, NetCaps, NetFlags};
+use vserver_types::{Exit, FlagEdit, FlagKind, NetCaps, NetFlags, Shape, ShapeError};
 
 use crate::args::NattributeArgs;
 use crate::commands::chain::{self, Target};
@@ -16,6 +16,14 @@ pub fn run(args: &NattributeArgs, context: &Context) -> Result<Exit, CliError> {
         context.printer.text(&format!("ncapabilities:\n{}\nnflags:\n{}\n", words.ncaps, words.nflags))?;
         return chain::go_on(&args.command);
     }
+    let (egress, ingress) = (bound(args.egress.as_deref())?, bound(args.ingress.as_deref())?);
+    if egress.is_some() || ingress.is_some() {
+        shape(args.nid.as_deref(), context, egress, ingress)?;
+        // A guest that is held to no addresses has rates, too.
+        if args.ncap.is_empty() && args.flag.is_empty() && !args.secure {
+            return chain::go_on(&args.command);
+        }
+    }
     let ncaps = chain::lists(FlagKind::Ncap, &args.ncap, Exit::Failure)?;
     let nflags = chain::lists(FlagKind::Nflag, &args.flag, Exit::Failure)?;
     with_network(args.nid.as_deref(), context, |plan, words| {
@@ -24,6 +32,31 @@ pub fn run(args: &NattributeArgs, context: &Context) -> Result<Exit, CliError> {
         Ok(())
     })?;
     chain::go_on(&args.command)
+}
+
+/// A rate on the command line: `None` if there is none, `Some(None)` for `none`.
+fn bound(word: Option<&str>) -> Result<Option<Option<Shape>>, CliError> {
+    let parse = |word: &str| match word {
+        "none" => Ok(None),
+        word => word.parse().map(Some).map_err(|error: ShapeError| CliError::Refused(error.to_string())),
+    };
+    word.map(parse).transpose()
+}
+
+/// Holds a running guest to other rates.
+fn shape(
+    word: Option<&str>,
+    context: &Context,
+    egress: Option<Option<Shape>>,
+    ingress: Option<Option<Shape>>,
+) -> Result<(), CliError> {
+    let Target::Guest(record) = chain::target(context, Side::Network, word)? else {
+        return Err(CliError::Refused("only a running guest has rates; name one with --nid".to_owned()));
+    };
+    Ok(vserver_runtime::change_traffic(&context.host, &record.name, |traffic| {
+        traffic.egress = egress.unwrap_or(traffic.egress);
+        traffic.ingress = ingress.unwrap_or(traffic.ingress);
+    })?)
 }
 
 fn change(words: &mut Attributes, secure: bool, ncaps: FlagEdit, nflags: FlagEdit) {

@@ -15,13 +15,14 @@ use crate::printer::Printer;
 /// How long to wait for another command that holds the lock of one of the names.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Renames the guest, and its log with it.
+/// Renames the guest, and its log and counts with it.
 pub fn run(args: &RenameArgs, guest: &Guest, context: &Context) -> Result<Exit, CliError> {
     let (host, name) = (&context.host, &guest.name);
     let (to, _locks) = other(guest, "renamed", &args.new, context)?;
     let (old, new) = (host.console_log(name), host.console_log(&to));
     let older = (old.with_added_extension("1"), new.with_added_extension("1"));
-    let told = vserver_build::rename(&host.confdir, name, &to, vec![(old, new), older])
+    let book = (host.traffic_book(name), host.traffic_book(&to));
+    let told = vserver_build::rename(&host.confdir, name, &to, vec![(old, new), older, book])
         .map_err(|error| taken(error, guest, "renamed", &to))?;
     for line in told.iter().filter(|_| !context.printer.is_quiet()) {
         context.printer.note(format_args!("{line}"));

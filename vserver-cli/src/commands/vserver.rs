@@ -5,13 +5,13 @@ use std::ffi::OsString;
 use vserver_types::{Exit, GuestName};
 
 use crate::args::{
-    self, CheckArgs, ConfigArgs, CopyArgs, ExportArgs, FlattenArgs, ImportArgs, ListArgs, NoArgs, PlanArgs,
-    RenameArgs, StartArgs, StatusArgs, StopArgs, VserverArgs,
+    self, CheckArgs, ConfigArgs, CopyArgs, DoctorArgs, DoctorSubject, ExportArgs, FlattenArgs, ImportArgs, ListArgs,
+    NoArgs, PlanArgs, RenameArgs, StartArgs, StatusArgs, StopArgs, VserverArgs,
 };
 use crate::commands::tool::Tool;
 use crate::commands::{
-    after_exit, build, check, config, copy, delete, exec, export, flatten, import, list, pkg, pkgmgmt, plan, rename,
-    several, start, status, stop, unify, vunify,
+    after_exit, build, check, config, copy, delete, doctor, exec, export, flatten, import, list, pkg, pkgmgmt, plan,
+    rename, several, start, status, stop, unify, vunify,
 };
 use crate::context::Context;
 use crate::error::CliError;
@@ -117,6 +117,12 @@ pub fn run(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
             let own: ListArgs = args::parse(&printer, rest, Exit::Usage)?;
             let context = Context::new(own.confdir.clone().or(args.confdir), printer);
             list::run(args.json || own.json, &context)
+        }
+        Some((word, rest)) if word == "doctor" && !second.is_some_and(|verb| VERBS.contains(&verb)) => {
+            let own: DoctorArgs = args::parse(&printer, rest, Exit::Usage)?;
+            let DoctorSubject::Network = own.subject;
+            let context = Context::new(own.confdir.clone().or(args.confdir), printer);
+            doctor::network(args.json || own.json, &context)
         }
         Some((word, rest)) => {
             let word = text(word)?;

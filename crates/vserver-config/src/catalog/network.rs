@@ -8,6 +8,12 @@ const NEVER: &str = "the original never finished this mode";
 
 const SETTINGS: &[Setting] = &[
     honoured(
+        "traffic/{egress,ingress}",
+        Kind::Scalar,
+        "ours: AVERAGE [PEAK [BURST]] that the guest sends and receives at, such as '10mbit 20mbit 1M'",
+        "traffic::held_to_its_rates",
+    ),
+    honoured(
         "interfaces/<x>/ip",
         Kind::Scalar,
         "added to the host's device; programs on the guest's cgroup let it use no other",

@@ -20,7 +20,7 @@ pub(crate) use flags::{PERSONALITIES, net_flags};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use vserver_types::{GuestName, Nid, Xid, XidKind};
+use vserver_types::{GuestName, Nid, Shape, ShapeError, Traffic, Xid, XidKind};
 
 use crate::error::{Diagnostic, Error, Severity};
 use crate::list::nearest_guest;
@@ -148,6 +148,10 @@ fn guest(reader: &mut Reader, confdir: &Path, dir: &Path, name: &GuestName) -> G
         uts: uts(reader, dir),
         interfaces,
         network_space,
+        traffic: Traffic {
+            egress: shape(reader, &dir.join("traffic/egress")),
+            ingress: shape(reader, &dir.join("traffic/ingress")),
+        },
         lback: interfaces::own_address(reader, dir, "lback"),
         bcast: interfaces::own_address(reader, dir, "bcast"),
         rlimits: limits::rlimits(reader, &dir.join("rlimits")),
@@ -227,6 +231,19 @@ fn number<T: std::str::FromStr<Err = vserver_types::ParseError>>(reader: &mut Re
         reader.error(path, Some(1), message, "a decimal number from 2 to 49151");
     }
     parsed
+}
+
+/// A bound of its traffic in one direction.
+fn shape(reader: &mut Reader, path: &Path) -> Option<Shape> {
+    let text = reader.scalar(path)?;
+    match text.parse() {
+        Ok(shape) => Some(shape),
+        Err(error) => {
+            let error: ShapeError = error;
+            reader.error(path, Some(1), error.to_string(), "AVERAGE [PEAK [BURST]], such as '10mbit 20mbit 1M'");
+            None
+        }
+    }
 }
 
 fn userns(reader: &mut Reader, dir: &Path) -> Userns {

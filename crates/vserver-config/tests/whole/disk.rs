@@ -1,17 +1,18 @@
-//! Tags, disk limits, images and devices.
+//! Tags, disk limits, images, devices, and bounds of traffic.
 
 use std::path::PathBuf;
 
 use proptest::option;
 use proptest::prelude::*;
 use vserver_config::{DeviceMap, DiskLimit};
-use vserver_types::Xid;
+use vserver_types::{Shape, Traffic, Xid};
 
 #[derive(Clone, Debug)]
 pub struct Disk {
     pub tag: Option<Xid>,
     pub dlimits: Vec<DiskLimit>,
     pub image: Option<PathBuf>,
+    pub traffic: Traffic,
     pub devices: Vec<DeviceMap>,
 }
 
@@ -30,10 +31,25 @@ pub fn disk() -> impl Strategy<Value = Disk> {
         let map = |(name, (device, (create, open), target))| DeviceMap { name, device, create, open, target };
         all.into_iter().map(map).collect()
     });
-    (option::of(1u32..=65535), limits, option::of(path()), devices).prop_map(|(tag, dlimits, image, devices)| Disk {
+    let files = (option::of(1u32..=65535), limits, option::of(path()), devices);
+    (files, traffic()).prop_map(|((tag, dlimits, image, devices), traffic)| Disk {
         tag: tag.map(Xid),
         dlimits,
         image,
+        traffic,
         devices,
     })
+}
+
+fn traffic() -> impl Strategy<Value = Traffic> {
+    let shape = || {
+        (8_000u64..=1_000_000_000_000, option::of(0u64..=1_000_000_000), Shape::LEAST_BURST..=1 << 30).prop_map(
+            |(average, more, burst)| Shape {
+                average,
+                peak: more.map(|more| (average + more).min(1_000_000_000_000)),
+                burst,
+            },
+        )
+    };
+    (option::of(shape()), option::of(shape())).prop_map(|(egress, ingress)| Traffic { egress, ingress })
 }

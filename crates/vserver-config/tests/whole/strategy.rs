@@ -228,6 +228,7 @@ pub fn config() -> impl Strategy<Value = GuestConfig> {
                     uts,
                     interfaces,
                     network_space,
+                    traffic: disk.traffic,
                     lback,
                     bcast,
                     rlimits: numbers.rlimits,

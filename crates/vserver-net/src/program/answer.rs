@@ -27,7 +27,7 @@ const IP6_DESTINATION: i16 = 24;
 const IP6_LENGTH: i32 = 40;
 
 /// Remembers an arriving packet whose IP header is at `R8`, if a wildcard socket of the guest hears it. `R6` is the
-/// context, a packet; `R3` the packet's end. Clobbers everything but `R6`.
+/// context, a packet; `R3` the packet's end. Keeps `R6` and `R7`.
 pub fn remember(asm: &mut Assembler, table: &Table, six: bool) {
     let Some(datagrams) = table.steering.and_then(|tables| tables.datagrams) else { return };
     let other = asm.label();

@@ -12,6 +12,7 @@
 //! | `answer.rs` | datagrams of such sockets | they leave from the address that was asked |
 //! | `packet.rs` | each packet | nothing leaves with a foreign source, nothing arrives for a foreign destination |
 //! | `guard.rs` | each frame that leaves a guest with a stack of its own | only its own addresses, no router, no DHCP server |
+//! | `meter.rs` | each packet to or from others | it is counted, and dropped if the guest is too fast |
 //!
 //! The first five give a guest good manners and exact errors; the packet filters are what holds if they are evaded.
 //!
@@ -24,6 +25,7 @@ mod connect;
 mod datagram;
 pub(crate) mod gather;
 pub(crate) mod guard;
+pub(crate) mod meter;
 mod packet;
 mod parts;
 mod shown;
@@ -89,6 +91,12 @@ pub(crate) const HOOKS: [Hook; 18] = [
     may(AttachType::Inet4Getpeername, "vs_peername4", shown::shown4),
     may(AttachType::Inet6Getpeername, "vs_peername6", shown::shown6),
     Hook { place: AttachType::SockOps, name: "vs_listen", generate: steer::listen, without: Some(ONE_ADDRESS) },
+];
+
+/// The places of a guest that is held to no addresses.
+pub(crate) const METERS: [Hook; 2] = [
+    must(AttachType::InetEgress, "vs_sent", meter::only_egress),
+    must(AttachType::InetIngress, "vs_received", meter::only_ingress),
 ];
 
 const ONE_ADDRESS: &str = "a socket bound to 0.0.0.0 or :: hears the guest's first address only";

@@ -6,6 +6,7 @@ use vserver_sys::bpf::{Alu, AssembleError, Assembler, Cond, Insn, Label, Reg, Si
 
 use super::Features;
 use super::answer::remember;
+use super::meter::{Direction, meter};
 use super::parts::{ONE, TCP, if_loopback_net, if_multicast, if_multicast6, if_one_of, if_one_of6, load, skb};
 use crate::policy::Table;
 
@@ -34,6 +35,7 @@ const IP6_DESTINATION: i16 = 24;
 pub fn egress(table: &Table, _: Features) -> Result<Vec<Insn>, AssembleError> {
     let mut asm = Assembler::new();
     let (ip6, pass, drop) = head(&mut asm);
+    let inside = asm.label();
 
     let own_source = asm.label();
     header(&mut asm, IP4_LENGTH, drop);
@@ -43,7 +45,7 @@ pub fn egress(table: &Table, _: Features) -> Result<Vec<Insn>, AssembleError> {
     asm.place(own_source);
     if_icmp_but_no_echo(&mut asm, drop);
     asm.push(load(Reg::R7, Reg::R8, IP4_DESTINATION));
-    if_one_of(&mut asm, Reg::R7, &table.local4(), pass);
+    if_one_of(&mut asm, Reg::R7, &table.local4(), inside);
     let loopback = asm.label();
     if_loopback_net(&mut asm, loopback);
     asm.jump(pass).place(loopback);
@@ -59,15 +61,17 @@ pub fn egress(table: &Table, _: Features) -> Result<Vec<Insn>, AssembleError> {
         asm.place(own_source);
         if_icmp6_but_no_echo(&mut asm, drop);
         if_one_of6(&mut asm, Reg::R8, IP6_DESTINATION, &[[0, 0, 0, ONE]], drop);
+        if_one_of6(&mut asm, Reg::R8, IP6_DESTINATION, &table.own6, inside);
         asm.jump(pass);
     }
-    verdicts(asm, pass, drop)
+    verdicts(asm, table, Direction::Egress, (pass, inside, drop))
 }
 
 /// Incoming: the destination is the guest's.
 pub fn ingress(table: &Table, _: Features) -> Result<Vec<Insn>, AssembleError> {
     let mut asm = Assembler::new();
     let (ip6, pass, drop) = head(&mut asm);
+    let inside = asm.label();
 
     header(&mut asm, IP4_LENGTH, drop);
     asm.push(load(Reg::R7, Reg::R8, IP4_DESTINATION));
@@ -76,8 +80,9 @@ pub fn ingress(table: &Table, _: Features) -> Result<Vec<Insn>, AssembleError> {
     if table.multicast {
         if_multicast(&mut asm, pass);
     }
-    asm.jump(drop).place(own);
+    asm.jump(drop).place(own).push(load(Reg::R7, Reg::R8, IP4_SOURCE));
     remember(&mut asm, table, false);
+    if_one_of(&mut asm, Reg::R7, &table.local4(), inside);
     asm.jump(pass);
 
     asm.place(ip6);
@@ -91,9 +96,11 @@ pub fn ingress(table: &Table, _: Features) -> Result<Vec<Insn>, AssembleError> {
         }
         asm.jump(drop).place(own).push(Insn::mov64(Reg::R3, Reg::R9));
         remember(&mut asm, table, true);
+        header(&mut asm, IP6_LENGTH, drop);
+        if_one_of6(&mut asm, Reg::R8, IP6_SOURCE, &table.own6, inside);
         asm.jump(pass);
     }
-    verdicts(asm, pass, drop)
+    verdicts(asm, table, Direction::Ingress, (pass, inside, drop))
 }
 
 /// Tells IPv4, which goes on, from IPv6. It asks the kernel what it is, not the version in the header, which the sender
@@ -153,8 +160,16 @@ fn if_icmp6_but_no_echo(asm: &mut Assembler, drop: Label) {
     asm.jump_if32(Cond::NotEqual, Reg::R2, ECHO6, drop).place(fine);
 }
 
-fn verdicts(mut asm: Assembler, pass: Label, drop: Label) -> Result<Vec<Insn>, AssembleError> {
+/// What a guest says to itself is `inside`: it is neither counted nor slowed down.
+fn verdicts(
+    mut asm: Assembler,
+    table: &Table,
+    direction: Direction,
+    (pass, inside, drop): (Label, Label, Label),
+) -> Result<Vec<Insn>, AssembleError> {
     asm.place(drop).exit_with(0);
-    asm.place(pass).exit_with(1);
+    asm.place(pass);
+    meter(&mut asm, table, direction);
+    asm.place(inside).exit_with(1);
     asm.finish()
 }

@@ -33,10 +33,16 @@ pub mod sock {
 
 /// `struct __sk_buff`: a packet; its data begins with the IP header.
 pub mod skb {
+    /// Of the packet with its IP header.
+    pub const LENGTH: i16 = 0;
     /// EtherType in network order.
     pub const PROTOCOL: i16 = 16;
+    /// Number of the device.
+    pub const IFINDEX: i16 = 40;
     pub const DATA: i16 = 76;
     pub const DATA_END: i16 = 80;
+    /// How many packets it is on the wire, 0 for one; 5.1.
+    pub const SEGMENTS: i16 = 164;
 }
 
 /// `struct bpf_sock_ops`: a step in the life of a TCP socket.

@@ -30,7 +30,7 @@ pub fn run(case: &str) {
         "give_socket" => give_socket(),
         "take_socket" => take_socket(),
         "mapped_datagrams" => mapped_datagrams(),
-        other => panic!("no case {other}"),
+        other => crate::traffic::run(other),
     }
 }
 

@@ -11,7 +11,7 @@ use vserver_sys::bpf::{AttachType, netns_links, prog_query};
 
 use crate::{Cgroup, Guests, LOOPBACKS, Running, policy};
 
-type Case = fn(&Guests);
+pub type Case = fn(&Guests);
 
 pub const CASES: &[(&str, Case)] = &[
     ("a guest binds its own addresses and no others", |guests| run(&guests.web, "binds")),
@@ -75,7 +75,7 @@ pub fn services() {
     }
 }
 
-fn run(guest: &Cgroup, case: &str) {
+pub fn run(guest: &Cgroup, case: &str) {
     guest.start(case).finish();
 }
 

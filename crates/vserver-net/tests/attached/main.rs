@@ -14,6 +14,7 @@
 mod evade;
 mod guest;
 mod host;
+mod traffic;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -109,6 +110,8 @@ pub struct Guests {
     pub demo: Cgroup,
     pub none: Cgroup,
     pub many: Cgroup,
+    /// It is held to no addresses.
+    pub free: Cgroup,
     /// What the keepers of those with several addresses hold.
     pub steering: Vec<Held>,
 }
@@ -148,6 +151,9 @@ fn guests(hierarchy: &Path) -> Guests {
         ("none", policy(&[], LOOPBACKS[5])),
         ("many", policy(&many, LOOPBACKS[6])),
     ];
+    let free = Cgroup::create(hierarchy, "free");
+    let directory = fs::File::open(&free.0).unwrap();
+    Programs::load_meter().unwrap().attach(directory.as_fd(), Place::New).unwrap();
     let mut steering = Vec::new();
     let [web, mail, old, six, demo, none, many] = policies.map(|(name, policy)| {
         let cgroup = Cgroup::create(hierarchy, name);
@@ -162,7 +168,7 @@ fn guests(hierarchy: &Path) -> Guests {
         }
         cgroup
     });
-    Guests { web, mail, old, six, demo, none, many, steering }
+    Guests { web, mail, old, six, demo, none, many, free, steering }
 }
 
 /// What a guest's keeper does as long as it lives.
@@ -244,12 +250,16 @@ fn main() -> ExitCode {
     sweep(&hierarchy);
     let guests = guests(&hierarchy);
     host::services();
-    let mut failed = 0;
-    for (name, case) in host::CASES {
+    let (mut count, mut failed) = (0, 0);
+    // As with other tests, a word picks those whose names have it.
+    let wanted =
+        |name: &str| arguments.get(1).is_none_or(|word| word.starts_with('-') || name.contains(word.as_str()));
+    for (name, case) in host::CASES.iter().chain(traffic::CASES).filter(|(name, _)| wanted(name)) {
+        count += 1;
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| case(&guests)));
         println!("{} {name}", if result.is_ok() { "ok    " } else { "FAILED" });
         failed += u32::from(result.is_err());
     }
-    println!("attached: {} cases, {failed} failed", host::CASES.len());
+    println!("attached: {count} cases, {failed} failed");
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -41,7 +41,7 @@ impl Start<'_> {
         };
         let moved = made.as_ref().map(|made| made.config_for(config));
         let (own, config) = (config, moved.as_ref().unwrap_or(config));
-        let loading = Loading::begin(plan::network(config, xid).as_ref());
+        let loading = Loading::begin(plan::network(config, xid).as_ref(), &config.traffic);
         let mut plan = Plan::from_config(config, xid, cpus(), self.options.rescue.as_ref())?;
         if let Some(made) = made {
             (plan.workshop, plan.disk) = (Some(made.workshop), disk::plan(own).0);

@@ -38,6 +38,8 @@ pub enum Alu {
     Add = 0x00,
     /// `dst -= src`
     Sub = 0x10,
+    /// `dst *= src`
+    Multiply = 0x20,
     /// `dst |= src`
     Or = 0x40,
     /// `dst &= src`
@@ -139,6 +141,12 @@ impl Insn {
     /// `*(size *)(dst + offset) = src`.
     pub const fn store(size: Size, dst: Reg, offset: i16, src: Reg) -> Self {
         Self::new(STORE | MEMORY | size as u8, dst, src, offset, 0)
+    }
+
+    /// `*(u64 *)(dst + offset) += src`, atomically.
+    pub const fn add_atomic(dst: Reg, offset: i16, src: Reg) -> Self {
+        const ATOMIC: u8 = 0xc0;
+        Self::new(STORE | ATOMIC | Size::Double as u8, dst, src, offset, 0)
     }
 
     /// `*(size *)(dst + offset) = imm`. Refused by the verifier for most context fields: store a register there.

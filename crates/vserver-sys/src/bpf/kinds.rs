@@ -150,6 +150,8 @@ pub enum Helper {
     MapUpdate = 2,
     /// `bpf_skb_load_bytes(ctx, offset, to, length)`: an error if the packet is shorter, wherever its bytes lie; 4.5.
     SkbLoadBytes = 26,
+    /// `bpf_ktime_get_ns()`: nanoseconds that the host has been up, without sleep.
+    KtimeGetNs = 5,
     /// `bpf_get_socket_cookie(ctx)`: the socket's number, unique while the system runs; 4.12.
     SocketCookie = 46,
     /// `bpf_setsockopt(ctx, level, name, value, length)`; from bind and connect 5.8.

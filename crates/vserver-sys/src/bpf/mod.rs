@@ -24,4 +24,4 @@ pub use insn::{Alu, Cond, Insn, Reg, Size};
 pub use iter::{iter_load, iter_run};
 pub use kinds::{AttachType, Helper, ProgType};
 pub use link::{NetnsLink, link_create, netns_links};
-pub use map::{MapType, ProgInfo, map_by_id, map_create, prog_info};
+pub use map::{MapType, ProgInfo, map_by_id, map_create, map_name, map_read, map_write, prog_info};

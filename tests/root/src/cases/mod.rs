@@ -12,6 +12,7 @@ mod debian;
 mod devices;
 pub mod disk;
 mod disk_own;
+mod doctor;
 mod duplicate;
 mod each;
 mod enter;
@@ -48,6 +49,7 @@ mod strict;
 mod styles;
 mod switch;
 mod templates;
+mod traffic;
 mod transcripts;
 mod tun;
 mod unify;
@@ -64,6 +66,7 @@ pub fn tests() -> Vec<Trial> {
         enter::tests(),
         reboot::tests(),
         removal::tests(),
+        doctor::tests(),
         duplicate::tests(),
         limits::tests(),
         burst::tests(),
@@ -73,6 +76,7 @@ pub fn tests() -> Vec<Trial> {
         memory::tests(),
         watch::tests(),
         transcripts::tests(),
+        traffic::tests(),
         tun::tests(),
         unify::tests(),
         killed_unify::tests(),

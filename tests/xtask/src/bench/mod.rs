@@ -5,6 +5,7 @@
 mod figure;
 mod life;
 mod lxc;
+mod net;
 mod nspawn;
 mod ours;
 mod runc;
@@ -20,30 +21,36 @@ use crate::{debian, packages};
 
 /// The peers, as Debian packages, and what the guests are made of.
 const PACKAGES: &[&str] =
-    &["lxc", "runc", "systemd-container", "busybox-static", "debootstrap", "iproute2", "util-linux"];
+    &["lxc", "runc", "systemd-container", "busybox-static", "debootstrap", "iproute2", "util-linux", "iperf3"];
 /// First word of the process that measures, in namespaces of its own.
 const INSIDE: &str = "--inside";
 
 /// Runs the verb.
 pub fn run(words: &[&str]) -> Outcome {
-    if let [INSIDE, bin, format] = words {
-        return stage::perform(bin.as_ref(), *format == "--json");
+    match *words {
+        [INSIDE, set, bin, format] => return stage::perform(set, bin.as_ref(), format == "--json"),
+        [net::ACCEPT, address] => return net::accept(address),
+        [net::CONNECT, address, seconds] => return net::connect(address, seconds),
+        _ => {}
     }
     let json = words.contains(&"--json");
-    match words.iter().filter(|word| **word != "--json").collect::<Vec<_>>()[..] {
-        [] | [&"life"] => {}
+    let set = match words.iter().filter(|word| **word != "--json").collect::<Vec<_>>()[..] {
+        [] => "life",
         [&"store"] => return store(json),
-        _ => return Err(format!("there is no set '{}'; there are: life, store", words.join(" "))),
-    }
+        [&set @ ("life" | "net")] => set,
+        _ => return Err(format!("there is no set '{}'; there are: life, net, store", words.join(" "))),
+    };
     need_root("bench")?;
     if let Err(why) = packages::ensure(PACKAGES) {
         // Without a network, what is installed is compared.
         say(&why);
     }
     let bin = release(PROGRAMS)?;
-    debian::ensure_tree()?;
+    if set == "life" {
+        debian::ensure_tree()?;
+    }
     let made: Vec<_> = stage::RUN_DIRECTORIES.into_iter().filter(|dir| std::fs::create_dir(dir).is_ok()).collect();
-    let outcome = measure(&bin, json);
+    let outcome = measure(set, &bin, json);
     for dir in made {
         let _ = std::fs::remove_dir(dir);
     }
@@ -60,12 +67,12 @@ fn store(json: bool) -> Outcome {
     store::perform(&bin, json)
 }
 
-fn measure(bin: &std::path::Path, json: bool) -> Outcome {
+fn measure(set: &str, bin: &std::path::Path, json: bool) -> Outcome {
     let me = std::env::current_exe().map_err(|error| format!("could not find this program: {error}"))?;
     // A network of its own: the same Debian guest listens on the same ports under every runtime. A mount namespace of
     // its own: nothing of the host's own guests is seen or touched.
     let mut inside = Command::new("unshare");
-    inside.args(["--net", "--mount", "--propagation", "private"]).arg(me).args(["bench", INSIDE]);
+    inside.args(["--net", "--mount", "--propagation", "private"]).arg(me).args(["bench", INSIDE, set]);
     let status = inside.arg(bin).arg(if json { "--json" } else { "--table" }).status();
     let status = status.map_err(|error| format!("could not run unshare: {error}"))?;
     if status.success() { Ok(()) } else { Err("the measurement failed".into()) }

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::life;
 use super::lxc::Lxc;
 use super::nspawn::Nspawn;
 use super::ours::Ours;
 use super::runc::Runc;
+use super::{life, net};
 use crate::shell::{KEEP, command, run, say};
 use crate::{Outcome, busybox};
 
@@ -38,10 +38,13 @@ pub trait Runtime {
 }
 
 /// Measures the set and prints it.
-pub fn perform(bin: &Path, json: bool) -> Outcome {
+pub fn perform(set: &str, bin: &Path, json: bool) -> Outcome {
     let home = PathBuf::from(format!("{KEEP}/bench-{}", std::process::id()));
     let before = cgroups();
-    let outcome = measure(bin, &home, json);
+    let outcome = prepare().and_then(|()| match set {
+        "net" => net::measure(bin, &home, json),
+        _ => measure(bin, &home, json),
+    });
     for dir in cgroups().iter().rev().filter(|dir| !before.contains(*dir)) {
         // Only empty ones go: whatever somebody else has made meanwhile is in use.
         let _ = fs::remove_dir(dir);
@@ -50,9 +53,12 @@ pub fn perform(bin: &Path, json: bool) -> Outcome {
     outcome
 }
 
-fn measure(bin: &Path, home: &Path, json: bool) -> Outcome {
+fn prepare() -> Outcome {
     run(&mut command("ip", &["link", "set", "lo", "up"]))?;
-    own_run_directories()?;
+    own_run_directories()
+}
+
+fn measure(bin: &Path, home: &Path, json: bool) -> Outcome {
     let tree = home.join("tree");
     plant(&tree)?;
     let all: Vec<Box<dyn Runtime>> = vec![
@@ -92,7 +98,7 @@ fn own_run_directories() -> Outcome {
 }
 
 /// The shell-only guest: an init that waits and ends when it is told to.
-fn plant(tree: &Path) -> Outcome {
+pub fn plant(tree: &Path) -> Outcome {
     let program = busybox::on_host().ok_or("this host has no static busybox (Debian: busybox-static)")?;
     busybox::tree(&program, tree)?;
     let init = "#!/bin/sh\ntrap exit INT TERM\nsleep 86400 &\nwait\n";

@@ -70,6 +70,7 @@ pub(super) fn differences(one: &GuestConfig, other: &GuestConfig) -> Vec<&'stati
         uts,
         interfaces,
         network_space,
+        traffic,
         lback,
         bcast,
         rlimits,

@@ -1,4 +1,4 @@
-//! `interfaces/`: what an interface has in common with the others may stay above it.
+//! `traffic/`, and `interfaces/`: what an interface has in common with the others may stay above it.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -17,6 +17,14 @@ pub(super) fn plan(editor: &mut Editor<'_>, defaults: &Path, now: &GuestConfig, 
     {
         if is != shall {
             editor.scalar(file, shall.map(|address| address.to_string()).as_deref());
+        }
+    }
+    for (file, is, shall) in [
+        ("traffic/egress", now.traffic.egress, wanted.traffic.egress),
+        ("traffic/ingress", now.traffic.ingress, wanted.traffic.ingress),
+    ] {
+        if is != shall {
+            editor.scalar(file, shall.map(|shape| shape.to_string()).as_deref());
         }
     }
     if now.network_space != wanted.network_space {
