@@ -148,10 +148,7 @@ fn guest(reader: &mut Reader, confdir: &Path, dir: &Path, name: &GuestName) -> G
         uts: uts(reader, dir),
         interfaces,
         network_space,
-        traffic: Traffic {
-            egress: shape(reader, &dir.join("traffic/egress")),
-            ingress: shape(reader, &dir.join("traffic/ingress")),
-        },
+        traffic: traffic(reader, dir),
         lback: interfaces::own_address(reader, dir, "lback"),
         bcast: interfaces::own_address(reader, dir, "bcast"),
         rlimits: limits::rlimits(reader, &dir.join("rlimits")),
@@ -231,6 +228,11 @@ fn number<T: std::str::FromStr<Err = vserver_types::ParseError>>(reader: &mut Re
         reader.error(path, Some(1), message, "a decimal number from 2 to 49151");
     }
     parsed
+}
+
+fn traffic(reader: &mut Reader, dir: &Path) -> Traffic {
+    let mut of = |direction: &str| shape(reader, &dir.join("traffic").join(direction));
+    Traffic { egress: of("egress"), ingress: of("ingress") }
 }
 
 /// A bound of its traffic in one direction.
