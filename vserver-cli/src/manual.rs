@@ -8,8 +8,8 @@ use clap::{Command, CommandFactory};
 use crate::applet;
 use crate::args::{
     BuildArgs, ChbindArgs, ChcontextArgs, CheckArgs, ChxidArgs, CloneTreeArgs, ConfigArgs, CopyArgs, CopyTreeArgs,
-    ExportArgs, FlattenArgs, GeneratorArgs, H2extArgs, HashifyArgs, ImportArgs, KeepAliveArgs, ListArgs, LoopArgs,
-    LsxidArgs, NaddressArgs, NattributeArgs, NcontextArgs, PkgArgs, PkgmgmtArgs, PkgmgmtToolArgs, PlanArgs,
+    DoctorArgs, ExportArgs, FlattenArgs, GeneratorArgs, H2extArgs, HashifyArgs, ImportArgs, KeepAliveArgs, ListArgs,
+    LoopArgs, LsxidArgs, NaddressArgs, NattributeArgs, NcontextArgs, PkgArgs, PkgmgmtArgs, PkgmgmtToolArgs, PlanArgs,
     ReducecapArgs, RenameArgs, SecureMountArgs, SetattrArgs, ShowattrArgs, StartArgs, StartVserversArgs, StatusArgs,
     StopArgs, TunctlArgs, UnifyArgs, VattributeArgs, VcontextArgs, VdevmapArgs, VdlimitArgs, VduArgs, VesyncArgs,
     VinfoArgs, VkillArgs, VlimitArgs, VmemctrlArgs, VmountArgs, VnamespaceArgs, VpkgArgs, VprocunhideArgs, VpsArgs,
