@@ -93,8 +93,10 @@ fn link(reader: &mut Reader, own: &Path, dir: String, unnamed: &mut u32) -> Opti
     let (mtu, mac, gateways) = (mtu(reader, own), mac(reader, own), gateways(reader, own));
     let word = reader.scalar(&own.join("type")).filter(|word| !word.is_empty()).unwrap_or_else(|| "veth".to_owned());
     without_effect(reader, own, &word);
-    let (kind, antispoof) = (kind(reader, own, &word)?, antispoof(reader, own));
-    let (masquerade, forwards) = (Reader::exists(&own.join("masquerade")), nat::forwards(reader, own));
+    let (antispoof, masquerade) = (antispoof(reader, own), Reader::exists(&own.join("masquerade")));
+    let forwards = nat::forwards(reader, own);
+    // Last, so that the faults of all other files are told, too.
+    let kind = kind(reader, own, &word)?;
     Some(NetLink { dir, kind, guest, mtu, mac, gateways, antispoof, masquerade, forwards })
 }
 

@@ -172,14 +172,20 @@ const THIRD: [(&str, &str); 15] = [
     ("interfaces/y/dev", "lo\n"),
     ("interfaces/y/ip", "127.0.0.2\n"),
 ];
-/// Opened by a start (mtab), a helper (action), package tools (pkgmgmt) or a build (fstab, context.next, debootstrap,
-/// files), which have tests of their own; or by nobody, as the table says of them.
-const ELSEWHERE: [(Tree, &str); 25] = [
+/// Opened by a start (mtab), a helper (action), package tools (pkgmgmt), tools that share files (vunify) or a build (fstab,
+/// context.next, debootstrap, files), which have tests of their own; or by nobody, as the table says of them.
+const ELSEWHERE: [(Tree, &str); 33] = [
     (Tree::Guest, "cpuset/name"),
     (Tree::Guest, "cpuset/virtualized"),
     (Tree::Guest, "uts/context"),
+    (Tree::Guest, "spaces/ipc"),
+    (Tree::Guest, "spaces/uts"),
+    (Tree::Guest, "spaces/user"),
+    (Tree::Guest, "ns/x"),
     (Tree::Guest, "apps/init/mtab"),
     (Tree::Guest, "apps/vshelper/action"),
+    (Tree::Guest, "apps/vunify/exclude"),
+    (Tree::Guest, "apps/vunify/hash/method"),
     (Tree::Guest, "apps/pkgmgmt/style"),
     (Tree::Defaults, "init/mtab"),
     (Tree::Defaults, "cgroup/mnt"),
@@ -187,6 +193,8 @@ const ELSEWHERE: [(Tree, &str); 25] = [
     (Tree::Defaults, "cgroup/per-ss"),
     (Tree::Defaults, "cgroup/inherit"),
     (Tree::Defaults, "apps/vshelper/action"),
+    (Tree::Defaults, "apps/vunify/exclude"),
+    (Tree::Defaults, "apps/vunify/hash/method"),
     (Tree::Defaults, "fstab"),
     (Tree::Defaults, "context.next"),
     (Tree::Defaults, "apps/debootstrap/mirror"),
