@@ -50,9 +50,8 @@ pub fn measure(bin: &Path, home: &Path, json: bool) -> Outcome {
         serve(command(&me, &["bench", ACCEPT, &format!("{SERVER}:{RATE_PORT}")]))?,
     ];
     let all = places(bin, home, &me)?;
-    let outcome = rounds(&all);
-    all.iter().for_each(|place| place.end());
-    print(&outcome?, json);
+    let found = rounds(&all)?;
+    print(&found, json);
     Ok(())
 }
 

@@ -18,6 +18,8 @@ type Enter = Box<dyn Fn() -> Command>;
 pub struct Place {
     /// Its name in the result.
     pub name: &'static str,
+    /// Where the tools are, as seen from there.
+    tools: PathBuf,
     enter: Enter,
     leave: Option<Enter>,
 }
@@ -25,11 +27,13 @@ pub struct Place {
 impl Place {
     /// What a program says there.
     pub fn ask(&self, program: &str, words: &[&str]) -> Result<String, String> {
-        capture((self.enter)().arg(format!("/tools/{program}")).args(words))
+        capture((self.enter)().arg(self.tools.join(program)).args(words))
     }
+}
 
-    /// Puts the guest away.
-    pub fn end(&self) {
+/// Puts the guest away, also after a failure of another.
+impl Drop for Place {
+    fn drop(&mut self) {
         if let Some(leave) = &self.leave {
             let _ = leave().stdout(Stdio::null()).stderr(Stdio::null()).status();
         }
@@ -41,10 +45,9 @@ pub fn places(bin: &Path, home: &Path, me: &Path) -> Result<Vec<Place>, String> 
     let tree = home.join("tree");
     plant(&tree)?;
     tools(&tree, me)?;
-    // The host uses the same files: a root of its own, and nothing else.
-    let root = tree.clone();
-    let host = Place { name: "host", enter: Box::new(move || command("chroot", &[&root])), leave: None };
-    let mut all = vec![host];
+    // The host uses the same files.
+    let host = Box::new(|| command("env", &[] as &[&str]));
+    let mut all = vec![Place { name: "host", tools: tree.join("tools"), enter: host, leave: None }];
     all.push(ours(bin, home, &tree, "ours, the host's stack", "shared")?);
     all.push(ours(bin, home, &tree, "ours, a pair and a bridge", "pair")?);
     match find("lxc-start") {
@@ -111,10 +114,23 @@ fn ours(bin: &Path, home: &Path, tree: &Path, name: &'static str, guest: &'stati
     capture(&mut vserver(&["start"]))?;
     let again = vserver.clone();
     let leave: Enter = Box::new(move || again(&["stop", "--kill"]));
-    Ok(Place { name, enter: Box::new(move || vserver(&["exec"])), leave: Some(leave) })
+    Ok(Place { name, tools: "/tools".into(), enter: Box::new(move || vserver(&["exec"])), leave: Some(leave) })
+}
+
+/// LXC looks for the bridge in `/sys/class/net`, which must be that of this network namespace, with the cgroups in it.
+fn own_sysfs(home: &Path) -> Outcome {
+    let kept = home.join("cgroup");
+    fs::create_dir_all(&kept).map_err(|error| format!("{}: {error}", kept.display()))?;
+    let kept = kept.to_string_lossy();
+    run(&mut command("mount", &["--rbind", "/sys/fs/cgroup", &kept]))?;
+    run(&mut command("mount", &["-t", "sysfs", "sysfs", "/sys"]))?;
+    let back = run(&mut command("mount", &["--rbind", &kept, "/sys/fs/cgroup"]));
+    // What stays mounted below the home would be in the way of its removal.
+    run(&mut command("umount", &["-l", &kept])).and(back)
 }
 
 fn lxc(home: &Path, tree: &Path) -> Result<Place, String> {
+    own_sysfs(home)?;
     let path: PathBuf = home.join("lxc");
     let config = format!(
         "lxc.uts.name = bench\nlxc.rootfs.path = dir:{}\nlxc.net.0.type = veth\nlxc.net.0.link = br77\nlxc.net.0.flags = up\n\
@@ -140,5 +156,5 @@ fn lxc(home: &Path, tree: &Path) -> Result<Place, String> {
         stop.arg("-k");
         stop
     });
-    Ok(Place { name: "lxc, a pair and a bridge", enter, leave: Some(leave) })
+    Ok(Place { name: "lxc, a pair and a bridge", tools: "/tools".into(), enter, leave: Some(leave) })
 }
