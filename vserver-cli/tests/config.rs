@@ -35,6 +35,8 @@ impl Tree {
         Command::new(env!("CARGO_BIN_EXE_vserver"))
             .args(words)
             .env("VSERVER_CONFDIR", &self.0)
+            .env("VSERVER_RUNDIR", self.0.join(".run"))
+            .env("VSERVER_LOCKDIR", &self.0)
             .stdin(Stdio::null())
             .output()
             .unwrap()

@@ -20,6 +20,8 @@ fn run(confdir: &Path, tool: &str, before: &[&str], option: &[&str]) -> Output {
         .args(option)
         .arg(UNKNOWN)
         .env("VSERVER_CONFDIR", confdir)
+        .env("VSERVER_RUNDIR", confdir.join(".run"))
+        .env("VSERVER_LOCKDIR", confdir)
         .stdin(Stdio::null())
         .output()
         .unwrap()

@@ -12,6 +12,7 @@ fn run(words: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_vserver"))
         .args(["--applet", tool])
         .args(words)
+        .env("VSERVER_RUNDIR", confdir.join(".run"))
         .env("VSERVER_CONFDIR", confdir)
         .stdin(Stdio::null())
         .output()

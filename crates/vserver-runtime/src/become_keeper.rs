@@ -64,7 +64,7 @@ pub fn become_keeper(
         text(supervisor.to_string().as_bytes()),
     ];
     argv.extend(gathers.then(|| c"gathers".to_owned()));
-    let environment: [CString; 0] = [];
+    let environment: Vec<CString> = host.environment().iter().map(|pair| text(pair.as_encoded_bytes())).collect();
     execveat(image.as_fd(), c"", &argv, &environment, AtFlags::AT_EMPTY_PATH).map_err(failed(plan))
 }
 

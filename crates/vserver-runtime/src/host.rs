@@ -1,5 +1,6 @@
 //! Where everything of this host is.
 
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,6 +15,13 @@ pub const CONFDIR_VARIABLE: &str = "VSERVER_CONFDIR";
 
 /// Environment variable with the directory of util-vserver's locks, in place of `/var/lock`.
 pub const LOCKDIR_VARIABLE: &str = "VSERVER_LOCKDIR";
+
+/// Environment variable with the directory of what is known of running guests and of their locks, in place of
+/// `/run/vserver`. Who gives another sees no guest of the host's, and takes none of its locks.
+pub const RUNDIR_VARIABLE: &str = "VSERVER_RUNDIR";
+
+const RUN_DIR: &str = "/run/vserver";
+const LOCK_DIR: &str = "/var/lock";
 
 /// Paths of this host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,15 +49,24 @@ impl Host {
         let environment = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
         let confdir = confdir.or_else(|| environment(CONFDIR_VARIABLE)).or_else(|| vars::confdir().ok().flatten());
         let confdir = confdir.unwrap_or_else(|| PathBuf::from("/etc/vservers"));
+        let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
         Self {
-            confdir: std::path::absolute(&confdir).unwrap_or(confdir),
-            run_dir: PathBuf::from("/run/vserver"),
+            confdir: absolute(confdir),
+            run_dir: absolute(environment(RUNDIR_VARIABLE).unwrap_or_else(|| PathBuf::from(RUN_DIR))),
             log_dir: PathBuf::from("/var/log/vserver"),
             helper_dir: PathBuf::from("/var/run/vshelper"),
-            lock_dir: environment(LOCKDIR_VARIABLE).unwrap_or_else(|| PathBuf::from("/var/lock")),
+            lock_dir: absolute(environment(LOCKDIR_VARIABLE).unwrap_or_else(|| PathBuf::from(LOCK_DIR))),
             supervisor: program("vserver-supervisor"),
             vserver: program("vserver"),
         }
+    }
+
+    /// What makes another program's places these ones, beside `--confdir`: `NAME=VALUE` of those that are not usual.
+    pub fn environment(&self) -> Vec<OsString> {
+        let places = [(RUNDIR_VARIABLE, &self.run_dir, RUN_DIR), (LOCKDIR_VARIABLE, &self.lock_dir, LOCK_DIR)];
+        let own = places.into_iter().filter(|(_, path, usual)| path.as_path() != Path::new(usual));
+        own.map(|(name, path, _)| [OsStr::new(name), OsStr::new("="), path.as_os_str()].into_iter().collect())
+            .collect()
     }
 
     /// The directory with a running guest's facts.

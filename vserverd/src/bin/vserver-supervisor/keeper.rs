@@ -1,7 +1,7 @@
 //! The supervisor's parent, outside of the guest's Landlock domain: asleep until the supervisor ends, then the program
 //! that cleans up. The same process all the time, so that whoever watches it sees it end when the clean-up has ended.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::process::ExitCode;
 
 use nix::errno::Errno;
@@ -13,7 +13,8 @@ use vserver_sys::memory;
 use crate::gather;
 
 /// What the kernel gave to the helper that it ran on a guest's reboot. Source: util-vserver, `behaviours.md` §6.
-const ENVIRONMENT: [&std::ffi::CStr; 3] = [c"HOME=/", c"TERM=linux", c"PATH=/sbin:/usr/sbin:/bin:/usr/bin"];
+/// The keeper's own, which says where its guest's state is if that is no usual place, is put behind it.
+const ENVIRONMENT: [&CStr; 3] = [c"HOME=/", c"TERM=linux", c"PATH=/sbin:/usr/sbin:/bin:/usr/bin"];
 
 /// `NAME CONFDIR VSERVER PID [gathers]`: the guest, its configuration root, the program that cleans up, the supervisor,
 /// and that the keeper lets datagram sockets hear all of the guest's addresses.
@@ -44,10 +45,18 @@ pub fn run(arguments: &[String]) -> ExitCode {
     let words = [vserver.as_str(), "--confdir", confdir, name, "after-exit", ending.event()];
     let words: Vec<CString> = words.into_iter().filter_map(|word| CString::new(word).ok()).collect();
     if let Some(program) = words.first() {
-        execve(program, &words, &ENVIRONMENT).ok();
+        execve(program, &words, &environment()).ok();
     }
     // The guest's record stays and tells the next command.
     ExitCode::FAILURE
+}
+
+fn environment() -> Vec<CString> {
+    let own = std::env::vars_os().filter_map(|(name, value)| {
+        let pair: OsString = [name.as_os_str(), OsStr::new("="), value.as_os_str()].into_iter().collect();
+        CString::new(pair.into_encoded_bytes()).ok()
+    });
+    ENVIRONMENT.into_iter().map(CStr::to_owned).chain(own).collect()
 }
 
 fn wait_for(pid: Pid) -> Option<WaitStatus> {
