@@ -52,7 +52,7 @@ pub fn refusal(error: &Error) -> Refusal {
         Error::Taken { .. } | Error::TakenAndMore { .. } => Code::Taken,
         Error::NoInit { .. } => Code::NoInit,
         Error::Strict { .. } => Code::NotEnforced,
-        Error::StartCommand { .. } => Code::StartCommand,
+        Error::StartCommand { .. } | Error::NothingLeft { .. } => Code::StartCommand,
         Error::Stuck { .. } => Code::Stuck,
         _ => Code::Internal,
     };

@@ -83,6 +83,18 @@ pub enum Error {
         /// The end of the console log.
         words: String,
     },
+    /// The start script of an init-less guest succeeded and left no process: the guest has ended.
+    #[error(
+        "guest '{name}' ended as soon as it was started: its start command left no process running (let it start a \
+         service, or write 'persistent' to cflags){}",
+        last(words)
+    )]
+    NothingLeft {
+        /// The guest.
+        name: GuestName,
+        /// The end of the console log.
+        words: String,
+    },
     /// It did not end in time.
     #[error("guest '{name}' still has processes after {seconds} s; see its console log, then try again with --kill")]
     Stuck {

@@ -17,7 +17,8 @@ use crate::scripts::run_command;
 use crate::{list, teardown};
 
 impl Start<'_> {
-    /// Init-less guests: the call returns when the start command has ended, and its status decides.
+    /// Init-less guests: the call returns when the start command has ended. Its status decides, and whether it left any
+    /// process: without one there is no guest. Source: util-vserver, `behaviours.md` §2.
     pub(super) fn await_start_command(&self, xid: Xid, ended: OwnedFd) -> Result<()> {
         loop {
             let mut watched = [
@@ -36,14 +37,24 @@ impl Start<'_> {
                 break;
             }
         }
-        let mut status = [0; 4];
-        let status = File::from(ended).read_exact(&mut status).map_or(0, |()| i32::from_ne_bytes(status));
-        if status == 0 {
+        // Nothing is told by a guest that was killed; whatever asks for it next finds it gone.
+        let mut ended = File::from(ended);
+        let mut told = || {
+            let mut word = [0; 4];
+            ended.read_exact(&mut word).ok().map(|()| i32::from_ne_bytes(word))
+        };
+        let (status, goes_on) = (told().unwrap_or(0), told() != Some(0));
+        // A command in place of the init has done what was asked for when it ends, as has a tool.
+        let instead = self.options.rescue.is_some() || self.options.errand.is_some();
+        if status == 0 && (goes_on || instead) {
             return Ok(());
         }
-        let words = last_words(self.host, self.name);
+        let (name, words) = (self.name.clone(), last_words(self.host, self.name));
         let_it_end(self.host, self.name)?;
-        Err(Error::StartCommand { name: self.name.clone(), xid, status, words })
+        Err(match status {
+            0 => Error::NothingLeft { name, words },
+            status => Error::StartCommand { name, xid, status, words },
+        })
     }
 
     /// What is done with the guest running.

@@ -17,6 +17,10 @@ pub fn tests() -> Vec<Trial> {
         Trial::new("life::restart_and_condrestart", restart_and_condrestart),
         Trial::new("life::sysv_runs_the_levels", sysv_runs_the_levels).smoke(),
         Trial::new("life::sysv_failure_is_the_starts_failure", sysv_failure_is_the_starts_failure),
+        Trial::new(
+            "life::sysv_without_a_service_is_the_starts_failure",
+            sysv_without_a_service_is_the_starts_failure,
+        ),
         Trial::new("life::init_ignoring_its_signal_is_killed_in_time", init_ignoring_its_signal_is_killed_in_time),
         Trial::new(
             "life::an_init_that_is_not_yet_ready_hears_its_stop",
@@ -101,6 +105,23 @@ fn sysv_failure_is_the_starts_failure() {
     assert_ne!(ran.code, 0);
     assert!(ran.err.contains(&guest.name), "{}", ran.err);
     assert!(!guest.is_running());
+}
+
+/// compat/behaviours.md §2, step 23: without any service there is no guest whose number could be told.
+fn sysv_without_a_service_is_the_starts_failure() {
+    let host = Fixture::new();
+    let guest = host.guest_of_style("sysv");
+    let after = host.scratch("after").join("ran");
+    crate::tree::write(&guest.root, "etc/init.d/rc", "#!/bin/sh\necho its last words\nexit 0\n", 0o755);
+    guest.set("scripts/post-start", &format!("touch {}\n", after.display()));
+    let ran = guest.v(&["start"]);
+    ran.exits(1).says(&guest.name).says("left no process running").says("persistent");
+    assert_eq!(ran.err.lines().count(), 1, "{}", ran.err);
+    eventually("it is put away", Duration::from_secs(5), || guest.v(&["status"]).code == 3);
+    assert!(!after.exists(), "there is no guest that a script could find");
+    crate::tree::write(&guest.root, "etc/init.d/rc", "#!/bin/sh\nsleep 86400 </dev/null >/dev/null 2>&1 &\n", 0o755);
+    guest.start();
+    assert!(after.exists() && guest.is_running());
 }
 
 fn init_ignoring_its_signal_is_killed_in_time() {

@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode};
 
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
-use nix::sys::wait::{WaitStatus, wait};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, wait, waitpid};
 use vserver_sys::fd;
 
 /// Where the starter listens for the status of the start command, if it does.
@@ -32,20 +32,21 @@ pub fn run(arguments: &[String]) -> ExitCode {
     let started = command.split_first().map(|(program, arguments)| Command::new(program).args(arguments).spawn());
     let child = match &started {
         None => {
-            tell(&mut report, 0);
+            tell(&mut report, 0, true);
             None
         }
         Some(Ok(child)) => Some(child.id() as i32),
         Some(Err(_)) => {
-            tell(&mut report, 127);
+            tell(&mut report, 127, false);
             return ExitCode::from(127);
         }
     };
+    let stays = || persistent || something_is_left();
     loop {
         match wait() {
-            Ok(WaitStatus::Exited(pid, status)) if Some(pid.as_raw()) == child => tell(&mut report, status),
+            Ok(WaitStatus::Exited(pid, status)) if Some(pid.as_raw()) == child => tell(&mut report, status, stays()),
             Ok(WaitStatus::Signaled(pid, signal, _)) if Some(pid.as_raw()) == child => {
-                tell(&mut report, 128 + signal as i32)
+                tell(&mut report, 128 + signal as i32, stays())
             }
             Ok(_) | Err(Errno::EINTR) => {}
             Err(_) if persistent && more_to_come() => {}
@@ -68,9 +69,23 @@ fn more_to_come() -> bool {
     awaited().wait() == Ok(Signal::SIGCHLD)
 }
 
-fn tell(report: &mut Option<File>, status: i32) {
+/// Whether there is a process beside the first one. What the start command left behind is a child of ours before its own
+/// end can be waited for.
+fn something_is_left() -> bool {
+    loop {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::StillAlive) => return true,
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(_) => return false,
+        }
+    }
+}
+
+/// How the start command ended, and whether the guest goes on.
+fn tell(report: &mut Option<File>, status: i32, goes_on: bool) {
     if let Some(mut pipe) = report.take() {
+        let words = [status.to_ne_bytes(), i32::from(goes_on).to_ne_bytes()].concat();
         // A starter that has gone away does not matter.
-        pipe.write_all(&status.to_ne_bytes()).ok();
+        pipe.write_all(&words).ok();
     }
 }
