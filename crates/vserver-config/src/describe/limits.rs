@@ -5,7 +5,7 @@ use vserver_types::{ContextFlags, Rlimit};
 
 use super::Subject;
 use crate::reader::Reader;
-use crate::sched::Bucket;
+use crate::sched::{Bucket, Sched};
 
 pub(super) fn all(subject: &Subject<'_>) -> Vec<(&'static str, Value)> {
     let config = subject.config;
@@ -54,7 +54,9 @@ fn ulimits(subject: &Subject<'_>) -> Value {
 }
 
 fn sched(subject: &Subject<'_>) -> Value {
-    let Some(sched) = &subject.config.sched else { return Value::Null };
+    let Some(sched) = subject.config.sched.as_ref().filter(|sched| **sched != Sched::default()) else {
+        return Value::Null;
+    };
     let per_cpu = sched.per_cpu.iter().map(|(dir, numbers)| {
         let mut all = bucket(numbers);
         all.insert("dir".to_owned(), json!(dir));

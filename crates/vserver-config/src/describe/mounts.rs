@@ -27,6 +27,14 @@ const FLAGS: [(&str, u64); 16] = [
     ("strictatime", libc::MS_STRICTATIME),
 ];
 
+/// The same for how mounts spread; one of them at most.
+const PROPAGATION: [(&str, u64); 4] = [
+    ("unbindable", libc::MS_UNBINDABLE),
+    ("private", libc::MS_PRIVATE),
+    ("slave", libc::MS_SLAVE),
+    ("shared", libc::MS_SHARED),
+];
+
 pub(super) fn all(subject: &Subject<'_>) -> Vec<(&'static str, Value)> {
     let mut reader = Reader::default();
     let mut local = every_line(&mut reader, &subject.own("fstab"), false);
@@ -45,8 +53,10 @@ pub(super) fn all(subject: &Subject<'_>) -> Vec<(&'static str, Value)> {
 
 fn entry_json(entry: &FstabEntry) -> Value {
     let options = entry.mount_options();
-    let flags: Vec<&str> =
-        FLAGS.into_iter().filter(|(_, bit)| options.flags & bit != 0).map(|(name, _)| name).collect();
+    let spread = options.propagation.unwrap_or_default();
+    let set = FLAGS.into_iter().filter(|(_, bit)| options.flags & bit != 0);
+    let set = set.chain(PROPAGATION.into_iter().filter(|(_, bit)| spread & bit != 0));
+    let flags: Vec<&str> = set.map(|(name, _)| name).collect();
     let mut out = json!({
         "source": entry.source,
         "target": entry.target,

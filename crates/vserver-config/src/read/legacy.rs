@@ -53,7 +53,23 @@ fn place(variable: &str, value: &str) -> Option<String> {
         let words: Vec<&str> = value.split_whitespace().collect();
         Some(format!("write {} to {file}, each on a line", list(&words)))
     };
+    const READ: [&str; 11] = [
+        "IPROOT",
+        "IPROOTDEV",
+        "IPROOTMASK",
+        "IPROOTBCAST",
+        "S_CONTEXT",
+        "S_HOSTNAME",
+        "S_DOMAINNAME",
+        "S_NICE",
+        "S_FLAGS",
+        "S_CAPS",
+        "ULIMIT",
+    ];
     match variable {
+        name if value.trim().is_empty() && READ.contains(&name) => {
+            Some("it is empty: write nothing for it".to_owned())
+        }
         "IPROOT" if value == "0.0.0.0" => Some("make the file noncontext: all addresses of the host".to_owned()),
         "IPROOT" => Some(addresses(value)),
         "IPROOTDEV" => to("interfaces/dev"),
