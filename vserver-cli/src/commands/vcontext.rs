@@ -19,8 +19,13 @@ pub fn run(args: &VcontextArgs, context: &Context) -> Result<Exit, CliError> {
         return Err(CliError::usage("vcontext", "a command is needed", Exit::BeforeExec));
     }
     let persona = persona(args)?;
+    // Asked before anything is made; a guest has names for its users.
+    let uid = || args.uid.as_deref().map(user).transpose();
     match (args.create, args.migrate, args.migrate_self) {
-        (true, false, false) => create(args, context)?,
+        (true, false, false) => {
+            uid()?;
+            create(args, context)?;
+        }
         (false, true, false) if word.is_some() => match chain::target(context, Side::Context, word)? {
             Target::Host => {}
             Target::Bare(mut bare) => drop(bare.enter(&context.host)?),
@@ -37,7 +42,7 @@ pub fn run(args: &VcontextArgs, context: &Context) -> Result<Exit, CliError> {
             return Err(CliError::usage("vcontext", fault, Exit::BeforeExec));
         }
     }
-    prepare(args, persona)?;
+    prepare(args, persona, uid()?)?;
     synchronise(&args.common_options)?;
     chain::go(&args.command, args.common_options.disconnect)
 }
@@ -61,7 +66,7 @@ fn create(args: &VcontextArgs, context: &Context) -> Result<(), CliError> {
 }
 
 /// What the command finds: root directory, execution domain, user, descriptors.
-fn prepare(args: &VcontextArgs, persona: Option<u32>) -> Result<(), CliError> {
+fn prepare(args: &VcontextArgs, persona: Option<u32>, uid: Option<u32>) -> Result<(), CliError> {
     if args.chroot {
         chroot(".").map_err(|errno| CliError::io("cannot make the current directory the root")(errno.into()))?;
     }
@@ -72,10 +77,9 @@ fn prepare(args: &VcontextArgs, persona: Option<u32>) -> Result<(), CliError> {
     if args.closefd {
         vserver_sys::fd::cloexec_from(3).map_err(CliError::io("cannot close descriptors"))?;
     }
-    let Some(uid) = &args.uid else {
+    let Some(number) = uid else {
         return Ok(());
     };
-    let number = uid.parse().map_err(|_| CliError::Refused(format!("--uid {uid}: a number is needed")))?;
     let become_user = || {
         setgroups(&[])?;
         let gid = Gid::current();
@@ -83,7 +87,13 @@ fn prepare(args: &VcontextArgs, persona: Option<u32>) -> Result<(), CliError> {
         let uid = Uid::from_raw(number);
         setresuid(uid, uid, uid)
     };
-    become_user().map_err(|errno: nix::errno::Errno| CliError::io(format!("cannot become user {uid}"))(errno.into()))
+    become_user()
+        .map_err(|errno: nix::errno::Errno| CliError::io(format!("cannot become user {number}"))(errno.into()))
+}
+
+/// Outside of guests a user is a number: whose names would it be.
+fn user(word: &str) -> Result<u32, CliError> {
+    word.parse().map_err(|_| CliError::Refused(format!("--uid {word}: a number is needed")))
 }
 
 fn persona(args: &VcontextArgs) -> Result<Option<u32>, CliError> {

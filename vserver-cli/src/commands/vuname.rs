@@ -92,7 +92,9 @@ fn value(tag: &str, names: Option<&UtsName>, place: &Place) -> String {
 fn wishes(args: &VunameArgs) -> Result<Vec<(&'static str, String)>, CliError> {
     let mut all = Vec::new();
     for word in &args.tag {
-        let (name, value) = word.split_once('=').unwrap_or((word, ""));
+        let (name, value) = word
+            .split_once('=')
+            .ok_or_else(|| CliError::usage("vuname", &format!("'{word}' is not TAG=VALUE"), Exit::BeforeExec))?;
         all.push((tag(&OsString::from(name))?, value.to_owned()));
     }
     let Some(dir) = &args.dir else {

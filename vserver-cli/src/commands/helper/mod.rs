@@ -19,6 +19,7 @@ use vserver_types::Exit;
 
 use crate::context::Context;
 use crate::error::CliError;
+use crate::manual::plain;
 
 /// The words without a `--` in front.
 fn operands(words: &[OsString]) -> &[OsString] {
@@ -28,9 +29,11 @@ fn operands(words: &[OsString]) -> &[OsString] {
     }
 }
 
-/// The command line has another number of words than the program takes.
+/// The command line has other words than the program takes.
 fn wrong(context: &Context, exit: Exit) -> CliError {
-    CliError::usage(context.printer.tool(), "the arguments are not as they should be", exit)
+    let tool = context.printer.tool();
+    let takes = plain(tool).map_or("other arguments", |text| text.usage);
+    CliError::usage(tool, &format!("these arguments do not fit; it takes {takes}"), exit)
 }
 
 /// Makes the working directory the root: from now on no link leads out of it.
