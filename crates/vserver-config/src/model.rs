@@ -243,7 +243,16 @@ impl GuestConfig {
     /// bound. What has no file gets its hard limit raised to infinity (`nofile`: 1 048 576) and keeps its soft one.
     /// Totals that no cgroup counts lower them: `as`, `nofile`, `openfd` and `memlock` of `rlimits/` hold per process.
     pub fn process_limits(&self) -> Vec<Ulimit> {
-        let mut all: Vec<Ulimit> = ULIMITS.iter().map(|resource| self.ulimit(*resource)).collect();
+        self.within_totals(ULIMITS.iter().map(|resource| self.ulimit(*resource)).collect())
+    }
+
+    /// The same if nothing stood in `ulimits/`: as far as a guest's root may raise the hard limits of its processes.
+    pub fn highest_limits(&self) -> Vec<Ulimit> {
+        let free = |resource: &Resource| Ulimit { resource: *resource, soft: None, hard: raised(*resource) };
+        self.within_totals(ULIMITS.iter().map(free).collect())
+    }
+
+    fn within_totals(&self, mut all: Vec<Ulimit>) -> Vec<Ulimit> {
         let mut total = |from: Resource, to: Resource, unit: u64| {
             let Some(Rlimit::Value(value)) = self.rlimits.get(&from).and_then(|limit| limit.hard) else {
                 return;

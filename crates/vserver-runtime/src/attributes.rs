@@ -58,6 +58,7 @@ pub fn call_policy(config: &GuestConfig, userns: bool, systemd: bool) -> Seccomp
         utsname: ccaps.contains(ContextCaps::SET_UTSNAME),
         // Known when the capabilities are.
         names: false,
+        limits: false,
         ping: !config.no_ncontext && config.network_space == NetworkSpace::Host,
         syslog: ccaps.contains(ContextCaps::SYSLOG),
         tiocsti: ccaps.contains(ContextCaps::TIOCSTI),
@@ -79,8 +80,7 @@ pub fn capabilities(config: &GuestConfig, userns: bool, mode: SeccompMode) -> (C
 /// The value and mask word of `bcapabilities`, with what a context capability needs and the guest does not itself refuse.
 /// Only where the guest's root is the host's uid 0: in a user namespace the kernel would not honour these.
 fn capability_edit(config: &GuestConfig, userns: bool) -> (u64, u64) {
-    let needed = [(ContextCaps::SYSLOG, Capability::SYSLOG), (ContextCaps::SET_RLIMIT, Capability::SYS_RESOURCE)];
-    let implied = needed.iter().filter(|(ccap, _)| !userns && config.ccaps.contains(*ccap));
-    let implied = implied.fold(0, |bits, (_, cap)| bits | 1 << cap.0) & !config.bcaps.mask;
+    let real_log = !userns && config.ccaps.contains(ContextCaps::SYSLOG);
+    let implied = u64::from(real_log) << Capability::SYSLOG.0 & !config.bcaps.mask;
     (config.bcaps.value | implied, config.bcaps.mask | implied)
 }

@@ -74,6 +74,7 @@ fn settings(host: &Host, plan: &Plan, spawned: &Spawned, kit: &Kit) -> Settings 
         log: host.console_log(&plan.name),
         log_limit: LOG_LIMIT,
         confinement: plan.confinement.clone(),
+        hard_limits: plan.hard_limits.clone(),
         orders: plan.stop_orders(),
     }
 }

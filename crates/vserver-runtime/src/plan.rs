@@ -12,8 +12,8 @@ use vserver_fs::GuestRoot;
 use vserver_sandbox::blueprint::{Confinement, Workshop};
 use vserver_sandbox::seccomp::{self, SeccompMode};
 use vserver_types::{
-    Capability, ContextCaps, ContextFlags, GuestName, Limits, NetCaps, Nid, Resource, Rlimit, Traffic, Ulimit,
-    Unenforced, Xid,
+    CapSet, Capability, ContextCaps, ContextFlags, GuestName, Limits, NetCaps, Nid, Resource, Rlimit, Traffic,
+    Ulimit, Unenforced, Xid,
 };
 
 use crate::attributes::{self, Attributes};
@@ -73,6 +73,9 @@ pub struct Plan {
     pub sysctls: Vec<(String, String)>,
     /// What its processes are held to.
     pub confinement: Confinement,
+    /// How far its root may raise hard limits of processes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hard_limits: Vec<Ulimit>,
     /// What its cgroup is held to.
     pub limits: Limits,
     /// Whose network stack it uses.
@@ -155,6 +158,7 @@ impl Plan {
             workshop: None,
             attributes: Attributes::of(config, confinement.caps, mode),
             sysctls: sysctls(config),
+            hard_limits: hard_limits(config, id_base.is_some(), confinement.caps),
             confinement,
             limits,
             space: config.network_space.clone(),
@@ -231,7 +235,8 @@ fn confinement(config: &GuestConfig, mode: SeccompMode, unenforced: &mut Vec<Une
     let failed = || Error::layer("compile the system call policy", &config.name);
     let filters = seccomp::programs(mode).map_err(failed())?;
     let names = !userns || !caps.contains(Capability::SYS_ADMIN);
-    let asking = seccomp::asking(SeccompMode { names, ..mode }).map_err(failed())?;
+    let limits = !hard_limits(config, userns, caps).is_empty();
+    let asking = seccomp::asking(SeccompMode { names, limits, ..mode }).map_err(failed())?;
     Ok(Confinement {
         userns,
         caps,
@@ -247,6 +252,13 @@ fn confinement(config: &GuestConfig, mode: SeccompMode, unenforced: &mut Vec<Une
             .map(|bias| i32::try_from(bias.clamp(-1000, 1000)).unwrap_or(0)),
         personality: config.personality.or_else(|| unapplied::machine_domain(config)),
     })
+}
+
+/// How far the guest's root may raise hard limits by its supervisor's help; nothing if it may not, or needs none.
+fn hard_limits(config: &GuestConfig, userns: bool, caps: CapSet) -> Vec<Ulimit> {
+    let able = !userns && caps.contains(Capability::SYS_RESOURCE);
+    let asks = config.ccaps.contains(ContextCaps::SET_RLIMIT) && !able;
+    if asks { config.highest_limits() } else { Vec::new() }
 }
 
 /// The configured limits over the default policy: no core files, a modest amount of locked memory.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use vserver_sandbox::blueprint::Confinement;
-use vserver_types::GuestName;
+use vserver_types::{GuestName, Ulimit};
 
 /// Descriptor numbers at the supervisor's start.
 pub mod fds {
@@ -135,6 +135,9 @@ pub struct Settings {
     pub log_limit: u64,
     /// What every process of the guest is held to.
     pub confinement: Confinement,
+    /// How far the guest's root may raise hard limits.
+    #[serde(default)]
+    pub hard_limits: Vec<Ulimit>,
     /// How it is ended, unless the stop says otherwise.
     pub orders: StopOrders,
 }

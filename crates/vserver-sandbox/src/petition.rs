@@ -8,9 +8,11 @@
 //! ```
 //!
 //! A helper does one thing for one call and ends. It has the host's rights, no descriptor of the guest's, and reads of the
-//! caller at most one name, whose copy is what counts. Whatever it cannot do, the kernel is left to answer as if nobody
+//! caller at most one name or limit, whose copy is what counts. Whatever it cannot do, the kernel is left to answer as if nobody
 //! had been asked. A guest without petitions has neither listener nor descriptors for them.
 
+mod limits;
+mod memory;
 mod names;
 mod ping;
 
@@ -26,6 +28,7 @@ use nix::sys::socket::{
 use vserver_sys::fd;
 use vserver_sys::process::{self, Forked, SingleThreaded};
 use vserver_sys::seccomp::{self, Answer, Asked};
+use vserver_types::Ulimit;
 
 use crate::beneath;
 use crate::blueprint::Doors;
@@ -74,6 +77,8 @@ pub struct Guest<'a> {
     pub doors: &'a Doors,
     /// First host uid of its range; 0 in the classic mode.
     pub base: u32,
+    /// How far its root may raise the hard limits of its processes.
+    pub limits: &'a [Ulimit],
 }
 
 /// Forks a helper for a call of a process of the guest's, and returns its pid. If it ends without having answered, the caller
@@ -82,14 +87,16 @@ pub fn answer(token: SingleThreaded, guest: &Guest<'_>, listener: BorrowedFd<'_>
     let place = place_of(guest, asked.pid)?;
     match process::fork_into(token, place.as_ref().map(AsFd::as_fd), 0).step(|| "fork a helper".to_owned())? {
         Forked::Parent(pid) => Ok(pid),
-        Forked::Child => process::exit_now(i32::from(help(guest.base, listener, asked).is_err())),
+        Forked::Child => process::exit_now(i32::from(help(guest, listener, asked).is_err())),
     }
 }
 
-fn help(base: u32, listener: BorrowedFd<'_>, asked: &Asked) -> io::Result<()> {
+fn help(guest: &Guest<'_>, listener: BorrowedFd<'_>, asked: &Asked) -> io::Result<()> {
+    let base = guest.base;
     let answer = match asked.number {
         libc::SYS_sethostname => names::set(names::Which::Host, base, listener, asked),
         libc::SYS_setdomainname => names::set(names::Which::Domain, base, listener, asked),
+        libc::SYS_prlimit64 | libc::SYS_setrlimit => limits::raise(guest, listener, asked),
         libc::SYS_socket if ping::make(base, listener, asked).is_ok() => return Ok(()),
         _ => Answer::GoOn,
     };

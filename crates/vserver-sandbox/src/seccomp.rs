@@ -43,6 +43,8 @@ pub struct SeccompMode {
     pub utsname: bool,
     /// The guest lacks the capability for that, so its supervisor does it.
     pub names: bool,
+    /// `set_rlimit` of a guest that lacks the capability for it: its supervisor raises hard limits.
+    pub limits: bool,
     /// The guest is held to addresses of the host's network stack: its supervisor makes its ping sockets.
     pub ping: bool,
     /// `syslog`: the real kernel log, as far as the kernel itself shows it. Otherwise it is empty.

@@ -67,8 +67,8 @@ const CCAPS: &[Effect] = &[
     ),
     effect(
         "set_rlimit",
-        Partly,
-        "hard limits without a file in ulimits/ are infinite from the start; raising a lower one needs the classic mode (CAP_SYS_RESOURCE)",
+        Honoured,
+        "the guest's root raises the hard limits of its processes, by its supervisor, as far as rlimits/ goes and the host's root may; those without a file in ulimits/ are infinite from the start",
         "each::hard_limits_and_who_raises_them",
     ),
     effect(

@@ -1,18 +1,17 @@
 //! sethostname(2) and setdomainname(2) of a guest that does not govern its UTS namespace (ccapability `set_utsname`).
 
-use std::io::IoSliceMut;
 use std::os::fd::BorrowedFd;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::stat::Mode;
-use nix::sys::uio::{RemoteIoVec, process_vm_readv};
-use nix::unistd::{Pid, sethostname};
+use nix::unistd::sethostname;
 use vserver_sys::process;
 use vserver_sys::seccomp::{self, Answer, Asked};
 
 use super::effective_user;
+use super::memory::read;
 
 /// Longest name, bytes: `__NEW_UTS_LEN` of `linux/utsname.h`.
 const LONGEST: usize = 64;
@@ -44,7 +43,8 @@ fn try_set(which: Which, base: u32, listener: BorrowedFd<'_>, asked: &Asked) -> 
         return Err(Errno::EINVAL);
     }
     let mut name = [0; LONGEST];
-    let name = read(asked, &mut name[..length])?;
+    let name = &mut name[..length];
+    read(asked.pid, asked.arguments[0], name)?;
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
     let namespace = open(format!("/proc/{}/ns/uts", asked.pid).as_str(), flags, Mode::empty())?;
     // The pid was its own all the time if it still waits.
@@ -58,14 +58,4 @@ fn try_set(which: Which, base: u32, listener: BorrowedFd<'_>, asked: &Asked) -> 
             process::set_domain_name(name).map_err(|error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))
         }
     }
-}
-
-/// A copy of the name in the caller's memory, which it can change at any time.
-fn read<'b>(asked: &Asked, buffer: &'b mut [u8]) -> nix::Result<&'b [u8]> {
-    let there = RemoteIoVec { base: asked.arguments[0] as usize, len: buffer.len() };
-    let wanted = buffer.len();
-    if wanted > 0 && process_vm_readv(Pid::from_raw(asked.pid), &mut [IoSliceMut::new(buffer)], &[there])? < wanted {
-        return Err(Errno::EFAULT);
-    }
-    Ok(buffer)
 }

@@ -31,6 +31,7 @@ const fn plain(userns: bool, nesting: bool, netns: bool) -> SeccompMode {
         remounts: false,
         spaces: 0,
         utsname: false,
+        limits: false,
         names: false,
         ping: false,
         syslog: false,
@@ -358,7 +359,7 @@ fn mounting_and_remounting_are_two_rights() {
 
 #[test]
 fn what_the_supervisor_answers_is_asked_and_nothing_else() {
-    let mode = SeccompMode { utsname: true, names: true, ping: true, ..USER };
+    let mode = SeccompMode { utsname: true, names: true, limits: true, ping: true, ..USER };
     let program = asking(&Resolved::new(mode).unwrap()).unwrap().unwrap();
     let stack: Vec<Program> = programs(mode).unwrap().into_iter().chain([program]).collect();
     let asked = |name: &str, args: &[u64]| {
@@ -366,6 +367,8 @@ fn what_the_supervisor_answers_is_asked_and_nothing_else() {
         judge(&stack, &data(number, OURS, args)) == libc::SECCOMP_RET_USER_NOTIF
     };
     assert!(asked("sethostname", &[1, 2]) && asked("setdomainname", &[1, 2]));
+    assert!(asked("prlimit64", &[0, 7, 0x7fff_0000_1000, 0]) && asked("setrlimit", &[7, 1]));
+    assert!(!asked("prlimit64", &[0, 7, 0, 1]) && !asked("getrlimit", &[7, 1]));
     // With SOCK_CLOEXEC and SOCK_NONBLOCK, too.
     assert!(asked("socket", &[2, 2 | 0o2_004_000, 1]) && asked("socket", &[10, 2, 58]));
     assert!(asked("socket", &[2, 3, 1]) && asked("socket", &[10, 3, 58]));

@@ -135,8 +135,8 @@ fn namespace_of_umask() {
     }
 }
 
-/// `set_rlimit`: what has no file has no bound but the host's own; one that has a file is raised by the classic guest's root
-/// with the flag, as far as the host has CAP_SYS_RESOURCE to give, and by nobody else.
+/// `set_rlimit`: what has no file has no bound but the host's own; one that has a file is raised by the guest's root with the
+/// flag, as far as `rlimits/` goes and the host has CAP_SYS_RESOURCE to use, and by nobody else. The capability stays out.
 fn hard_limits_and_who_raises_them() {
     let host = Fixture::new();
     let free = bench::guest(&host, Mode::User);
@@ -148,13 +148,19 @@ fn hard_limits_and_who_raises_them() {
         [(Mode::User, ""), (Mode::User, "set_rlimit\n"), (Mode::Classic, ""), (Mode::Classic, "set_rlimit\n")];
     for (mode, ccaps) in cases {
         let guest = bench::guest(&host, mode);
-        guest.set("ulimits/nofile", "100\n").set("ccapabilities", ccaps).start();
+        guest.set("ulimits/nofile", "100\n").set("rlimits/nofile", "1000\n").set("ccapabilities", ccaps).start();
         assert_eq!(guest.sh("ulimit -Hn").ok().out.trim(), "100");
-        let has =
-            status(&guest.sh("cat /proc/self/status").ok().out, "CapEff") & 1 << Capability::SYS_RESOURCE.0 != 0;
-        assert!(!has || (mode == Mode::Classic && !ccaps.is_empty()));
-        assert_eq!(guest.sh("ulimit -n 200").code == 0, has, "{mode:?} {ccaps}");
-        guest.sh("ulimit -n 50 && ulimit -n").ok().says("50");
+        let held = |text: &str| status(text, "CapEff") & 1 << Capability::SYS_RESOURCE.0 != 0;
+        assert!(!held(&guest.sh("cat /proc/self/status").ok().out));
+        let can = held(&fs::read_to_string("/proc/self/status").unwrap()) && !ccaps.is_empty();
+        let raised = guest.sh("ulimit -n 200 && ulimit -Hn");
+        assert_eq!((raised.code == 0, raised.out.trim() == "200"), (can, can), "{mode:?} {ccaps} {raised:?}");
+        // Its own only, by root only, and no further than all of them together.
+        assert_ne!(guest.v(&["suexec", "1000", "sh", "-c", "ulimit -n 200"]).code, 0, "{mode:?} {ccaps}");
+        assert_ne!(guest.sh("ulimit -n 1001").code, 0, "{mode:?} {ccaps}");
+        assert_ne!(guest.sh("ulimit -r 50").code, 0, "priorities are the host's");
+        // What raises nothing is the kernel's business, and what was is told.
+        guest.sh("ulimit -n 50 && ulimit -n && ulimit -Hn").ok().says("50\n50\n");
         guest.stop();
     }
 }

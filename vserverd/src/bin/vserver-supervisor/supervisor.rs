@@ -202,7 +202,8 @@ impl Supervisor {
     fn answer(&mut self) {
         if let Some(petitions) = &mut self.petitions {
             let name = self.settings.name.as_str();
-            petitions.serve(self.token, &Guest { name, doors: &self.doors, base: self.settings.base });
+            let Settings { base, hard_limits: limits, .. } = &self.settings;
+            petitions.serve(self.token, &Guest { name, doors: &self.doors, base: *base, limits });
         }
     }
 
