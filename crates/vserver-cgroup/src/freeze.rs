@@ -1,20 +1,39 @@
 //! Stopping all processes of a guest at once, without their noticing.
 
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::{Controller, Error, GuestCgroup, files};
 
 /// Freezing ends when each process has reached a safe point; one that waits for a disk may take long.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A way for a process of the guest to stop itself and all others of the guest.
+#[derive(Debug)]
+pub struct Brake {
+    /// The file to write to.
+    pub file: OwnedFd,
+    /// What to write.
+    pub stop: &'static str,
+}
 
 impl GuestCgroup {
-    /// Stops the guest's processes (`cgroup.freeze`, 5.2; v1 `freezer.state`) and waits up to 2 s until all stand.
+    /// Stops the guest's processes (`cgroup.freeze`, 5.2; v1 `freezer.state`) and waits up to 10 s until all stand.
     ///
     /// # Errors
     /// [`Error::Write`] if this kernel cannot freeze or the guest has no cgroup; [`Error::Stuck`] if some process did
     /// not stop in time: the rest stays frozen, call [`GuestCgroup::thaw`].
     pub fn freeze(&self) -> Result<(), Error> {
         self.request(true)?;
+        self.await_frozen()
+    }
+
+    /// Waits up to 10 s until all processes stand, after somebody has pulled the brake.
+    ///
+    /// # Errors
+    /// [`Error::Read`], [`Error::Stuck`].
+    pub fn await_frozen(&self) -> Result<(), Error> {
         let end = Instant::now() + PATIENCE;
         while !self.is_frozen()? {
             if Instant::now() > end {
@@ -48,15 +67,28 @@ impl GuestCgroup {
         Ok(files::read(&top.join("freezer.state"))? == "FROZEN")
     }
 
+    /// What stops the guest's processes when it is pulled, opened for one of them that may not open it.
+    ///
+    /// # Errors
+    /// [`Error::Open`]; [`Error::Gone`] if this kernel cannot freeze or the guest has no cgroup.
+    pub fn brake(&self) -> Result<Brake, Error> {
+        let (path, [_, stop]) = self.switch()?;
+        Ok(Brake { file: files::open_to_write(&path)?, stop })
+    }
+
     fn request(&self, freeze: bool) -> Result<(), Error> {
+        let (path, values) = self.switch()?;
+        files::must_write(&path, values[usize::from(freeze)])
+    }
+
+    /// The file, and what makes the processes go on and stop.
+    fn switch(&self) -> Result<(PathBuf, [&'static str; 2]), Error> {
         if let Some(tree) = self.layout.v2() {
-            let value = if freeze { "1" } else { "0" };
-            return files::must_write(&tree.top(&self.name).join("cgroup.freeze"), value);
+            return Ok((tree.top(&self.name).join("cgroup.freeze"), ["0", "1"]));
         }
-        let Some((top, _)) = self.top_of(Controller::Freezer) else {
-            return Err(Error::Gone { name: self.name.to_string() });
-        };
-        let value = if freeze { "FROZEN" } else { "THAWED" };
-        files::must_write(&top.join("freezer.state"), value)
+        match self.top_of(Controller::Freezer) {
+            Some((top, _)) => Ok((top.join("freezer.state"), ["THAWED", "FROZEN"])),
+            None => Err(Error::Gone { name: self.name.to_string() }),
+        }
     }
 }

@@ -64,6 +64,7 @@ pub use create::GuestCgroup;
 pub use devices::{Access, DeviceKind, DevicePolicy, DeviceRule};
 pub use entry::Entry;
 pub use error::Error;
+pub use freeze::Brake;
 pub use layout::{Controller, Kind, Layout};
 pub use processes::list;
 pub use stats::Stats;

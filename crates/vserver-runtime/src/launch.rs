@@ -19,7 +19,7 @@ use nix::fcntl::OFlag;
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, bind, listen, socket};
 use nix::unistd::pipe2;
 use vserver_cgroup::Entry;
-use vserver_sandbox::blueprint::{Blueprint, Doors, Entry as FirstProgram};
+use vserver_sandbox::blueprint::{Blueprint, Brake, Doors, Entry as FirstProgram};
 use vserver_sandbox::petition;
 use vserver_sys::process::{self, Forked, SingleThreaded};
 use vserver_types::{ContextFlags, Unenforced};
@@ -175,6 +175,16 @@ fn doors(prepared: &Prepared) -> Result<Doors> {
     Ok(Doors { birthplace, tasks })
 }
 
+/// `sched_pause`; a tool that works on the guest's tree is not the guest.
+fn begins_on_hold(prepared: &Prepared) -> bool {
+    prepared.plan.attributes.cflags.contains(ContextFlags::SCHED_PAUSE) && !prepared.record.errand
+}
+
+fn brake(prepared: &Prepared) -> Result<Brake> {
+    let brake = prepared.cgroup.brake().map_err(Error::layer("put it on hold", &prepared.plan.name))?;
+    Ok(Brake { file: brake.file, stop: brake.stop })
+}
+
 fn blueprint(prepared: &Prepared, kit: &Kit, report: Option<OwnedFd>) -> Result<Blueprint> {
     let plan = &prepared.plan;
     let copy = |fd: &OwnedFd| fd.try_clone().map_err(Error::layer("copy a descriptor", &plan.name));
@@ -212,6 +222,7 @@ fn blueprint(prepared: &Prepared, kit: &Kit, report: Option<OwnedFd>) -> Result<
         sysctls: plan.sysctls.clone(),
         confinement: plan.confinement.clone(),
         petitions: kit.petitions.as_ref().map(|(_, tell)| copy(tell)).transpose()?,
+        brake: begins_on_hold(prepared).then(|| brake(prepared)).transpose()?,
         entry: FirstProgram { argv, env: plan.environment.clone(), image, report },
     })
 }

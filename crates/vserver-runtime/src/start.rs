@@ -100,7 +100,7 @@ pub fn start(host: &Host, name: &GuestName, options: &StartOptions) -> Result<St
     let paused = options.errand.is_none() && plan.attributes.cflags.contains(ContextFlags::SCHED_PAUSE);
     let Launched { start_command, unenforced } = start.raise(plan, loading)?;
     if paused {
-        raise::hold_still(name)?;
+        raise::await_hold(name)?;
     }
     drop((old_lock, lock));
     // On hold a start command does not end.

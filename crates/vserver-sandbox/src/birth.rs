@@ -50,8 +50,15 @@ pub(crate) fn give(token: SingleThreaded, blueprint: &Blueprint, dev: &Dev, home
     };
     let Forked::Parent(pid) = forked.step(|| "make the guest's first process".to_owned())? else {
         drop((ready, report));
-        let error = first::live(blueprint, console.as_fd(), home.proc(), wait).map(|never| match never {});
-        tell_and_end(tell, &error);
+        match (first::live(blueprint, console.as_fd(), home.proc(), wait), &blueprint.brake) {
+            (Err(error), _) => tell_and_end(tell, &Err(error)),
+            (Ok(first), None) => tell_and_end(tell, &Err(first.go())),
+            // Nobody hears any more why it did not; whoever looks finds that it has ended.
+            (Ok(first), Some(brake)) => {
+                first.go_when_let(brake);
+                process::exit_now(1)
+            }
+        }
     };
     let born = opened(pid, File::from(ready), File::from(report))?;
     let settled = if blueprint.virt_uptime { home.children_in_its_time() } else { Ok(()) };

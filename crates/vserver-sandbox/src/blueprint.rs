@@ -123,4 +123,15 @@ pub struct Blueprint {
     pub petitions: Option<OwnedFd>,
     /// Its first program.
     pub entry: Entry,
+    /// What puts it on hold before it executes that, if it shall begin so.
+    pub brake: Option<Brake>,
+}
+
+/// What the first process writes, and where, to stop all processes of its cgroup, itself among them.
+#[derive(Debug)]
+pub struct Brake {
+    /// A cgroup's `cgroup.freeze` (Linux 5.2) or `freezer.state`.
+    pub file: OwnedFd,
+    /// The word that stops.
+    pub stop: &'static str,
 }

@@ -2,32 +2,40 @@
 
 use std::ffi::CString;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::fcntl::AtFlags;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
-use nix::unistd::{chdir, dup2_stderr, dup2_stdin, dup2_stdout, execveat, sethostname, setsid};
+use nix::unistd::{chdir, dup2_stderr, dup2_stdin, dup2_stdout, execveat, sethostname, setsid, write};
 use vserver_sys::{fd, mount, process, tty};
 
 use crate::beneath;
 use crate::birth::enter_v1;
-use crate::blueprint::{Blueprint, Entry};
+use crate::blueprint::{Blueprint, Brake, Entry};
 use crate::confine::{Identity, become_user, confine, limit};
 use crate::dev;
 use crate::error::{Error, Result, Step};
 use crate::sysctl;
 
-/// Joins its cgroups, waits until the mounts are made, takes its own copy of them, gives up all that a guest may not
-/// have, and executes the first program. Returns only to say what failed.
-pub fn live(
-    blueprint: &Blueprint,
+/// All but its program.
+pub struct Ready<'a> {
+    entry: &'a Entry,
+    image: Option<OwnedFd>,
+    /// First descriptor that the program does not get.
+    number: i32,
+}
+
+/// Joins its cgroups, waits until the mounts are made, takes its own copy of them, and gives up all that a guest may not
+/// have.
+pub fn live<'a>(
+    blueprint: &'a Blueprint,
     console: BorrowedFd<'_>,
     host_proc: BorrowedFd<'_>,
     ready: OwnedFd,
-) -> Result<std::convert::Infallible> {
+) -> Result<Ready<'a>> {
     // The cgroups come first: a socket, a page or a namespace root belongs to the cgroup that its maker was in.
     enter_v1(&blueprint.doors)?;
     unshare(CloneFlags::CLONE_NEWCGROUP).step(|| "make a cgroup namespace".to_owned())?;
@@ -46,7 +54,37 @@ pub fn live(
     set_pdeathsig(Signal::SIGKILL).step(|| "ask to die with the supervisor".to_owned())?;
     process::default_signals().step(|| "reset the signals".to_owned())?;
     fd::cloexec_from(number).step(|| "close what is inherited".to_owned())?;
-    execute(&blueprint.entry, image)
+    Ok(Ready { entry: &blueprint.entry, image, number })
+}
+
+impl Ready<'_> {
+    /// Executes the first program. Returns only to say what failed.
+    pub fn go(self) -> Error {
+        execute(self.entry, self.image)
+    }
+
+    /// The same, but first stops itself; whoever lets the guest go on lets it execute its program. Before that it closes
+    /// all that the execution would close: nobody who waits for an end of file shall wait until then.
+    pub fn go_when_let(self, brake: &Brake) -> Error {
+        let image = self.image.as_ref().map(AsRawFd::as_raw_fd);
+        let stopped = close_all_but(self.number, image.into_iter().chain([brake.file.as_raw_fd()]).collect())
+            .and_then(|()| Ok(write(&brake.file, brake.stop.as_bytes())?));
+        match stopped {
+            Ok(_) => self.go(),
+            Err(source) => Error::Step { step: "go on hold".to_owned(), source },
+        }
+    }
+}
+
+fn close_all_but(mut first: i32, mut kept: Vec<i32>) -> io::Result<()> {
+    kept.sort_unstable();
+    for number in kept {
+        if number > first {
+            fd::close_range(first, number - 1)?;
+        }
+        first = first.max(number + 1);
+    }
+    fd::close_range(first, i32::MAX)
 }
 
 /// A byte means that all is mounted; end of file that the maker gave up or died, and that nothing may run.
@@ -108,16 +146,17 @@ fn keep_descriptors(entry: &Entry) -> Result<(Option<OwnedFd>, i32)> {
     Ok((image, 4))
 }
 
-fn execute(entry: &Entry, image: Option<OwnedFd>) -> Result<std::convert::Infallible> {
+fn execute(entry: &Entry, image: Option<OwnedFd>) -> Error {
     let strings = |list: &[String]| -> Vec<CString> {
         list.iter().filter_map(|text| CString::new(text.as_str()).ok()).collect()
     };
     let (argv, env) = (strings(&entry.argv), strings(&entry.env));
     let name = entry.argv.first().cloned().unwrap_or_default();
     let path = CString::new(name.as_str()).unwrap_or_default();
-    match image {
+    let executed = match image {
         Some(image) => execveat(image.as_fd(), c"", &argv, &env, AtFlags::AT_EMPTY_PATH),
         None => execveat(nix::fcntl::AT_FDCWD, &path, &argv, &env, AtFlags::empty()),
-    }
-    .step(|| format!("execute {name} in the guest"))
+    };
+    let Err(errno) = executed;
+    Error::Step { step: format!("execute {name} in the guest"), source: errno.into() }
 }

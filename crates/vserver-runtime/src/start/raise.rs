@@ -62,8 +62,9 @@ fn no_landlock() -> Unenforced {
     Unenforced::none("abstract unix sockets", reason)
 }
 
-/// `sched_pause`: the guest begins on hold. `vattribute --set --flag ~sched_pause` lets it go.
-pub(super) fn hold_still(name: &GuestName) -> Result<()> {
+/// `sched_pause`: the guest's first process has stopped itself before its program, or is about to. `vattribute --set
+/// --flag ~sched_pause` lets it go.
+pub(super) fn await_hold(name: &GuestName) -> Result<()> {
     let cgroup = GuestCgroup::open(&layout(name)?, name).ok_or_else(|| Error::NotRunning { name: name.clone() })?;
-    cgroup.freeze().map_err(Error::layer("put it on hold", name))
+    cgroup.await_frozen().map_err(Error::layer("put it on hold", name))
 }
