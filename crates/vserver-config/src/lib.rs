@@ -43,7 +43,9 @@ pub use nearest::distance;
 pub use network_space::{
     AntiSpoof, IpvlanMode, LinkKind, MacvlanMode, NamedSpace, NetLink, NetworkSpace, PortForward, Transport, Uplink,
 };
-pub use read::{bucket_of, device_maps, personality_type, read, rlimits_of, scope_number, survey, sysctl_of};
+pub use read::{
+    bucket_of, device_maps, parse_limit, personality_type, read, rlimits_of, scope_number, survey, sysctl_of,
+};
 pub use sched::{Bucket, Sched};
 pub use scripts::{Flavour, Script, has_scripts, scripts};
 pub use sharing::{Sharing, sharing};

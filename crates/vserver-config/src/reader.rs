@@ -5,16 +5,16 @@
 
 mod file;
 mod listing;
-mod number;
 mod shell;
 
 use std::path::{Path, PathBuf};
+
+use vserver_types::c_integer;
 
 use crate::error::{Diagnostic, Severity};
 use file::slurp;
 use listing::Listings;
 
-pub(crate) use number::{c_integer, c_number};
 pub(crate) use shell::shell_read;
 
 /// A value and the line that it stands on.

@@ -107,7 +107,7 @@ fn six_lines(reader: &mut Reader, path: &Path) -> Sched {
     let text = reader.text(path).unwrap_or_default();
     let mut values = [None; 6];
     for (slot, (number, line)) in values.iter_mut().zip((1..).zip(text.lines())) {
-        *slot = crate::reader::c_integer(line.trim());
+        *slot = vserver_types::c_integer(line.trim());
         if slot.is_none() {
             reader.error(
                 path,

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::flag_tables as tables;
+use crate::number::c_pattern;
 
 /// A list item that names no flag.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -102,9 +103,9 @@ impl FlagKind {
             return Some(0);
         }
         if let Some(number) = text.strip_prefix('^') {
-            return c_integer(number).filter(|n| *n < 64).map(|n| 1 << n);
+            return c_pattern(number).filter(|n| *n < 64).map(|n| 1 << n);
         }
-        c_integer(text).or_else(|| {
+        c_pattern(text).or_else(|| {
             let (_, prefix) = self.word();
             let lower = text.to_ascii_lowercase();
             let bare = lower.strip_prefix(prefix).unwrap_or(&lower);
@@ -143,24 +144,6 @@ impl FlagEdit {
     pub const fn apply(self, base: u64) -> u64 {
         base & !self.mask | self.value & self.mask
     }
-}
-
-/// An integer in C notation (`strtoll` with base 0, whole text), as a bit pattern: negative ones in two's complement.
-fn c_integer(text: &str) -> Option<u64> {
-    let (negative, digits) = match text.as_bytes().first()? {
-        b'-' => (true, &text[1..]),
-        b'+' => (false, &text[1..]),
-        _ => (false, text),
-    };
-    let lower = digits.to_ascii_lowercase();
-    let (radix, digits) = match lower.strip_prefix("0x") {
-        Some(hex) => (16, hex),
-        None if lower.len() > 1 && lower.starts_with('0') => (8, &lower[1..]),
-        None => (10, lower.as_str()),
-    };
-    // from_str_radix takes a sign of its own.
-    let value = u64::from_str_radix(digits, radix).ok().filter(|_| !digits.starts_with(['+', '-']))?;
-    Some(if negative { value.wrapping_neg() } else { value })
 }
 
 macro_rules! word {

@@ -10,6 +10,7 @@ mod flags;
 mod guest;
 mod limits;
 mod net;
+mod number;
 mod quantity;
 mod report;
 mod traffic;
@@ -21,6 +22,7 @@ pub use flags::{ContextCaps, ContextFlags, FlagEdit, FlagKind, FlagListError, Ne
 pub use guest::{GuestName, GuestState, Nid, Xid, XidKind};
 pub use limits::{CpuBucket, CpuSet, Limits, Resource, ResourceLimit, Rlimit, Ulimit};
 pub use net::GuestAddress;
+pub use number::{c_integer, c_number, c_pattern};
 pub use quantity::{Bytes, ParseError};
 pub use report::{Enforcement, Unenforced};
 pub use traffic::{Counts, Shape, ShapeError, Traffic};

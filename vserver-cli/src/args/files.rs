@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser};
+use vserver_types::c_number;
 
 use super::Common;
 
@@ -218,12 +219,8 @@ fn option_bits(option: &str) -> Result<Bits, String> {
 }
 
 fn number(text: &str) -> Result<u32, String> {
-    let parsed = match text.strip_prefix("0x") {
-        Some(hex) => u32::from_str_radix(hex, 16),
-        None if text.len() > 1 && text.starts_with('0') => u32::from_str_radix(text, 8),
-        None => text.parse(),
-    };
-    parsed.map_err(|_| format!("'{text}' is not a number of flags"))
+    let parsed = c_number(text).and_then(|number| u32::try_from(number).ok());
+    parsed.ok_or_else(|| format!("'{text}' is not a number of flags"))
 }
 
 #[cfg(test)]

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
+use vserver_types::c_integer;
 
 use super::Subject;
-use crate::reader::{Reader, c_integer};
+use crate::reader::Reader;
 
 /// Disk limits that are not switched off: `space_total` in KiB, `inodes_total` a count, `reserved` in percent.
 pub(super) fn dlimits(subject: &Subject<'_>) -> Value {

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use vserver_types::Rlimit;
+use vserver_types::{Rlimit, c_number};
 
-use crate::reader::{Reader, c_number};
+use crate::reader::Reader;
 
 /// All ones of 64 bits is infinity, and one less is "keep", as numbers with and without a sign.
 const INFINITY: [i128; 2] = [-1, u64::MAX as i128];
@@ -21,8 +21,9 @@ pub(super) fn limit(reader: &mut Reader, path: &Path) -> Option<Rlimit> {
     })
 }
 
-/// `Ok(None)` is "keep"; an error is the reason.
-pub(crate) fn parse_limit(text: &str) -> Result<Option<Rlimit>, String> {
+/// A limit as its file has it, R4 of `config-tree.md` §1.3: `inf`, or a number in C notation with one of K, M (1024), k, m
+/// (1000). `Ok(None)` is "keep"; an error is the reason, without the text's place.
+pub fn parse_limit(text: &str) -> Result<Option<Rlimit>, String> {
     if text.starts_with("inf") {
         return Ok(Some(Rlimit::Infinity));
     }

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use vserver_types::Xid;
+use vserver_types::{Xid, c_integer};
 
 use crate::model::DiskLimit;
-use crate::reader::{Reader, c_integer};
+use crate::reader::Reader;
 
 /// The files of one limit, all of which are needed.
 pub(super) const FILES: [&str; 4] = ["directory", "space_total", "inodes_total", "reserved"];

@@ -28,7 +28,7 @@ use crate::model::{DeviceMap, GuestConfig, Userns, Uts};
 use crate::reader::Reader;
 use crate::{catalog, defaults, mounts, sched};
 
-pub(crate) use amount::parse_limit;
+pub use amount::parse_limit;
 pub use interfaces::scope_number;
 pub(crate) use interfaces::{inherited, prefix_of};
 pub(crate) use limits::HIERARCHY;
