@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser};
 
+use super::NewGuestArgs;
+
 const METHODS: &str = "\
 Methods and their arguments, after `--`:
   skeleton     directories, /dev and configuration only
@@ -26,21 +28,14 @@ pub struct BuildArgs {
     /// How the tree is made: skeleton, debootstrap, template or clone
     #[arg(short, long, value_name = "METHOD")]
     pub method: Option<String>,
-    /// Move an existing tree and configuration to PATH.~<seconds>~
-    #[arg(long)]
-    pub force: bool,
+    #[command(flatten)]
+    pub guest: NewGuestArgs,
     /// Accept a tree that is not empty
     #[arg(long)]
     pub i_know_its_there: bool,
     /// Keep what a failed build has made
     #[arg(long)]
     pub keep: bool,
-    /// Password of root, in the first line of FILE: plain, or a hash that begins with $
-    #[arg(long, value_name = "FILE")]
-    pub root_password_file: Option<PathBuf>,
-    /// Public ssh key that may log in as root
-    #[arg(long, value_name = "FILE")]
-    pub ssh_key: Option<PathBuf>,
     /// Build anew: neither use a template of an earlier build nor keep one
     #[arg(long, conflicts_with = "template_age")]
     pub fresh: bool,
@@ -50,54 +45,12 @@ pub struct BuildArgs {
     /// Show what the tools of the method say
     #[arg(long, action = ArgAction::Count)]
     pub debug: u8,
-    /// Directory for the tree instead of .defaults/vdirbase
-    #[arg(long, value_name = "DIR")]
-    pub rootdir: Option<PathBuf>,
-    /// A disk of its own of this size (512M, 20G), an image beside the tree
-    #[arg(long, value_name = "SIZE", conflicts_with = "space")]
-    pub disk: Option<String>,
-    /// What the tree may take of the file system that it shares with others
-    #[arg(long, value_name = "SIZE")]
-    pub space: Option<String>,
-    /// How many files there may be, on its disk or of the shared file system
-    #[arg(long, value_name = "N")]
-    pub inodes: Option<u64>,
-    /// Context number, 2 to 49151; without it the next free one
-    #[arg(long, value_name = "N")]
-    pub context: Option<String>,
     /// Directory for this guest's configuration
     #[arg(long, value_name = "DIR")]
     pub confdir: Option<PathBuf>,
     /// Run file of this guest
     #[arg(long, value_name = "FILE")]
     pub lockfile: Option<PathBuf>,
-    /// Host name inside
-    #[arg(long, value_name = "NAME")]
-    pub hostname: Option<String>,
-    /// Device of all addresses that name none
-    #[arg(long, value_name = "DEV")]
-    pub netdev: Option<String>,
-    /// Network mask of all addresses that have none
-    #[arg(long, value_name = "MASK", conflicts_with = "netprefix")]
-    pub netmask: Option<String>,
-    /// Prefix length of all addresses that have none
-    #[arg(long, value_name = "LENGTH")]
-    pub netprefix: Option<String>,
-    /// Broadcast address
-    #[arg(long, value_name = "ADDRESS")]
-    pub netbcast: Option<String>,
-    /// [NAME=][DEV:|nodev:]IP[/MASK|/PREFIX]; once per address
-    #[arg(long, value_name = "ADDRESS", action = ArgAction::Append)]
-    pub interface: Vec<String>,
-    /// Context flags, separated by commas
-    #[arg(long, value_name = "LIST", action = ArgAction::Append)]
-    pub flags: Vec<String>,
-    /// Init style: plain, sysv, …; without it chosen by the tree
-    #[arg(long, value_name = "STYLE")]
-    pub initstyle: Option<String>,
-    /// User namespace: auto (the default) or off
-    #[arg(long, value_name = "WHEN", value_parser = ["auto", "off"])]
-    pub userns: Option<String>,
     /// Name of the cpuset
     #[arg(long, value_name = "NAME")]
     pub cpuset: Option<String>,

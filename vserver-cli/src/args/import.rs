@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Parser};
+use clap::Parser;
+
+use super::NewGuestArgs;
 
 const SOURCES: &str = "\
 SOURCE is
@@ -42,57 +44,14 @@ pub struct ImportArgs {
     /// Import it although it is this host
     #[arg(long)]
     pub this_host: bool,
-    /// Password of root, in the first line of FILE: plain, or a hash that begins with $
-    #[arg(long, value_name = "FILE")]
-    pub root_password_file: Option<PathBuf>,
-    /// Public ssh key that may log in as root
-    #[arg(long, value_name = "FILE")]
-    pub ssh_key: Option<PathBuf>,
-    /// Move an existing tree and configuration to PATH.~<seconds>~
-    #[arg(long)]
-    pub force: bool,
     /// Keep what a failed import has made
     #[arg(long)]
     pub keep: bool,
     /// Show what rsync says
     #[arg(long)]
     pub debug: bool,
-    /// Directory for the tree instead of .defaults/vdirbase
-    #[arg(long, value_name = "DIR")]
-    pub rootdir: Option<PathBuf>,
-    /// A disk of its own
-    #[arg(long, value_name = "SIZE")]
-    pub disk: Option<String>,
-    /// Space that it may take of the file system that it shares with others
-    #[arg(long, value_name = "SIZE")]
-    pub space: Option<String>,
-    /// How many files there may be, on its disk or of the shared file system
-    #[arg(long, value_name = "N")]
-    pub inodes: Option<u64>,
-    /// Context number, 2 to 49151; without it the next free one
-    #[arg(long, value_name = "N")]
-    pub context: Option<String>,
-    /// Host name inside; without it the machine's
-    #[arg(long, value_name = "NAME")]
-    pub hostname: Option<String>,
-    /// Device of all addresses that name none
-    #[arg(long, value_name = "DEV")]
-    pub netdev: Option<String>,
-    /// Prefix length of all addresses that have none
-    #[arg(long, value_name = "LENGTH")]
-    pub netprefix: Option<String>,
-    /// [NAME=][DEV:|nodev:]IP[/MASK|/PREFIX]; once per address
-    #[arg(long, value_name = "ADDRESS", action = ArgAction::Append)]
-    pub interface: Vec<String>,
-    /// Context flags, separated by commas
-    #[arg(long, value_name = "LIST", action = ArgAction::Append)]
-    pub flags: Vec<String>,
-    /// Init style: plain, sysv, …; without it chosen by the tree
-    #[arg(long, value_name = "STYLE")]
-    pub initstyle: Option<String>,
-    /// User namespace: auto (the default) or off
-    #[arg(long, value_name = "WHEN", value_parser = ["auto", "off"])]
-    pub userns: Option<String>,
+    #[command(flatten)]
+    pub guest: NewGuestArgs,
     /// What is imported
     #[arg(value_name = "SOURCE")]
     pub source: String,

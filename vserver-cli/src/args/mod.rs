@@ -10,6 +10,7 @@ mod files;
 mod helper;
 mod import;
 mod mount;
+mod new_guest;
 mod packages;
 mod template;
 mod unify;
@@ -49,6 +50,7 @@ pub use files::{
 pub use helper::{H2extArgs, KeepAliveArgs, TunctlArgs, VsysctlArgs};
 pub use import::{ExportArgs, ImportArgs};
 pub use mount::{Mounting, SecureMountArgs, VmountArgs, VmountRest};
+pub use new_guest::NewGuestArgs;
 pub use packages::{LoopArgs, PkgArgs, PkgmgmtArgs, PkgmgmtToolArgs, VesyncArgs, VpkgArgs, loop_command};
 pub use template::{TemplateVerb, VserverTemplateArgs};
 pub use unify::{CloneTreeArgs, CopyTreeArgs, FlattenArgs, HashifyArgs, UnifyArgs};

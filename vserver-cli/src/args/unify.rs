@@ -3,9 +3,26 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Parser};
+use clap::{ArgAction, Args, Parser};
 
 use super::Common;
+
+/// What `vhashify`, `vunify` and `vcopy` have in common.
+#[derive(Args, Clone, Debug)]
+pub struct WalkArgs {
+    /// Change nothing; say what would be done (vhashify: and what disk and page cache that saves)
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Say what is done; twice: with reasons; further levels say more
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// Trees and exclude lists by their paths, without any guest
+    #[arg(long)]
+    pub manually: bool,
+    /// Accepted for old scripts: mounts below a tree are never entered
+    #[arg(short = 'x', long)]
+    pub one_file_system: bool,
+}
 
 /// Makes equal files of guests one, through a store of all files that are shared
 #[derive(Parser, Debug)]
@@ -22,12 +39,8 @@ use super::Common;
 pub struct HashifyArgs {
     #[command(flatten)]
     pub common: Common,
-    /// Change nothing; say what would be shared, and what disk and page cache that saves
-    #[arg(short = 'n', long)]
-    pub dry_run: bool,
-    /// Say what is done; twice: with reasons; further levels say more
-    #[arg(short, long, action = ArgAction::Count)]
-    pub verbose: u8,
+    #[command(flatten)]
+    pub walk: WalkArgs,
     /// Look again at files that are shared already
     #[arg(long)]
     pub refresh: bool,
@@ -43,9 +56,6 @@ pub struct HashifyArgs {
     /// The store, instead of those in apps/vunify/hash
     #[arg(long, value_name = "STORE")]
     pub destination: Option<PathBuf>,
-    /// Trees and exclude lists by their paths, without any guest
-    #[arg(long)]
-    pub manually: bool,
     /// Guests; with --manually pairs of a tree and an exclude list
     #[arg(value_name = "GUEST")]
     pub words: Vec<OsString>,
@@ -64,21 +74,11 @@ pub struct HashifyArgs {
 pub struct UnifyArgs {
     #[command(flatten)]
     pub common: Common,
+    #[command(flatten)]
+    pub walk: WalkArgs,
     /// The other way: what is one with a reference becomes the guest's own
     #[arg(short = 'R', long)]
     pub revert: bool,
-    /// Change nothing; say what would be shared
-    #[arg(short = 'n', long)]
-    pub dry_run: bool,
-    /// Say what is done; twice: with reasons; further levels say more
-    #[arg(short, long, action = ArgAction::Count)]
-    pub verbose: u8,
-    /// Accepted for old scripts: mounts below a tree are never entered
-    #[arg(short = 'x', long)]
-    pub one_file_system: bool,
-    /// Trees and exclude lists by their paths, without any guest
-    #[arg(long)]
-    pub manually: bool,
     /// The guest; with --manually pairs of a tree and an exclude list, the first of which is changed
     #[arg(value_name = "GUEST")]
     pub words: Vec<OsString>,
@@ -97,21 +97,11 @@ pub struct UnifyArgs {
 pub struct CopyTreeArgs {
     #[command(flatten)]
     pub common: Common,
-    /// Change nothing; say what would be done
-    #[arg(short = 'n', long)]
-    pub dry_run: bool,
-    /// Say what is done
-    #[arg(short, long, action = ArgAction::Count)]
-    pub verbose: u8,
+    #[command(flatten)]
+    pub walk: WalkArgs,
     /// Refuse a destination that has no directory apps/vunify, instead of making it
     #[arg(long)]
     pub strict: bool,
-    /// Accepted for old scripts: mounts below a tree are never entered
-    #[arg(short = 'x', long)]
-    pub one_file_system: bool,
-    /// Trees and exclude lists by their paths, without any guest
-    #[arg(long)]
-    pub manually: bool,
     /// Two guests; with --manually two pairs of a tree and an exclude list
     #[arg(value_name = "GUEST")]
     pub words: Vec<OsString>,

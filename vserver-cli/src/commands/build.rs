@@ -32,23 +32,23 @@ pub fn run(words: &[OsString], guest: &Guest, context: &Context) -> Result<Exit,
         host.confdir = wish::root_of(dir, &guest.name)?;
     }
     let (method, distribution) = method::choose(&args, &Defaults::new(&host.confdir), printer)?;
-    if args.force {
+    if args.guest.force {
         must_be_stopped(guest, &host)?;
     }
     let _source = still(&method, context)?;
     let (new, notes) = wish::new_guest(&args, &guest.name, &host)?;
-    let (disk, limit) = wish::disk(&args)?;
+    let (disk, limit) = wish::disk(&args.guest)?;
     let request = BuildRequest {
         confdir: host.confdir,
         guest: new,
         method,
         distribution,
-        force: args.force,
+        force: args.guest.force,
         accept_root: args.i_know_its_there,
         keep: args.keep,
         disk,
         limit,
-        access: import::access(args.root_password_file.as_deref(), args.ssh_key.as_deref())?,
+        access: import::access(&args.guest)?,
         template_age: (!args.fresh).then(|| age(args.template_age)),
     };
     let mut progress = progress::Watch::new(printer, args.debug > 0);

@@ -3,7 +3,7 @@
 use vserver_build::CopyRequest;
 use vserver_types::Exit;
 
-use crate::args::{BuildArgs, CopyArgs};
+use crate::args::{CopyArgs, NewGuestArgs};
 use crate::commands::build::{progress, wish};
 use crate::commands::rename::{other, taken};
 use crate::commands::vserver::Guest;
@@ -14,7 +14,7 @@ use crate::error::CliError;
 pub fn run(args: &CopyArgs, guest: &Guest, context: &Context) -> Result<Exit, CliError> {
     let (host, printer) = (&context.host, &context.printer);
     let (to, _locks) = other(guest, "copied", &args.new, context)?;
-    let (new, mut notes) = wish::new_guest(&wishes(args), &to, host)?;
+    let (new, mut notes) = wish::guest_of(&wishes(args), &to, host)?;
     if new.interfaces.is_empty() {
         notes.push(format!(
             "guest '{to}' has no address yet; give it one in {to}/interfaces/ or copy with --interface"
@@ -36,13 +36,13 @@ pub fn run(args: &CopyArgs, guest: &Guest, context: &Context) -> Result<Exit, Cl
 }
 
 /// The options mean what they mean to `build`.
-fn wishes(args: &CopyArgs) -> BuildArgs {
-    BuildArgs {
+fn wishes(args: &CopyArgs) -> NewGuestArgs {
+    NewGuestArgs {
         context: args.context.clone(),
         hostname: args.hostname.clone(),
         netdev: args.netdev.clone(),
         netprefix: args.netprefix.clone(),
         interface: args.interface.clone(),
-        ..BuildArgs::default()
+        ..NewGuestArgs::default()
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use vserver_build::{BuildRequest, Error, Import, ImportSource, LimitWish, Method, Survey};
 use vserver_types::{Exit, GuestState};
 
-use crate::args::{BuildArgs, ImportArgs};
+use crate::args::ImportArgs;
 use crate::commands::build::{must_be_stopped, progress, wish};
 use crate::commands::vserver::Guest;
 use crate::context::Context;
@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// Imports a machine, or says what that would be.
 pub fn run(args: &ImportArgs, guest: &Guest, context: &Context) -> Result<Exit, CliError> {
     let printer = &context.printer;
-    if args.force && !args.dry_run {
+    if args.guest.force && !args.dry_run {
         must_be_stopped(guest, &context.host)?;
     }
     let (request, notes) = request(args, guest, context)?;
@@ -84,13 +84,12 @@ fn again(
 }
 
 fn request(args: &ImportArgs, guest: &Guest, context: &Context) -> Result<(BuildRequest, Vec<String>), CliError> {
-    let wishes = wishes(args);
     let (new, notes) = match args.again {
         // The guest is there, with its number and addresses.
         true => (vserver_config::NewGuest::new(guest.name.clone()), Vec::new()),
-        false => wish::new_guest(&wishes, &guest.name, &context.host)?,
+        false => wish::guest_of(&args.guest, &guest.name, &context.host)?,
     };
-    let (disk, limit) = if args.dry_run { (None, LimitWish::default()) } else { wish::disk(&wishes)? };
+    let (disk, limit) = if args.dry_run { (None, LimitWish::default()) } else { wish::disk(&args.guest)? };
     let import = Import {
         source: source(&args.source)?,
         below: args.below.as_deref().map(below).transpose()?.unwrap_or_default(),
@@ -103,12 +102,12 @@ fn request(args: &ImportArgs, guest: &Guest, context: &Context) -> Result<(Build
         guest: new,
         method: Method::Import(import),
         distribution: None,
-        force: args.force,
+        force: args.guest.force,
         accept_root: false,
         keep: args.keep,
         disk,
         limit,
-        access: access(args.root_password_file.as_deref(), args.ssh_key.as_deref())?,
+        access: access(&args.guest)?,
         template_age: None,
     };
     Ok((request, notes))
@@ -133,24 +132,4 @@ fn below(path: &Path) -> Result<std::path::PathBuf, CliError> {
         return Ok(path.components().filter(|part| matches!(part, Normal(_))).collect());
     }
     Err(CliError::Refused(format!("--below '{}' is a directory of the source and cannot hold '..'", path.display())))
-}
-
-/// The options mean what they mean to `build`.
-fn wishes(args: &ImportArgs) -> BuildArgs {
-    BuildArgs {
-        context: args.context.clone(),
-        hostname: args.hostname.clone(),
-        netdev: args.netdev.clone(),
-        netprefix: args.netprefix.clone(),
-        interface: args.interface.clone(),
-        flags: args.flags.clone(),
-        initstyle: args.initstyle.clone(),
-        userns: args.userns.clone(),
-        rootdir: args.rootdir.clone(),
-        disk: args.disk.clone(),
-        space: args.space.clone(),
-        inodes: args.inodes,
-        force: args.force,
-        ..BuildArgs::default()
-    }
 }

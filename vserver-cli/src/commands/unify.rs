@@ -20,13 +20,17 @@ pub use subject::release;
 
 /// Shares what the guests named have in common with each other and with the store.
 pub fn hashify(args: &HashifyArgs, context: &Context) -> Result<Exit, CliError> {
-    let subjects = match args.manually {
+    let subjects = match args.walk.manually {
         true => by_path(args, context)?,
         false => by_name(args, context)?,
     };
-    let options =
-        Options { dry_run: args.dry_run, refresh: args.refresh, ignore_mtime: args.ignore_mtime, small_too: false };
-    let report = Report::new(context.printer, args.verbose, args.dry_run);
+    let options = Options {
+        dry_run: args.walk.dry_run,
+        refresh: args.refresh,
+        ignore_mtime: args.ignore_mtime,
+        small_too: false,
+    };
+    let report = Report::new(context.printer, args.walk.verbose, args.walk.dry_run);
     report.begin(subjects.iter().map(|subject| subject.label.as_str()))?;
     let mut stores: Vec<(PathBuf, Vec<Subject>)> = Vec::new();
     for subject in subjects {

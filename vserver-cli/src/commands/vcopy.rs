@@ -13,7 +13,7 @@ use crate::error::CliError;
 /// Shares, copies or leaves out each file of the source, as both lists say.
 pub fn run(args: &CopyTreeArgs, context: &Context) -> Result<Exit, CliError> {
     let usage = |fault: &str| CliError::usage("vcopy", fault, Exit::Failure);
-    let (to, from) = match (&args.words[..], args.manually) {
+    let (to, from) = match (&args.words[..], args.walk.manually) {
         ([to, to_list, from, from_list], true) => {
             let of = |path, list| Subject::of_path(Path::new(path), Path::new(list), context);
             (of(to, to_list)?, of(from, from_list)?)
@@ -22,10 +22,10 @@ pub fn run(args: &CopyTreeArgs, context: &Context) -> Result<Exit, CliError> {
         ([to, from], false) => by_name(&text(to)?, &text(from)?, args, context)?,
         (_, false) => return Err(usage("two guests are needed, first the one that is filled")),
     };
-    if args.verbose > 0 {
+    if args.walk.verbose > 0 {
         context.printer.line("Starting to traverse directories...")?;
     }
-    let told = args.dry_run || args.verbose >= 2;
+    let told = args.walk.dry_run || args.walk.verbose >= 2;
     let listener = |word: &'static str, path: &Path| {
         if told {
             // That nobody reads any more is no reason to leave half of it undone.
@@ -33,7 +33,7 @@ pub fn run(args: &CopyTreeArgs, context: &Context) -> Result<Exit, CliError> {
         }
     };
     let lists = [&to.tree.rules, &from.tree.rules];
-    vserver_unify::copy_by_rules(&from.tree.root, &to.tree.root, lists, args.dry_run, &listener)?;
+    vserver_unify::copy_by_rules(&from.tree.root, &to.tree.root, lists, args.walk.dry_run, &listener)?;
     Ok(Exit::Success)
 }
 

@@ -15,7 +15,7 @@ use crate::error::CliError;
 
 /// Shares what the guest and its references have in common, path by path.
 pub fn run(args: &UnifyArgs, context: &Context) -> Result<Exit, CliError> {
-    let (subject, references) = match args.manually {
+    let (subject, references) = match args.walk.manually {
         true => by_path(args, context)?,
         false => by_name(args, context)?,
     };
@@ -25,12 +25,12 @@ pub fn run(args: &UnifyArgs, context: &Context) -> Result<Exit, CliError> {
             subject.label
         )));
     }
-    let report = Report::new(context.printer, args.verbose, args.dry_run).reverse(args.revert);
+    let report = Report::new(context.printer, args.walk.verbose, args.walk.dry_run).reverse(args.revert);
     report.begin(std::iter::once(&subject).chain(&references).map(|subject| subject.label.as_str()))?;
     // The locks are held until the end.
     let (trees, _held): (Vec<Tree>, Vec<_>) =
         references.into_iter().map(|subject| (subject.tree, subject.held)).unzip();
-    let options = AgainstOptions { dry_run: args.dry_run, reverse: args.revert };
+    let options = AgainstOptions { dry_run: args.walk.dry_run, reverse: args.revert };
     let totals = vserver_unify::unify(&subject.tree, &trees, options, &|event| report.hear(&event))?;
     report.end(&totals)?;
     Ok(Exit::Success)

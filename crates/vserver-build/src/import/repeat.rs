@@ -37,7 +37,6 @@ pub fn repeat(request: &BuildRequest, progress: &mut dyn Progress) -> Result<Sur
     let place = real(&vdir).filter(|root| root.is_dir()).ok_or(Error::NoTree { path: vdir })?;
     delete::check(&request.confdir, name, &place, "imported again")?;
     let root = GuestRoot::open(&place)?;
-    crate::settle::refuse_shared(&root, "import --again")?;
     crate::settle::refuse_shared(&root, "a repeated import")?;
     let logs =
         tempfile::Builder::new().prefix("vserver-import-").tempdir().map_err(Error::io("make", "a directory"))?;

@@ -8,14 +8,22 @@ use vserver_disk::image::Wish;
 use vserver_runtime::Host;
 use vserver_types::{Bytes, Exit, GuestName, ParseError, Xid, XidKind};
 
-use crate::args::BuildArgs;
+use crate::args::{BuildArgs, NewGuestArgs};
 use crate::error::CliError;
 
 /// The guest as the options describe it, its context number chosen and checked, and what should be said about it.
 pub fn new_guest(args: &BuildArgs, name: &GuestName, host: &Host) -> Result<(NewGuest, Vec<String>), CliError> {
+    let cpuset = cpuset(args)?;
+    let (mut guest, notes) = guest_of(&args.guest, name, host)?;
+    guest.lockfile.clone_from(&args.lockfile);
+    guest.cpuset = cpuset;
+    Ok((guest, notes))
+}
+
+/// The same of the options that all ways to make a guest have.
+pub fn guest_of(args: &NewGuestArgs, name: &GuestName, host: &Host) -> Result<(NewGuest, Vec<String>), CliError> {
     let mut guest = NewGuest::new(name.clone());
     guest.hostname.clone_from(&args.hostname);
-    guest.lockfile.clone_from(&args.lockfile);
     guest.flags.clone_from(&args.flags);
     guest.netdev.clone_from(&args.netdev);
     guest.interfaces = args.interface.iter().map(|text| interface(text)).collect::<Result<_, _>>()?;
@@ -23,7 +31,6 @@ pub fn new_guest(args: &BuildArgs, name: &GuestName, host: &Host) -> Result<(New
     guest.netprefix = word("--netprefix", args.netprefix.as_deref(), "a length from 0 to 128")?;
     guest.netbcast = word("--netbcast", args.netbcast.as_deref(), "an IPv4 address")?;
     guest.init_style = args.initstyle.as_deref().map(str::parse::<Style>).transpose().map_err(bad)?;
-    guest.cpuset = cpuset(args)?;
     guest.userns = args.userns.as_deref().map(|word| if word == "off" { Userns::Off } else { Userns::Auto });
     guest.vdir = args.rootdir.as_ref().map(|dir| root_below(dir, name)).transpose()?;
     let addresses: Vec<_> = guest.interfaces.iter().map(|interface| interface.address.ip).collect();
@@ -34,7 +41,7 @@ pub fn new_guest(args: &BuildArgs, name: &GuestName, host: &Host) -> Result<(New
 }
 
 /// What the guest may fill: a disk of its own, or a limit on the file system that it shares.
-pub fn disk(args: &BuildArgs) -> Result<(Option<Wish>, LimitWish), CliError> {
+pub fn disk(args: &NewGuestArgs) -> Result<(Option<Wish>, LimitWish), CliError> {
     let size = |option: &str, text: Option<&str>| {
         let bytes = text
             .map(str::parse::<Bytes>)
@@ -84,7 +91,7 @@ fn word<T: std::str::FromStr>(option: &str, text: Option<&str>, what: &str) -> R
 }
 
 /// The number that was asked for if nobody has it, else the next free one; `None` if new guests get theirs at start.
-fn context(args: &BuildArgs, name: &GuestName, host: &Host) -> Result<Option<Xid>, CliError> {
+fn context(args: &NewGuestArgs, name: &GuestName, host: &Host) -> Result<Option<Xid>, CliError> {
     let range = |error| CliError::Refused(format!("--context: {error}; use 2 to 49151"));
     let wanted = args.context.as_deref().map(str::parse::<Xid>).transpose().map_err(range)?;
     if let Some(xid) = wanted.filter(|xid| xid.kind() != XidKind::Static) {

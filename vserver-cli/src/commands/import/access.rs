@@ -4,10 +4,12 @@ use std::path::Path;
 
 use vserver_build::Access;
 
+use crate::args::NewGuestArgs;
 use crate::error::CliError;
 
 /// Reads both files, where they were named.
-pub fn access(password: Option<&Path>, key: Option<&Path>) -> Result<Access, CliError> {
+pub fn access(args: &NewGuestArgs) -> Result<Access, CliError> {
+    let (password, key) = (args.root_password_file.as_deref(), args.ssh_key.as_deref());
     let root_password = password.map(|file| first_line(file, "--root-password-file")).transpose()?;
     let ssh_key = key.map(public_key).transpose()?;
     if root_password.as_ref().is_some_and(|password| password.contains(':')) {
