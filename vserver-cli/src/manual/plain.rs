@@ -84,7 +84,7 @@ const PLAIN: &[Plain] = &[
     helper(
         "chroot-sh",
         "Does a file operation below the working directory, which links cannot lead out of",
-        "{cat|append|truncate|testfile|rm|mkdir|chmod|link|mv|realpath} ARGUMENTS",
+        "(cat|append|truncate|testfile|rm|mkdir|chmod|link|mv|realpath) ARGUMENTS",
         "cd /vservers/web1 && chroot-sh cat /etc/hostname",
     ),
     helper(
