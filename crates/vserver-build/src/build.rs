@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use vserver_config::{Defaults, NewGuest};
 use vserver_fs::GuestRoot;
 
-use crate::debootstrap::Run;
 use crate::programs::{Moment, Programs};
 use crate::request::{BuildRequest, Built, Method, Progress};
 use crate::signals::Signals;
 use crate::stage::{Stage, Target};
-use crate::{Error, cache, clone, disk, import, init, limit, oci, skeleton, tame, template};
+use crate::tools::Plan;
+use crate::{Error, clone, disk, import, init, limit, oci, skeleton, tame, template};
 
 /// Limits that every new guest gets, visibly. The kernel would allow everything otherwise.
 const LIMITS: [(&str, &str); 2] = [
@@ -83,12 +83,8 @@ fn fill(
         crate::settle::refuse_shared(&root, "a build into a tree that is there")?;
     }
     let (mut notes, mut hostname, mut image) = (Vec::new(), None, None);
-    let debootstrap = match &request.method {
-        Method::Debootstrap(arguments) => Some(Run::plan(arguments, &defaults)?),
-        _ => None,
-    };
-    let known = debootstrap.as_ref().map(|run| (run.suite.as_str(), run.mirror.as_str()));
-    let programs = Programs::new(request, stage, &defaults, known);
+    let plan = Plan::of(&request.method, &defaults)?;
+    let programs = Programs::new(request, stage, &defaults, plan.names());
     programs.check()?;
     if !matches!(request.method, Method::Clone(_)) {
         progress.stage("making directories");
@@ -102,6 +98,7 @@ fn fill(
             if !arguments.keep_dev {
                 skeleton::devices(&root)?;
             }
+            tame::copied(&root, &request.guest)?;
         }
         Method::Oci(arguments) => {
             let brought = oci::fill(arguments, &root, stage, signals, progress)?;
@@ -120,16 +117,11 @@ fn fill(
             }
         }
         Method::Clone(arguments) => notes = clone::fill(arguments, &root, stage, request, signals, progress)?,
-        Method::Debootstrap(_) => {}
+        Method::Debootstrap(_) | Method::Rsync(_) | Method::Packages(_) => {}
     }
-    if let Some(run) = &debootstrap {
-        // What an initpre has put into the tree is of this guest only.
-        let age = request.template_age.filter(|_| !programs.has(Moment::Before));
-        notes.extend(cache::fill(run, stage, age, &defaults, signals, progress)?);
-        skeleton::devices(&root)?;
-        progress.stage("adapting the guest");
-        tame::debian(&root, &request.guest, &run.suite, &run.mirror)?;
-    }
+    // What an initpre has put into the tree is of this guest only.
+    let age = request.template_age.filter(|_| !programs.has(Moment::Before));
+    notes.extend(plan.perform(request, age, stage, &root, signals, progress)?);
     if !matches!(&request.method, Method::Import(import) if import.as_is) {
         tame::common(&root, request, &defaults)?;
     }
@@ -175,7 +167,7 @@ fn complete(request: &BuildRequest, root: &GuestRoot) -> Result<NewGuest, Error>
     for (path, content) in LIMITS {
         add(path, content);
     }
-    if matches!(request.method, Method::Debootstrap(_)) {
+    if matches!(request.method, Method::Debootstrap(_) | Method::Packages(_)) {
         // Packages are managed from inside.
         add("apps/pkgmgmt/internal", "");
     }

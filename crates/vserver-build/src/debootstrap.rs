@@ -1,18 +1,18 @@
 //! debootstrap(8) of the host, in a mount and a PID namespace of its own: nothing that it mounts or starts stays.
 
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder};
-use std::os::unix::fs::DirBuilderExt;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use vserver_config::Defaults;
 use vserver_fs::GuestRoot;
 
+use crate::distribution::Distribution;
 use crate::request::Debootstrap;
 use crate::signals::Signals;
 use crate::stage::Stage;
-use crate::{Error, Progress, Recipe, apt, child};
+use crate::{Error, Progress, Recipe, apt, child, explain, fetched};
 
 const PROGRAM: &str = "debootstrap";
 /// Where the administrator can configure a mirror, below the configuration root.
@@ -35,15 +35,18 @@ impl Run {
         if !child::installed(PROGRAM) {
             return Err(Error::Missing { program: PROGRAM, package: "debootstrap" });
         }
-        let suite = match &arguments.suite {
+        let name = match &arguments.suite {
             Some(suite) => suite.clone(),
             None => {
                 host_suite().ok_or_else(|| Error::BadWord { word: String::new(), what: "suite; give one with -d" })?
             }
         };
-        let given = arguments.mirror.clone();
-        let configured = || defaults.debootstrap_mirror(Some(&suite));
-        let mirror = given.map_or_else(configured, |mirror| Ok(Some(mirror)))?;
+        let distribution = Distribution::find(defaults, &name);
+        let suite = suite(&name, distribution.as_ref())?;
+        let mirror = match &arguments.mirror {
+            Some(mirror) => Some(mirror.clone()),
+            None => mirror(&name, distribution.as_ref(), defaults)?,
+        };
         let mirror = mirror.or_else(|| apt::mirror(&apt::host_sources(Path::new("/etc/apt")), &suite));
         let file = || PathBuf::from(MIRROR_FILE);
         let mirror = mirror.ok_or_else(|| Error::NoMirror { suite: suite.clone(), file: file() })?;
@@ -52,10 +55,10 @@ impl Run {
                 return Err(Error::BadWord { word: word.clone(), what });
             }
         }
-        let mut options = defaults.debootstrap_options(Some(&suite))?;
+        let mut options = defaults.debootstrap_options(Some(&name))?;
         options.extend(arguments.options.iter().cloned());
-        add_packages(&mut options, &[defaults.packages(&suite)?, arguments.packages.clone()].concat());
-        let script = arguments.script.clone().or_else(|| defaults.debootstrap_script(&suite));
+        add_packages(&mut options, &[defaults.packages(&name)?, arguments.packages.clone()].concat());
+        let script = arguments.script.clone().or_else(|| defaults.debootstrap_script(&name));
         if script.is_none() {
             known(Path::new(SCRIPTS), &suite)?;
         }
@@ -87,7 +90,8 @@ impl Run {
             .args(self.words(stage.root(), cache.as_deref()))
             .env("DEBIAN_FRONTEND", "noninteractive")
             .env("LC_ALL", "C.UTF-8");
-        child::run(PROGRAM, &mut command, &stage.log("debootstrap.log"), signals, progress)?;
+        child::run(PROGRAM, &mut command, &stage.log("debootstrap.log"), signals, progress)
+            .map_err(|error| explain::fetching(error, &self.suite))?;
         forget_packages(&GuestRoot::open(stage.root())?)
     }
 
@@ -104,18 +108,30 @@ impl Run {
         words
     }
 
-    /// Packages stay here, so that the next guest of this suite fetches only new ones. debootstrap checks each against
-    /// the signed index before use.
     fn cache(&self, defaults: &Defaults) -> Result<Option<PathBuf>, Error> {
-        if self.suite.contains('/') {
-            return Ok(None);
+        match self.suite.contains('/') {
+            true => Ok(None),
+            false => fetched::dir(defaults, PROGRAM, &self.suite).map(Some),
         }
-        let base = defaults.cachebase();
-        let base = fs::read_link(&base).map_or(base.clone(), |to| base.parent().unwrap_or(&base).join(to));
-        let dir = base.join(PROGRAM).join(&self.suite);
-        DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(Error::io("make the directory", &dir))?;
-        dir.canonicalize().map(Some).map_err(Error::io("find", &dir))
     }
+}
+
+/// The suite that a distribution's name means: of `ubuntu` the newest, of `ubuntu-jammy` that one, else the name itself.
+fn suite(name: &str, distribution: Option<&Distribution>) -> Result<String, Error> {
+    match distribution.and_then(|found| Some((found.method()?, found))) {
+        Some((PROGRAM, found)) => Ok(found.release.clone()),
+        Some((other, _)) => Err(Error::OtherMethod { name: name.to_owned(), other, method: PROGRAM }),
+        None => Ok(name.to_owned()),
+    }
+}
+
+/// The configured one, else that of the distribution.
+fn mirror(name: &str, distribution: Option<&Distribution>, defaults: &Defaults) -> Result<Option<String>, Error> {
+    if let Some(mirror) = defaults.debootstrap_mirror(Some(name))? {
+        return Ok(Some(mirror));
+    }
+    let shipped = distribution.map(|found| found.text("debootstrap.mirror")).transpose()?.flatten();
+    Ok(shipped.map(|text| text.trim().to_owned()).filter(|mirror| !mirror.is_empty()))
 }
 
 /// Refuses a suite that debootstrap has no script for. Without its scripts it is for debootstrap to say so.
@@ -126,7 +142,9 @@ fn known(scripts: &Path, suite: &str) -> Result<(), Error> {
         return Ok(());
     }
     names.retain(|name| !name.contains('.') && name != "debian-common");
+    names.extend(["debian", "ubuntu", "devuan", "kali"].map(str::to_owned));
     names.sort();
+    names.dedup();
     names.sort_by_key(|name| vserver_config::distance(name, suite));
     Err(Error::UnknownSuite { suite: suite.to_owned(), known: names })
 }

@@ -66,6 +66,63 @@ pub enum Error {
         /// All that there are, the nearest first.
         known: Vec<String>,
     },
+    /// There is no such distribution.
+    #[error(
+        "Can not find configuration for the distribution '{name}'; those that are known: {}; one of your own is a directory \
+         '{}'", .known.join(", "), place.display()
+    )]
+    UnknownDistribution {
+        /// What was asked for.
+        name: String,
+        /// All that there are, the nearest first.
+        known: Vec<String>,
+        /// Where one of that name would be.
+        place: PathBuf,
+    },
+    /// None was named, and the host's own is none that the method builds.
+    #[error("say which distribution with '-d NAME'; those that '-m {method}' builds: {}", .known.join(", "))]
+    NoDistribution {
+        /// The method.
+        method: &'static str,
+        /// All that it builds.
+        known: Vec<String>,
+    },
+    /// It is built in another way.
+    #[error("the distribution '{name}' is not built with '-m {method}'; use '-m {other} -- -d {name}'")]
+    OtherMethod {
+        /// What was asked for.
+        name: String,
+        /// The method for it.
+        other: &'static str,
+        /// The method that was given.
+        method: &'static str,
+    },
+    /// What was fetched is not signed, or by somebody else.
+    #[error(
+        "{program} refuses what it fetched for '{distribution}', as its signature is missing or not by a key of the \
+         distribution ({line}); use a mirror that is right, or give the right key"
+    )]
+    Signature {
+        /// The program.
+        program: &'static str,
+        /// The distribution or suite.
+        distribution: String,
+        /// What it said.
+        line: String,
+    },
+    /// No mirror answered, or one stopped half way.
+    #[error(
+        "{program} could not fetch all that '{distribution}' needs ({line}); see whether the network and the mirror work, \
+         and build again"
+    )]
+    Fetch {
+        /// The program.
+        program: &'static str,
+        /// The distribution, suite or source.
+        distribution: String,
+        /// What it said.
+        line: String,
+    },
     /// No mirror was given, configured or found in the host's apt configuration.
     #[error(
         "no mirror is known for suite '{suite}': this host's apt configuration names none; give one with '-m MIRROR' or \

@@ -15,12 +15,16 @@ mod build;
 mod cache;
 mod child;
 mod clone;
+mod confine;
 mod copy;
 mod debootstrap;
 mod delete;
 mod disk;
+mod distribution;
 mod error;
+mod explain;
 mod export;
+mod fetched;
 mod import;
 mod init;
 mod limit;
@@ -28,9 +32,11 @@ mod oci;
 mod orphans;
 pub mod outside;
 mod own_disk;
+mod packages;
 mod programs;
 mod rename;
 mod request;
+mod rsync;
 mod settle;
 mod signals;
 mod skeleton;
@@ -38,6 +44,7 @@ mod stage;
 mod style;
 mod tame;
 mod template;
+mod tools;
 
 pub use apt::{Source, host_sources};
 pub use build::build;
@@ -46,11 +53,12 @@ pub use copy::copy;
 pub use delete::delete;
 pub use error::Error;
 pub use export::{Output, export};
-pub use import::{Import, LeftOut, Port, Remote, Source as ImportSource, Survey, look, repeat};
+pub use import::{Import, LeftOut, Port, Remote, Source as ImportSource, Survey, is_image, look, repeat};
 pub use init::detect as detect_init;
 pub use rename::{Recovered, recover, rename};
 pub use request::{
-    BuildRequest, Built, CloneOf, CopyRequest, Debootstrap, LimitWish, Method, OciImage, Progress, Silent, Template,
+    BuildRequest, Built, CloneOf, CopyRequest, Debootstrap, LimitWish, Manager, Method, OciImage, Packages, Progress,
+    Rsync, Silent, Template,
 };
 pub use settle::settle;
 /// Trees that were built once and are cloned since.

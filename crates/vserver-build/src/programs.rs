@@ -63,7 +63,7 @@ impl<'a> Programs<'a> {
             stage,
             defaults,
             distribution: request.distribution.clone().or(suite),
-            mirror: debootstrap.map(|(_, mirror)| mirror.to_owned()),
+            mirror: debootstrap.map(|(_, mirror)| mirror.to_owned()).filter(|mirror| !mirror.is_empty()),
         }
     }
 

@@ -62,6 +62,57 @@ pub enum Method {
     Import(Import),
     /// Another tree's files.
     Clone(CloneOf),
+    /// rsync(1), from here or another host.
+    Rsync(Rsync),
+    /// A package tool of the host.
+    Packages(Packages),
+}
+
+/// Arguments of the method rsync.
+#[derive(Clone, Debug, Default)]
+pub struct Rsync {
+    /// A directory, `HOST:PATH` or `rsync://HOST/PATH`.
+    pub source: String,
+    /// In place of the usual options, if there are any.
+    pub options: Vec<String>,
+    /// Options beside those.
+    pub more: Vec<String>,
+}
+
+/// A package tool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manager {
+    /// dnf(8), or yum(8)
+    Yum,
+    /// rpm(8), with files of packages
+    Rpm,
+    /// zypper(8)
+    Zypper,
+    /// apk(8)
+    Apk,
+    /// pacman(8)
+    Pacman,
+}
+
+/// Arguments of the methods that install packages by a tool of the host.
+#[derive(Clone, Debug)]
+pub struct Packages {
+    /// The tool.
+    pub manager: Manager,
+    /// A distribution, as in `fedora-41`; `None` is the host's own.
+    pub distribution: Option<String>,
+    /// More packages.
+    pub packages: Vec<String>,
+    /// For rpm: lists of package files, in place of those of the distribution.
+    pub manifests: Vec<PathBuf>,
+    /// For rpm: where the files lie; `None` is beside the list.
+    pub base: Option<PathBuf>,
+    /// For rpm: replace packages and files that are there.
+    pub force: bool,
+    /// For rpm: ask for no dependencies.
+    pub nodeps: bool,
+    /// For rpm: a database and no package.
+    pub empty: bool,
 }
 
 /// Arguments of the method debootstrap.

@@ -1,6 +1,7 @@
 //! What a freshly made tree needs to be a guest: names, and nothing that wants to own the machine.
 
 mod access;
+mod built;
 mod change;
 mod debian;
 mod mounts;
@@ -19,6 +20,7 @@ use crate::Error;
 use crate::request::BuildRequest;
 
 pub use access::Access;
+pub(crate) use built::built;
 pub(crate) use change::Change;
 pub(crate) use debian::debian;
 pub(crate) use mounts::lines as fstab_lines;
@@ -50,6 +52,26 @@ pub(crate) fn apply(root: &GuestRoot, changes: &[Change]) -> Result<(), Error> {
     changes.iter().try_for_each(|change| change.apply(root))
 }
 
+/// A tree that was packed or copied elsewhere: what needs terminals and hardware is off, and it has the name that was asked
+/// for.
+pub(crate) fn copied(root: &GuestRoot, guest: &NewGuest) -> Result<(), Error> {
+    let system = System::of(root)?;
+    if system.init != Init::None {
+        apply(root, &image(root, &system)?)?;
+    }
+    crate::copy::rename_host(root, guest.hostname.as_deref())
+}
+
+/// No two guests may have the same one: empty, it is made at the first boot. Source: machine-id(5).
+fn machine_id(root: &GuestRoot) -> Result<(), Error> {
+    root.write_atomic("etc/machine-id", b"", 0o444, Some(Owner::ROOT))?;
+    // dbus keeps a copy; without one it reads the file above.
+    match root.remove_file("var/lib/dbus/machine-id") {
+        Err(error) if error.is_not_found() => Ok(()),
+        done => Ok(done?),
+    }
+}
+
 /// Lets the administrator in.
 pub(crate) fn give_access(root: &GuestRoot, access: &Access) -> Result<(), Error> {
     access::give(root, access)
@@ -59,7 +81,7 @@ pub(crate) fn give_access(root: &GuestRoot, access: &Access) -> Result<(), Error
 const FILES: [&str; 7] = ["hosts", "nsswitch.conf", "krb5.conf", "krb.conf", "krb.realms", "ldap.conf", "localtime"];
 /// Where the host's resolver keeps the true servers when `/etc/resolv.conf` names only itself.
 const RESOLVED: &str = "/run/systemd/resolve/resolv.conf";
-const HOSTS: &str = include_str!("../../../distributions/defaults/hosts");
+const HOSTS: &str = include_str!("../../../etc-templates/tree/hosts");
 
 /// `/etc/*` from the configured sources, where the tree has nothing of its own.
 pub(crate) fn common(root: &GuestRoot, request: &BuildRequest, defaults: &Defaults) -> Result<(), Error> {

@@ -198,11 +198,11 @@ fn a_failing_debootstrap_is_a_failing_build_and_its_last_words_are_shown() {
             tail[0].starts_with("--include=nginx --cache-dir=") && tail[0].ends_with("file:/nowhere"),
             "{tail:?}"
         );
-        assert_eq!(tail[1], "E: Couldn't download");
+        assert_eq!(tail[1], "E: It broke");
         return;
     }
     let bench = Bench::new();
-    let bin = bench.program("debootstrap", "#!/bin/sh\necho \"$@\"; echo \"E: Couldn't download\" >&2; exit 1\n");
+    let bin = bench.program("debootstrap", "#!/bin/sh\necho \"$@\"; echo \"E: It broke\" >&2; exit 1\n");
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
     assert!(again(NAME, "BUILD_FAILING", &bench).env("PATH", path).status().unwrap().success());
     assert!(bench.names().is_empty(), "{:?}", bench.names());

@@ -21,6 +21,7 @@ mod fixture;
 mod inside;
 mod leak;
 mod needs;
+mod repositories;
 mod security;
 mod transcript;
 mod tree;

@@ -28,6 +28,11 @@ const PACKAGES: &[&str] = &[
     "rpm",
     "dnf",
     "createrepo-c",
+    "zypper",
+    "pacman-package-manager",
+    "qemu-utils",
+    "fdisk",
+    "gnupg",
 ];
 
 /// How many passed and failed.

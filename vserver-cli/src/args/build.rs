@@ -11,6 +11,13 @@ const METHODS: &str = "\
 Methods and their arguments, after `--`:
   skeleton     directories, /dev and configuration only
   debootstrap  -d SUITE [-m MIRROR] [-s SCRIPT] [--packages LIST] [-- debootstrap's own options]
+  yum          -d DIST[-RELEASE] [-- PACKAGES] (Fedora, Rocky, Alma, CentOS Stream, by dnf; apt-rpm is the same)
+  zypper       -d DIST[-RELEASE] [-- PACKAGES] (openSUSE)
+  apk          -d DIST[-RELEASE] [-- PACKAGES] (Alpine)
+  pacman       -d DIST [-- PACKAGES] (Arch)
+  rpm          [-d DIST] [-b BASEDIR] (--empty | [--force] [--nodeps] LIST…) (lists of package files)
+  rsync        -s DIR|HOST:PATH [-o OPTION]… [-- more options of rsync]
+  image        -s FILE [--partition N] [--below DIR] (qcow2, vmdk, vhdx, vdi, raw)
   clone        --source GUEST|DIR [-X EXCLUDE-LIST]
   oci          -s IMAGE [--image NAME] (an OCI image layout or a docker archive, a directory or a tar archive)
   template     -t FILE|- [-t FILE]… (plain, gz, xz, bz2, zst) [--nodevsanity]
@@ -25,7 +32,7 @@ Example:
 #[derive(Parser, Debug, Default)]
 #[command(name = "build", bin_name = "vserver NAME build", after_help = METHODS)]
 pub struct BuildArgs {
-    /// How the tree is made: skeleton, debootstrap, template or clone
+    /// How the tree is made, see below
     #[arg(short, long, value_name = "METHOD")]
     pub method: Option<String>,
     #[command(flatten)]
@@ -110,6 +117,101 @@ pub struct DebootstrapArgs {
     /// debootstrap's own options
     #[arg(trailing_var_arg = true, value_name = "OPTIONS")]
     pub rest: Vec<String>,
+}
+
+/// Packages of a distribution, by a package tool of this host
+#[derive(Parser, Debug)]
+#[command(
+    name = "packages",
+    bin_name = "vserver NAME build -m yum|zypper|apk|pacman --",
+    after_help = "The distribution's repositories, keys and lists of packages: docs/distributions.md.\n\
+                  Examples: vserver web4 build -m yum -- -d fedora-42 -- nginx\n          vserver web5 build -m zypper -- -d opensuse-leap"
+)]
+pub struct PackagesArgs {
+    /// Distribution, as in fedora or fedora-42; without it that of this host
+    #[arg(short, value_name = "DIST")]
+    pub dist: Option<String>,
+    /// More packages
+    #[arg(value_name = "PACKAGES")]
+    pub packages: Vec<String>,
+}
+
+/// Package files that lists name, by rpm of this host
+#[derive(Parser, Debug)]
+#[command(
+    name = "rpm",
+    bin_name = "vserver NAME build -m rpm --",
+    after_help = "A list has one file name a line, below BASEDIR or beside the list; each list is one transaction.\n\
+                  Example: vserver web6 build -m rpm -- -d fedora-42 base.lst"
+)]
+pub struct RpmArgs {
+    /// Distribution whose keys and lists (rpmlist.d) are used
+    #[arg(short, value_name = "DIST")]
+    pub dist: Option<String>,
+    /// Where the files lie
+    #[arg(short, value_name = "BASEDIR")]
+    pub basedir: Option<PathBuf>,
+    /// A database and no package
+    #[arg(short, long, conflicts_with = "lists")]
+    pub empty: bool,
+    /// Replace packages and files that are there
+    #[arg(long)]
+    pub force: bool,
+    /// Ask for no dependencies
+    #[arg(long)]
+    pub nodeps: bool,
+    /// Lists of package files; without one those of the distribution
+    #[arg(value_name = "LIST")]
+    pub lists: Vec<PathBuf>,
+}
+
+/// A tree of this host or another one, by rsync
+#[derive(Parser, Debug)]
+#[command(
+    name = "rsync",
+    bin_name = "vserver NAME build -m rsync --",
+    after_help = "A machine that is to become a guest wants `vserver NAME import ssh://HOST/` instead.\n\
+                  Example: vserver web7 build -m rsync -- -s backup:/srv/trees/web -- --exclude=/var/cache/*"
+)]
+pub struct RsyncArgs {
+    /// DIR, HOST:PATH, rsync://HOST/PATH
+    #[arg(short, long, value_name = "SOURCE")]
+    pub source: String,
+    /// In place of rsync's usual options here, -Hazx --numeric-ids
+    #[arg(short, value_name = "OPTION", action = ArgAction::Append, allow_hyphen_values = true)]
+    pub option: Vec<String>,
+    /// Distribution whose defaults are used
+    #[arg(short, value_name = "DIST")]
+    pub dist: Option<String>,
+    /// Accepted for old scripts
+    #[arg(long)]
+    pub pkgmgmt: bool,
+    /// More options of rsync
+    #[arg(last = true, value_name = "OPTIONS")]
+    pub more: Vec<String>,
+}
+
+/// The image of a disk: its root partition
+#[derive(Parser, Debug)]
+#[command(
+    name = "image",
+    bin_name = "vserver NAME build -m image --",
+    after_help = "The report and what is left out and rewritten are those of `vserver NAME import FILE`.\n\
+                  Example: vserver web8 build -m image -- -s old-server.qcow2"
+)]
+pub struct ImageArgs {
+    /// qcow2, vmdk, vhdx, vdi or raw
+    #[arg(short, long, value_name = "FILE")]
+    pub source: PathBuf,
+    /// Number of the partition with the root, if it is not found
+    #[arg(long, value_name = "N")]
+    pub partition: Option<u32>,
+    /// The directory of the partition that is the root
+    #[arg(long, value_name = "DIR")]
+    pub below: Option<PathBuf>,
+    /// Distribution whose defaults are used
+    #[arg(short, value_name = "DIST")]
+    pub dist: Option<String>,
 }
 
 /// The files of another guest, each shared until one of them writes to it

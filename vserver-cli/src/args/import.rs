@@ -9,6 +9,7 @@ use super::NewGuestArgs;
 const SOURCES: &str = "\
 SOURCE is
   FILE or -       a tar archive (plain, gz, xz, bz2, zst), - for standard input
+  FILE            the image of a disk (qcow2, vmdk, vhdx, vdi, raw): its root partition
   DIRECTORY       a mounted tree, with what is mounted below it
   ssh://[USER@]HOST[:PORT][/PATH]
                   a machine that runs, by rsync; with --again only what has changed since

@@ -39,7 +39,10 @@ use crate::manual;
 use crate::printer::Printer;
 
 pub use boot::{GeneratorArgs, VprocunhideArgs, VserverWrapperArgs, VshelperArgs};
-pub use build::{BuildArgs, CloneArgs, DebootstrapArgs, OciArgs, SkeletonArgs, TemplateArgs};
+pub use build::{
+    BuildArgs, CloneArgs, DebootstrapArgs, ImageArgs, OciArgs, PackagesArgs, RpmArgs, RsyncArgs, SkeletonArgs,
+    TemplateArgs,
+};
 pub use bulk::{BulkArgs, StartVserversArgs};
 pub use chbind::{Addresses, ChbindArgs, Joining, NaddressArgs, NattributeArgs, NcontextArgs};
 pub use chcontext::ChcontextArgs;

@@ -123,10 +123,15 @@ fn source(word: &str) -> Result<ImportSource, CliError> {
     } else {
         path.metadata().map_err(CliError::io(format!("cannot import '{word}'")))?.is_dir()
     };
-    Ok(if found { ImportSource::Tree(path.to_owned()) } else { ImportSource::Tar(path.to_owned()) })
+    Ok(match found {
+        true => ImportSource::Tree(path.to_owned()),
+        false if word != "-" && vserver_build::is_image(path) => ImportSource::Image(path.to_owned(), None),
+        false => ImportSource::Tar(path.to_owned()),
+    })
 }
 
-fn below(path: &Path) -> Result<std::path::PathBuf, CliError> {
+/// A directory of the source.
+pub(super) fn below(path: &Path) -> Result<std::path::PathBuf, CliError> {
     use std::path::Component::{CurDir, Normal, RootDir};
     if path.components().all(|part| matches!(part, Normal(_) | CurDir | RootDir)) {
         return Ok(path.components().filter(|part| matches!(part, Normal(_))).collect());

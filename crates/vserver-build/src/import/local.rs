@@ -14,9 +14,10 @@ use super::left_out::Filter;
 use crate::signals::Signals;
 use crate::{Error, Progress, template};
 
-/// Copies `dir`, with what is mounted below it, into `root`.
+/// Copies `dir`, with what is mounted below it, into `root`. It is called `shown` in messages.
 pub(super) fn copy(
     dir: &Path,
+    shown: &Path,
     options: &Options,
     root: &GuestRoot,
     filter: &mut Filter<'_>,
@@ -25,9 +26,9 @@ pub(super) fn copy(
 ) -> Result<Report, Error> {
     let place = dir.join(filter.below());
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let fd: OwnedFd = open(&place, flags, Mode::empty()).map_err(|e| Error::io("open the tree", &place)(e.into()))?;
-    let source = GuestRoot::of(fd, &place)?;
-    let (input, output) = std::io::pipe().map_err(Error::io("copy", &place))?;
+    let fd: OwnedFd = open(&place, flags, Mode::empty()).map_err(|e| Error::io("open the tree", shown)(e.into()))?;
+    let source = GuestRoot::of(fd, shown)?;
+    let (input, output) = std::io::pipe().map_err(Error::io("copy", shown))?;
     std::thread::scope(|scope| {
         let sender = scope.spawn(|| {
             let mut output = std::io::BufWriter::with_capacity(1 << 20, output);
@@ -43,13 +44,13 @@ pub(super) fn copy(
                 })
         });
         let mut inner = Inner(filter);
-        let unpacked = template::stream(input, &place, None, options, root, &mut inner, signals, progress);
+        let unpacked = template::stream(input, shown, None, options, root, &mut inner, signals, progress);
         let packed = sender.join().unwrap_or(Err(vserver_archive::Error::Interrupted));
         match (unpacked, packed) {
             // A reader that gave up is the cause, and the writer's broken pipe its effect.
             (Err(error @ Error::Interrupted { .. }), _) => Err(error),
             (_, Err(source)) if source.errno() != Some(nix::errno::Errno::EPIPE as i32) => {
-                Err(Error::Unpack { tarball: place.clone(), source })
+                Err(Error::Unpack { tarball: shown.to_owned(), source })
             }
             (unpacked, _) => unpacked,
         }

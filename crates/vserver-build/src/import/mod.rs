@@ -8,6 +8,7 @@
 //! the survey reads), and gone when it is told.
 
 mod cannot;
+mod image;
 mod left_out;
 mod local;
 mod ports;
@@ -27,6 +28,7 @@ use crate::stage::{Stage, Target};
 use crate::{Error, disk, tame, template};
 use left_out::Filter;
 
+pub use image::is_image;
 pub use ports::Port;
 pub use remote::Remote;
 pub use repeat::repeat;
@@ -39,6 +41,8 @@ pub enum Source {
     Tar(PathBuf),
     /// A directory, with what is mounted below it.
     Tree(PathBuf),
+    /// The image of a disk (qcow2, vmdk, vhdx, vdi, raw), and the number of its partition, if that was said.
+    Image(PathBuf, Option<u32>),
     /// A machine that rsync reaches by ssh.
     Ssh(Remote),
 }
@@ -103,8 +107,15 @@ pub(crate) fn fetch(
         }
         Source::Tree(dir) => {
             progress.stage(&format!("copying {}", dir.display()));
-            let report = local::copy(dir, &options, &root, &mut filter, signals, progress)?;
+            let report = local::copy(dir, dir, &options, &root, &mut filter, signals, progress)?;
             notes = template::left_out(dir, &report);
+            Some(report)
+        }
+        Source::Image(file, partition) => {
+            let disk = image::open(file, *partition, stage, signals, progress)?;
+            progress.stage(&format!("copying {}", file.display()));
+            let report = local::copy(&disk.path(), file, &options, &root, &mut filter, signals, progress)?;
+            notes = template::left_out(file, &report);
             Some(report)
         }
         Source::Ssh(remote) => {
@@ -163,11 +174,11 @@ fn refuse_host(import: &Import) -> Result<(), Error> {
                 false => Ok(()),
             }
         }
-        Source::Tar(_) | Source::Ssh(_) => Ok(()),
+        Source::Tar(_) | Source::Image(..) | Source::Ssh(_) => Ok(()),
     }
 }
 
-fn itself() -> Error {
+pub(crate) fn itself() -> Error {
     let reason = "that is this host itself, which cannot be its own guest; to run a copy of its services in a guest, import \
                   an archive of it with --this-host";
     Error::Wish { reason: reason.to_owned() }

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use vserver_config::NewGuest;
-use vserver_fs::{GuestRoot, Owner, tree};
+use vserver_fs::{GuestRoot, tree};
 
 use super::{hostname, hosts, write};
 use crate::{Error, apt};
 
-const FSTAB: &str = include_str!("../../../../distributions/debian/fstab");
+const FSTAB: &str = include_str!("../../../../etc-templates/tree/fstab");
 /// Suites that have neither updates nor security updates of their own.
 const ROLLING: [&str; 5] = ["sid", "unstable", "testing", "experimental", "rc-buggy"];
 
@@ -23,8 +23,10 @@ pub(crate) fn debian(root: &GuestRoot, guest: &NewGuest, suite: &str, mirror: &s
     if proxy.is_file() {
         tree::copy_from_host(root, proxy, "etc/apt/apt.conf")?;
     }
-    machine_id(root)?;
-    super::apply(root, &super::image(root, &super::System::of(root)?)?)
+    super::machine_id(root)?;
+    let system = super::System::of(root)?;
+    super::apply(root, &super::built::clock_and_language(root, &system)?)?;
+    super::apply(root, &super::image(root, &system)?)
 }
 
 fn sources(suite: &str, mirror: &str, security: Option<&str>) -> String {
@@ -38,13 +40,6 @@ fn sources(suite: &str, mirror: &str, security: Option<&str>) -> String {
         text.push_str(&format!("deb {} {suite}-security main\n", security.trim_end_matches('/')));
     }
     text
-}
-
-/// No two guests may have the same one: empty, it is made at the first boot.
-fn machine_id(root: &GuestRoot) -> Result<(), Error> {
-    root.write_atomic("etc/machine-id", b"", 0o444, Some(Owner::ROOT))?;
-    // dbus keeps a copy; without one it reads the file above.
-    Ok(root.remove_file("var/lib/dbus/machine-id")?)
 }
 
 #[cfg(test)]

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use vserver_fs::GuestRoot;
 
 use super::change::{Change, What};
-use super::system::{Init, System, names};
+use super::system::{Init, System, directory, names};
 use crate::Error;
 
 const TABLE: &str = include_str!("../../../../distributions/defaults/services");
 /// systemd's own units that look after hardware, whether they are there or not. With a name's kind, unlike the table.
-const MASK: &str = include_str!("../../../../distributions/debian/mask");
+const MASK: &str = include_str!("../../../../distributions/defaults/mask");
 const UNITS: [&str; 3] = ["etc/systemd/system", "lib/systemd/system", "usr/lib/systemd/system"];
 /// Run levels in which services are started.
 const LEVELS: [&str; 5] = ["S", "2", "3", "4", "5"];
@@ -54,6 +54,7 @@ fn started(root: &GuestRoot, system: &System) -> Result<Vec<(String, String)>, E
     let mut found = Vec::new();
     let mut take = |dir: String, wanted: &dyn Fn(&str) -> bool| {
         let list = names(root, &dir)?;
+        let dir = directory(root, &dir);
         found.extend(list.into_iter().filter(|name| wanted(name)).map(|name| (dir.clone(), name)));
         Ok::<(), Error>(())
     };

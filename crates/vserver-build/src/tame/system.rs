@@ -90,7 +90,13 @@ pub(crate) fn names(root: &GuestRoot, path: &str) -> Result<Vec<String>, Error> 
     if root.kind(path)? != Some(vserver_fs::Kind::Directory) {
         return Ok(Vec::new());
     }
-    Ok(root.list(path)?.into_iter().filter_map(|name| name.into_string().ok()).collect())
+    Ok(root.list(directory(root, path))?.into_iter().filter_map(|name| name.into_string().ok()).collect())
+}
+
+/// A directory by its name without links: `/etc/rc3.d` is one on Red Hat's, `/etc/rc.d` on SUSE.
+pub(crate) fn directory(root: &GuestRoot, path: &str) -> String {
+    let place = root.place(path).ok().and_then(|place| place.into_os_string().into_string().ok());
+    place.unwrap_or_else(|| path.to_owned())
 }
 
 fn distribution(root: &GuestRoot) -> Result<(String, String), Error> {

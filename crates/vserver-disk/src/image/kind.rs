@@ -54,21 +54,33 @@ impl Kind {
 
     /// What is in an image, by its magic number.
     pub fn find(image: &Path) -> Result<Self> {
-        /// Place and value. `XFS_SB_MAGIC`, `EXT4_SUPER_MAGIC`, `BTRFS_MAGIC` of the kernel's headers.
-        const MAGIC: [(Kind, u64, &[u8]); 3] =
-            [(Kind::Xfs, 0, b"XFSB"), (Kind::Ext4, 0x438, &[0x53, 0xef]), (Kind::Btrfs, 0x1_0040, b"_BHRfS_M")];
         let file = File::open(image).map_err(Error::call("open", image))?;
-        for (kind, place, magic) in MAGIC {
-            let mut found = vec![0; magic.len()];
-            match file.read_exact_at(&mut found, place) {
-                Ok(()) if found == magic => return Ok(kind),
-                Ok(()) => {}
-                Err(error) if error.kind() == ErrorKind::UnexpectedEof => {}
-                Err(error) => return Err(Error::call("read", image)(error)),
-            }
+        match magic(&file, 0) {
+            Ok(found) => found.ok_or_else(|| Error::Unknown { image: image.to_owned() }),
+            Err(error) => Err(Error::call("read", image)(error)),
         }
-        Err(Error::Unknown { image: image.to_owned() })
     }
+
+    /// What begins at a place of a disk, in bytes; `None` if that is none of these.
+    pub fn at(disk: &File, start: u64) -> Option<Self> {
+        magic(disk, start).ok().flatten()
+    }
+}
+
+fn magic(file: &File, start: u64) -> std::io::Result<Option<Kind>> {
+    /// Place and value. `XFS_SB_MAGIC`, `EXT4_SUPER_MAGIC`, `BTRFS_MAGIC` of the kernel's headers.
+    const MAGIC: [(Kind, u64, &[u8]); 3] =
+        [(Kind::Xfs, 0, b"XFSB"), (Kind::Ext4, 0x438, &[0x53, 0xef]), (Kind::Btrfs, 0x1_0040, b"_BHRfS_M")];
+    for (kind, place, magic) in MAGIC {
+        let mut found = vec![0; magic.len()];
+        match file.read_exact_at(&mut found, start.saturating_add(place)) {
+            Ok(()) if found == magic => return Ok(Some(kind)),
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
 }
 
 fn choice(bytes: u64, inodes: Option<u64>, ext4_grows: bool, xfs_is_there: bool) -> Kind {

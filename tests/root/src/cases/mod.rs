@@ -31,8 +31,10 @@ mod life;
 mod limits;
 mod many;
 mod memory;
+mod methods;
 mod nat;
 mod netns;
+
 mod oci;
 mod outside;
 mod packages;
@@ -85,6 +87,7 @@ pub fn tests() -> Vec<Trial> {
         bad_input::tests(),
         build::tests(),
         import::tests(),
+        methods::tests(),
         oci::tests(),
         templates::tests(),
         debian::tests(),

@@ -3,20 +3,31 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use vserver_build::{CloneOf, Debootstrap, Method, OciImage, Template};
+use vserver_build::{
+    CloneOf, Debootstrap, Import, ImportSource, Manager, Method, OciImage, Packages, Rsync, Template,
+};
 use vserver_config::Defaults;
 use vserver_types::Exit;
 
-use crate::args::{self, BuildArgs, CloneArgs, DebootstrapArgs, OciArgs, SkeletonArgs, TemplateArgs};
+use crate::args::{
+    self, BuildArgs, CloneArgs, DebootstrapArgs, ImageArgs, OciArgs, PackagesArgs, RpmArgs, RsyncArgs, SkeletonArgs,
+    TemplateArgs,
+};
+use crate::commands::import;
 use crate::error::CliError;
 use crate::printer::Printer;
 
-/// Methods of the original that there are not yet.
-const LATER: [&str; 3] = ["rsync", "rpm", "yum"];
+/// Methods that install packages by a tool. What apt-rpm did for such distributions, dnf does.
+const TOOLS: [(&str, Manager); 5] = [
+    ("yum", Manager::Yum),
+    ("apt-rpm", Manager::Yum),
+    ("zypper", Manager::Zypper),
+    ("apk", Manager::Apk),
+    ("pacman", Manager::Pacman),
+];
 /// Obsolete ones, and what is used in their place. Source: util-vserver, `commands.md` §4.
-const GONE: [(&str, &str); 5] = [
-    ("apt-rpm", "use template with an archive of such a system"),
-    ("urpmi", "use template with an archive of such a system"),
+const GONE: [(&str, &str); 4] = [
+    ("urpmi", "use yum with the repositories of such a system"),
     ("fai", "let FAI fill a directory, and use template with an archive of it"),
     ("legacy", "use template with an archive of the old guest's tree"),
     ("copy", "use `vserver OLD copy NEW`"),
@@ -58,9 +69,13 @@ pub fn choose(
             let own: OciArgs = args::parse(printer, words, Exit::Failure)?;
             Ok((Method::Oci(OciImage { image: own.source, name: own.image }), own.dist))
         }
-        later if LATER.contains(&later) => Err(CliError::Refused(format!(
-            "build-method '{later}' is not there yet; use skeleton, debootstrap, template, oci or clone"
-        ))),
+        "rsync" => {
+            let own: RsyncArgs = args::parse(printer, words, Exit::Failure)?;
+            Ok((Method::Rsync(Rsync { source: own.source, options: own.option, more: own.more }), own.dist))
+        }
+        "image" => image(words, printer),
+        "rpm" => rpm(words, printer),
+        tool if TOOLS.iter().any(|(name, _)| *name == tool) => packages(tool, words, printer),
         gone if GONE.iter().any(|(name, _)| *name == gone) => {
             let instead = GONE.iter().find(|(name, _)| *name == gone).map_or("", |(_, instead)| instead);
             Err(CliError::Refused(format!("build-method '{gone}' is obsolete; {instead}")))
@@ -96,6 +111,57 @@ fn debootstrap(words: &[OsString], printer: &Printer) -> Result<(Method, Option<
     Ok((Method::Debootstrap(arguments), distribution))
 }
 
+fn packages(tool: &str, words: &[OsString], printer: &Printer) -> Result<(Method, Option<String>), CliError> {
+    let own: PackagesArgs = args::parse(printer, words, Exit::Failure)?;
+    if tool == "apt-rpm" {
+        printer.warn("build-method 'apt-rpm' is that of yum today: its packages are installed by dnf");
+    }
+    let manager = TOOLS.iter().find(|(name, _)| *name == tool).map_or(Manager::Yum, |(_, manager)| *manager);
+    let distribution = own.dist.clone();
+    let packages = Packages { packages: own.packages, ..of(manager, own.dist) };
+    Ok((Method::Packages(packages), distribution))
+}
+
+fn rpm(words: &[OsString], printer: &Printer) -> Result<(Method, Option<String>), CliError> {
+    let own: RpmArgs = args::parse(printer, words, Exit::Failure)?;
+    let distribution = own.dist.clone();
+    let packages = Packages {
+        manifests: own.lists,
+        base: own.basedir,
+        force: own.force,
+        nodeps: own.nodeps,
+        empty: own.empty,
+        ..of(Manager::Rpm, own.dist)
+    };
+    Ok((Method::Packages(packages), distribution))
+}
+
+fn of(manager: Manager, distribution: Option<String>) -> Packages {
+    Packages {
+        manager,
+        distribution,
+        packages: Vec::new(),
+        manifests: Vec::new(),
+        base: None,
+        force: false,
+        nodeps: false,
+        empty: false,
+    }
+}
+
+/// A machine that never was one of this host: the rest is that of an import.
+fn image(words: &[OsString], printer: &Printer) -> Result<(Method, Option<String>), CliError> {
+    let own: ImageArgs = args::parse(printer, words, Exit::Failure)?;
+    let import = Import {
+        source: ImportSource::Image(own.source, own.partition),
+        below: own.below.as_deref().map(import::below).transpose()?.unwrap_or_default(),
+        as_is: false,
+        keep_identity: false,
+        this_host: false,
+    };
+    Ok((Method::Import(import), own.dist))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,10 +191,30 @@ mod tests {
     }
 
     #[test]
+    fn package_tools_and_their_words() {
+        let (method, distribution) = chosen(&["-m", "yum", "--", "-d", "fedora-42", "--", "nginx", "vim"]).unwrap();
+        let Method::Packages(made) = method else { panic!("{method:?}") };
+        assert_eq!(
+            (made.manager, made.packages.len(), distribution.as_deref()),
+            (Manager::Yum, 2, Some("fedora-42"))
+        );
+        let (method, _) =
+            chosen(&["-m", "rpm", "--", "-d", "fc6", "-b", "/b", "--nodeps", "a.lst", "b.lst"]).unwrap();
+        let Method::Packages(made) = method else { panic!("{method:?}") };
+        assert!(made.manager == Manager::Rpm && made.nodeps && !made.force && made.manifests.len() == 2);
+        assert!(chosen(&["-m", "rpm", "--", "-e", "a.lst"]).is_err());
+        let line = ["-m", "rsync", "--", "-s", "old:/srv", "-o", "-aH", "--", "--exclude=x"];
+        let (method, _) = chosen(&line).unwrap();
+        let Method::Rsync(made) = method else { panic!("{method:?}") };
+        assert_eq!((made.source.as_str(), made.options.len(), made.more.len()), ("old:/srv", 1, 1));
+    }
+
+    #[test]
     fn methods_that_are_not() {
         assert_eq!(chosen(&[]).unwrap_err(), "No build-method specified");
         assert_eq!(chosen(&["-m", "magic"]).unwrap_err(), "Unknown build-method 'magic'");
-        assert!(chosen(&["-m", "rsync"]).unwrap_err().contains("not there yet"));
+        assert!(chosen(&["-m", "rsync"]).unwrap_err().contains("--source"));
+        assert!(chosen(&["-m", "urpmi"]).unwrap_err().contains("obsolete"));
         assert!(chosen(&["-m", "clone", "--", "-s", "/no/such"]).unwrap_err().contains("nothing to clone"));
         assert!(chosen(&["-m", "skeleton", "--", "cmd"]).is_err());
     }

@@ -1,0 +1,72 @@
+//! Methods whose tree a tool of the host fills: what it is told is decided before anything is made.
+
+use std::time::Duration;
+
+use vserver_config::Defaults;
+use vserver_fs::GuestRoot;
+
+use crate::debootstrap::Run;
+use crate::request::{BuildRequest, Method, Progress};
+use crate::signals::Signals;
+use crate::stage::Stage;
+use crate::{Error, cache, packages, rsync, skeleton, tame};
+
+/// What a tool is told.
+pub(crate) enum Plan {
+    Debootstrap(Run),
+    Packages(packages::Plan),
+    Rsync(rsync::Run),
+    /// The method needs none.
+    None,
+}
+
+impl Plan {
+    pub(crate) fn of(method: &Method, defaults: &Defaults) -> Result<Self, Error> {
+        Ok(match method {
+            Method::Debootstrap(arguments) => Self::Debootstrap(Run::plan(arguments, defaults)?),
+            Method::Packages(arguments) => Self::Packages(packages::Plan::of(arguments, defaults)?),
+            Method::Rsync(arguments) => Self::Rsync(rsync::Run::plan(arguments)?),
+            _ => Self::None,
+        })
+    }
+
+    /// The distribution that it is of, and its mirror.
+    pub(crate) fn names(&self) -> Option<(&str, &str)> {
+        match self {
+            Self::Debootstrap(run) => Some((&run.suite, &run.mirror)),
+            Self::Packages(plan) => Some((plan.name(), "")),
+            Self::Rsync(_) | Self::None => None,
+        }
+    }
+
+    /// Fills the tree and makes a guest's of it; says what should be told. `age` is how old a template may be.
+    pub(crate) fn perform(
+        &self,
+        request: &BuildRequest,
+        age: Option<Duration>,
+        stage: &Stage,
+        root: &GuestRoot,
+        signals: &Signals,
+        progress: &mut dyn Progress,
+    ) -> Result<Vec<String>, Error> {
+        let defaults = Defaults::new(&request.confdir);
+        let mut notes = match self {
+            Self::None => return Ok(Vec::new()),
+            Self::Rsync(run) => run.perform(stage, signals, progress).map(|()| Vec::new())?,
+            Self::Packages(plan) => plan.perform(stage, root, &defaults, signals, progress)?,
+            Self::Debootstrap(run) => cache::fill(run, stage, age, &defaults, signals, progress)?,
+        };
+        skeleton::devices(root)?;
+        progress.stage("adapting the guest");
+        match self {
+            Self::None => {}
+            Self::Rsync(_) => tame::copied(root, &request.guest)?,
+            Self::Packages(_) => {
+                tame::built(root, &request.guest)?;
+                notes.extend(crate::copy::identity(root, stage, signals, progress)?);
+            }
+            Self::Debootstrap(run) => tame::debian(root, &request.guest, &run.suite, &run.mirror)?,
+        }
+        Ok(notes)
+    }
+}

@@ -1,0 +1,207 @@
+//! What keeps a guest from being built: one sentence, status 1, and nothing left of it.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::fixture::{Fixture, Ran};
+use crate::needs::Need;
+use crate::repositories::{self, FEDORA, describe};
+use crate::tree::write;
+use crate::trial::Trial;
+
+/// All of them.
+pub fn tests() -> Vec<Trial> {
+    let rpm = |name, body: fn()| {
+        Trial::new(name, body)
+            .needs(Need::Tool("rpmbuild"))
+            .needs(Need::Tool("createrepo_c"))
+            .needs(Need::Tool("dnf"))
+    };
+    vec![
+        Trial::new("methods::bad::unknown_and_missing", unknown_and_missing),
+        rpm("methods::bad::mirrors_that_do_not_answer_or_stop", mirrors_that_do_not_answer_or_stop),
+        rpm(
+            "methods::bad::packages_that_are_not_signed_and_a_full_disk",
+            packages_that_are_not_signed_and_a_full_disk,
+        ),
+        Trial::new("methods::bad::a_release_signed_by_another_key", a_release_signed_by_another_key)
+            .needs(Need::Tool("debootstrap"))
+            .needs(Need::Tool("gpg")),
+    ]
+}
+
+/// Builds, which must fail in one sentence with that in it.
+fn refused(host: &Fixture, method: &[&str], says: &[&str]) {
+    refused_with(host, &[], method, says);
+}
+
+fn refused_with(host: &Fixture, options: &[&str], method: &[&str], says: &[&str]) {
+    let (name, xid) = host.fresh();
+    let context = xid.to_string();
+    let words = [&[name.as_str(), "build", "--context", &context], options, method].concat();
+    told(&host.v(&words), says);
+    nothing_of(host, &name);
+}
+
+fn told(ran: &Ran, says: &[&str]) {
+    assert_eq!(ran.code, 1, "{ran:?}");
+    for part in says {
+        assert!(ran.err.contains(part), "{part}: {}", ran.err);
+    }
+    assert_eq!(ran.err.trim_end().lines().count(), 1, "one sentence: {}", ran.err);
+}
+
+fn nothing_of(host: &Fixture, name: &str) {
+    assert!(!host.confdir().join(name).exists());
+    let left: Vec<_> = fs::read_dir(host.trees()).unwrap().flatten().map(|entry| entry.file_name()).collect();
+    assert!(left.iter().all(|name| name == ".templates"), "{left:?}");
+}
+
+fn unknown_and_missing() {
+    let host = Fixture::new();
+    refused(&host, &["-m", "yum", "--", "-d", "fedroa-41"], &["distribution 'fedroa-41'", "known: fedora-41, "]);
+    refused(&host, &["-m", "apk", "--", "-d", "apline"], &["distribution 'apline'", "known: alpine, "]);
+    refused(&host, &["-m", "yum", "--", "-d", "alpine"], &["use '-m apk -- -d alpine'"]);
+    refused(&host, &["-m", "debootstrap", "--", "-d", "rocky-9"], &["use '-m yum -- -d rocky-9'"]);
+    refused(&host, &["-m", "rpm", "--", "-d", "fc6", "list"], &["distribution 'fc6'"]);
+    refused(&host, &["-m", "rpm"], &["there is no list of package files"]);
+    refused(
+        &host,
+        &["-m", "zypper", "--", "-d", "opensuse-leap", "--", "--no-gpg-checks"],
+        &["'--no-gpg-checks' cannot be a package"],
+    );
+    refused(&host, &["-m", "rsync", "--", "-s", "/"], &["that is this host itself"]);
+    refused(&host, &["-m", "rsync", "--", "-s", "/no/such/tree"], &["/no/such/tree"]);
+    refused(
+        &host,
+        &["-m", "image", "--", "-s", "/etc/passwd"],
+        &["'/etc/passwd' cannot be used", "neither a table of partitions"],
+    );
+    // A host without any of the tools.
+    let tools = [
+        ("debootstrap", "bookworm", "debootstrap"),
+        ("yum", "fedora", "dnf"),
+        ("zypper", "opensuse-leap", "zypper"),
+        ("pacman", "arch", "pacman-package-manager"),
+        ("apk", "alpine", "apk-tools-static"),
+    ];
+    for (method, distribution, package) in tools {
+        let (name, _) = host.fresh();
+        let mut command = host.command("vserver");
+        command.args([&name, "build", "-m", method, "--", "-d", distribution]).env("PATH", "/nonexistent");
+        told(&Ran::from(command.output().unwrap()), &["is not installed on this host", package]);
+        nothing_of(&host, &name);
+    }
+}
+
+/// Serves the files below a directory; what ends like `broken` stops in the middle of it.
+fn mirror(dir: PathBuf, broken: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            answer(&dir, broken, &stream).unwrap_or_default();
+        }
+    });
+    url
+}
+
+fn answer(dir: &Path, broken: &str, mut stream: &std::net::TcpStream) -> std::io::Result<()> {
+    let mut lines = BufReader::new(stream).lines();
+    let first = lines.next().unwrap_or_else(|| Ok(String::new()))?;
+    while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+    let path = first.split(' ').nth(1).unwrap_or("/").trim_start_matches('/').to_owned();
+    let Ok(content) = fs::read(dir.join(&path)) else {
+        return stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    };
+    let count = if path.ends_with(broken) { content.len() / 2 } else { content.len() };
+    write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", content.len())?;
+    stream.write_all(&content[..count])
+}
+
+fn mirrors_that_do_not_answer_or_stop() {
+    let host = Fixture::new();
+    let made = host.scratch("rpm");
+    repositories::rpm(&made, &FEDORA, "page\n");
+    describe(&host, "fedora", "pkgs/01-base", "web\n");
+    let from = |url: &str| {
+        let repo = format!("[own]\nname=own\nbaseurl={url}\ngpgcheck=0\nretries=1\n");
+        describe(&host, "fedora", "yum.repos.d/own.repo", &repo);
+    };
+    let method = ["-m", "yum", "--", "-d", "fedora"];
+    let says = ["dnf could not fetch all that 'fedora' needs", "see whether the network and the mirror work"];
+    // No route leads there; nobody listens; the index stops; a package stops.
+    from("http://192.0.2.1/fedora");
+    refused(&host, &method, &says);
+    from("http://127.0.0.1:9/fedora");
+    refused(&host, &method, &says);
+    from(&mirror(made.join("repo"), "primary.xml.gz"));
+    refused(&host, &method, &says);
+    from(&mirror(made.join("repo"), ".rpm"));
+    refused(&host, &method, &says);
+    // The same mirror, whole: what was fetched in part before is not used.
+    from(&mirror(made.join("repo"), "nothing"));
+    let (name, _) = host.fresh();
+    host.v(&[&[name.as_str(), "build"], &method[..]].concat()).ok();
+    host.v(&["--silent", &name, "delete"]).ok();
+    let method = ["-m", "debootstrap", "--", "-d", "bookworm", "-m", "http://192.0.2.1/debian"];
+    refused(&host, &method, &["debootstrap could not fetch all that 'bookworm' needs"]);
+}
+
+fn packages_that_are_not_signed_and_a_full_disk() {
+    let host = Fixture::new();
+    let made = host.scratch("rpm");
+    repositories::rpm(&made, &FEDORA, "page\n");
+    let repo = |check: u32| {
+        let text = format!("[own]\nname=own\nbaseurl=file://{}/repo\ngpgcheck={check}\n", made.display());
+        describe(&host, "fedora", "yum.repos.d/own.repo", &text);
+    };
+    describe(&host, "fedora", "pkgs/01-base", "filesystem\n");
+    repo(1);
+    let method = ["-m", "yum", "--", "-d", "fedora"];
+    refused(&host, &method, &["repository 'own'", "no key is known"]);
+    let home = host.scratch("keys");
+    let script = "chmod 700 .; gpg --batch --quiet --passphrase '' --quick-gen-key one@example.org rsa2048 sign never; \
+                  gpg --batch --quiet --armor --export >key; gpgconf --kill all";
+    let made = Command::new("sh").args(["-ec", script]).env("GNUPGHOME", &home).current_dir(&home).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    describe(&host, "fedora", "pubkeys/own", &fs::read_to_string(home.join("key")).unwrap());
+    refused(
+        &host,
+        &method,
+        &["dnf refuses what it fetched for 'fedora'", "is missing or not by a key of the distribution"],
+    );
+    repo(0);
+    describe(&host, "fedora", "pkgs/01-base", "big\n");
+    refused_with(&host, &["--disk", "40M"], &method, &["the guest does not fit its disk of 40 MiB"]);
+}
+
+fn a_release_signed_by_another_key() {
+    let host = Fixture::new();
+    let (home, archive) = (host.scratch("keys"), host.scratch("archive"));
+    let packages = "dists/bookworm/main/binary-amd64/Packages";
+    write(&archive, packages, "", 0o644);
+    let release = "Origin: test\nSuite: bookworm\nCodename: bookworm\nDate: Sat, 01 Jan 2022 00:00:00 UTC\nArchitectures: amd64\nComponents: main\n\
+                   SHA256:\n e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 0 main/binary-amd64/Packages\n";
+    write(&archive, "dists/bookworm/Release", release, 0o644);
+    let script = "set -e; chmod 700 .; for user in one other; do\n\
+        gpg --batch --quiet --passphrase '' --quick-gen-key $user@example.org ed25519 sign never; done\n\
+        gpg --batch --quiet --export other@example.org >other.gpg\n\
+        gpg --batch --quiet -u one@example.org --clearsign -o $1/dists/bookworm/InRelease $1/dists/bookworm/Release\n\
+        gpgconf --kill all";
+    let mut made = Command::new("sh");
+    made.args(["-c", script, "sh"]).arg(&archive).env("GNUPGHOME", &home).current_dir(&home);
+    let made = made.output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let (mirror, keyring) =
+        (format!("file://{}", archive.display()), format!("--keyring={}/other.gpg", home.display()));
+    let method = ["-m", "debootstrap", "--", "-d", "bookworm", "-m", &mirror, "--", &keyring];
+    refused(
+        &host,
+        &method,
+        &["debootstrap refuses what it fetched for 'bookworm'", "not by a key of the distribution"],
+    );
+}
