@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::fixture::{Fixture, eventually};
 use crate::needs::Need;
-use crate::repositories::{self, FEDORA, SUSE, describe, held};
+use crate::repositories::{self, FEDORA, SUSE, describe, held, room};
 use crate::tree::write;
 use crate::trial::Trial;
 
@@ -177,6 +177,7 @@ fn alpine_by_apk() {
     describe(&host, ".common", "pubkeys/own.rsa.pub", "the key\n");
     let (name, root) = build(&host, "127.0.9.13", &["-m", "apk", "--", "-d", "alpine-3.20"]);
     held(&root);
+    room(&root);
     tamed(&root, "127.0.9.13");
     assert!(fs::read_to_string(root.join("etc/rc.conf")).unwrap().contains("rc_sys=\"vserver\""));
     assert!(!root.join("etc/runlevels/boot/hwclock").exists() && root.join("etc/runlevels/boot/syslog").exists());
