@@ -15,6 +15,8 @@ use crate::stage::Stage;
 use crate::{Error, Progress, Recipe, apt, child, explain, fetched};
 
 const PROGRAM: &str = "debootstrap";
+/// Does the same with apt, faster; without its scripts and its cache.
+const FAST: &str = "mmdebstrap";
 /// Where the administrator can configure a mirror, below the configuration root.
 const MIRROR_FILE: &str = ".defaults/apps/debootstrap/mirror";
 
@@ -23,6 +25,7 @@ const SCRIPTS: &str = "/usr/share/debootstrap/scripts";
 
 /// A planned run.
 pub(crate) struct Run {
+    program: &'static str,
     pub suite: String,
     pub mirror: String,
     pub script: Option<PathBuf>,
@@ -32,8 +35,13 @@ pub(crate) struct Run {
 impl Run {
     /// Decides suite and mirror and looks for the program, before anything is made.
     pub(crate) fn plan(arguments: &Debootstrap, defaults: &Defaults) -> Result<Self, Error> {
-        if !child::installed(PROGRAM) {
-            return Err(Error::Missing { program: PROGRAM, package: "debootstrap" });
+        let program = if arguments.fast { FAST } else { PROGRAM };
+        if !child::installed(program) {
+            return Err(Error::Missing { program, package: program });
+        }
+        if arguments.fast && arguments.script.is_some() {
+            let reason = "mmdebstrap has no scripts of suites; leave -s out, or use '-m debootstrap'";
+            return Err(Error::Wish { reason: reason.to_owned() });
         }
         let name = match &arguments.suite {
             Some(suite) => suite.clone(),
@@ -58,11 +66,19 @@ impl Run {
         let mut options = defaults.debootstrap_options(Some(&name))?;
         options.extend(arguments.options.iter().cloned());
         add_packages(&mut options, &[defaults.packages(&name)?, arguments.packages.clone()].concat());
-        let script = arguments.script.clone().or_else(|| defaults.debootstrap_script(&name));
+        let script = match arguments.fast {
+            true => None,
+            false => arguments.script.clone().or_else(|| defaults.debootstrap_script(&name)),
+        };
         if script.is_none() {
             known(Path::new(SCRIPTS), &suite)?;
         }
-        Ok(Self { suite, mirror, script, options })
+        Ok(Self { program, suite, mirror, script, options })
+    }
+
+    /// Whether its trees are kept as templates: those of debootstrap are.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.program == PROGRAM
     }
 
     /// The run that made a template.
@@ -71,7 +87,7 @@ impl Run {
             return Err(Error::Missing { program: PROGRAM, package: "debootstrap" });
         }
         let Recipe { suite, mirror, script, options } = recipe.clone();
-        Ok(Self { suite, mirror, script, options })
+        Ok(Self { program: PROGRAM, suite, mirror, script, options })
     }
 
     /// Fills the tree. Any failure of debootstrap is ours.
@@ -90,13 +106,17 @@ impl Run {
             .args(self.words(stage.root(), cache.as_deref()))
             .env("DEBIAN_FRONTEND", "noninteractive")
             .env("LC_ALL", "C.UTF-8");
-        child::run(PROGRAM, &mut command, &stage.log("debootstrap.log"), signals, progress)
+        child::run(self.program, &mut command, &stage.log("debootstrap.log"), signals, progress)
             .map_err(|error| explain::fetching(error, &self.suite))?;
         forget_packages(&GuestRoot::open(stage.root())?)
     }
 
     fn words(&self, root: &Path, cache: Option<&Path>) -> Vec<OsString> {
-        let mut words = vec![OsString::from(PROGRAM)];
+        let mut words = vec![OsString::from(self.program)];
+        if !self.is_kept() {
+            // The tree has the directories that every guest's has.
+            words.extend(["--mode=root", "--skip=check/empty"].map(OsString::from));
+        }
         words.extend(self.options.iter().map(OsString::from));
         if let Some(cache) = cache.filter(|_| !self.options.iter().any(|o| o.starts_with("--cache-dir"))) {
             let mut word = OsString::from("--cache-dir=");
@@ -109,7 +129,7 @@ impl Run {
     }
 
     fn cache(&self, defaults: &Defaults) -> Result<Option<PathBuf>, Error> {
-        match self.suite.contains('/') {
+        match self.suite.contains('/') || !self.is_kept() {
             true => Ok(None),
             false => fetched::dir(defaults, PROGRAM, &self.suite).map(Some),
         }
@@ -237,6 +257,11 @@ mod tests {
         std::fs::write(lists.join("02-more"), "--can-fail vim").unwrap();
         let with_packages = ["debootstrap", "--include=nginx,less,vim", "trixie", "/t", "file:/m"];
         assert_eq!(plan("trixie", "file:/m").unwrap(), with_packages);
+        let fast = Run { program: FAST, suite: "sid".into(), mirror: "m".into(), script: None, options: Vec::new() };
+        assert_eq!(
+            fast.words(Path::new("/t"), None),
+            ["mmdebstrap", "--mode=root", "--skip=check/empty", "sid", "/t", "m"]
+        );
         assert!(plan("--foreign", "file:/m").is_err());
         assert!(plan("sid", "").is_err());
     }

@@ -128,6 +128,8 @@ pub struct Debootstrap {
     pub packages: Vec<String>,
     /// Options that are handed on as they are.
     pub options: Vec<String>,
+    /// By mmdebstrap(1) instead.
+    pub fast: bool,
 }
 
 /// Arguments of the method oci.

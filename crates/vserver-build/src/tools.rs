@@ -54,7 +54,9 @@ impl Plan {
             Self::None => return Ok(Vec::new()),
             Self::Rsync(run) => run.perform(stage, signals, progress).map(|()| Vec::new())?,
             Self::Packages(plan) => plan.perform(stage, root, &defaults, signals, progress)?,
-            Self::Debootstrap(run) => cache::fill(run, stage, age, &defaults, signals, progress)?,
+            Self::Debootstrap(run) => {
+                cache::fill(run, stage, age.filter(|_| run.is_kept()), &defaults, signals, progress)?
+            }
         };
         skeleton::devices(root)?;
         progress.stage("adapting the guest");

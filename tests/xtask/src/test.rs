@@ -11,6 +11,7 @@ use crate::{Outcome, ci, packages};
 const PACKAGES: &[&str] = &[
     "busybox-static",
     "debootstrap",
+    "mmdebstrap",
     "dpkg-dev",
     "strace",
     "curl",

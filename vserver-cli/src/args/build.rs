@@ -11,6 +11,7 @@ const METHODS: &str = "\
 Methods and their arguments, after `--`:
   skeleton     directories, /dev and configuration only
   debootstrap  -d SUITE [-m MIRROR] [-s SCRIPT] [--packages LIST] [-- debootstrap's own options]
+  mmdebstrap   the same by mmdebstrap, which is faster and keeps no template
   yum          -d DIST[-RELEASE] [-- PACKAGES] (Fedora, Rocky, Alma, CentOS Stream, by dnf; apt-rpm is the same)
   zypper       -d DIST[-RELEASE] [-- PACKAGES] (openSUSE)
   apk          -d DIST[-RELEASE] [-- PACKAGES] (Alpine)

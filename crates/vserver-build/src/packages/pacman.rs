@@ -7,7 +7,7 @@ use crate::distribution::Distribution;
 use crate::request::Packages;
 
 /// Where pacman-key(8) looks for the keys of distributions. Debian: archlinux-keyring.
-const KEYRINGS: &str = "/usr/share/pacman/keyrings/archlinux.gpg";
+const KEYRINGS: &str = "/usr/share/keyrings/archlinux.gpg";
 
 pub(super) fn plan(distribution: Distribution, arguments: &Packages) -> Result<Plan, Error> {
     let mut plan = Plan::new("pacman", "pacman-package-manager", distribution)?;
@@ -20,7 +20,10 @@ pub(super) fn plan(distribution: Distribution, arguments: &Packages) -> Result<P
             return Err(Error::Missing { program: "the keyring of Arch Linux", package: "archlinux-keyring" });
         }
         let key = |words: &[&str]| {
-            let all = ["pacman-key", "--gpgdir", "/work/gnupg"].iter().chain(words).map(|word| (*word).to_owned());
+            let all = ["pacman-key", "--config", "/work/pacman/pacman.conf", "--gpgdir", "/work/gnupg"]
+                .iter()
+                .chain(words)
+                .map(|word| (*word).to_owned());
             Step::new("importing keys", all)
         };
         plan.steps.extend([key(&["--init"]), key(&["--populate", "archlinux"])]);

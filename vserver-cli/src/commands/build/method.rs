@@ -48,7 +48,8 @@ pub fn choose(
             let own: SkeletonArgs = args::parse(printer, words, Exit::Failure)?;
             Ok((Method::Skeleton, own.dist))
         }
-        "debootstrap" => debootstrap(words, printer),
+        "debootstrap" => debootstrap(words, false, printer),
+        "mmdebstrap" => debootstrap(words, true, printer),
         "template" => {
             let own: TemplateArgs = args::parse(printer, words, Exit::Failure)?;
             let usual = defaults.template(own.dist.as_deref());
@@ -98,7 +99,7 @@ fn source(word: &str, defaults: &Defaults) -> Result<PathBuf, CliError> {
     })
 }
 
-fn debootstrap(words: &[OsString], printer: &Printer) -> Result<(Method, Option<String>), CliError> {
+fn debootstrap(words: &[OsString], fast: bool, printer: &Printer) -> Result<(Method, Option<String>), CliError> {
     let own: DebootstrapArgs = args::parse(printer, words, Exit::Failure)?;
     let distribution = own.dist.clone();
     let arguments = Debootstrap {
@@ -107,6 +108,7 @@ fn debootstrap(words: &[OsString], printer: &Printer) -> Result<(Method, Option<
         script: own.script,
         packages: own.packages,
         options: own.rest,
+        fast,
     };
     Ok((Method::Debootstrap(arguments), distribution))
 }

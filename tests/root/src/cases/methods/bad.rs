@@ -9,7 +9,7 @@ use std::process::Command;
 use crate::fixture::{Fixture, Ran};
 use crate::needs::Need;
 use crate::repositories::{self, FEDORA, describe};
-use crate::tree::write;
+use crate::tree::{self, write};
 use crate::trial::Trial;
 
 /// All of them.
@@ -29,6 +29,8 @@ pub fn tests() -> Vec<Trial> {
         ),
         Trial::new("methods::bad::a_release_signed_by_another_key", a_release_signed_by_another_key)
             .needs(Need::Tool("debootstrap"))
+            .needs(Need::Tool("mmdebstrap"))
+            .needs(Need::Tool("dpkg-scanpackages"))
             .needs(Need::Tool("gpg")),
     ]
 }
@@ -83,6 +85,7 @@ fn unknown_and_missing() {
     // A host without any of the tools.
     let tools = [
         ("debootstrap", "bookworm", "debootstrap"),
+        ("mmdebstrap", "bookworm", "mmdebstrap"),
         ("yum", "fedora", "dnf"),
         ("zypper", "opensuse-leap", "zypper"),
         ("pacman", "arch", "pacman-package-manager"),
@@ -179,29 +182,57 @@ fn packages_that_are_not_signed_and_a_full_disk() {
     refused_with(&host, &["--disk", "40M"], &method, &["the guest does not fit its disk of 40 MiB"]);
 }
 
+/// An archive of Debian's form with one package, signed by one of two keys, each in a keyring; its address.
+fn archive(host: &Fixture) -> String {
+    let (home, archive) = (host.scratch("keys"), host.scratch("archive"));
+    tree::busybox(&archive.join("small"));
+    write(&archive, "small/DEBIAN/control", CONTROL, 0o644);
+    let made = Command::new("sh")
+        .args(["-ec", ARCHIVE, "sh"])
+        .arg(&archive)
+        .env("GNUPGHOME", &home)
+        .current_dir(&home)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    format!("file://{}", archive.display())
+}
+
+const CONTROL: &str =
+    "Package: small\nVersion: 1.0\nArchitecture: amd64\nMaintainer: nobody <nobody@example.org>\nDescription: all\n";
+const ARCHIVE: &str = "chmod 700 .; for user in one other; do
+  gpg --batch --quiet --passphrase '' --quick-gen-key $user@example.org ed25519 sign never
+  gpg --batch --quiet --export $user@example.org >$user.gpg; done
+cd $1; index=dists/bookworm/main/binary-amd64; mkdir -p pool $index
+dpkg-deb --root-owner-group -Zgzip -b small pool >/dev/null; rm -r small
+dpkg-scanpackages pool >$index/Packages 2>/dev/null
+{ printf 'Origin: test\nSuite: bookworm\nCodename: bookworm\nDate: %s\n' \"$(LC_ALL=C date -u -R)\"
+  printf 'Architectures: amd64\nComponents: main\nSHA256:\n'
+  echo \" $(sha256sum $index/Packages | cut -d' ' -f1) $(stat -c %s $index/Packages) main/binary-amd64/Packages\"; } >dists/bookworm/Release
+gpg --batch --quiet -u one@example.org --clearsign -o dists/bookworm/InRelease dists/bookworm/Release
+gpgconf --kill all";
+
 fn a_release_signed_by_another_key() {
     let host = Fixture::new();
-    let (home, archive) = (host.scratch("keys"), host.scratch("archive"));
-    let packages = "dists/bookworm/main/binary-amd64/Packages";
-    write(&archive, packages, "", 0o644);
-    let release = "Origin: test\nSuite: bookworm\nCodename: bookworm\nDate: Sat, 01 Jan 2022 00:00:00 UTC\nArchitectures: amd64\nComponents: main\n\
-                   SHA256:\n e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 0 main/binary-amd64/Packages\n";
-    write(&archive, "dists/bookworm/Release", release, 0o644);
-    let script = "set -e; chmod 700 .; for user in one other; do\n\
-        gpg --batch --quiet --passphrase '' --quick-gen-key $user@example.org ed25519 sign never; done\n\
-        gpg --batch --quiet --export other@example.org >other.gpg\n\
-        gpg --batch --quiet -u one@example.org --clearsign -o $1/dists/bookworm/InRelease $1/dists/bookworm/Release\n\
-        gpgconf --kill all";
-    let mut made = Command::new("sh");
-    made.args(["-c", script, "sh"]).arg(&archive).env("GNUPGHOME", &home).current_dir(&home);
-    let made = made.output().unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    let (mirror, keyring) =
-        (format!("file://{}", archive.display()), format!("--keyring={}/other.gpg", home.display()));
-    let method = ["-m", "debootstrap", "--", "-d", "bookworm", "-m", &mirror, "--", &keyring];
-    refused(
-        &host,
-        &method,
-        &["debootstrap refuses what it fetched for 'bookworm'", "not by a key of the distribution"],
-    );
+    let mirror = archive(&host);
+    let keyring = |user: &str| format!("--keyring={}/{user}.gpg", host.scratch("keys").display());
+    for tool in ["debootstrap", "mmdebstrap"] {
+        let (key, refuses) = (keyring("other"), format!("{tool} refuses what it fetched for 'bookworm'"));
+        let method = ["-m", tool, "--", "-d", "bookworm", "-m", &mirror, "--", &key];
+        refused(&host, &method, &[&refuses, "not by a key of the distribution"]);
+    }
+    let (name, key) = (host.fresh().0, keyring("one"));
+    // apt unpacks from inside.
+    let mirror = mirror.replace("file:", "copy:");
+    let method = ["-m", "mmdebstrap", "--", "-d", "bookworm", "-m", &mirror, "--", &key];
+    let more = ["--variant=extract", "--include=small", "--architectures=amd64"];
+    host.v(&[&[name.as_str(), "build", "--hostname", "small.example.org"], &method[..], &more].concat()).ok();
+    let root = host.trees().join(&name);
+    assert!(root.join("bin/busybox").exists());
+    assert_eq!(host.tool("vserver-template", &["list", "--json"]).ok().out.trim(), "[]");
+    assert_eq!(fs::read_to_string(root.join("etc/hostname")).unwrap(), "small.example.org\n");
+    host.v(&[&name, "start"]).ok();
+    host.v(&[&name, "exec", "hostname"]).ok().says("small.example.org");
+    host.v(&[&name, "stop"]).ok();
+    host.v(&["--silent", &name, "delete"]).ok();
 }
