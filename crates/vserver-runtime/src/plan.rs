@@ -233,7 +233,7 @@ fn confinement(config: &GuestConfig, mode: SeccompMode, unenforced: &mut Vec<Une
     unenforced.extend(refused);
     unenforced.extend(mode.unenforced());
     let failed = || Error::layer("compile the system call policy", &config.name);
-    let filters = seccomp::programs(mode).map_err(failed())?;
+    let filters = vec![seccomp::program(mode).map_err(failed())?];
     let names = !userns || !caps.contains(Capability::SYS_ADMIN);
     let limits = !hard_limits(config, userns, caps).is_empty();
     let asking = seccomp::asking(SeccompMode { names, limits, ..mode }).map_err(failed())?;

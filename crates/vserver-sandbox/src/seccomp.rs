@@ -4,9 +4,9 @@
 //! An allow-list: a call that the policy does not name is unknown, and ENOSYS. Arguments are compared on their low 32
 //! bits only, because the kernel looks at no more of those that the policy names.
 //!
-//! A filter of the `seccompiler` crate knows two answers, so the policy becomes a stack: the first filter answers
-//! ENOSYS to all that is not listed, each further one adds one error number. The kernel runs all of them and takes the
-//! most severe answer; between equal ones that of the filter installed last. No two of ours refuse one call.
+//! A filter of the `seccompiler` crate knows two answers, so what it makes of the rules of each call becomes part of one
+//! filter with all answers (`seccomp/tree.rs`). What the supervisor answers is a second one; the kernel runs both and takes
+//! the most severe answer.
 //!
 //! Calls by another door — `int 0x80`, x32 — are all ENOSYS, so that `socketcall` cannot go round the family list (K27).
 
@@ -14,7 +14,7 @@ mod compile;
 mod numbers;
 mod policy;
 mod program;
-mod ranges;
+mod tree;
 
 use vserver_sys::process;
 use vserver_types::Unenforced;
@@ -141,12 +141,12 @@ pub enum Error {
     },
 }
 
-/// The filters of `mode`, in the order of their installation.
-pub fn programs(mode: SeccompMode) -> Result<Vec<Program>, Error> {
-    compile::stack(&policy::Resolved::new(mode)?)
+/// The filter of `mode`.
+pub fn program(mode: SeccompMode) -> Result<Program, Error> {
+    compile::judging(&policy::Resolved::new(mode)?)
 }
 
-/// The filter that has calls of `mode` answered by the guest's supervisor, installed after all others; `None` if there are
+/// The filter that has calls of `mode` answered by the guest's supervisor, installed after the other; `None` if there are
 /// none.
 pub fn asking(mode: SeccompMode) -> Result<Option<Program>, Error> {
     compile::asking(&policy::Resolved::new(mode)?)

@@ -1,4 +1,4 @@
-//! From the policy of one mode to a stack of filters.
+//! From the policy of one mode to its filter.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,8 @@ use seccompiler::{
 use vserver_sys::seccomp::SockFilter;
 
 use super::policy::{Resolved, Verdict};
-use super::{Error, Program, ranges};
+use super::tree::{self, LOAD, NUMBER, answer};
+use super::{Error, Program};
 
 /// The answer to every call that the policy does not name, as an old kernel would give it: programs fall back.
 const UNKNOWN: u32 = libc::ENOSYS as u32;
@@ -21,16 +22,57 @@ const ARCHITECTURE_CHECK: usize = 3;
 /// Calls and, for each, the argument patterns that match it; none means every call.
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// The filters in the order of their installation.
-pub(super) fn stack(policy: &Resolved) -> Result<Vec<Program>, Error> {
-    let mut stack = vec![allow_list(policy)?];
-    for errno in refused_with(policy) {
-        stack.push(filter(refusals(policy, errno)?, SeccompAction::Allow, SeccompAction::Errno(errno))?);
+/// The filter of all that the policy decides by itself.
+pub(super) fn judging(policy: &Resolved) -> Result<Program, Error> {
+    let mut known = BTreeMap::new();
+    for (number, verdict) in &policy.verdicts {
+        // No number of a call is negative or that large.
+        let Ok(call) = u32::try_from(*number) else { continue };
+        let code = match verdict {
+            Verdict::Refuse(errno) => vec![answer(libc::SECCOMP_RET_ERRNO | errno)],
+            Verdict::Allow => arguments(policy, *number)?,
+        };
+        known.insert(call, code);
     }
-    Ok(stack)
+    // Without a rule the compiler makes the check of the architecture and one answer: ours takes that one's place.
+    let mut program = filter(Rules::new(), SeccompAction::Errno(UNKNOWN), SeccompAction::Allow)?;
+    program.instructions.truncate(ARCHITECTURE_CHECK);
+    program.instructions.extend(tree::choose(known, libc::SECCOMP_RET_ERRNO | UNKNOWN));
+    Ok(program)
 }
 
-/// The filter of what the supervisor answers. Every refusal of the stack is more severe than it.
+/// What is done about a call that is allowed but with certain arguments. If several refuse it, the highest error number it is.
+fn arguments(policy: &Resolved, number: i64) -> Result<Vec<SockFilter>, Error> {
+    let of_call = || policy.refusals.iter().filter(|refusal| refusal.number == number);
+    let errnos: BTreeSet<u32> = of_call().map(|refusal| refusal.errno).collect();
+    let mut code = Vec::new();
+    for errno in errnos.into_iter().rev() {
+        let rules = of_call().filter(|refusal| refusal.errno == errno).map(|refusal| rule(&refusal.conditions));
+        code.extend(body(Rules::from([(number, rules.collect::<Result<_, _>>()?)]), errno)?);
+    }
+    code.push(answer(libc::SECCOMP_RET_ALLOW));
+    Ok(code)
+}
+
+/// What the compiler makes of the rules of one call, without the question which call it is, and going on at its end where
+/// it would allow.
+fn body(rules: Rules, errno: u32) -> Result<Vec<SockFilter>, Error> {
+    let program = filter(rules, SeccompAction::Allow, SeccompAction::Errno(errno))?;
+    let allow = answer(libc::SECCOMP_RET_ALLOW);
+    match program.instructions.get(ARCHITECTURE_CHECK..) {
+        Some([load, compare, body @ .., one, other])
+            if (load.code, load.k) == (LOAD, NUMBER)
+                && u32::from(compare.code) == libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K
+                && *one == allow
+                && *other == allow =>
+        {
+            Ok(body.to_vec())
+        }
+        _ => Err(Error::Policy { fault: "the compiled rules of a call are not in the known form".to_owned() }),
+    }
+}
+
+/// The filter of what the supervisor answers. Every refusal of the other is more severe than it.
 pub(super) fn asking(policy: &Resolved) -> Result<Option<Program>, Error> {
     let mut rules = Rules::new();
     for question in &policy.questions {
@@ -50,36 +92,6 @@ pub(super) fn asking(policy: &Resolved) -> Result<Option<Program>, Error> {
         }
     }
     Ok(Some(program))
-}
-
-/// Lets every call pass that is not ENOSYS as a whole; the filters above judge the refused ones.
-fn allow_list(policy: &Resolved) -> Result<Program, Error> {
-    let known = policy.verdicts.iter().filter(|(_, verdict)| **verdict != Verdict::Refuse(UNKNOWN));
-    let numbers = known.filter_map(|(number, _)| u32::try_from(*number).ok());
-    // Without a rule the compiler makes the check of the architecture and one answer: ours takes that one's place.
-    let mut program = filter(Rules::new(), SeccompAction::Errno(UNKNOWN), SeccompAction::Allow)?;
-    program.instructions.truncate(ARCHITECTURE_CHECK);
-    program.instructions.extend(ranges::only(numbers, libc::SECCOMP_RET_ERRNO | UNKNOWN));
-    Ok(program)
-}
-
-/// The error numbers that need a filter of their own.
-fn refused_with(policy: &Resolved) -> BTreeSet<u32> {
-    let whole = policy.verdicts.values().filter_map(|verdict| match verdict {
-        Verdict::Refuse(errno) if *errno != UNKNOWN => Some(*errno),
-        _ => None,
-    });
-    whole.chain(policy.refusals.iter().map(|refusal| refusal.errno)).collect()
-}
-
-fn refusals(policy: &Resolved, errno: u32) -> Result<Rules, Error> {
-    let mut rules = Rules::new();
-    for refusal in policy.refusals.iter().filter(|refusal| refusal.errno == errno) {
-        rules.entry(refusal.number).or_default().push(rule(&refusal.conditions)?);
-    }
-    let whole = policy.verdicts.iter().filter(|(_, verdict)| **verdict == Verdict::Refuse(errno));
-    rules.extend(whole.map(|(number, _)| (*number, Vec::new())));
-    Ok(rules)
 }
 
 fn rule(conditions: &[LinuxSeccompArg]) -> Result<SeccompRule, Error> {

@@ -4,7 +4,8 @@ use std::sync::LazyLock;
 
 use vserver_sys::process;
 
-use super::super::{ALL_SPACES, SeccompMode, numbers, programs};
+use super::super::policy::Refusal;
+use super::super::{ALL_SPACES, SeccompMode, numbers, program};
 use super::*;
 
 const X86_64: u32 = 0xc000_003e;
@@ -88,7 +89,7 @@ fn judge(stack: &[Program], data: &[u32; 16]) -> u32 {
 /// The stack of one of the modes above, compiled once.
 fn stack_of(mode: SeccompMode) -> &'static [Program] {
     static STACKS: LazyLock<Vec<(SeccompMode, Vec<Program>)>> = LazyLock::new(|| {
-        [CLASSIC, USER, NESTING, OWN_NET, PACKETS].map(|mode| (mode, programs(mode).unwrap())).into()
+        [CLASSIC, USER, NESTING, OWN_NET, PACKETS].map(|mode| (mode, vec![program(mode).unwrap()])).into()
     });
     &STACKS.iter().find(|(known, _)| *known == mode).unwrap().1
 }
@@ -101,7 +102,7 @@ fn ask(mode: SeccompMode, name: &str, args: &[u64]) -> u32 {
 #[test]
 fn every_number_gets_the_policys_answer_in_every_mode() {
     for mode in [CLASSIC, USER, NESTING, OWN_NET, PACKETS] {
-        let (stack, policy) = (programs(mode).unwrap(), Resolved::new(mode).unwrap());
+        let (stack, policy) = (vec![program(mode).unwrap()], Resolved::new(mode).unwrap());
         for number in 0..600_u32 {
             let by_argument = policy.refusals.iter().any(|refusal| refusal.number == i64::from(number));
             let expected = match policy.verdicts.get(&i64::from(number)) {
@@ -118,7 +119,7 @@ fn every_number_gets_the_policys_answer_in_every_mode() {
 #[test]
 fn k27_no_call_by_another_door() {
     for mode in [CLASSIC, NESTING] {
-        let stack = programs(mode).unwrap();
+        let stack = [program(mode).unwrap()];
         for number in 0..600 {
             for arch in [I386, ARM, if OURS == X86_64 { AARCH64 } else { X86_64 }] {
                 assert_eq!(judge(&stack, &data(number, arch, &[])), ENOSYS, "call {number} of {arch:#x}");
@@ -292,14 +293,55 @@ fn memory_of_others_is_not_moved() {
 #[test]
 fn no_filter_kills() {
     for mode in [CLASSIC, USER, NESTING, OWN_NET] {
-        for program in programs(mode).unwrap() {
-            let returns = program.instructions.iter().filter(|i| i.code == 0x06);
-            assert!(
-                returns
-                    .map(|i| i.k & libc::SECCOMP_RET_ACTION_FULL)
-                    .all(|action| { action == libc::SECCOMP_RET_ALLOW || action == libc::SECCOMP_RET_ERRNO })
-            );
-            assert!(program.instructions.len() < 4096);
+        let program = program(mode).unwrap();
+        let returns = program.instructions.iter().filter(|i| i.code == 0x06);
+        assert!(
+            returns
+                .map(|i| i.k & libc::SECCOMP_RET_ACTION_FULL)
+                .all(|action| { action == libc::SECCOMP_RET_ALLOW || action == libc::SECCOMP_RET_ERRNO })
+        );
+        assert!(program.instructions.len() < 4096);
+    }
+}
+
+/// Whether a condition holds, by the words of the policy.
+fn holds(condition: &LinuxSeccompArg, args: &[u64]) -> bool {
+    let (arg, value) = (args[condition.index()], condition.value());
+    match condition.op() {
+        Operator::ScmpCmpEq => arg == value,
+        Operator::ScmpCmpNe => arg != value,
+        Operator::ScmpCmpLt => arg < value,
+        Operator::ScmpCmpLe => arg <= value,
+        Operator::ScmpCmpGe => arg >= value,
+        Operator::ScmpCmpGt => arg > value,
+        Operator::ScmpCmpMaskedEq => arg & value == condition.value_two().unwrap_or_default() & value,
+    }
+}
+
+/// Every combination of the values that the policy names for a call's first three arguments, and of those beside them.
+#[test]
+fn every_refusal_by_argument_is_the_policys() {
+    for mode in [CLASSIC, USER, NESTING, OWN_NET, PACKETS, SeccompMode { mounts: true, igneg_nice: true, ..USER }] {
+        let (stack, policy) = ([program(mode).unwrap()], Resolved::new(mode).unwrap());
+        let calls: BTreeSet<i64> = policy.refusals.iter().map(|refusal| refusal.number).collect();
+        assert!(!calls.is_empty());
+        for number in calls {
+            let refusals: Vec<_> = policy.refusals.iter().filter(|refusal| refusal.number == number).collect();
+            let mut values: [BTreeSet<u64>; 4] = std::array::from_fn(|_| BTreeSet::from([0, u64::from(u32::MAX)]));
+            for condition in refusals.iter().flat_map(|refusal| &refusal.conditions) {
+                let named = [condition.value(), condition.value_two().unwrap_or_default()];
+                values[condition.index()].extend(named.into_iter().flat_map(|value| [value, value + 1]));
+            }
+            for (a, b) in values[0].iter().flat_map(|a| values[1].iter().map(move |b| (*a, *b))) {
+                for (c, d) in values[2].iter().flat_map(|c| values[3].iter().map(move |d| (*c, *d))) {
+                    let args = [a, b, c, d].map(|arg| arg & u64::from(u32::MAX));
+                    let refused = |refusal: &&&Refusal| refusal.conditions.iter().all(|one| holds(one, &args));
+                    let errno = refusals.iter().filter(refused).map(|refusal| refusal.errno).max();
+                    let expected = errno.map_or(ALLOW, |errno| libc::SECCOMP_RET_ERRNO | errno);
+                    let found = judge(&stack, &data(number as u32, OURS, &args));
+                    assert_eq!(found, expected, "call {number} with {args:?} in {mode:?}");
+                }
+            }
         }
     }
 }
@@ -307,7 +349,7 @@ fn no_filter_kills() {
 /// Not one of the four modes above: compiled for this question.
 fn ask_other(mode: SeccompMode, name: &str, args: &[u64]) -> u32 {
     let number = u32::try_from(numbers::number(name).unwrap()).unwrap();
-    judge(&programs(mode).unwrap(), &data(number, OURS, args))
+    judge(&[program(mode).unwrap()], &data(number, OURS, args))
 }
 
 const EMPTY_SUCCESS: u32 = libc::SECCOMP_RET_ERRNO;
@@ -361,7 +403,7 @@ fn mounting_and_remounting_are_two_rights() {
 fn what_the_supervisor_answers_is_asked_and_nothing_else() {
     let mode = SeccompMode { utsname: true, names: true, limits: true, ping: true, ..USER };
     let program = asking(&Resolved::new(mode).unwrap()).unwrap().unwrap();
-    let stack: Vec<Program> = programs(mode).unwrap().into_iter().chain([program]).collect();
+    let stack: Vec<Program> = vec![super::super::program(mode).unwrap(), program];
     let asked = |name: &str, args: &[u64]| {
         let number = u32::try_from(numbers::number(name).unwrap()).unwrap();
         judge(&stack, &data(number, OURS, args)) == libc::SECCOMP_RET_USER_NOTIF
