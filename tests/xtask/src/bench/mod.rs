@@ -29,8 +29,8 @@ const INSIDE: &str = "--inside";
 pub fn run(words: &[&str]) -> Outcome {
     match *words {
         [INSIDE, set, bin, format] => return stage::perform(set, bin.as_ref(), format == "--json"),
-        [net::ACCEPT, address] => return net::accept(address),
-        [net::CONNECT, address, seconds] => return net::connect(address, seconds),
+        [net::ACCEPT, cpu, address] => return net::accept(cpu, address),
+        [net::CONNECT, cpu, address, seconds] => return net::connect(cpu, address, seconds),
         _ => {}
     }
     let json = words.contains(&"--json");

@@ -1,6 +1,9 @@
 //! The set `net`: a guest on the host's stack against the host itself, and, for comparison, guests behind a pair and a bridge.
 //!
-//! All talk to one server of the host in this network namespace, in turns: what happens to the machine happens to all.
+//! All talk to one server of the host in this network namespace. Client and server share one processor, and speed is what
+//! is done in a second that it works for them: so it says what a byte and a connection cost altogether, and neither how
+//! well two processors happen to wake each other nor what else the machine does. Each place is measured right beside the
+//! host, in short turns whose order changes, and what counts is the median of the ratios.
 
 mod guests;
 mod rate;
@@ -8,17 +11,23 @@ mod rate;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use nix::sched::{CpuSet, sched_getaffinity};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 pub use rate::{ACCEPT, CONNECT, accept, connect};
 
-use self::guests::{Place, SERVER, places};
+use self::guests::{Place, SERVER, SHARED, places};
 use super::figure::median;
 use crate::Outcome;
 use crate::shell::{command, run};
 
-const ROUNDS: usize = 7;
-const SECONDS: &str = "1";
+/// Pairs of turns for each place.
+const ROUNDS: usize = 40;
+/// How much a turn sends.
+const BYTES: &str = "512M";
+/// How long a turn connects.
+const SECONDS: &str = "0.2";
 const PORT: &str = "5201";
 const RATE_PORT: &str = "5202";
 /// What a guest on the host's stack must reach of the host's own.
@@ -34,25 +43,72 @@ impl Drop for Served {
     }
 }
 
-/// What was found of one place.
+impl Served {
+    /// Seconds that a processor has worked for it. It has one thread.
+    fn processor(&self) -> Result<f64, String> {
+        let path = format!("/proc/{}/schedstat", self.0.id());
+        let text = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+        let nanoseconds = text.split_whitespace().next().and_then(|word| word.parse::<f64>().ok());
+        nanoseconds.map(|time| time / 1e9).ok_or_else(|| format!("{path}: {text}"))
+    }
+}
+
+/// Work done in one turn, the time that it took, and how long the processor worked for it.
+#[derive(Clone, Copy)]
+struct Done {
+    work: f64,
+    seconds: f64,
+    processor: f64,
+}
+
+/// One turn of one place: bits of one TCP stream, and connections.
+#[derive(Clone, Copy)]
+struct Turn {
+    stream: Done,
+    connections: Done,
+}
+
+/// What was found of one place: its turns, each with the host's beside it.
 struct Samples {
     name: &'static str,
-    bits: Vec<f64>,
-    connections: Vec<f64>,
+    turns: Vec<(Turn, Turn)>,
+}
+
+impl Samples {
+    /// Medians of its own speed and of what that is of the host's in the same time of the processor.
+    fn medians(&self, of: impl Fn(Turn) -> Done) -> (f64, f64) {
+        let speed = |done: Done| done.work / done.seconds;
+        let worth = |done: Done| done.work / done.processor;
+        let speeds = self.turns.iter().map(|(_, own)| speed(of(*own))).collect();
+        let ratios = self.turns.iter().map(|(host, own)| worth(of(*own)) / worth(of(*host))).collect();
+        (median(speeds), median(ratios))
+    }
 }
 
 /// Measures the set and prints it.
 pub fn measure(bin: &Path, home: &Path, json: bool) -> Outcome {
     network()?;
+    let cpu = processor()?;
     let me = std::env::current_exe().map_err(|error| format!("could not find this program: {error}"))?;
-    let _servers = [
-        serve(command("iperf3", &["-s", "-B", SERVER, "-p", PORT]))?,
-        serve(command(&me, &["bench", ACCEPT, &format!("{SERVER}:{RATE_PORT}")]))?,
-    ];
+    let _streams = serve(command("iperf3", &["-s", "-B", SERVER, "-p", PORT]))?;
+    let server = serve(command(&me, &["bench", ACCEPT, &cpu, &format!("{SERVER}:{RATE_PORT}")]))?;
     let all = places(bin, home, &me)?;
-    let found = rounds(&all)?;
-    print(&found, json);
+    print(&rounds(&all, &Ground { cpu, server })?, json);
     Ok(())
+}
+
+/// What all turns share.
+struct Ground {
+    cpu: String,
+    /// The one of connections.
+    server: Served,
+}
+
+/// The number of the first one that this process may use.
+fn processor() -> Result<String, String> {
+    let allowed = sched_getaffinity(Pid::from_raw(0)).map_err(|errno| format!("the processors: {errno}"))?;
+    let first = (0..CpuSet::count()).find(|cpu| allowed.is_set(*cpu).unwrap_or(false));
+    first.map(|cpu| cpu.to_string()).ok_or_else(|| "this process may use no processor".into())
 }
 
 fn network() -> Outcome {
@@ -67,51 +123,67 @@ fn serve(mut server: Command) -> Result<Served, String> {
     child.map(Served).map_err(|error| format!("could not run {server:?}: {error}"))
 }
 
-fn rounds(all: &[Place]) -> Result<Vec<Samples>, String> {
+/// The first place is the host; the first round is for caches and neighbours.
+fn rounds(all: &[Place], ground: &Ground) -> Result<Vec<Samples>, String> {
+    let Some((host, others)) = all.split_first() else { return Ok(Vec::new()) };
     let mut found: Vec<Samples> =
-        all.iter().map(|place| Samples { name: place.name, bits: Vec::new(), connections: Vec::new() }).collect();
+        others.iter().map(|place| Samples { name: place.name, turns: Vec::new() }).collect();
     for round in 0..=ROUNDS {
-        for (place, samples) in all.iter().zip(&mut found) {
-            let (bits, connections) = (throughput(place)?, connections(place)?);
-            // The first is for caches and neighbours.
-            if round > 0 {
-                samples.bits.push(bits);
-                samples.connections.push(connections);
-            }
+        for (place, samples) in others.iter().zip(&mut found) {
+            let pair = if round % 2 == 0 {
+                (turn(host, ground)?, turn(place, ground)?)
+            } else {
+                let own = turn(place, ground)?;
+                (turn(host, ground)?, own)
+            };
+            samples.turns.extend((round > 0).then_some(pair));
         }
     }
     Ok(found)
 }
 
-/// Bits per second of one TCP stream, as its receiver counts.
-fn throughput(place: &Place) -> Result<f64, String> {
-    let text = place.ask("iperf3", &["-c", SERVER, "-p", PORT, "-t", SECONDS, "-J"])?;
-    let report: Value = serde_json::from_str(&text).map_err(|error| format!("{}: iperf3: {error}", place.name))?;
-    report["end"]["sum_received"]["bits_per_second"].as_f64().ok_or_else(|| format!("{}: {text}", place.name))
+fn turn(place: &Place, ground: &Ground) -> Result<Turn, String> {
+    Ok(Turn { stream: stream(place, &ground.cpu)?, connections: connections(place, ground)? })
 }
 
-/// Connections per second that are made, answered and closed one after the other.
-fn connections(place: &Place) -> Result<f64, String> {
-    let text = place.ask("rate", &["bench", CONNECT, &format!("{SERVER}:{RATE_PORT}"), SECONDS])?;
-    text.trim().parse().map_err(|_| format!("{}: {text}", place.name))
+/// One TCP stream, as its receiver counts.
+fn stream(place: &Place, cpu: &str) -> Result<Done, String> {
+    // The server follows the client to the processor after the comma.
+    let both = format!("{cpu},{cpu}");
+    let text = place.ask("iperf3", &["-c", SERVER, "-p", PORT, "-A", &both, "-n", BYTES, "-J"])?;
+    let report: Value = serde_json::from_str(&text).map_err(|error| format!("{}: iperf3: {error}", place.name))?;
+    let end = &report["end"];
+    let number = |value: &Value| value.as_f64().ok_or_else(|| format!("{}: {text}", place.name));
+    let seconds = number(&end["sum_received"]["seconds"])?;
+    let percent = &end["cpu_utilization_percent"];
+    let processor = (number(&percent["host_total"])? + number(&percent["remote_total"])?) / 100.0 * seconds;
+    Ok(Done { work: number(&end["sum_received"]["bytes"])? * 8.0, seconds, processor })
+}
+
+/// Connections that are made, answered and closed one after the other.
+fn connections(place: &Place, ground: &Ground) -> Result<Done, String> {
+    let before = ground.server.processor()?;
+    let text = place.ask("rate", &["bench", CONNECT, &ground.cpu, &format!("{SERVER}:{RATE_PORT}"), SECONDS])?;
+    let server = ground.server.processor()? - before;
+    match text.split_whitespace().map(str::parse).collect::<Result<Vec<f64>, _>>().as_deref() {
+        Ok(&[work, seconds, client]) => Ok(Done { work, seconds, processor: client + server }),
+        _ => Err(format!("{}: {text}", place.name)),
+    }
 }
 
 fn print(found: &[Samples], json: bool) {
-    let medians: Vec<_> = found
-        .iter()
-        .map(|samples| (samples.name, median(samples.bits.clone()), median(samples.connections.clone())))
-        .collect();
-    let Some(&(_, host_bits, host_connections)) = medians.first() else { return };
     if !json {
         println!(
             "{:<34} {:>9} {:>8} {:>14} {:>8}",
             "one TCP stream, connections (medians)", "Gbit/s", "of host", "connections/s", "of host"
         );
     }
-    for (name, bits, connections) in medians {
-        let (share, rate_share) = (bits / host_bits, connections / host_connections);
+    for samples in found {
+        let name = samples.name;
+        let ((bits, share), (connections, rate_share)) =
+            (samples.medians(|turn| turn.stream), samples.medians(|turn| turn.connections));
         if json {
-            let goal = name.starts_with("ours, the host's stack").then_some(GOAL);
+            let goal = (name == SHARED).then_some(GOAL);
             println!(
                 "{}",
                 json!({"set": "net", "place": name, "bits_per_second": bits, "of_host": share,
@@ -122,6 +194,8 @@ fn print(found: &[Samples], json: bool) {
         }
     }
     if !json {
-        println!("goal: a guest on the host's stack at {GOAL} of the host or more");
+        println!(
+            "of host, per processor time: medians of {ROUNDS} ratios; goal: a guest on the host's stack at {GOAL} or more"
+        );
     }
 }

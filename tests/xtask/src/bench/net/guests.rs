@@ -12,6 +12,9 @@ use crate::shell::{capture, command, find, run, say};
 /// The host's address, on a bridge of this network namespace.
 pub const SERVER: &str = "10.77.0.9";
 
+/// The guest that has a goal.
+pub const SHARED: &str = "ours, the host's stack";
+
 type Enter = Box<dyn Fn() -> Command>;
 
 /// A place from which the server is asked.
@@ -46,15 +49,36 @@ pub fn places(bin: &Path, home: &Path, me: &Path) -> Result<Vec<Place>, String> 
     plant(&tree)?;
     tools(&tree, me)?;
     // The host uses the same files.
-    let host = Box::new(|| command("env", &[] as &[&str]));
-    let mut all = vec![Place { name: "host", tools: tree.join("tools"), enter: host, leave: None }];
-    all.push(ours(bin, home, &tree, "ours, the host's stack", "shared")?);
+    let host = |name: &'static str, enter: Enter| Place { name, tools: tree.join("tools"), enter, leave: None };
+    let mut all = vec![host("host", Box::new(|| command("env", &[] as &[&str])))];
+    // What differs from run to run, and what a cgroup alone costs, as every service of systemd has one.
+    all.push(host("the host again", Box::new(|| command("env", &[] as &[&str]))));
+    all.push(host("the host, in a cgroup", in_cgroup()?));
+    all.push(ours(bin, home, &tree, SHARED, "shared")?);
     all.push(ours(bin, home, &tree, "ours, a pair and a bridge", "pair")?);
     match find("lxc-start") {
         Some(_) => all.push(lxc(home, &tree)?),
         None => say("lxc is not installed, so it is not compared"),
     }
     Ok(all)
+}
+
+/// Enters a new directory of every hierarchy that costs processes something; the stage takes them away.
+fn in_cgroup() -> Result<Enter, String> {
+    let mounts = fs::read_to_string("/proc/mounts").map_err(|error| format!("/proc/mounts: {error}"))?;
+    let mut enter = String::new();
+    for line in mounts.lines() {
+        let fields: Vec<_> = line.split(' ').collect();
+        let [_, dir, kind, options, ..] = fields[..] else { continue };
+        let costs = |word| ["cpu", "memory", "pids"].contains(&word);
+        if kind == "cgroup2" || kind == "cgroup" && options.split(',').any(costs) {
+            let dir = Path::new(dir).join("vserver-bench");
+            fs::create_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
+            enter += &format!("echo $$ > {}/cgroup.procs; ", dir.display());
+        }
+    }
+    enter += "exec \"$@\"";
+    Ok(Box::new(move || command("sh", &["-c", enter.as_str(), "sh"])))
 }
 
 /// iperf3 with its libraries, and this program, below `/tools` and where they are looked for.
