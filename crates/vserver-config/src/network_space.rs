@@ -29,6 +29,9 @@ pub struct NamedSpace {
     pub name: String,
     /// The administrator makes and removes it, and its links.
     pub shared: bool,
+    /// The guest may have packet filters of its own inside.
+    #[serde(default)]
+    pub firewall: bool,
     /// Its links, in alphabetical order of their directories.
     pub links: Vec<NetLink>,
 }
@@ -197,6 +200,11 @@ impl NetworkSpace {
             Self::Named(named) => !named.shared,
             Self::Host | Self::Of(_) => false,
         }
+    }
+
+    /// It asks for packet filters of the guest's own (`netns/firewall`).
+    pub fn wants_firewall(&self) -> bool {
+        matches!(self, Self::Named(named) if named.firewall)
     }
 
     /// Its links; none of a stack that is not its own.

@@ -51,6 +51,7 @@ pub fn call_policy(config: &GuestConfig, userns: bool, systemd: bool) -> Seccomp
         userns,
         nesting: userns && systemd,
         netns: config.network_space.is_own(),
+        firewall: config.network_space.wants_firewall(),
         packets: userns && CapSet::SECURE.edited(config.bcaps).contains(Capability::NET_RAW),
         mounts: ccaps.contains(ContextCaps::SECURE_MOUNT),
         remounts: ccaps.contains(ContextCaps::SECURE_REMOUNT),
@@ -77,10 +78,13 @@ pub fn capabilities(config: &GuestConfig, userns: bool, mode: SeccompMode) -> (C
     (caps, refused)
 }
 
-/// The value and mask word of `bcapabilities`, with what a context capability needs and the guest does not itself refuse.
-/// Only where the guest's root is the host's uid 0: in a user namespace the kernel would not honour these.
+/// The value and mask word of `bcapabilities`, with what other settings need and the guest does not itself refuse: the real log
+/// only where the guest's root is the host's uid 0, as the kernel would not honour it in a user namespace; packet filters
+/// only where it is not.
 fn capability_edit(config: &GuestConfig, userns: bool) -> (u64, u64) {
     let real_log = !userns && config.ccaps.contains(ContextCaps::SYSLOG);
-    let implied = u64::from(real_log) << Capability::SYSLOG.0 & !config.bcaps.mask;
+    let filters = userns && config.network_space.is_own() && config.network_space.wants_firewall();
+    let implied = u64::from(real_log) << Capability::SYSLOG.0 | u64::from(filters) << Capability::NET_ADMIN.0;
+    let implied = implied & !config.bcaps.mask;
     (config.bcaps.value | implied, config.bcaps.mask | implied)
 }

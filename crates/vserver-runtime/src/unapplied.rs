@@ -1,6 +1,6 @@
 //! Settings that are understood and that this version does not apply: said at start, never passed over in silence.
 
-use vserver_config::{GuestConfig, catalog};
+use vserver_config::{GuestConfig, Userns, catalog};
 use vserver_types::{ContextCaps, ContextFlags, Effect, FlagKind, NetCaps, NetFlags, Unenforced, Verdict};
 
 /// All of them, in the order of the configuration's files.
@@ -18,6 +18,11 @@ pub fn found(config: &GuestConfig) -> Vec<Unenforced> {
     add(differs(&uts.version, host.as_ref().map(|h| text(h.version()))), "uts/version", fixed);
     let machine = differs(&uts.machine, host.as_ref().map(|h| text(h.machine()))) && machine_domain(config).is_none();
     add(machine, "uts/machine", fixed);
+    let filters = config.network_space.wants_firewall();
+    let reason = "without a user namespace of its own the guest's root is the host's: set `userns` to `auto`";
+    add(filters && config.userns == Userns::Off, "netns/firewall", reason);
+    let reason = "the network namespace is the administrator's (netns/shared): filter there";
+    add(filters && !config.network_space.is_own(), "netns/firewall", reason);
     let reason = "this host's root lacks CAP_SYS_RESOURCE and cannot make the OOM killer spare a process; give the guest \
                   room in its memory limit";
     add(!can_set_badness(config.badness), "badness", reason);

@@ -32,6 +32,8 @@ pub struct SeccompMode {
     pub netns: bool,
     /// It may send and hear frames as they are there: it has `CAP_NET_RAW`. Has no effect without `netns`.
     pub packets: bool,
+    /// It may have packet filters there (`netns/firewall`). Has no effect without `netns` and `userns`.
+    pub firewall: bool,
     /// `secure_mount`: mount and unmount. Has no effect without `userns`.
     pub mounts: bool,
     /// `secure_remount`: change mounts that are there. Has no effect without `userns`.

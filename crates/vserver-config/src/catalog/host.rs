@@ -47,6 +47,8 @@ const FOR_GUESTS: &[Setting] = &[
         .for_guests_without(NETNS),
     honoured("netns/shared", Kind::Flag, "as of a guest", "netns::a_shared_one_is_left_alone")
         .for_guests_without(NETNS),
+    honoured("netns/firewall", Kind::Flag, "as of a guest", "netns::packet_filters_of_its_own")
+        .for_guests_without(NETNS),
     honoured(
         "netns/interfaces/<x>/{host,guest,type,bridge,switch,parent,mode,vlan,mtu,mac,antispoof}",
         Kind::Scalar,

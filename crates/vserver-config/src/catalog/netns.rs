@@ -18,6 +18,12 @@ const SETTINGS: &[Setting] = &[
         "namespace and links are the administrator's: neither made nor removed",
         "netns::a_shared_one_is_left_alone",
     ),
+    honoured(
+        "netns/firewall",
+        Kind::Flag,
+        "ours: nft inside, for packets of the guest's own stack alone; its root has NET_ADMIN there. Needs a user namespace",
+        "netns::packet_filters_of_its_own",
+    ),
     honoured("netns/interfaces/<x>/host", Kind::Scalar, "the host's end of a pair", "netns::a_pair_with_a_bridge"),
     honoured(
         "netns/interfaces/<x>/guest",

@@ -28,6 +28,7 @@ const fn plain(userns: bool, nesting: bool, netns: bool) -> SeccompMode {
         nesting,
         netns,
         packets: false,
+        firewall: false,
         mounts: false,
         remounts: false,
         spaces: 0,
@@ -240,6 +241,18 @@ fn k28_k30_netlink() {
             let expected = if allowed.contains(&protocol) { ALLOW } else { NO_FAMILY };
             assert_eq!(ask(mode, "socket", &[16, 3, protocol]), expected, "netlink {protocol} in {mode:?}");
         }
+    }
+}
+
+#[test]
+fn k23_packet_filters_where_they_are_its_own() {
+    const NETFILTER: [u64; 3] = [16, 3, 12];
+    let firewall = SeccompMode { firewall: true, ..OWN_NET };
+    assert_eq!(ask_other(firewall, "socket", &NETFILTER), ALLOW);
+    assert_eq!(ask_other(firewall, "socket", &[16, 3, 9]), NO_FAMILY);
+    assert_eq!(ask_other(firewall, "socket", &[16, 3, 16]), ALLOW);
+    for other in [OWN_NET, SeccompMode { netns: false, ..firewall }, SeccompMode { userns: false, ..firewall }] {
+        assert_eq!(ask_other(other, "socket", &NETFILTER), NO_FAMILY, "{other:?}");
     }
 }
 
