@@ -436,6 +436,8 @@ fn faults_are_found_before() {
         guest.v(&["start"]).exits(1).says(sentence);
         assert!(!names().contains(&guest.name) && !guest.is_running());
     };
+    guest.set("netns/interfaces/0/bridge", "averylongbridge0\n");
+    refused("'averylongbridge0' cannot be the name of a device");
     guest.set("netns/interfaces/0/bridge", "br66\n");
     refused("there is no network device 'br66'");
     ip("link add br66 type veth peer name pb66");
