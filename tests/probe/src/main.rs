@@ -14,6 +14,7 @@ mod kernel;
 mod load;
 mod namespaces;
 mod processes;
+mod ring;
 mod settings;
 mod sockets;
 mod tunnels;
@@ -48,6 +49,7 @@ const TABLES: &[&[Check]] = &[
     kernel::CHECKS,
     processes::CHECKS,
     settings::CHECKS,
+    ring::CHECKS,
     sockets::CHECKS,
     tunnels::CHECKS,
     frames::CHECKS,

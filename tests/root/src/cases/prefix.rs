@@ -14,6 +14,7 @@ pub fn tests() -> Vec<Trial> {
     vec![
         Trial::new("prefix::chain_of_context_addresses_and_nice", chain_of_context_addresses_and_nice).smoke(),
         Trial::new("prefix::chbind_holds_a_daemon_of_the_host", chbind_holds_a_daemon_of_the_host).smoke(),
+        Trial::new("prefix::chbind_holds_io_uring", chbind_holds_io_uring),
         Trial::new("prefix::chcontext_makes_a_context", chcontext_makes_a_context),
         Trial::new("prefix::running_context_is_joined", running_context_is_joined),
         Trial::new("prefix::statuses", statuses),
@@ -110,6 +111,34 @@ fn chbind_holds_a_daemon_of_the_host() {
     assert!((49_152..65_535).contains(&dynamic));
     assert_eq!(lines.collect::<Vec<_>>(), ["Adding 127.0.30.7 127.0.30.8", "OK 127.0.30.8:8301"]);
     gone(&[format!("n{dynamic}")]);
+    settled();
+}
+
+/// io_uring makes, binds and connects sockets without the calls of those names; guests do not have it, daemons of the host do.
+/// What this kernel, or its `io_uring_disabled`, refuses without chbind it refuses with it.
+fn chbind_holds_io_uring() {
+    let host = Fixture::new();
+    let (_, number) = host.fresh();
+    let _heard = std::net::TcpListener::bind("127.0.30.9:8303").unwrap();
+    let questions = [
+        ("ring_socket 2 3 17", "OK", "EPERM"),
+        ("ring_bind 127.0.30.6 8302", "127.0.30.6", "EADDRNOTAVAIL"),
+        ("ring_bind 0.0.0.0 8302", "0.0.0.0", "127.0.30.5"),
+        ("ring_connect 127.0.30.9 8303", "127.0.30.9", "ECONNREFUSED"),
+    ];
+    for (question, free, held) in questions {
+        let without = std::process::Command::new(probe()).args(words(question)).output().unwrap();
+        let without = String::from_utf8(without.stdout).unwrap().trim().to_owned();
+        let line = format!("--silent --nid {number} --ip 127.0.30.5 {} {question}", probe());
+        let with = tool(&host, "chbind", &line).ok().out.trim().to_owned();
+        gone(&[format!("n{number}")]);
+        if ["ENOSYS", "EPERM", "EINVAL"].contains(&without.as_str()) {
+            assert_eq!(with, without, "{question}");
+        } else {
+            assert!(without == free || without == "127.0.0.1", "{question}: {without}");
+            assert_eq!(with, held, "{question}");
+        }
+    }
     settled();
 }
 
