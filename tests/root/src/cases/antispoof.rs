@@ -210,6 +210,8 @@ fn on_a_macvlan() {
     ip(&format!("link add link out78 name after78 address {MAC} type macvlan"));
     ip("link del after78");
     guest.set("bcapabilities", "NET_ADMIN\nNET_RAW\n");
+    guest.v(&["start", "--strict"]).exits(1).says("'eth0' has no end on the host");
+    assert!(!guest.is_running());
     guest.v(&["start"]).ok().says("antispoof is only partly enforced: 'eth0' has no end on the host");
     guest.stop();
     // Without either there is nothing that it could send past it.
