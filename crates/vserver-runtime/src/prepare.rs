@@ -2,23 +2,27 @@
 //! it is being built ([`crate::hold`]). Each thing is written into
 //! the record before it is made, so that [`crate::teardown`] can take it away after any accident.
 
+mod addresses;
+
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use vserver_cgroup::{GuestCgroup, Layout};
 use vserver_fs::GuestRoot;
-use vserver_net::{Added, Broadcast, Held};
+use vserver_net::Held;
 use vserver_sandbox::blueprint::Rooms;
-use vserver_types::{GuestName, Limits, Unenforced};
+use vserver_types::Limits;
 
 use crate::error::{Error, Result};
 use crate::hold::{Hold, Loading};
 use crate::host::Host;
 use crate::interrupt::Interrupts;
 use crate::mounts::Origin;
-use crate::plan::{Plan, TunPlan};
-use crate::record::{AddedAddress, RunRecord};
-use crate::{devices, disk, furnish, mounts, netns, old_locks, shared};
+use crate::plan::Plan;
+use crate::record::RunRecord;
+use crate::{disk, furnish, mounts, netns, old_locks, shared};
+
+use addresses::{add_addresses, changes_the_network};
 
 /// All is there but the guest.
 #[derive(Debug)]
@@ -127,104 +131,6 @@ fn cgroup(layout: &Layout, plan: &Plan, record: &mut RunRecord) -> Result<GuestC
         cgroup.delegate(base).map_err(Error::layer("hand over its cgroup", name))?;
     }
     Ok(cgroup)
-}
-
-fn changes_the_network(plan: &Plan) -> bool {
-    !plan.addresses.is_empty() || !plan.vlans.is_empty() || !plan.tuns.is_empty()
-}
-
-fn make_vlans(host: &Host, plan: &Plan, record: &mut RunRecord) -> Result<()> {
-    for wish in &plan.vlans {
-        let make = || vserver_net::add_vlan(&wish.device, &wish.parent, wish.id);
-        make_device(host, &plan.name, &wish.device, record, make)?;
-    }
-    Ok(())
-}
-
-fn make_tuns(host: &Host, plan: &Plan, record: &mut RunRecord) -> Result<()> {
-    record.has_tun = plan.devices.contains(&devices::tun());
-    record.own_tuns = !plan.tuns.is_empty();
-    for wish in &plan.tuns {
-        let TunPlan { tap, owner, group, link_type, .. } = *wish;
-        let make = || vserver_net::add_tun(&wish.device, vserver_net::TunPlan { tap, owner, group, link_type });
-        make_device(host, &plan.name, &wish.device, record, make)?;
-    }
-    if record.has_tun {
-        record.unenforced.extend(tuns_of_others(plan)?);
-    }
-    Ok(())
-}
-
-/// Devices that the guest could use though they are not made for it.
-fn tuns_of_others(plan: &Plan) -> Result<Vec<Unenforced>> {
-    let mut open = vserver_net::tuns_of_nobody().map_err(Error::layer("list the tun devices", &plan.name))?;
-    open.retain(|name| plan.tuns.iter().all(|own| own.device != *name));
-    let mut found: Vec<_> = open.first().map(|_| {
-        let reason = format!(
-            "{} has neither owner nor group on this host, so whoever may open /dev/net/tun can use it while nobody else does; \
-             give it an owner (tunctl --uid 0)",
-            open.join(", ")
-        );
-        Unenforced::partial("tun devices", reason)
-    }).into_iter().collect();
-    if plan.id_base.is_none() {
-        let reason =
-            "without a user namespace its users are the host's: another such guest with tun could use its devices";
-        found.push(Unenforced::partial("tun devices", reason));
-    }
-    Ok(found)
-}
-
-fn make_device(
-    host: &Host,
-    name: &GuestName,
-    device: &str,
-    record: &mut RunRecord,
-    make: impl FnOnce() -> std::result::Result<Added, vserver_net::Error>,
-) -> Result<()> {
-    // One that is there is not ours to remove.
-    if vserver_net::has_device(device) {
-        return Ok(());
-    }
-    record.made_devices.push(device.to_owned());
-    record.save(host)?;
-    let made = make().map_err(Error::layer(format!("make the device {device}"), name));
-    if !matches!(made, Ok(Added::Now)) {
-        record.made_devices.pop();
-    }
-    made.map(drop)
-}
-
-/// With the devices that they are put on; in the network namespace of the calling thread.
-fn add_addresses(host: &Host, plan: &Plan, record: &mut RunRecord) -> Result<()> {
-    make_vlans(host, plan, record)?;
-    make_tuns(host, plan, record)?;
-    if plan.addresses.is_empty() {
-        return Ok(());
-    }
-    let present = vserver_net::addresses_on_host().map_err(Error::layer("list the host's addresses", &plan.name))?;
-    for wish in &plan.addresses {
-        // One that the administrator put there is not ours to take away.
-        if present.iter().any(|(_, network)| network.ip() == wish.address.ip) {
-            continue;
-        }
-        record.addresses.push(AddedAddress { device: wish.device.clone(), address: wish.address });
-        record.save(host)?;
-        let added = vserver_net::add_address(&vserver_net::AddressPlan {
-            dev: wish.device.clone(),
-            address: wish.address,
-            label: wish.label.clone(),
-            broadcast: wish.broadcast.map_or(Broadcast::No, Broadcast::Is),
-            peer: wish.peer,
-            scope: wish.scope,
-            up: wish.up,
-        })
-        .map_err(Error::layer(format!("add {} to {}", wish.address, wish.device), &plan.name))?;
-        if added == Added::WasThere {
-            record.addresses.pop();
-        }
-    }
-    Ok(())
 }
 
 /// Makes what is missing of the sandbox's own mount points, through no symbolic link.
