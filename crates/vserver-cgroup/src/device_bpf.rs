@@ -19,20 +19,43 @@ const MKNOD: u32 = 1;
 const READ: u32 = 2;
 const WRITE: u32 = 4;
 
-/// Attaches the program of `policy` to the cgroup directory `dir` and then detaches what was there: in between, both
-/// must allow a device. A cgroup below may add a program of its own, which can only refuse more.
-pub(crate) fn attach(dir: &OwnedFd, policy: &DevicePolicy) -> io::Result<()> {
-    let program = bpf::prog_load(ProgType::CgroupDevice, AttachType::Device, &assemble(policy)?, "vserver_devices")?;
-    let before = bpf::prog_query(dir.as_fd(), AttachType::Device)?;
-    bpf::prog_attach(dir.as_fd(), program.as_fd(), AttachType::Device, AttachFlags::Multi)?;
-    for id in before {
-        let old = bpf::prog_by_id(id)?;
-        bpf::prog_detach(dir.as_fd(), old.as_fd(), AttachType::Device)?;
+/// A device policy that the kernel has checked and compiled, for the v2 hierarchy.
+#[derive(Debug)]
+pub struct DeviceProgram {
+    policy: DevicePolicy,
+    program: OwnedFd,
+}
+
+impl DeviceProgram {
+    /// Loads it. Needs `CAP_BPF` and `CAP_NET_ADMIN` (before 5.8: `CAP_SYS_ADMIN`) in the initial user namespace.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn load(policy: &DevicePolicy) -> io::Result<Self> {
+        let instructions = assemble(policy)?;
+        let program = bpf::prog_load(ProgType::CgroupDevice, AttachType::Device, &instructions, "vserver_devices")?;
+        Ok(Self { policy: policy.clone(), program })
     }
-    // Read back: a program that is not there would leave every device open.
-    match bpf::prog_query(dir.as_fd(), AttachType::Device)?.len() {
-        1 => Ok(()),
-        count => Err(io::Error::other(format!("{count} device programs are attached instead of one"))),
+
+    /// What it allows.
+    pub(crate) fn policy(&self) -> &DevicePolicy {
+        &self.policy
+    }
+
+    /// Attaches it to the cgroup directory `dir` and then detaches what was there: in between, both must allow a device.
+    /// A cgroup below may add a program of its own, which can only refuse more.
+    pub(crate) fn attach(&self, dir: &OwnedFd) -> io::Result<()> {
+        let before = bpf::prog_query(dir.as_fd(), AttachType::Device)?;
+        bpf::prog_attach(dir.as_fd(), self.program.as_fd(), AttachType::Device, AttachFlags::Multi)?;
+        for id in before {
+            let old = bpf::prog_by_id(id)?;
+            bpf::prog_detach(dir.as_fd(), old.as_fd(), AttachType::Device)?;
+        }
+        // Read back: a program that is not there would leave every device open.
+        match bpf::prog_query(dir.as_fd(), AttachType::Device)?.len() {
+            1 => Ok(()),
+            count => Err(io::Error::other(format!("{count} device programs are attached instead of one"))),
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::ops::BitOr;
 
-use crate::{Error, GuestCgroup, device_bpf, device_v1};
+use crate::device_bpf::DeviceProgram;
+use crate::{Error, GuestCgroup, device_v1};
 
 /// Kind of a device node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,10 +114,22 @@ impl GuestCgroup {
     /// # Errors
     /// [`Error::Devices`] if this kernel does not take the program; [`Error::Write`]. The guest must not start then.
     pub fn device_policy(&self, policy: &DevicePolicy) -> Result<(), Error> {
+        let failed = |source| Error::Devices { name: self.name.to_string(), source };
         match self.v2_dir() {
-            Some(dir) => device_bpf::attach(&dir, policy)
-                .map_err(|source| Error::Devices { name: self.name.to_string(), source }),
+            Some(dir) => DeviceProgram::load(policy).and_then(|program| program.attach(&dir)).map_err(failed),
             None => device_v1::apply(self, policy),
+        }
+    }
+
+    /// The same with a policy that was loaded before.
+    ///
+    /// # Errors
+    /// As [`GuestCgroup::device_policy`].
+    pub fn device_program(&self, program: &DeviceProgram) -> Result<(), Error> {
+        let failed = |source| Error::Devices { name: self.name.to_string(), source };
+        match self.v2_dir() {
+            Some(dir) => program.attach(&dir).map_err(failed),
+            None => device_v1::apply(self, program.policy()),
         }
     }
 }

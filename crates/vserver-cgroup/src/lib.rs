@@ -61,6 +61,7 @@ mod remove;
 mod stats;
 
 pub use create::GuestCgroup;
+pub use device_bpf::DeviceProgram;
 pub use devices::{Access, DeviceKind, DevicePolicy, DeviceRule};
 pub use entry::Entry;
 pub use error::Error;

@@ -29,7 +29,7 @@ pub fn confine(cgroup_v2: BorrowedFd<'_>, policy: &AddressPolicy, steer: Steer) 
     // What was counted so far stays, and so do the rates.
     let before = Meter::of(cgroup_v2).map_err(no_meter)?;
     let meter = before.map_or_else(|| Meter::make().map_err(no_meter), Ok)?;
-    Programs::load_with(policy, steer, meter)?.attach(cgroup_v2, Place::Perhaps)
+    Programs::begin_with(policy, steer, meter).attach(cgroup_v2, Place::Perhaps)
 }
 
 fn no_meter(source: io::Error) -> Error {
@@ -46,9 +46,12 @@ pub enum Place {
 }
 
 /// The programs of a policy, checked and compiled by the kernel, which takes longer than to attach them: a caller with
-/// other things to do meanwhile can do this first, in a thread of its own.
+/// other things to do meanwhile can do this first, in a thread of its own, and stop at any moment.
 #[derive(Debug)]
 pub struct Programs {
+    table: Table,
+    /// Places whose programs are not loaded yet.
+    left: std::slice::Iter<'static, Hook>,
     loaded: Vec<(&'static Hook, OwnedFd)>,
     report: Vec<Unenforced>,
     steering: Option<Steering>,
@@ -56,48 +59,55 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Loads them.
+    /// None is loaded yet, but all that they share is made.
     ///
     /// # Errors
     /// As [`confine()`].
-    pub fn load(policy: &AddressPolicy, steer: Steer) -> Result<Self, Error> {
-        Self::load_with(policy, steer, Meter::make().map_err(no_meter)?)
+    pub fn begin(policy: &AddressPolicy, steer: Steer) -> Result<Self, Error> {
+        Ok(Self::begin_with(policy, steer, Meter::make().map_err(no_meter)?))
     }
 
     /// Those of a guest that has a network stack of its own, or all of the host's addresses: its traffic is counted and
-    /// held to its rates, and nothing else.
+    /// held to its rates, and nothing else. They are loaded.
     ///
     /// # Errors
-    /// As [`Programs::load`].
+    /// As [`confine()`].
     pub fn load_meter() -> Result<Self, Error> {
         let meter = Meter::make().map_err(no_meter)?;
         let table = Table { meter: Some(meter.tables()), ..Table::default() };
-        let mut all = Self { loaded: Vec::new(), report: Vec::new(), steering: None, meter };
-        for hook in &METERS {
-            if let Loaded::Program(program, _) = load(hook, &table)? {
-                all.loaded.push((hook, program));
-            }
-        }
+        let mut all =
+            Self { table, left: METERS.iter(), loaded: Vec::new(), report: Vec::new(), steering: None, meter };
+        all.load_until(|| false)?;
         Ok(all)
     }
 
-    fn load_with(policy: &AddressPolicy, steer: Steer, meter: Meter) -> Result<Self, Error> {
+    fn begin_with(policy: &AddressPolicy, steer: Steer, meter: Meter) -> Self {
         let mut table = Table::new(policy);
         let (steering, report) = steering(&table, steer);
         table.steering = steering.as_ref().map(Steering::tables);
         table.meter = Some(meter.tables());
-        let mut all = Self { loaded: Vec::new(), report, steering, meter };
-        let wanted = |hook: &&Hook| table.steering.is_some() || hook.place != AttachType::SockOps;
-        for hook in HOOKS.iter().filter(wanted) {
-            match load(hook, &table)? {
+        Self { table, left: HOOKS.iter(), loaded: Vec::new(), report, steering, meter }
+    }
+
+    /// Loads one after the other until all are loaded, or `enough` says so.
+    ///
+    /// # Errors
+    /// As [`confine()`].
+    pub fn load_until(&mut self, enough: impl Fn() -> bool) -> Result<(), Error> {
+        while !enough() {
+            let Some(hook) = self.left.next() else { break };
+            if self.table.steering.is_none() && hook.place == AttachType::SockOps {
+                continue;
+            }
+            match load(hook, &self.table)? {
                 Loaded::Program(program, features) => {
-                    note(&mut all.report, features, policy);
-                    all.loaded.push((hook, program));
+                    note(&mut self.report, features, self.table.low_ports);
+                    self.loaded.push((hook, program));
                 }
-                Loaded::Unknown(unenforced) => all.report.push(unenforced),
+                Loaded::Unknown(unenforced) => self.report.push(unenforced),
             }
         }
-        Ok(all)
+        Ok(())
     }
 
     /// Whoever holds this lets wildcard sockets of the guest hear all of its addresses: its keeper shall. `None` where it
@@ -117,11 +127,12 @@ impl Programs {
         self.meter.shape(traffic)
     }
 
-    /// Attaches them: the second half of [`confine()`].
+    /// Loads what is not loaded yet, and attaches all: the second half of [`confine()`].
     ///
     /// # Errors
     /// As there.
-    pub fn attach(self, cgroup_v2: BorrowedFd<'_>, place: Place) -> Result<Vec<Unenforced>, Error> {
+    pub fn attach(mut self, cgroup_v2: BorrowedFd<'_>, place: Place) -> Result<Vec<Unenforced>, Error> {
+        self.load_until(|| false)?;
         let mut attached = Vec::new();
         for (hook, program) in &self.loaded {
             match put(cgroup_v2, place, hook, program.as_fd()) {
@@ -210,7 +221,7 @@ fn steering(table: &Table, steer: Steer) -> (Option<Steering>, Vec<Unenforced>) 
 }
 
 /// Adds what `features` lack, once.
-fn note(report: &mut Vec<Unenforced>, features: Features, policy: &AddressPolicy) {
+fn note(report: &mut Vec<Unenforced>, features: Features, low_ports: bool) {
     let mut add = |missing: bool, unenforced: Unenforced| {
         if missing && !report.contains(&unenforced) {
             report.push(unenforced);
@@ -219,7 +230,7 @@ fn note(report: &mut Vec<Unenforced>, features: Features, policy: &AddressPolicy
     let errno = "the kernel is older than 5.18: the guest sees EPERM";
     add(!features.errno, Unenforced::partial("EADDRNOTAVAIL for a foreign address", errno));
     let ports = "the kernel is older than 5.12: in a user namespace nobody can bind ports below 1024";
-    add(!features.low_ports && policy.low_ports, Unenforced::none("ports below 1024", ports));
+    add(!features.low_ports && low_ports, Unenforced::none("ports below 1024", ports));
     let v6only = "the kernel is older than 5.9 or has no BTF: a socket with IPV6_V6ONLY cannot bind the wildcard";
     add(!features.v6only, Unenforced::partial("IPv6 wildcard", v6only));
 }

@@ -1,11 +1,14 @@
 //! What holds a guest to its devices and addresses: programs in its cgroup. The kernel's check and compilation of the
-//! many address programs takes as long as all else that the launcher does, so a thread lets them be loaded meanwhile; they
-//! are attached while the guest is being built. The guest executes nothing before they are there.
+//! many address programs takes as long as all else that the launcher does, so a thread lets them be loaded meanwhile. When
+//! the launcher wants to fork, for which it must be alone, the thread stops between two of them; what is left is loaded,
+//! and all are attached, while the guest is being built. The guest executes nothing before they are there.
 
 use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use vserver_cgroup::{DevicePolicy, GuestCgroup};
+use vserver_cgroup::{DevicePolicy, DeviceProgram, GuestCgroup};
 use vserver_config::NetworkSpace;
 use vserver_net::{Held, Place, Programs, Steer};
 use vserver_types::{Traffic, Unenforced};
@@ -16,9 +19,13 @@ use crate::plan::{NetworkPlan, Plan};
 
 /// Programs on their way into the kernel.
 #[derive(Debug)]
-pub struct Loading(JoinHandle<std::result::Result<Option<Programs>, vserver_net::Error>>);
+pub struct Loading {
+    thread: JoinHandle<std::result::Result<Option<Programs>, vserver_net::Error>>,
+    /// The thread shall end as soon as it can.
+    enough: Arc<AtomicBool>,
+}
 
-/// Programs that are loaded and not attached; `None`: this kernel cannot count, and nobody asked for more.
+/// Programs that are not attached, and perhaps not all loaded; `None`: this kernel cannot count, and nobody asked for more.
 #[derive(Debug)]
 pub struct Ready(Option<Programs>);
 
@@ -26,18 +33,26 @@ impl Loading {
     /// Begins. A guest that has all of the host's addresses, or a stack of its own, is only counted and held to its rates.
     pub fn begin(network: Option<&NetworkPlan>, traffic: &Traffic) -> Self {
         let (policy, free) = (network.map(NetworkPlan::policy), *traffic == Traffic::default());
-        Self(std::thread::spawn(move || match policy {
-            Some(policy) => Programs::load(&policy, Steer::Yes).map(Some),
+        let enough = Arc::new(AtomicBool::new(false));
+        let hurried = Arc::clone(&enough);
+        let thread = std::thread::spawn(move || match policy {
+            Some(policy) => {
+                let mut programs = Programs::begin(&policy, Steer::Yes)?;
+                programs.load_until(|| hurried.load(Ordering::Relaxed))?;
+                Ok(Some(programs))
+            }
             None => match Programs::load_meter() {
                 Err(_) if free => Ok(None),
                 loaded => loaded.map(Some),
             },
-        }))
+        });
+        Self { thread, enough }
     }
 
-    /// Waits for the end of the thread. Fails closed: without the programs a guest would have the host's addresses.
+    /// Lets the thread end, and waits for that. Fails closed: without the programs a guest would have the host's addresses.
     pub fn finish(self, plan: &Plan) -> Result<Ready> {
-        let programs = self.0.join().map_err(|_| Error::Taken {
+        self.enough.store(true, Ordering::Relaxed);
+        let programs = self.thread.join().map_err(|_| Error::Taken {
             name: plan.name.clone(),
             what: "the thread that loads its address programs panicked; report this".to_owned(),
         })?;
@@ -52,11 +67,14 @@ impl Ready {
         copied.map(Option::flatten).map_err(Error::layer("copy a descriptor", &plan.name))
     }
 
-    /// Attaches the programs. They belong to the cgroup directory and vanish with it. Returns what they cannot enforce.
-    pub fn attach(self, plan: &Plan, cgroup: &GuestCgroup) -> Result<Vec<Unenforced>> {
+    /// Loads what is left of the programs, and attaches them. They belong to the cgroup directory and vanish with it. Returns what they cannot enforce.
+    /// `early` is the program of the default device policy, if somebody has it.
+    pub fn attach(self, plan: &Plan, cgroup: &GuestCgroup, early: Option<DeviceProgram>) -> Result<Vec<Unenforced>> {
         let rules: Vec<_> = plan.limits.raw.iter().cloned().chain(devices::rules(&plan.devices)).collect();
         let (devices, mut found) = DevicePolicy::default().with_raw(&rules);
-        cgroup.device_policy(&devices).map_err(Error::layer("restrict the devices", &plan.name))?;
+        let early = early.filter(|_| devices == DevicePolicy::default());
+        let restricted = early.map_or_else(|| cgroup.device_policy(&devices), |early| cgroup.device_program(&early));
+        restricted.map_err(Error::layer("restrict the devices", &plan.name))?;
         if plan.network.is_none() && plan.space == NetworkSpace::Host {
             let reason = "the file 'noncontext' leaves all of the host's to the guest";
             found.push(Unenforced::none("addresses", reason));

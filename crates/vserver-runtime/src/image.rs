@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -22,42 +22,33 @@ const SEALS: SealFlag =
 pub struct Image {
     /// What it executes.
     pub fd: OwnedFd,
-    /// The program that is still to be copied into it; nothing if it is another supervisor's.
-    program: Option<File>,
-    path: PathBuf,
 }
 
 /// The image that a supervisor of `running` executes, if it is the program at `path`, so that any number of guests cost
-/// one; else a new one, empty until it is [filled](Image::fill).
-pub fn reserve(path: &Path, running: &[RunRecord]) -> Result<Image> {
+/// one; else a new one.
+pub fn seal(path: &Path, running: &[RunRecord]) -> Result<Image> {
     let program = File::open(path).map_err(Error::io("read the program", path))?;
-    let path = path.to_owned();
-    if let Some(image) = share(&program, running).map_err(Error::io("read the program", &path))? {
-        return Ok(Image { fd: image.into(), program: None, path });
+    if let Some(image) = share(&program, running).map_err(Error::io("read the program", path))? {
+        return Ok(Image { fd: image.into() });
     }
     let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
-    let fd = memfd_create(c"vserver-supervisor", flags).map_err(Error::io("make a memfd for", &path))?;
-    Ok(Image { fd, program: Some(program), path })
+    let fd = memfd_create(c"vserver-supervisor", flags).map_err(Error::io("make a memfd for", path))?;
+    copy(&program, &fd, path)?;
+    fcntl(&fd, FcntlArg::F_ADD_SEALS(SEALS)).map_err(Error::io("seal the copy of", path))?;
+    Ok(Image { fd })
 }
 
-impl Image {
-    /// Copies the program and makes the copy immutable. Whoever shares the descriptor may execute it from then on.
-    pub fn fill(&mut self) -> Result<()> {
-        let Some(program) = self.program.take() else {
-            return Ok(());
-        };
-        let whole = program.metadata().map_err(Error::io("read the program", &self.path))?.len();
-        let mut left = usize::try_from(whole).unwrap_or(usize::MAX);
-        // In the kernel, from one page cache to another, and not through our memory.
-        while left > 0 {
-            match sendfile(&self.fd, &program, None, left).map_err(Error::io("copy the program", &self.path))? {
-                0 => return Err(Error::io("copy the program", &self.path)(std::io::ErrorKind::UnexpectedEof)),
-                copied => left = left.saturating_sub(copied),
-            }
+/// In the kernel, from one page cache to another, and not through our memory.
+fn copy(program: &File, image: &OwnedFd, path: &Path) -> Result<()> {
+    let whole = program.metadata().map_err(Error::io("read the program", path))?.len();
+    let mut left = usize::try_from(whole).unwrap_or(usize::MAX);
+    while left > 0 {
+        match sendfile(image, program, None, left).map_err(Error::io("copy the program", path))? {
+            0 => return Err(Error::io("copy the program", path)(std::io::ErrorKind::UnexpectedEof)),
+            copied => left = left.saturating_sub(copied),
         }
-        fcntl(&self.fd, FcntlArg::F_ADD_SEALS(SEALS)).map_err(Error::io("seal the copy of", &self.path))?;
-        Ok(())
     }
+    Ok(())
 }
 
 /// The image of one of `running`, if it holds what `program` does.

@@ -6,8 +6,8 @@
 //! image: it waits for the supervisor's end and cleans up, with scripts that no guest's domain restricts. Both have one
 //! pipe to speak on: a sentence that says why not, or nothing and end of file.
 //!
-//! Meanwhile the launcher loads the programs that hold the guest to its devices and addresses and seals the image, and
-//! gives its word, once: what could not be enforced. Without that word the builder ends, and nothing of the guest has
+//! Meanwhile the launcher loads the programs that hold the guest to its devices and addresses, those that are not loaded
+//! yet, and attaches them, and gives its word, once: what could not be enforced. Without that word the builder ends, and nothing of the guest has
 //! been executed.
 
 use std::fs::File;
@@ -18,13 +18,14 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, bind, listen, socket};
 use nix::unistd::pipe2;
-use vserver_cgroup::Entry;
+use vserver_cgroup::{DeviceProgram, Entry};
 use vserver_sandbox::blueprint::{Blueprint, Brake, Doors, Entry as FirstProgram};
 use vserver_sandbox::petition;
 use vserver_sys::process::{self, Forked, SingleThreaded};
 use vserver_types::{ContextFlags, Unenforced};
 
 use crate::builder::Builder;
+use crate::early::{Early, Made};
 use crate::error::{Error, Result};
 use crate::hold::{Hold, Ready};
 use crate::host::{self, Host};
@@ -34,7 +35,7 @@ use crate::interrupt::Interrupts;
 use crate::keep::{Kept, keep};
 use crate::prepare::Prepared;
 use crate::stage::Stage;
-use crate::{control, image, list, netns};
+use crate::{control, netns};
 
 /// Linux 6.12: the first Landlock that knows scopes.
 pub const LANDLOCK_SCOPES: i64 = 6;
@@ -72,10 +73,11 @@ pub fn launch(
     host: &Host,
     mut prepared: Prepared,
     wishes: Wishes,
-    stage: Option<&Stage>,
+    (early, stage): (Early, Option<&Stage>),
     interrupts: &Interrupts,
 ) -> Result<Launched> {
-    let mut kit = kit(host, &prepared, wishes.scope)?;
+    let Made { image, devices } = early.finish(&prepared.plan.name)?;
+    let kit = kit(host, &prepared, image, wishes.scope)?;
     let ready = match std::mem::replace(&mut prepared.hold, Hold::Attached) {
         Hold::Loading(loading) => Some(loading.finish(&prepared.plan)?),
         Hold::Attached => None,
@@ -95,7 +97,7 @@ pub fn launch(
         Forked::Parent(pid) => {
             drop((tell, blueprint, word));
             let builder = Builder { name, pid, report };
-            let unenforced = match hold(prepared, ready, &mut kit, wishes.strict, give) {
+            let unenforced = match hold(prepared, (ready, devices), wishes.strict, give) {
                 Ok(unenforced) => unenforced,
                 Err(error) => return Err(builder.dismiss(error)),
             };
@@ -128,20 +130,18 @@ fn fork_keeper(token: SingleThreaded, prepared: &Prepared) -> Result<(Forked, En
 /// The launcher's part, while the builder builds; then its word.
 fn hold(
     prepared: &Prepared,
-    ready: Option<Ready>,
-    kit: &mut Kit,
+    (ready, devices): (Option<Ready>, Option<DeviceProgram>),
     strict: bool,
     give: OwnedFd,
 ) -> Result<Vec<Unenforced>> {
     let name = &prepared.plan.name;
     let mut unenforced = prepared.record.unenforced.clone();
     if let Some(ready) = ready {
-        unenforced.extend(ready.attach(&prepared.plan, &prepared.cgroup)?);
+        unenforced.extend(ready.attach(&prepared.plan, &prepared.cgroup, devices)?);
     }
     if strict && !unenforced.is_empty() {
         return Err(Error::Strict { name: name.clone(), unenforced });
     }
-    kit.image.fill()?;
     let word = serde_json::to_vec(&unenforced).map_err(Error::layer("tell what is not enforced", name))?;
     // A builder that has failed reads no more; its own sentence says why.
     match File::from(give).write_all(&word) {
@@ -152,9 +152,8 @@ fn hold(
     }
 }
 
-fn kit(host: &Host, prepared: &Prepared, scope: bool) -> Result<Kit> {
+fn kit(host: &Host, prepared: &Prepared, image: Image, scope: bool) -> Result<Kit> {
     let name = &prepared.plan.name;
-    let image = image::reserve(&host.supervisor, &list::running(host)?)?;
     host::make_private(&host.log_dir)?;
     let path = host.control(name);
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;

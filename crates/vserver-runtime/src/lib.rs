@@ -22,6 +22,7 @@ mod choose;
 mod compat_state;
 mod devices;
 mod disk;
+mod early;
 mod errand;
 mod error;
 mod exec;

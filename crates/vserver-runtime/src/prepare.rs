@@ -110,7 +110,7 @@ fn attach(hold: Hold, plan: &Plan, cgroup: &GuestCgroup, record: &mut RunRecord)
     let Hold::Loading(loading) = hold else { return Ok((hold, None)) };
     let ready = loading.finish(plan)?;
     let steering = ready.steering(plan)?;
-    record.unenforced.extend(ready.attach(plan, cgroup)?);
+    record.unenforced.extend(ready.attach(plan, cgroup, None)?);
     Ok((Hold::Attached, steering))
 }
 

@@ -13,6 +13,7 @@ use vserver_disk::image::Access;
 use vserver_types::{ContextFlags, GuestName, Unenforced, Xid};
 
 use crate::choose::{choose_xid, cpus, own_the_way};
+use crate::early::Early;
 use crate::errand::{self, Errand};
 use crate::error::{Error, Result};
 use crate::host::Host;
@@ -75,6 +76,7 @@ pub enum Started {
 /// Starts a guest, under its lock. A failure or an interrupt leaves nothing behind; but a guest whose start command or
 /// post-start script fails runs on.
 pub fn start(host: &Host, name: &GuestName, options: &StartOptions) -> Result<Started> {
+    let early = Early::begin(host);
     // A tool needs no init, which inspection would miss.
     let all = |error| if options.errand.is_some() { error } else { with_all_faults(host, name, error) };
     let (config, diagnostics) = vserver_config::read(&host.confdir, name).map_err(|error| all(error.into()))?;
@@ -98,7 +100,7 @@ pub fn start(host: &Host, name: &GuestName, options: &StartOptions) -> Result<St
     let (plan, loading) = start.plan(&config).map_err(all)?;
     let (xid, details) = (plan.xid, details(&plan));
     let paused = options.errand.is_none() && plan.attributes.cflags.contains(ContextFlags::SCHED_PAUSE);
-    let Launched { start_command, unenforced } = start.raise(plan, loading)?;
+    let Launched { start_command, unenforced } = start.raise(plan, early, loading)?;
     if paused {
         raise::await_hold(name)?;
     }

@@ -21,12 +21,18 @@ impl Row {
 
     /// Whether this is the path.
     pub fn fits(&self, path: &str) -> bool {
+        if !may_fit(&self.path, path) {
+            return false;
+        }
         let mut names = path.split('/');
         self.segments().all(|segment| names.next().is_some_and(|name| fits(segment, name))) && names.next().is_none()
     }
 
     /// Whether the path of a directory, as names, leads to it.
     pub fn is_below(&self, dir: &[&str]) -> bool {
+        if dir.first().is_some_and(|name| !may_fit(&self.path, name)) {
+            return false;
+        }
         let mut segments = self.segments();
         dir.iter().all(|name| segments.next().is_some_and(|segment| fits(segment, name))) && segments.next().is_some()
     }
@@ -35,6 +41,15 @@ impl Row {
     pub fn segment(&self, depth: usize) -> Option<(&str, bool)> {
         let mut rest = self.segments().skip(depth);
         Some((rest.next()?, rest.next().is_none()))
+    }
+
+    /// Whether `name` is the one at `depth` that it has, and if so, whether that is its last.
+    pub fn leads_to(&self, depth: usize, name: &str) -> Option<bool> {
+        if depth == 0 && !may_fit(&self.path, name) {
+            return None;
+        }
+        let (segment, last) = self.segment(depth)?;
+        fits(segment, name).then_some(last)
     }
 
     /// How many of its names are fixed.
@@ -73,10 +88,16 @@ pub(super) fn is_free(segment: &str) -> bool {
     segment.contains('<')
 }
 
+/// By the first letter, which spares a closer look at nearly all of some hundred paths.
+fn may_fit(pattern: &str, text: &str) -> bool {
+    let first = pattern.as_bytes().first();
+    first == Some(&b'<') || first == text.as_bytes().first()
+}
+
 /// `<x>` stands for at least one character, with fixed text before and after it.
 pub(super) fn fits(segment: &str, name: &str) -> bool {
-    if segment == name {
-        return true;
+    if segment == name || !may_fit(segment, name) {
+        return segment == name;
     }
     let around = segment.split_once('<').and_then(|(before, rest)| Some((before, rest.split_once('>')?.1)));
     around.is_some_and(|(before, after)| {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use vserver_types::{Unenforced, Verdict};
 
-use super::pattern::rows;
+use super::pattern::{Row, rows};
 use super::setting::{Kind, Reach, Setting, Told, Tree};
 use crate::reader::{Reader, is_backup};
 
@@ -25,9 +25,9 @@ pub fn found(confdir: &Path, dir: &Path) -> Vec<Found> {
 /// The same for one who has looked into these directories already.
 pub(crate) fn found_by(reader: &mut Reader, confdir: &Path, dir: &Path) -> Vec<Found> {
     let mut all = Vec::new();
-    walk(reader, dir, Tree::Guest, &mut Vec::new(), &mut all);
+    walk(reader, dir, &every(Tree::Guest), &mut Vec::new(), &mut all);
     let mut shared = Vec::new();
-    walk(reader, &confdir.join(".defaults"), Tree::Defaults, &mut Vec::new(), &mut shared);
+    walk(reader, &confdir.join(".defaults"), &every(Tree::Defaults), &mut Vec::new(), &mut shared);
     shared.retain(|one| reaches(one, dir));
     all.extend(shared.into_iter().map(|one| Found { path: format!(".defaults/{}", one.path), ..one }));
     all
@@ -62,19 +62,26 @@ fn reaches(one: &Found, guest: &Path) -> bool {
     }
 }
 
-fn walk(reader: &mut Reader, dir: &Path, tree: Tree, at: &mut Vec<String>, all: &mut Vec<Found>) {
+fn every(tree: Tree) -> Vec<&'static Row> {
+    rows(tree).iter().collect()
+}
+
+/// One directory; `known` is what the table has below it. Of several entries for a path the one with the most words of
+/// its own counts.
+fn walk(reader: &mut Reader, dir: &Path, known: &[&'static Row], at: &mut Vec<String>, all: &mut Vec<Found>) {
     let mut names = reader.names(dir);
     names.retain(|name| !is_backup(name));
     for name in names {
         let path = dir.join(&name);
+        let leads = |row: &&Row| row.leads_to(at.len(), &name);
+        let here = known.iter().filter(|row| leads(row) == Some(true)).max_by_key(|row| row.exactness());
+        let below: Vec<&Row> = known.iter().copied().filter(|row| leads(row) == Some(false)).collect();
         at.push(name);
-        let names: Vec<&str> = at.iter().map(String::as_str).collect();
-        let here = names.join("/");
-        if let Some(setting) = super::lookup(tree, &here).filter(|setting| counts(reader, &path, setting.kind)) {
-            all.push(Found { path: here, setting });
+        if let Some(setting) = here.map(|row| row.setting).filter(|setting| counts(reader, &path, setting.kind)) {
+            all.push(Found { path: at.join("/"), setting });
         }
-        if rows(tree).iter().any(|row| row.is_below(&names)) && path.is_dir() {
-            walk(reader, &path, tree, at, all);
+        if !below.is_empty() && path.is_dir() {
+            walk(reader, &path, &below, at, all);
         }
         at.pop();
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::pattern::{Row, fits, is_free, rows};
+use super::pattern::{Row, is_free, rows};
 use super::setting::{Kind, Tree};
 use crate::error::Diagnostic;
 use crate::nearest::nearest;
@@ -47,43 +47,49 @@ const LISTED: usize = 24;
 
 /// Warns of what is in a guest's directory and not in the table.
 pub(crate) fn of_guest(reader: &mut Reader, dir: &Path) {
-    level(reader, dir, Tree::Guest, &[]);
+    level(reader, dir, Tree::Guest, &whole(Tree::Guest), 0);
 }
 
 /// What is in `.defaults/`, `.distributions/` and the configuration root itself and not in the table, as warnings.
 pub fn of_host(confdir: &Path) -> Vec<Diagnostic> {
     let mut reader = Reader::default();
-    level(&mut reader, confdir, Tree::Top, &[]);
-    level(&mut reader, &confdir.join(".defaults"), Tree::Defaults, &[]);
+    level(&mut reader, confdir, Tree::Top, &whole(Tree::Top), 0);
+    level(&mut reader, &confdir.join(".defaults"), Tree::Defaults, &whole(Tree::Defaults), 0);
     let distributions = confdir.join(".distributions");
     for name in reader.names(&distributions) {
-        level(&mut reader, &distributions.join(name), Tree::Distribution, &[]);
+        level(&mut reader, &distributions.join(name), Tree::Distribution, &whole(Tree::Distribution), 0);
     }
     // What else is wrong with these files is told by those who read them.
     reader.findings
 }
 
-/// One directory, whose names below the root of the tree are `at`.
-fn level(reader: &mut Reader, dir: &Path, tree: Tree, at: &[&str]) {
-    let depth = at.len();
-    let known: Vec<&Row> = rows(tree).iter().filter(|row| row.is_below(at)).collect();
+fn whole(tree: Tree) -> Vec<&'static Row> {
+    rows(tree).iter().collect()
+}
+
+/// One directory, so deep below the root of the tree; `known` is what the table has below it.
+fn level(reader: &mut Reader, dir: &Path, tree: Tree, known: &[&Row], depth: usize) {
     for name in reader.names(dir).into_iter().filter(|name| !is_backup(name)) {
         let path = dir.join(&name);
-        let here = |row: &Row| row.segment(depth).filter(|(segment, _)| fits(segment, &name)).map(|(_, last)| last);
-        let ends: Vec<&&Row> = known.iter().filter(|row| here(row) == Some(true)).collect();
-        let goes_on: Vec<&&Row> = known.iter().filter(|row| here(row) == Some(false)).collect();
+        let (mut ends, mut goes_on) = (Vec::new(), Vec::new());
+        for row in known {
+            match row.leads_to(depth, &name) {
+                Some(true) => ends.push(*row),
+                Some(false) => goes_on.push(*row),
+                None => {}
+            }
+        }
         let free = |row: &Row| row.segment(depth).is_some_and(|(segment, _)| is_free(segment));
         if path.is_dir() {
             if !goes_on.is_empty() {
-                let below: Vec<&str> = at.iter().copied().chain([name.as_str()]).collect();
-                level(reader, &path, tree, &below);
+                level(reader, &path, tree, &goes_on, depth + 1);
             } else if ends.iter().all(|row| free(row) && !may_be_directory(row.setting.kind)) {
-                stray(reader, &path, &name, tree, &known, depth);
+                stray(reader, &path, &name, tree, known, depth);
             } else if !ends.iter().any(|row| may_be_directory(row.setting.kind)) {
                 reader.warn(&path, None, "nothing reads this", "it is known as a file only");
             }
         } else if ends.is_empty() && !goes_on.iter().any(|row| !free(row)) {
-            stray(reader, &path, &name, tree, &known, depth);
+            stray(reader, &path, &name, tree, known, depth);
         } else if ends.iter().all(|row| matches!(row.setting.kind, Kind::Directory | Kind::Group)) && path.is_file() {
             reader.warn(&path, None, "nothing reads this", "it is known as a directory only");
         } else if ends.iter().any(|row| is_read(row.setting.kind)) && !path.is_file() {

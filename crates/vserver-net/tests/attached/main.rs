@@ -158,7 +158,7 @@ fn guests(hierarchy: &Path) -> Guests {
     let [web, mail, old, six, demo, none, many] = policies.map(|(name, policy)| {
         let cgroup = Cgroup::create(hierarchy, name);
         let directory = fs::File::open(&cgroup.0).unwrap();
-        let programs = Programs::load(&policy, Steer::Yes).unwrap();
+        let programs = Programs::begin(&policy, Steer::Yes).unwrap();
         if let Some(mut held) = programs.steering().unwrap() {
             keep(held.gathering.take().unwrap());
             steering.push(held);

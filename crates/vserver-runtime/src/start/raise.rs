@@ -10,6 +10,7 @@ use vserver_types::{GuestName, Unenforced};
 
 use super::Start;
 use crate::choose::layout;
+use crate::early::Early;
 use crate::error::{Error, Result};
 use crate::hold::Loading;
 use crate::launch::{self, LANDLOCK_SCOPES, Launched, Wishes};
@@ -19,7 +20,7 @@ use crate::record::RunRecord;
 use crate::{mounts, prepare, shared, teardown};
 
 impl Start<'_> {
-    pub(super) fn raise(&mut self, plan: Plan, loading: Loading) -> Result<Launched> {
+    pub(super) fn raise(&mut self, plan: Plan, early: Early, loading: Loading) -> Result<Launched> {
         let mut record =
             RunRecord::new(self.name.clone(), plan.xid, plan.nid, self.host.confdir.clone(), plan.run_file.clone());
         record.id_base = plan.id_base;
@@ -27,7 +28,7 @@ impl Start<'_> {
         record.rescue = self.options.rescue.is_some();
         record.errand = self.options.errand.is_some();
         let prepared = prepare::prepare(self.host, plan, record, loading, self.interrupts);
-        let result = prepared.and_then(|prepared| self.launch(prepared));
+        let result = prepared.and_then(|prepared| self.launch(prepared, early));
         if result.is_err()
             && let Some(record) = RunRecord::load(self.host, self.name)?
         {
@@ -37,7 +38,7 @@ impl Start<'_> {
         result
     }
 
-    fn launch(&mut self, mut prepared: Prepared) -> Result<Launched> {
+    fn launch(&mut self, mut prepared: Prepared, early: Early) -> Result<Launched> {
         self.warnings.append(&mut prepared.warnings);
         self.scripts.run(Flavour::PreStart, &prepared.plan.tree)?;
         self.hear_scripts(&mut prepared.plan);
@@ -52,7 +53,7 @@ impl Start<'_> {
             return Err(self.interrupted());
         }
         let wishes = Wishes { scope, strict: self.options.strict };
-        launch::launch(self.host, prepared, wishes, self.stage, self.interrupts)
+        launch::launch(self.host, prepared, wishes, (early, self.stage), self.interrupts)
     }
 }
 
