@@ -10,7 +10,7 @@ use crate::request::{BuildRequest, Built, Method, Progress};
 use crate::signals::Signals;
 use crate::stage::{Stage, Target};
 use crate::tools::Plan;
-use crate::{Error, clone, disk, import, init, limit, oci, skeleton, tame, template};
+use crate::{Error, cache, clone, disk, import, init, limit, oci, skeleton, tame, template};
 
 /// Limits that every new guest gets, visibly. The kernel would allow everything otherwise.
 const LIMITS: [(&str, &str); 2] = [
@@ -119,15 +119,22 @@ fn fill(
         Method::Clone(arguments) => notes = clone::fill(arguments, &root, stage, request, signals, progress)?,
         Method::Debootstrap(_) | Method::Rsync(_) | Method::Packages(_) => {}
     }
-    // What an initpre has put into the tree is of this guest only.
-    let age = request.template_age.filter(|_| !programs.has(Moment::Before));
-    notes.extend(plan.perform(request, age, stage, &root, signals, progress)?);
+    notes.extend(plan.perform(request, wish(request, &programs), stage, &root, signals, progress)?);
     if !matches!(&request.method, Method::Import(import) if import.as_is) {
         tame::common(&root, request, &defaults)?;
     }
     tame::give_access(&root, &request.access)?;
     programs.run(Moment::After, signals, progress)?;
     Ok(Filled { root, notes, hostname, image })
+}
+
+/// What an initpre has put into the tree is of this guest only. An initpost may write into any file, and a limit counts the
+/// guest's own: such a guest has nothing in common with the template.
+fn wish(request: &BuildRequest, programs: &Programs<'_>) -> cache::Use {
+    cache::Use {
+        age: request.template_age.filter(|_| !programs.has(Moment::Before)),
+        share: !programs.has(Moment::After) && !limit::is_wished(request),
+    }
 }
 
 fn finish(

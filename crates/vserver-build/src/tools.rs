@@ -1,7 +1,5 @@
 //! Methods whose tree a tool of the host fills: what it is told is decided before anything is made.
 
-use std::time::Duration;
-
 use vserver_config::Defaults;
 use vserver_fs::GuestRoot;
 
@@ -39,11 +37,11 @@ impl Plan {
         }
     }
 
-    /// Fills the tree and makes a guest's of it; says what should be told. `age` is how old a template may be.
+    /// Fills the tree and makes a guest's of it; says what should be told. `templates` says how those are used.
     pub(crate) fn perform(
         &self,
         request: &BuildRequest,
-        age: Option<Duration>,
+        templates: cache::Use,
         stage: &Stage,
         root: &GuestRoot,
         signals: &Signals,
@@ -55,7 +53,8 @@ impl Plan {
             Self::Rsync(run) => run.perform(stage, signals, progress).map(|()| Vec::new())?,
             Self::Packages(plan) => plan.perform(stage, root, &defaults, signals, progress)?,
             Self::Debootstrap(run) => {
-                cache::fill(run, stage, age.filter(|_| run.is_kept()), &defaults, signals, progress)?
+                let age = templates.age.filter(|_| run.is_kept());
+                cache::fill(run, stage, cache::Use { age, ..templates }, &defaults, signals, progress)?
             }
         };
         skeleton::devices(root)?;

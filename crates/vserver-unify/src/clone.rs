@@ -36,7 +36,17 @@ pub fn clone_tree(from: &GuestRoot, to: &GuestRoot, rules: &Rules) -> Result<(),
         Verdict::Share => Verdict::Share,
         _ => Verdict::Leave,
     };
-    Filling { from, to, judge: &judge, dry_run: false, listener: &|_, _| {} }.all()
+    Filling { from, to, judge: &judge, nodes: Verdict::Leave, dry_run: false, listener: &|_, _| {} }.all()
+}
+
+/// The same of a tree that is nobody's guest, or for one: what `rules` do not share is copied, so that tools of the host may
+/// write to it in either tree. Nothing but sockets is left out.
+pub fn clone_with_copies(from: &GuestRoot, to: &GuestRoot, rules: &Rules) -> Result<(), Error> {
+    let judge = |path: &[u8]| match rules.judge(path) {
+        Verdict::Share => Verdict::Share,
+        Verdict::Keep | Verdict::Leave => Verdict::Keep,
+    };
+    Filling { from, to, judge: &judge, nodes: Verdict::Share, dry_run: false, listener: &|_, _| {} }.all()
 }
 
 /// The same for the tree of a guest that is to differ from its original: what both lists share gets one more name, what one of them
@@ -50,7 +60,7 @@ pub fn copy_by_rules(
     listener: &(dyn Fn(&'static str, &Path) + Sync),
 ) -> Result<(), Error> {
     let judge = |path: &[u8]| lists[0].judge(path).max(lists[1].judge(path));
-    Filling { from, to, judge: &judge, dry_run, listener }.all()
+    Filling { from, to, judge: &judge, nodes: Verdict::Leave, dry_run, listener }.all()
 }
 
 /// What becomes of a path.
@@ -61,6 +71,8 @@ struct Filling<'a> {
     from: &'a GuestRoot,
     to: &'a GuestRoot,
     judge: Judge<'a>,
+    /// What becomes of devices and FIFOs that are kept: there is nothing in them to be copied.
+    nodes: Verdict,
     dry_run: bool,
     /// Hears what is done with which path, relative to the root.
     listener: &'a (dyn Fn(&'static str, &Path) + Sync),
@@ -102,7 +114,7 @@ impl Filling<'_> {
             let path = rel.join(name);
             let verdict = (self.judge)(&absolute(path.as_os_str()));
             let done = kind(&source, name, entry.file_type()).map_err(std::io::Error::from).and_then(|kind| {
-                let action = action(kind, verdict);
+                let action = action(kind, verdict, self.nodes);
                 (self.listener)(action.word(), &path);
                 below.extend((action == Action::Create).then(|| path.clone()));
                 target.as_ref().map_or(Ok(()), |target| action.act(&source, target, name))
@@ -122,13 +134,14 @@ enum Action {
     Skip,
 }
 
-fn action(kind: Type, verdict: Verdict) -> Action {
+fn action(kind: Type, verdict: Verdict, nodes: Verdict) -> Action {
     match (kind, verdict) {
         (_, Verdict::Leave) | (Type::Socket, _) => Action::Skip,
         (Type::Directory, _) => Action::Create,
         (Type::File, Verdict::Keep) => Action::Copy,
-        // One more name is right for a link, and a node that is kept is nothing to be copied.
+        // One more name is right for a link.
         (_, Verdict::Share) | (Type::Symlink, _) => Action::Link,
+        (_, Verdict::Keep) if nodes == Verdict::Share => Action::Link,
         _ => Action::Skip,
     }
 }

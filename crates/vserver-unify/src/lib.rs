@@ -6,7 +6,7 @@
 //! | [`Store`] | the files that guests of one file system share, each under its digest |
 //! | [`hashify`] | finds what is equal, compares it byte for byte and exchanges it |
 //! | [`unify()`] | the same for one guest against others, path by path |
-//! | [`clone_tree`] | a second tree of the same files |
+//! | [`clone_tree`], [`clone_with_copies`] | a second tree of the same files |
 //! | [`flatten()`] | the end of it for one guest |
 //! | [`is_shared`], [`mark()`] | the mark of a tree whose files may be other guests' too |
 //! | [`Layers`] | where such a guest writes while it runs, and how that comes back into its tree |
@@ -29,7 +29,7 @@ mod scan;
 mod store;
 mod unify;
 
-pub use clone::{can_clone, clone_tree, copy_by_rules};
+pub use clone::{can_clone, clone_tree, clone_with_copies, copy_by_rules};
 pub use error::Error;
 pub use flatten::{Copied, flatten};
 pub use layers::Layers;

@@ -8,6 +8,9 @@
 //! ```
 //!
 //! A template appears by one rename, whole; one whose seal does not fit is not used.
+//!
+//! A guest gets one more name of each file that a guest may share, and a copy of the others (`/etc`, `/var`, `/root` …), to which
+//! tools of the host write. It runs over an overlay, so nothing that it does reaches the template: [`vserver_unify`].
 
 mod manage;
 mod recipe;
@@ -23,6 +26,7 @@ use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use serde::{Deserialize, Serialize};
 use vserver_config::Defaults;
 use vserver_fs::{Flock, GuestRoot, copy_tree};
+use vserver_unify::{Rules, SHIPPED};
 
 use crate::Error;
 use crate::debootstrap::Run;
@@ -99,8 +103,8 @@ impl Cache {
 
     /// Whether it is what was stored.
     fn is_whole(&self, template: &Template) -> bool {
-        let sealed = self.root(&template.name).and_then(|root| seal::of(&root));
-        sealed.is_ok_and(|(sum, _)| sum == template.seal)
+        let sealed = self.root(&template.name).and_then(|root| seal::of(&root, &Rules::parse(SHIPPED)));
+        sealed.is_ok_and(|seal| seal.sum == template.seal)
     }
 
     /// An empty stage for a template in the making.
@@ -111,8 +115,7 @@ impl Cache {
     /// Gives a stage with a finished tree its place, in place of an older template of that name.
     fn store(&self, name: &str, recipe: Recipe, mut stage: Stage) -> Result<Template, Error> {
         let root = GuestRoot::open(stage.root())?;
-        let (sum, report) = seal::of(&root)?;
-        let (objects, bytes) = (report.entries, report.bytes);
+        let seal::Seal { sum, objects, bytes } = seal::of(&root, &Rules::parse(SHIPPED))?;
         let template = Template { name: name.to_owned(), recipe, built: now(), objects, bytes, seal: sum };
         let text = serde_json::to_vec_pretty(&template).map_err(|e| Error::io("write", FILE)(e.into()))?;
         vserver_fs::atomic::write(&stage.dir().join(FILE), &text, 0o644)?;
@@ -131,17 +134,26 @@ impl Cache {
     }
 }
 
-/// Fills the stage by the recipe of `run`: from its template, if there is one that is whole and not older than `age`,
-/// else by debootstrap, and the template is made of that. `None`: neither is looked for nor made.
+/// How a build uses templates.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Use {
+    /// How old one may be. `None`: neither is one looked for nor made.
+    pub age: Option<Duration>,
+    /// The guest may have files in common with it.
+    pub share: bool,
+}
+
+/// Fills the stage by the recipe of `run`: from its template, if there is one that is whole and young enough, else by
+/// debootstrap, and the template is made of that.
 pub(crate) fn fill(
     run: &Run,
     stage: &Stage,
-    age: Option<Duration>,
+    wish: Use,
     defaults: &Defaults,
     signals: &Signals,
     progress: &mut dyn Progress,
 ) -> Result<Vec<String>, Error> {
-    let Some(age) = age else {
+    let Some(age) = wish.age else {
         return run.perform(stage, defaults, signals, progress).map(|()| Vec::new());
     };
     let (cache, recipe) = (Cache::open(defaults)?, Recipe::of(run));
@@ -150,7 +162,7 @@ pub(crate) fn fill(
     let known = cache.read(&name).filter(|known| known.recipe == recipe && known.age() <= age);
     if known.is_some_and(|known| cache.is_whole(&known)) {
         progress.stage(&format!("cloning template {name}"));
-        clone(&cache.root(&name)?, stage.root(), signals)?;
+        clone(&cache.root(&name)?, stage.root(), wish.share, signals)?;
         return Ok(Vec::new());
     }
     run.perform(stage, defaults, signals, progress)?;
@@ -163,17 +175,23 @@ pub(crate) fn fill(
     }
 }
 
+/// By a copy: the only Debian of a host has nobody to share with, and stays a plain tree.
 fn keep(cache: &Cache, name: &str, recipe: Recipe, from: &Path, signals: &Signals) -> Result<(), Error> {
     let stage = cache.stage(name)?;
-    clone(&GuestRoot::open(from)?, stage.root(), signals)?;
+    clone(&GuestRoot::open(from)?, stage.root(), false, signals)?;
     cache.store(name, recipe, stage).map(drop)
 }
 
-/// A copy of a tree in place of what is in `to`, which is not more than empty directories.
-fn clone(from: &GuestRoot, to: &Path, signals: &Signals) -> Result<(), Error> {
+/// A tree of the same files in place of what is in `to`, which is not more than empty directories; a copy of its own where
+/// they cannot or must not be shared. On a file system that shares blocks (btrfs, xfs) the copy does.
+fn clone(from: &GuestRoot, to: &Path, share: bool, signals: &Signals) -> Result<(), Error> {
     let to = GuestRoot::open(to)?;
     for name in to.list("")? {
         to.remove_tree(name)?;
     }
-    copy_tree(from, &to, &mut || signals.check())
+    if share && vserver_unify::can_clone(from, &to) {
+        return Ok(vserver_unify::clone_with_copies(from, &to, &Rules::parse(SHIPPED))?);
+    }
+    copy_tree(from, &to, &mut || signals.check())?;
+    Ok(vserver_unify::unmark(&to)?)
 }
