@@ -51,12 +51,13 @@ pub struct Prepared {
     pub warnings: Vec<String>,
 }
 
-/// Does it. After an error the caller tears down what the record says.
+/// Does it. After an error the caller tears down what the record says; `kept` is its network namespace, for that.
 pub fn prepare(
     host: &Host,
     plan: Plan,
     mut record: RunRecord,
     loading: Loading,
+    kept: &mut Option<OwnedFd>,
     interrupts: &Interrupts,
 ) -> Result<Prepared> {
     let name = plan.name.clone();
@@ -72,7 +73,7 @@ pub fn prepare(
     let layout = Layout::detect().map_err(Error::layer("find the cgroup hierarchies", &name))?;
     let cgroup = cgroup(&layout, &plan, &mut record)?;
     let old_lock = changes_the_network(&plan).then(|| old_locks::interfaces(host, Some(interrupts)));
-    let (rooms, mut warnings) = netns::make(host, &plan, &mut record)?;
+    let (rooms, mut warnings) = netns::make(host, &plan, &mut record, kept)?;
     match &rooms {
         None => add_addresses(host, &plan, &mut record)?,
         Some(rooms) => netns::furnish(rooms, &plan, || add_addresses(host, &plan, &mut record))?,

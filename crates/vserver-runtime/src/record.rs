@@ -3,6 +3,7 @@
 //! It is also the undo log: what a start is about to make is written here before it is made, so that any later command
 //! can take it away, whoever died in between.
 
+use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -58,6 +59,10 @@ pub struct SpaceRecord {
     /// Ports of the host that lead to it.
     #[serde(default)]
     pub forwards: Vec<PortForward>,
+    /// A descriptor of it in this process. Who undoes what it began itself finds the namespace by that: the name leads to
+    /// descriptors that are closed by then.
+    #[serde(skip)]
+    pub held: Option<RawFd>,
 }
 
 /// Facts about one guest.

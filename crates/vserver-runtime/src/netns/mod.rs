@@ -11,7 +11,7 @@ mod nat;
 mod undo;
 
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 
 use nix::fcntl::{FcntlArg, fcntl};
@@ -38,8 +38,14 @@ pub use undo::{remove, where_addresses_are};
 /// Descriptors of namespaces are put out of the way of those that are handed over at fixed numbers.
 const ABOVE: i32 = 100;
 
-/// Makes or finds it, with its links; `None` is the host's. Gives what the caller should hear.
-pub fn make(host: &Host, plan: &Plan, record: &mut RunRecord) -> Result<(Option<Rooms>, Vec<String>)> {
+/// Makes or finds it, with its links; `None` is the host's. Gives what the caller should hear. `kept` is for
+/// [`undo_with`] after a failure.
+pub fn make(
+    host: &Host,
+    plan: &Plan,
+    record: &mut RunRecord,
+    kept: &mut Option<OwnedFd>,
+) -> Result<(Option<Rooms>, Vec<String>)> {
     let rooms = match &plan.space {
         NetworkSpace::Host => return Ok((None, Vec::new())),
         NetworkSpace::Of(word) => of_guest(host, plan, word, record)?,
@@ -48,6 +54,8 @@ pub fn make(host: &Host, plan: &Plan, record: &mut RunRecord) -> Result<(Option<
         NetworkSpace::Named(named) => own(plan, Some(path_of(&named.name)), record)?,
     };
     record.save(host)?;
+    let copy = rooms.network.try_clone().map_err(Error::layer("copy a descriptor", &plan.name))?;
+    *kept = Some(above(copy, plan)?);
     let mut warnings = Vec::new();
     if plan.space.is_own() {
         if let Some(path) = record.space.as_ref().and_then(|space| space.path.as_ref()) {
@@ -56,6 +64,13 @@ pub fn make(host: &Host, plan: &Plan, record: &mut RunRecord) -> Result<(Option<
         warnings = links::make(host, plan, record, &rooms)?;
     }
     Ok((Some(rooms), warnings))
+}
+
+/// Lets a teardown find the namespace by the descriptor that was kept, for as long as that is open.
+pub fn undo_with(record: &mut RunRecord, kept: Option<&OwnedFd>) {
+    if let Some(space) = &mut record.space {
+        space.held = kept.map(AsRawFd::as_raw_fd);
+    }
 }
 
 /// Further descriptors of the same.

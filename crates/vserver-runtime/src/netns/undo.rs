@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 
 use vserver_net::space;
 
@@ -80,7 +81,8 @@ fn move_back(record: &RunRecord, space: &SpaceRecord, host: &str, guest: &str) -
 
 /// What is found there now may be another one.
 fn open(space: &SpaceRecord) -> Option<OwnedFd> {
-    let file = space.path.as_ref().and_then(|path| File::open(path).ok())?;
+    let held = space.held.map(|number| PathBuf::from(format!("/proc/self/fd/{number}")));
+    let file = held.as_ref().or(space.path.as_ref()).and_then(|path| File::open(path).ok())?;
     file.metadata().is_ok_and(|found| found.ino() == space.inode).then(|| file.into())
 }
 

@@ -17,7 +17,7 @@ use crate::launch::{self, LANDLOCK_SCOPES, Launched, Wishes};
 use crate::plan::Plan;
 use crate::prepare::Prepared;
 use crate::record::RunRecord;
-use crate::{mounts, prepare, shared, teardown};
+use crate::{mounts, netns, prepare, shared, teardown};
 
 impl Start<'_> {
     pub(super) fn raise(&mut self, plan: Plan, early: Early, loading: Loading) -> Result<Launched> {
@@ -27,11 +27,13 @@ impl Start<'_> {
         record.stop_timeout = plan.stop_timeout.as_secs();
         record.rescue = self.options.rescue.is_some();
         record.errand = self.options.errand.is_some();
-        let prepared = prepare::prepare(self.host, plan, record, loading, self.interrupts);
+        let mut network = None;
+        let prepared = prepare::prepare(self.host, plan, record, loading, &mut network, self.interrupts);
         let result = prepared.and_then(|prepared| self.launch(prepared, early));
         if result.is_err()
-            && let Some(record) = RunRecord::load(self.host, self.name)?
+            && let Some(mut record) = RunRecord::load(self.host, self.name)?
         {
+            netns::undo_with(&mut record, network.as_ref());
             // The first failure is the one to report; what could not be undone stays in the record for the next command.
             teardown::teardown(self.host, &record).ok();
         }

@@ -22,6 +22,10 @@ pub fn tests() -> Vec<Trial> {
         Trial::new("exec::many_at_once", many_at_once),
         Trial::new("exec::what_cannot_be_executed_leaves_no_zombie", what_cannot_be_executed_leaves_no_zombie),
         Trial::new("exec::killed_caller_leaves_nothing", killed_caller_leaves_nothing),
+        Trial::new(
+            "exec::caller_killed_before_it_heard_leaves_nothing",
+            caller_killed_before_it_heard_leaves_nothing,
+        ),
     ]
 }
 
@@ -116,26 +120,28 @@ fn many_at_once() {
     }
 }
 
-/// The caller dies without a word: its command gets SIGHUP or end of file, and no process of ours stays.
+/// Its state letter and its parent. proc_pid_stat(5).
+fn state_and_parent(pid: i32) -> Option<(char, i32)> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
+}
+
 fn what_cannot_be_executed_leaves_no_zombie() {
     let host = Fixture::new();
     let guest = host.guest();
     guest.start();
-    let parent = |pid: i32| -> Option<(char, i32)> {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-        Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
-    };
-    let supervisor = parent(guest.init()).unwrap().1;
+    let supervisor = state_and_parent(guest.init()).unwrap().1;
     guest.exec(&["/no/such/program"]).exits(255);
     guest.v(&["suexec", "nobody-of-that-name", "true"]).exits(255);
     eventually("all children are waited for", Duration::from_secs(5), || {
         let entries = std::fs::read_dir("/proc").unwrap().flatten();
         let mut pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        !pids.any(|pid| parent(pid) == Some(('Z', supervisor)))
+        !pids.any(|pid| state_and_parent(pid) == Some(('Z', supervisor)))
     });
 }
 
+/// The caller dies without a word: its command gets SIGHUP or end of file, and no process of ours stays.
 fn killed_caller_leaves_nothing() {
     let host = Fixture::new();
     let guest = host.guest();
@@ -148,6 +154,26 @@ fn killed_caller_leaves_nothing() {
     child.kill().unwrap();
     child.wait().unwrap();
     guest.exec(&["true"]).ok();
+    let stopped = guest.v(&["stop"]);
+    assert!(!stopped.ok().err.contains("killed"), "{}", stopped.err);
+}
+
+/// The answer lies unread in its socket when it dies: the supervisor's end is then reset, and not just closed.
+fn caller_killed_before_it_heard_leaves_nothing() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    guest.start();
+    let supervisor = Pid::from_raw(state_and_parent(guest.init()).unwrap().1);
+    kill(supervisor, Signal::SIGSTOP).unwrap();
+    let mut child = guest.host_command(&["exec", "sleep", "78"]).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGSTOP).unwrap();
+    kill(supervisor, Signal::SIGCONT).unwrap();
+    let sleeps = || guest.sh("ps").ok().out.contains("sleep 78");
+    eventually("the command runs", Duration::from_secs(10), sleeps);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    eventually("the command has ended", Duration::from_secs(10), || !sleeps());
     let stopped = guest.v(&["stop"]);
     assert!(!stopped.ok().err.contains("killed"), "{}", stopped.err);
 }

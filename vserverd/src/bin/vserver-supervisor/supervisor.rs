@@ -214,15 +214,22 @@ impl Supervisor {
         }
         match control::receive_request(session.socket.as_fd()) {
             Ok(Some((request, fds))) => self.handle(session, request, fds),
-            Ok(None) => {
-                if matches!(session.state, State::Tied) {
-                    self.end_now();
-                }
-                session.abandoned().into_iter().for_each(|pid| self.strays.take(pid));
-            }
+            Ok(None) => self.lost(session),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => session.refuse(format!("the request cannot be understood: {error}")),
+            // Also one that is gone and left an answer unread: its end is reset then (unix(7), ECONNRESET).
+            Err(error) => {
+                session.reply(&Reply::Refused { reason: format!("the request cannot be understood: {error}") }, &[]);
+                self.lost(session);
+            }
         }
+    }
+
+    /// Its caller is gone, or of no use.
+    fn lost(&mut self, session: &mut Session) {
+        if matches!(session.state, State::Tied) {
+            self.end_now();
+        }
+        session.abandoned().into_iter().for_each(|pid| self.strays.take(pid));
     }
 
     fn handle(&mut self, session: &mut Session, request: Request, fds: Vec<OwnedFd>) {
