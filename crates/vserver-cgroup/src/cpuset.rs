@@ -59,21 +59,55 @@ fn set_v2(knobs: &mut Knobs<'_>, setting: &str, file: &str, list: Option<&str>) 
         }
     }
     let taken = knobs.set(&Wish { setting, file, value: &value, lifts: list.is_none(), same: same_list });
-    // The kernel takes a list of CPUs that are not there and then uses the parent's.
-    let effective = knobs.current(&format!("{file}.effective"));
-    let effective = effective.as_deref().and_then(members);
-    let beyond = list.and_then(members).zip(effective).is_some_and(|(wanted, used)| !used.is_subset(&wanted));
-    if taken && beyond {
-        knobs.none(setting, format!("none of '{}' is usable on this host", list.unwrap_or("")));
+    // The kernel takes a list of CPUs that are not there, and uses those that are; if there are none, the parent's.
+    let effective = knobs.current(&format!("{file}.effective")).unwrap_or_default();
+    if taken && let (Some(list), Some(used)) = (list, members(&effective)) {
+        match members(list) {
+            Some(wanted) if !used.is_subset(&wanted) => knobs.none(setting, nothing(list)),
+            Some(wanted) if used != wanted => knobs.partial(setting, &only(&effective, list)),
+            _ => {}
+        }
     }
+}
+
+fn nothing(list: &str) -> String {
+    format!("none of '{list}' is usable on this host")
+}
+
+fn only(there: &str, list: &str) -> String {
+    format!("this host has only {there} of '{list}'")
+}
+
+/// What of a list the host has, as the kernel writes it, with a note where that is not all: a host with fewer CPUs than the
+/// one that a configuration comes from. A v1 kernel refuses such a list as a whole.
+fn there(knobs: &mut Knobs<'_>, setting: &str, file: &str, list: &str) -> Option<String> {
+    let Some((wanted, usable)) = members(list).zip(inherited(knobs, file).as_deref().and_then(members)) else {
+        return Some(list.to_owned());
+    };
+    let both: Vec<String> = wanted.intersection(&usable).map(u32::to_string).collect();
+    let both = both.join(",");
+    match wanted.is_subset(&usable) {
+        true => return Some(list.to_owned()),
+        false if both.is_empty() => knobs.none(setting, nothing(list)),
+        false => knobs.partial(setting, &only(&both, list)),
+    }
+    Some(both).filter(|both| !both.is_empty())
 }
 
 /// A child's list must be part of its parent's at any moment: to move both, the parent first holds old and new.
 fn set_v1(knobs: &mut Knobs<'_>, setting: &str, file: &str, list: Option<&str>) {
     let Some(dir) = knobs.dir.clone() else { return };
-    let wanted = list.map(str::to_owned).or_else(|| inherited(knobs, file));
+    let list = match list {
+        Some(list) => match there(knobs, setting, file, list) {
+            Some(list) => Some(list),
+            None => return,
+        },
+        None => None,
+    };
+    let given = list.is_some();
+    let wanted = list.or_else(|| inherited(knobs, file));
     let (Some(wanted), Some(now)) = (wanted, knobs.current(file)) else {
-        if list.is_some() {
+        if given {
             knobs.none(setting, format!("cannot read {file}"));
         }
         return;

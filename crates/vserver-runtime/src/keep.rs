@@ -42,7 +42,12 @@ fn speak(tell: OwnedFd, result: Result<Infallible>) -> ! {
         Ok(never) => match never {},
         Err(error) => error,
     };
-    let told = File::from(tell).write_all(error.chain().as_bytes());
+    // Who hears it says which guest cannot be started.
+    let words = match error {
+        Error::Start { report, .. } => report,
+        other => other.chain(),
+    };
+    let told = File::from(tell).write_all(words.as_bytes());
     process::exit_now(if told.is_ok() { 1 } else { 2 })
 }
 

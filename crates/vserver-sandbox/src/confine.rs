@@ -12,7 +12,7 @@ use nix::fcntl::{OFlag, openat};
 use nix::sys::resource::{Resource as Rlim, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid, write};
-use vserver_sys::{process, seccomp};
+use vserver_sys::{prlimit, process, seccomp};
 use vserver_types::{CapSet, Capability, Resource, Rlimit, Ulimit};
 
 use crate::blueprint::Confinement;
@@ -54,15 +54,35 @@ pub fn take_standing(wish: &Confinement, host_proc: BorrowedFd<'_>, process: Opt
     Ok(())
 }
 
-/// The limits and the bounding set: what can be taken away while mounts are still to be made.
+/// Descriptors that a process may have while it is on its way to its program, whatever that may have: those of its
+/// supervisor, which it has a copy of, and what it opens itself.
+const DESCRIPTORS: u64 = 1024;
+
+/// The limits and the bounding set: what can be taken away while mounts are still to be made. See [`limit_descriptors`].
 pub fn limit(wish: &Confinement) -> Result<()> {
     umask(Mode::from_bits_truncate(0o022));
-    wish.ulimits.iter().try_for_each(set_ulimit)?;
+    wish.ulimits.iter().try_for_each(|limit| set_ulimit(limit, least(limit.resource)))?;
     if let Some(persona) = wish.personality {
         let persona = nix::sys::personality::Persona::from_bits_retain(persona as i32);
         nix::sys::personality::set(persona).step(|| "set the personality".to_owned())?;
     }
     bound(wish.caps)
+}
+
+/// The limit of open files, if it is one that a process on its way to its program could be in want of: the last thing
+/// before the program, when no descriptor is opened any more. Lowering asks for no right.
+pub fn limit_descriptors(wish: &Confinement) -> Result<()> {
+    let files = wish.ulimits.iter().filter(|limit| limit.resource == Resource::Nofile);
+    files.into_iter().try_for_each(|limit| {
+        let now = prlimit::get(0, Resource::Nofile.number()).step(|| "read the limit nofile".to_owned())?;
+        let hard = number(limit.hard).min(now.hard);
+        let soft = limit.soft.map_or(now.soft, number).min(hard);
+        let wanted = prlimit::Limit { soft, hard };
+        if wanted == now {
+            return Ok(());
+        }
+        prlimit::lower(Resource::Nofile.number(), wanted).step(|| format!("set the limit nofile to {soft}"))
+    })
 }
 
 /// Everything but the change of user, after [`limit`]; on `petitions` the supervisor hears of calls that it has to answer.
@@ -144,22 +164,30 @@ fn to_io(error: caps::errors::CapsError) -> io::Error {
 }
 
 /// Sets one limit. A hard limit above the caller's own needs CAP_SYS_RESOURCE: without it what can be had is set.
-fn set_ulimit(wish: &Ulimit) -> Result<()> {
+fn set_ulimit(wish: &Ulimit, least: u64) -> Result<()> {
     let Some(resource) = rlimit_of(wish.resource) else {
         return Ok(());
     };
-    let number = |limit| match limit {
-        Rlimit::Value(value) => value,
-        Rlimit::Infinity => nix::sys::resource::RLIM_INFINITY,
-    };
     let (soft, hard) = getrlimit(resource).step(|| format!("read the limit {}", wish.resource))?;
-    let wanted_hard = number(wish.hard);
-    let wanted_soft = wish.soft.map_or(soft, number).min(wanted_hard);
+    let wanted_hard = number(wish.hard).max(least);
+    let wanted_soft = wish.soft.map_or(soft, number).max(least.min(soft)).min(wanted_hard);
     if setrlimit(resource, wanted_soft, wanted_hard).is_ok() {
         return Ok(());
     }
     let reachable = wanted_hard.min(hard);
     setrlimit(resource, wanted_soft.min(reachable), reachable).step(|| format!("set the limit {}", wish.resource))
+}
+
+/// What a limit is not brought below before a process executes its program.
+fn least(resource: Resource) -> u64 {
+    if resource == Resource::Nofile { DESCRIPTORS } else { 0 }
+}
+
+fn number(limit: Rlimit) -> u64 {
+    match limit {
+        Rlimit::Value(value) => value,
+        Rlimit::Infinity => prlimit::INFINITY,
+    }
 }
 
 fn rlimit_of(resource: Resource) -> Option<Rlim> {

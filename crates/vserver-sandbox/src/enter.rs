@@ -20,7 +20,7 @@ use vserver_sys::{fd, tty};
 
 use crate::birth::enter_v1;
 use crate::blueprint::{Confinement, Doors};
-use crate::confine::{Identity, become_user, confine, limit, take_standing};
+use crate::confine::{Identity, become_user, confine, limit, limit_descriptors, take_standing};
 use crate::error::{Error, Result, Step};
 use crate::{frames, passwd};
 
@@ -104,6 +104,7 @@ fn intermediate(token: SingleThreaded, target: &Target<'_>, job: Option<&Job>, r
     become_user(target.confinement, &identity)?;
     process::default_signals().step(|| "reset the signals".to_owned())?;
     close_all_but(report)?;
+    limit_descriptors(target.confinement)?;
     match process::fork(token, process::PARENT).step(|| "fork into the guest".to_owned())? {
         Forked::Child => Ok(()),
         Forked::Parent(pid) => {

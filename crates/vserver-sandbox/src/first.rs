@@ -15,7 +15,7 @@ use vserver_sys::{fd, mount, process, tty};
 use crate::beneath;
 use crate::birth::enter_v1;
 use crate::blueprint::{Blueprint, Brake, Entry};
-use crate::confine::{Identity, become_user, confine, limit};
+use crate::confine::{Identity, become_user, confine, limit, limit_descriptors};
 use crate::dev;
 use crate::error::{Error, Result, Step};
 use crate::sysctl;
@@ -54,6 +54,7 @@ pub fn live<'a>(
     set_pdeathsig(Signal::SIGKILL).step(|| "ask to die with the supervisor".to_owned())?;
     process::default_signals().step(|| "reset the signals".to_owned())?;
     fd::cloexec_from(number).step(|| "close what is inherited".to_owned())?;
+    limit_descriptors(&blueprint.confinement)?;
     Ok(Ready { entry: &blueprint.entry, image, number })
 }
 

@@ -73,7 +73,12 @@ const SETTINGS: &[Setting] = &[
         "the guest's own cgroup has the CPUs, under the guest's name; no set is shared by its name",
         "limits::every_key_of_cpuset",
     ),
-    honoured("cpuset/{cpus,mems}", Kind::Scalar, "cpuset.cpus, cpuset.mems", "limits::every_key_of_cpuset"),
+    honoured(
+        "cpuset/{cpus,mems}",
+        Kind::Scalar,
+        "cpuset.cpus, cpuset.mems, as far as the host has them; what it has not is said at start",
+        "edges::a_cpuset_wider_than_the_host",
+    ),
     partly(
         "cpuset/{cpu_exclusive,cpus_exclusive}",
         Kind::Scalar,

@@ -112,10 +112,13 @@ fn condition(arg: &LinuxSeccompArg) -> Result<SeccompCondition, Error> {
     };
     let too_large = || Error::Policy { fault: format!("argument {} is compared with {value:#x}", arg.index()) };
     let index = u8::try_from(arg.index()).map_err(|_| too_large())?;
-    if value > u64::from(u32::MAX) || arg.value() > u64::from(u32::MAX) {
-        return Err(too_large());
-    }
-    SeccompCondition::new(index, SeccompCmpArgLen::Dword, operator, value).map_err(|source| Error::Compile { source })
+    // A mask may be of the upper half, which the kernel cuts off of most arguments.
+    let length = match operator {
+        SeccompCmpOp::MaskedEq(mask) if mask > u64::from(u32::MAX) => SeccompCmpArgLen::Qword,
+        _ if value > u64::from(u32::MAX) => return Err(too_large()),
+        _ => SeccompCmpArgLen::Dword,
+    };
+    SeccompCondition::new(index, length, operator, value).map_err(|source| Error::Compile { source })
 }
 
 fn filter(rules: Rules, otherwise: SeccompAction, matched: SeccompAction) -> Result<Program, Error> {

@@ -423,6 +423,7 @@ fn what_the_supervisor_answers_is_asked_and_nothing_else() {
     };
     assert!(asked("sethostname", &[1, 2]) && asked("setdomainname", &[1, 2]));
     assert!(asked("prlimit64", &[0, 7, 0x7fff_0000_1000, 0]) && asked("setrlimit", &[7, 1]));
+    assert!(!asked("prlimit64", &[0, 7 | vserver_sys::prlimit::UNASKED, 0x7fff_0000_1000, 0]));
     assert!(!asked("prlimit64", &[0, 7, 0, 1]) && !asked("getrlimit", &[7, 1]));
     // With SOCK_CLOEXEC and SOCK_NONBLOCK, too.
     assert!(asked("socket", &[2, 2 | 0o2_004_000, 1]) && asked("socket", &[10, 2, 58]));

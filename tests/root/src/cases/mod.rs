@@ -15,6 +15,7 @@ mod disk_own;
 mod doctor;
 mod duplicate;
 mod each;
+mod edges;
 mod enter;
 mod exec;
 mod family;
@@ -65,6 +66,7 @@ pub fn tests() -> Vec<Trial> {
         life::tests(),
         exec::tests(),
         each::tests(),
+        edges::tests(),
         enter::tests(),
         reboot::tests(),
         removal::tests(),
