@@ -88,7 +88,9 @@ fn begin(
         return Err(Error::Private { name: name.clone() });
     }
     let socket = control::dial(&host.control(name)).map_err(|_| not_running())?;
-    let (birthplace, tasks) = doors(name, record.init)?;
+    // What cannot be reached because the guest has ended meanwhile.
+    let or_ended = |error| if record.init_lives() { error } else { not_running() };
+    let (birthplace, tasks) = doors(name, record.init).map_err(or_ended)?;
     let request = Request::Exec {
         argv: command.argv.clone(),
         env: command.env.iter().map(|(key, value)| format!("{key}={value}")).collect(),
@@ -105,8 +107,11 @@ fn begin(
     let mut fds: Vec<_> = stdio.into_iter().flatten().collect();
     fds.extend(birthplace.as_ref().map(AsFd::as_fd));
     fds.extend(tasks.iter().map(AsFd::as_fd));
-    control::send_request(socket.as_fd(), &request, &fds).map_err(Error::layer("reach its supervisor", name))?;
-    match control::receive_reply(socket.as_fd()).map_err(Error::layer("reach its supervisor", name))? {
+    let reach = Error::layer("reach its supervisor", name);
+    let answer = control::send_request(socket.as_fd(), &request, &fds)
+        .and_then(|()| control::receive_reply(socket.as_fd()))
+        .map_err(|error| or_ended(reach(error)))?;
+    match answer {
         Some((Reply::Started { .. }, fds)) => {
             let mut fds = fds.into_iter();
             let pidfd = fds.next().ok_or_else(not_running)?;

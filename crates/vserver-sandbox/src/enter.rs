@@ -64,7 +64,7 @@ pub fn enter(token: SingleThreaded, target: &Target<'_>, job: &Job, report: Owne
             let mut report = File::from(report);
             let result = intermediate(token, target, Some(job), &mut report).and_then(|()| command(job));
             if let Err(error) = result {
-                let _ = frames::tell_reason(&report, &error.line());
+                let _ = frames::tell_reason(&report, &reason(&error));
             }
             process::exit_now(255)
         }
@@ -85,6 +85,18 @@ pub fn signal_all(token: SingleThreaded, target: &Target<'_>, signal: i32, repor
             let done = entered.is_ok() && process::kill(everybody, signal).is_ok();
             process::exit_now(i32::from(!done))
         }
+    }
+}
+
+/// Why there is no command. A guest whose first process has exited meanwhile has no namespaces to join. Source: setns(2),
+/// `ESRCH`.
+fn reason(error: &Error) -> String {
+    match error {
+        Error::Step { source, .. } if source.raw_os_error() == Some(Errno::ESRCH as i32) => {
+            "the guest is just ending: its first process has exited, and no command can be run in it any more"
+                .to_owned()
+        }
+        error => error.line(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! exec and suexec: stdin, stdout, stderr, status and signals pass through; nothing in the guest can subvert them.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ pub fn tests() -> Vec<Trial> {
             "exec::caller_killed_before_it_heard_leaves_nothing",
             caller_killed_before_it_heard_leaves_nothing,
         ),
+        Trial::new("exec::a_guest_that_is_just_ending_is_told", a_guest_that_is_just_ending_is_told),
     ]
 }
 
@@ -176,4 +178,33 @@ fn caller_killed_before_it_heard_leaves_nothing() {
     eventually("the command has ended", Duration::from_secs(10), || !sleeps());
     let stopped = guest.v(&["stop"]);
     assert!(!stopped.ok().err.contains("killed"), "{}", stopped.err);
+}
+
+/// Its first process has exited and waits for the last of its members, whose parent, outside, does not wait for it: there
+/// is nothing left to join.
+fn a_guest_that_is_just_ending_is_told() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    guest.start();
+    let script = "sleep 1000 & echo; exec sleep 1000";
+    let mut outside = std::process::Command::new("nsenter")
+        .args(["-t", &guest.init().to_string(), "--pid", "--no-fork", "sh", "-c", script])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = [0];
+    std::io::Read::read_exact(outside.stdout.as_mut().unwrap(), &mut line).unwrap();
+    kill(Pid::from_raw(guest.init()), Signal::SIGKILL).unwrap();
+    let init = PathBuf::from(format!("/proc/{}", guest.init()));
+    // Its namespaces are the first that it gives back.
+    eventually("init has left", Duration::from_secs(10), || std::fs::read_link(init.join("ns/mnt")).is_err());
+    let ran = guest.exec(&["true"]);
+    outside.kill().unwrap();
+    outside.wait().unwrap();
+    ran.exits(255);
+    assert_eq!(
+        ran.err,
+        "the guest is just ending: its first process has exited, and no command can be run in it any more\n"
+    );
+    eventually("the guest has ended", Duration::from_secs(10), || !guest.is_running());
 }

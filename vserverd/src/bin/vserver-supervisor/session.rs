@@ -11,6 +11,9 @@ use vserver_runtime::control::{self, Reply};
 use vserver_sandbox::frames;
 use vserver_sys::pidfd;
 
+/// Said of a command whose process was gone before it could say anything.
+const LOST: &str = "the command was killed before it began, as is every process of a guest that is just ending";
+
 /// What a connection is about.
 pub enum State {
     /// Nothing was asked yet.
@@ -113,7 +116,7 @@ impl Session {
         };
         let told = frames::understand(&text);
         let Some(pid) = told.pid.filter(|_| told.reason.is_none()) else {
-            self.refuse(told.reason.unwrap_or_else(|| "the command could not be put into the guest".to_owned()));
+            self.refuse(told.reason.unwrap_or_else(|| LOST.to_owned()));
             return told.pid;
         };
         // It is our child and has not been waited for: the number is its own, even if it has ended.
