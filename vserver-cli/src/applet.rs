@@ -31,8 +31,9 @@ pub struct Applet {
 }
 
 /// What starts, stops and boots guests; the first is the default.
-const APPLETS: [Applet; 9] = [
+const APPLETS: [Applet; 10] = [
     Applet { name: "vserver", failure: Exit::Failure, run: commands::vserver::run },
+    Applet { name: "vserver-build", failure: Exit::Failure, run: vserver_build },
     Applet { name: "vserver-template", failure: Exit::Failure, run: vserver_template },
     Applet { name: "start-vservers", failure: Exit::Failure, run: start_vservers },
     Applet { name: "stop-vservers", failure: Exit::Failure, run: start_vservers },
@@ -92,6 +93,10 @@ fn by_name(name: &OsStr) -> Option<&'static Applet> {
 
 fn context(common: &Common, printer: Printer) -> Context {
     Context::new(common.confdir.clone(), printer)
+}
+
+fn vserver_build(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {
+    commands::build::by_itself(words, &Context::new(None, printer))
 }
 
 fn vserver_template(words: &[OsString], printer: Printer) -> Result<Exit, CliError> {

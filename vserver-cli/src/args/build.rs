@@ -3,13 +3,13 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Parser};
+use clap::{Arg, ArgAction, Command, CommandFactory, Parser};
 
 use super::NewGuestArgs;
 
 const METHODS: &str = "\
 Methods and their arguments, after `--`:
-  skeleton     directories, /dev and configuration only
+  skeleton     [COMMAND] (directories, /dev and configuration only; then a command of yours)
   debootstrap  -d SUITE [-m MIRROR] [-s SCRIPT] [--packages LIST] [-- debootstrap's own options]
   mmdebstrap   the same by mmdebstrap, which is faster and keeps no template
   yum          -d DIST[-RELEASE] [-- PACKAGES] (Fedora, Rocky, Alma, CentOS Stream, by dnf; apt-rpm is the same)
@@ -82,17 +82,35 @@ pub struct BuildArgs {
     pub rest: Vec<OsString>,
 }
 
+/// The definition of `vserver-build`, which is told the name by an option.
+pub fn build_command() -> Command {
+    let version = concat!(env!("CARGO_PKG_VERSION"), " -- makes a guest: its configuration and its tree");
+    let named = |name: Arg| name.hide(false).help("The guest's name");
+    BuildArgs::command().name("vserver-build").bin_name("vserver-build").version(version).mut_arg("name", named)
+}
+
 /// Directories, /dev and configuration only
 #[derive(Parser, Debug)]
 #[command(
     name = "skeleton",
     bin_name = "vserver NAME build -m skeleton --",
-    after_help = "Example: vserver empty build -m skeleton --initstyle plain"
+    after_help = "The command runs on the host, in the working directory, when the guest is there; if it fails, the guest is removed\n\
+                  again unless --keep is given.\n\
+                  Example: vserver empty build -m skeleton --initstyle plain -- tar xf base.tar -C /vservers/empty"
 )]
 pub struct SkeletonArgs {
     /// Distribution whose defaults are used
     #[arg(short, value_name = "DIST")]
     pub dist: Option<String>,
+    /// Accepted for old scripts
+    #[arg(long)]
+    pub pkgmgmt: bool,
+    /// Accepted for old scripts
+    #[arg(long)]
+    pub debug: bool,
+    /// What fills the tree
+    #[arg(trailing_var_arg = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
 }
 
 /// Debian and its kin, by debootstrap
@@ -275,4 +293,7 @@ pub struct TemplateArgs {
     /// Keep the tarball's /dev
     #[arg(long)]
     pub nodevsanity: bool,
+    /// Accepted for old scripts
+    #[arg(long)]
+    pub pkgmgmt: bool,
 }

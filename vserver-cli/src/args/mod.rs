@@ -41,7 +41,7 @@ use crate::printer::Printer;
 pub use boot::{GeneratorArgs, VprocunhideArgs, VserverWrapperArgs, VshelperArgs};
 pub use build::{
     BuildArgs, CloneArgs, DebootstrapArgs, ImageArgs, OciArgs, PackagesArgs, RpmArgs, RsyncArgs, SkeletonArgs,
-    TemplateArgs,
+    TemplateArgs, build_command,
 };
 pub use bulk::{BulkArgs, StartVserversArgs};
 pub use chbind::{Addresses, ChbindArgs, Joining, NaddressArgs, NattributeArgs, NcontextArgs};
@@ -54,7 +54,7 @@ pub use helper::{H2extArgs, KeepAliveArgs, TunctlArgs, VsysctlArgs};
 pub use import::{ExportArgs, ImportArgs};
 pub use mount::{Mounting, SecureMountArgs, VmountArgs, VmountRest};
 pub use new_guest::NewGuestArgs;
-pub use packages::{LoopArgs, PkgArgs, PkgmgmtArgs, PkgmgmtToolArgs, VesyncArgs, VpkgArgs, loop_command};
+pub use packages::{LoopArgs, PkgArgs, PkgWords, PkgmgmtArgs, PkgmgmtToolArgs, VesyncArgs, VpkgArgs, loop_command};
 pub use template::{TemplateVerb, VserverTemplateArgs};
 pub use unify::{CloneTreeArgs, CopyTreeArgs, FlattenArgs, HashifyArgs, UnifyArgs};
 pub use vattribute::{VattributeArgs, VcontextArgs};

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Command, Parser};
+use clap::{ArgGroup, Args, Command, Parser};
 
 use super::Common;
 
@@ -137,6 +137,13 @@ pub struct VesyncArgs {
                   Example: vserver web1 pkg install -- -y nginx"
 )]
 pub struct PkgArgs {
+    #[command(flatten)]
+    pub words: PkgWords,
+}
+
+/// What `pkg` and `vpkg` are told.
+#[derive(Args, Debug)]
+pub struct PkgWords {
     /// install, or get-conffiles
     #[arg(value_name = "ACTION")]
     pub action: String,
@@ -159,7 +166,7 @@ pub struct VpkgArgs {
     #[arg(value_name = "NAME")]
     pub name: String,
     #[command(flatten)]
-    pub pkg: PkgArgs,
+    pub words: PkgWords,
 }
 
 /// Changes who manages the packages of several stopped guests
@@ -169,16 +176,17 @@ pub struct VpkgArgs {
     version = concat!(env!("CARGO_PKG_VERSION"), " -- changes who manages the packages of guests"),
     after_help = "The same as `vserver NAME pkgmgmt` for each of them.\n\
                   Exit status: 0 if all was done, 1 if not for some, 2 if for none.\n\n\
-                  Example: pkgmgmt --externalize -- web1 web2"
+                  Example: pkgmgmt --externalize -- web1 web2",
+    group = ArgGroup::new("direction").required(true)
 )]
 pub struct PkgmgmtToolArgs {
     #[command(flatten)]
     pub common: Common,
     /// The host's tools from now on
-    #[arg(long, required_unless_present = "internalize", conflicts_with = "internalize")]
+    #[arg(long, group = "direction")]
     pub externalize: bool,
     /// The guests' own tools
-    #[arg(long)]
+    #[arg(long, group = "direction")]
     pub internalize: bool,
     /// Accepted for old scripts: nothing is asked
     #[arg(short = 'y')]

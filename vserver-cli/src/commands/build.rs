@@ -5,6 +5,7 @@ pub mod progress;
 pub(super) mod wish;
 
 use std::ffi::OsString;
+use std::process::Command;
 use std::time::Duration;
 
 use vserver_build::{BuildRequest, Error, Method};
@@ -14,32 +15,51 @@ use vserver_runtime::Host;
 use vserver_types::{Exit, GuestName, GuestState};
 
 use crate::args::{self, BuildArgs};
-use crate::commands::import;
-use crate::commands::vserver::Guest;
+use crate::commands::vserver::{Guest, How};
+use crate::commands::{delete, import};
 use crate::context::Context;
-use crate::error::CliError;
+use crate::error::{CliError, chain};
+use crate::resolve;
 
 /// How long to wait for another command that holds the lock of the guest that is cloned.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Makes the guest that the options describe; silent if it succeeds without a terminal to show progress on.
+/// `vserver NAME build …`
 pub fn run(words: &[OsString], guest: &Guest, context: &Context) -> Result<Exit, CliError> {
+    let args: BuildArgs = args::parse(&context.printer, &with_defaults(words, &context.host)?, Exit::Failure)?;
+    make(&args, guest, context)
+}
+
+/// `vserver-build -n NAME …`, which the original's `vserver` called. Source: util-vserver, `commands.md` §4.
+pub fn by_itself(words: &[OsString], context: &Context) -> Result<Exit, CliError> {
+    let words = with_defaults(words, &context.host)?;
+    let args: BuildArgs = args::parse_as(args::build_command(), &context.printer, &words, Exit::Failure)?;
+    let Some(word) = args.name.clone() else {
+        return Err(CliError::usage("vserver-build", "-n NAME is needed: whom to build", Exit::Failure));
+    };
+    let (root, name) = resolve::guest_word(&word)?;
+    let context = Context::new(root, context.printer);
+    make(&BuildArgs { name: None, ..args }, &Guest { word, name, verbose: false, how: How::default() }, &context)
+}
+
+/// Makes the guest that the options describe; silent if it succeeds without a terminal to show progress on.
+fn make(args: &BuildArgs, guest: &Guest, context: &Context) -> Result<Exit, CliError> {
     let printer = &context.printer;
-    let args: BuildArgs = args::parse(printer, &with_defaults(words, &context.host)?, Exit::Failure)?;
-    no_other_place(&args, guest)?;
+    no_other_place(args, guest)?;
+    let afterwards = method::afterwards(args, printer)?;
     let mut host = context.host.clone();
     if let Some(dir) = &args.confdir {
         host.confdir = wish::root_of(dir, &guest.name)?;
     }
-    let (method, distribution) = method::choose(&args, &Defaults::new(&host.confdir), printer)?;
+    let (method, distribution) = method::choose(args, &Defaults::new(&host.confdir), printer)?;
     if args.guest.force {
         must_be_stopped(guest, &host)?;
     }
     let _source = still(&method, context)?;
-    let (new, notes) = wish::new_guest(&args, &guest.name, &host)?;
+    let (new, notes) = wish::new_guest(args, &guest.name, &host)?;
     let (disk, limit) = wish::disk(&args.guest)?;
     let request = BuildRequest {
-        confdir: host.confdir,
+        confdir: host.confdir.clone(),
         guest: new,
         method,
         distribution,
@@ -61,7 +81,24 @@ pub fn run(words: &[OsString], guest: &Guest, context: &Context) -> Result<Exit,
     for note in notes.iter().chain(&built.notes).filter(|_| !printer.is_quiet()) {
         printer.warn(note);
     }
-    Ok(Exit::Success)
+    fill(&afterwards, args, guest, &Context { host, printer: context.printer })
+}
+
+/// Runs the command that is to fill a skeleton. Like every build that fails this one leaves nothing, unless told to.
+fn fill(command: &[OsString], args: &BuildArgs, guest: &Guest, context: &Context) -> Result<Exit, CliError> {
+    let Some((program, arguments)) = command.split_first() else { return Ok(Exit::Success) };
+    let shown = program.to_string_lossy();
+    let why = match Command::new(program).args(arguments).status() {
+        Ok(status) if status.success() => return Ok(Exit::Success),
+        Ok(status) => format!("the command '{shown}' ended with {status}"),
+        Err(error) => format!("the command '{shown}' cannot be run: {}", chain(&error)),
+    };
+    let name = &guest.name;
+    if args.keep || args.i_know_its_there {
+        return Err(CliError::Refused(format!("guest '{name}' is there, and not filled: {why}")));
+    }
+    delete::run(guest, &Context { host: context.host.clone(), printer: context.printer.quiet(true) })?;
+    Err(CliError::Refused(format!("guest '{name}' was not built: {why}; with --keep it would stay")))
 }
 
 /// Options of the original's that would say something else than the rest.

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use vserver_build::PackageStyle;
 use vserver_types::Exit;
 
-use crate::args::{PkgArgs, VpkgArgs};
+use crate::args::{PkgWords, VpkgArgs};
 use crate::commands::tool::Tool;
 use crate::commands::vserver::{Guest, How};
 use crate::context::Context;
@@ -25,7 +25,7 @@ const DEBIAN_CONFFILES: &str =
     r#"for list in /var/lib/dpkg/info/*.conffiles; do [ -e "$list" ] && cat "$list"; done; exit 0"#;
 
 /// `vserver NAME pkg …`
-pub fn run(args: &PkgArgs, guest: &Guest, context: &Context) -> Result<Exit, CliError> {
+pub fn run(args: &PkgWords, guest: &Guest, context: &Context) -> Result<Exit, CliError> {
     let (host, name) = (&context.host, &guest.name);
     let refused = |why: &str| Err(CliError::Refused(format!("guest '{name}': {why}")));
     // That there is no such guest is said first.
@@ -38,8 +38,9 @@ pub fn run(args: &PkgArgs, guest: &Guest, context: &Context) -> Result<Exit, Cli
         (other, _) => return refused(&format!("pkg has no '{other}'; it has install and get-conffiles")),
     };
     let Some(style) = vserver_build::package_style(&host.confdir, name)? else {
+        let tool = context.printer.tool();
         let text = format!(
-            "vserver: guest '{name}': its kind of distribution is not known; write debian, redhat, mandrake or suse into \
+            "{tool}: guest '{name}': its kind of distribution is not known; write debian, redhat, mandrake or suse into \
              apps/pkgmgmt/style, and make apps/pkgmgmt/internal"
         );
         return Err(CliError::known(text, Exit::Usage));
@@ -61,5 +62,5 @@ pub fn run(args: &PkgArgs, guest: &Guest, context: &Context) -> Result<Exit, Cli
 pub fn vpkg(args: &VpkgArgs, printer: Printer) -> Result<Exit, CliError> {
     let (root, name) = resolve::guest_word(&args.name)?;
     let guest = Guest { word: args.name.clone(), name, verbose: false, how: How::default() };
-    run(&args.pkg, &guest, &Context::new(root.or_else(|| args.common.confdir.clone()), printer))
+    run(&args.words, &guest, &Context::new(root.or_else(|| args.common.confdir.clone()), printer))
 }

@@ -46,7 +46,8 @@ pub fn run(args: &PkgmgmtArgs, guest: &Guest, context: &Context) -> Result<Exit,
     vserver_runtime::status(host, name).map_err(failed)?;
     let external = outside::is_external(&config);
     let refused = |why: String| {
-        let text = format!("vserver: the packages of guest '{name}' are not {}d: {why}", args.action);
+        let tool = context.printer.tool();
+        let text = format!("{tool}: the packages of guest '{name}' are not {}d: {why}", args.action);
         Err(CliError::known(text, Exit::Usage))
     };
     let inwards = args.action == "internalize";

@@ -6,7 +6,7 @@ use vserver_types::{Exit, GuestName};
 
 use crate::args::{
     self, CheckArgs, ConfigArgs, CopyArgs, DoctorArgs, DoctorSubject, ExportArgs, FlattenArgs, ImportArgs, ListArgs,
-    NoArgs, PlanArgs, RenameArgs, StartArgs, StatusArgs, StopArgs, VserverArgs,
+    NoArgs, PkgArgs, PlanArgs, RenameArgs, StartArgs, StatusArgs, StopArgs, VserverArgs,
 };
 use crate::commands::tool::Tool;
 use crate::commands::{
@@ -191,7 +191,7 @@ fn dispatch(
             None => Err(usage()),
         },
         "delete" => nothing().and_then(|()| delete::run(guest, context)),
-        "pkg" => pkg::run(&args::parse(printer, rest, Exit::Failure)?, guest, context),
+        "pkg" => pkg::run(&args::parse::<PkgArgs>(printer, rest, Exit::Failure)?.words, guest, context),
         "pkgmgmt" => pkgmgmt::run(&args::parse(printer, rest, Exit::Failure)?, guest, context),
         "plan" => {
             args::parse::<PlanArgs>(printer, rest, Exit::Usage).and_then(|PlanArgs {}| plan::run(guest, context))
@@ -205,13 +205,19 @@ fn dispatch(
         "copy" => copy::run(&args::parse::<CopyArgs>(printer, rest, Exit::Usage)?, guest, context),
         "import" => import::run(&args::parse::<ImportArgs>(printer, rest, Exit::Failure)?, guest, context),
         "export" => export::run(&args::parse::<ExportArgs>(printer, rest, Exit::Failure)?, guest, context),
-        "unify" => vunify::of_guest(rest, guest, context),
-        "hashify" => unify::of_guest(rest, guest, context),
+        "unify" => is_there(guest, context).and_then(|()| vunify::of_guest(rest, guest, context)),
+        "hashify" => is_there(guest, context).and_then(|()| unify::of_guest(rest, guest, context)),
         "flatten" => args::parse::<FlattenArgs>(printer, rest, Exit::Usage)
-            .and_then(|FlattenArgs {}| flatten::run(guest, context)),
+            .and_then(|FlattenArgs {}| is_there(guest, context))
+            .and_then(|()| flatten::run(guest, context)),
         "after-exit" => after_exit::run(rest, guest, context),
         _ => Err(usage()),
     }
+}
+
+/// That there is no such guest is said first, in the words and with the status that scripts know.
+fn is_there(guest: &Guest, context: &Context) -> Result<(), CliError> {
+    vserver_runtime::status(&context.host, &guest.name).map(drop).map_err(|error| guest.failed(error, context))
 }
 
 fn package_tool(word: &str, rest: &[OsString], guest: &Guest, context: &Context) -> Result<Exit, CliError> {

@@ -85,6 +85,14 @@ pub fn choose(
     }
 }
 
+/// The command that is to run on the host when the guest is there; none for most. Source: util-vserver, `commands.md` §4.
+pub fn afterwards(args: &BuildArgs, printer: &Printer) -> Result<Vec<OsString>, CliError> {
+    match args.method.as_deref() {
+        Some("skeleton") => Ok(args::parse::<SkeletonArgs>(printer, &args.rest, Exit::Failure)?.command),
+        _ => Ok(Vec::new()),
+    }
+}
+
 /// The tree of a guest, a directory, or a name below that of all guests. Source: util-vserver, `commands.md` §4.
 fn source(word: &str, defaults: &Defaults) -> Result<PathBuf, CliError> {
     let guest = defaults.confdir().join(word).join("vdir");
@@ -218,6 +226,22 @@ mod tests {
         assert!(chosen(&["-m", "rsync"]).unwrap_err().contains("--source"));
         assert!(chosen(&["-m", "urpmi"]).unwrap_err().contains("obsolete"));
         assert!(chosen(&["-m", "clone", "--", "-s", "/no/such"]).unwrap_err().contains("nothing to clone"));
-        assert!(chosen(&["-m", "skeleton", "--", "cmd"]).is_err());
+        assert!(chosen(&["-m", "skeleton", "--", "--frob", "cmd"]).is_err());
+    }
+
+    #[test]
+    fn a_skeleton_may_have_a_command() {
+        let printer = Printer::new("vserver");
+        let command = |line: &str| {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let args: BuildArgs = args::parse(&printer, &words, Exit::Failure).unwrap();
+            afterwards(&args, &printer).unwrap()
+        };
+        assert_eq!(
+            command("-m skeleton -- -d x --pkgmgmt --debug tar xf a.tar -C /x"),
+            ["tar", "xf", "a.tar", "-C", "/x"]
+        );
+        assert!(command("-m skeleton").is_empty());
+        assert!(command("-m template -- -t a.tar --pkgmgmt").is_empty());
     }
 }

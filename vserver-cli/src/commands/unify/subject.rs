@@ -43,8 +43,10 @@ impl Subject {
         let host = &context.host;
         let (config, _) = vserver_config::read(&host.confdir, name)?;
         let Some(sharing) = vserver_config::sharing(&host.confdir, name) else {
+            // vunify's own words, which differ by one.
+            let this = if context.printer.tool() == "vunify" { "this " } else { "" };
             return Err(CliError::Refused(format!(
-                "Failed to initialize unification for vserver '{name}': nothing of it is to be shared until its configuration has \
+                "Failed to initialize unification for {this}vserver '{name}': nothing of it is to be shared until its configuration has \
                  a directory apps/vunify"
             )));
         };
