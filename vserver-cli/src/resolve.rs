@@ -41,6 +41,20 @@ pub fn no_such_guest(confdir: &Path, name: &GuestName, nearest: Option<&str>) ->
     CliError::known(text, Exit::NoSuchGuest)
 }
 
+/// Refuses a configuration root that is not there: that all of its guests are none would say that it is.
+pub fn root_is_there(confdir: &Path) -> Result<(), CliError> {
+    let why = match std::fs::metadata(confdir) {
+        Ok(found) if found.is_dir() => return Ok(()),
+        Ok(_) => "it is not a directory".to_owned(),
+        Err(error) => crate::error::chain(&error),
+    };
+    Err(CliError::Refused(format!(
+        "the configuration root '{}' cannot be read: {why}; name the right one (--confdir, VSERVER_CONFDIR), or build the \
+         first guest, which makes it",
+        confdir.display()
+    )))
+}
+
 /// What an `--xid` argument means.
 #[derive(Debug)]
 pub enum Meant {

@@ -74,7 +74,9 @@ fn an_unknown_verb_gets_the_usage_line() {
 
 #[test]
 fn a_missing_guest_is_5() {
-    for verb in ["start", "stop", "restart", "status", "running", "enter", "delete", "check"] {
+    for verb in
+        ["start", "stop", "restart", "status", "running", "enter", "delete", "check", "unify", "hashify", "flatten"]
+    {
         let output = run(&["vserver", "web9", verb]);
         let stderr = text(&output.stderr);
         assert!(stderr.starts_with("Can not find a vserver-setup at '/"), "{verb}: {stderr}");
@@ -179,6 +181,42 @@ fn a_reader_that_leaves_is_no_failure() {
         Command::new("sh").args(["-c", &script]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     assert_eq!(text(&child.wait_with_output().unwrap().stderr), "0\n");
+}
+
+/// A root that is not there has not no guests: it is the wrong one, or there never was a guest.
+#[test]
+fn a_configuration_root_that_is_not_there_is_told() {
+    for words in
+        [&["list"][..], &["list", "--json"], &["--all", "status"], &["--mark", "x", "stop"], &["web*", "start"]]
+    {
+        let output = run(&[&["vserver", "--confdir", "/nonexistent/root"], words].concat());
+        let said = text(&output.stderr);
+        assert!(
+            said.starts_with("vserver: the configuration root '/nonexistent/root' cannot be read: No such"),
+            "{said}"
+        );
+        assert_eq!((output.status.code(), said.lines().count(), text(&output.stdout)), (Some(1), 1, ""), "{words:?}");
+    }
+    let file = run(&["vserver", "--confdir", "/dev/null", "list"]);
+    assert!(
+        text(&file.stderr).contains("'/dev/null' cannot be read: it is not a directory; "),
+        "{}",
+        text(&file.stderr)
+    );
+}
+
+/// The descriptor is the caller's own: what the caller writes after it comes after it.
+#[test]
+fn the_outcome_of_a_wait_stands_where_the_caller_is() {
+    let file = tempfile::tempfile().unwrap();
+    let script = format!("echo a; {} --applet vwait 0 --status-fd 1; echo b", env!("CARGO_BIN_EXE_vserver"));
+    let mut command = Command::new("sh");
+    command.args(["-c", &script]).stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(Stdio::null());
+    assert!(command.status().unwrap().success());
+    let mut told = String::new();
+    std::io::Seek::rewind(&mut &file).unwrap();
+    std::io::Read::read_to_string(&mut &file, &mut told).unwrap();
+    assert_eq!(told, "a\nERROR 22\nb\n");
 }
 
 /// No number is too large to be answered in words.

@@ -9,6 +9,7 @@ use vserver_types::{Exit, GuestName, GuestState, Xid};
 use crate::commands::status::age;
 use crate::context::Context;
 use crate::error::{CliError, chain};
+use crate::resolve;
 
 /// One guest.
 #[derive(Debug, Serialize)]
@@ -29,6 +30,7 @@ struct Row {
 /// All guests by name, with state, addresses, memory and uptime. A guest that cannot be read is said so on standard
 /// error and makes the status 6.
 pub fn run(as_json: bool, context: &Context) -> Result<Exit, CliError> {
+    resolve::root_is_there(&context.host.confdir)?;
     let layout = Layout::detect().ok();
     let mut exit = Exit::Success;
     let mut rows = Vec::new();

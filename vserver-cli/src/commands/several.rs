@@ -13,6 +13,7 @@ use crate::commands::list;
 use crate::commands::status::is_running;
 use crate::context::Context;
 use crate::error::CliError;
+use crate::resolve;
 
 /// Verbs that want one guest: they ask, or need a terminal, or make something new.
 const SINGLE: [&str; 6] = ["build", "delete", "enter", "rename", "copy", "after-exit"];
@@ -46,6 +47,7 @@ pub fn run(
     }
     let starts = matches!(verb.as_str(), "start" | "restart" | "condrestart");
     let selection = Selection { enabled_only: starts, ..selection };
+    resolve::root_is_there(&context.host.confdir)?;
     let boot = Boot::read(&context.host.confdir)?;
     boot.findings.iter().for_each(|finding| context.printer.note(finding));
     let (names, nobody) = selection.pick(&boot, |name| runs(name, context))?;

@@ -1,6 +1,7 @@
 //! `vwait`: waits until a context ends. Source of texts and statuses: util-vserver, `commands.md` §5.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -94,9 +95,9 @@ fn wait(record: &RunRecord, args: &VwaitArgs) -> Result<Outcome, CliError> {
     Ok(Outcome::Killed)
 }
 
+/// Onto the descriptor itself: a file's offset, which the caller shares, moves along, and a socket will do.
 fn report(number: i32, text: &str) -> Result<(), CliError> {
-    let path = format!("/proc/self/fd/{number}");
     let failed = || CliError::io(format!("cannot write the outcome to descriptor {number}"));
-    let mut file = std::fs::OpenOptions::new().append(true).open(path).map_err(failed())?;
-    io::Write::write_all(&mut file, format!("{text}\n").as_bytes()).map_err(failed())
+    let fd = vserver_sys::fd::inherited(number).map_err(failed())?;
+    File::from(fd).write_all(format!("{text}\n").as_bytes()).map_err(failed())
 }
