@@ -18,7 +18,7 @@ const SETTINGS: &[Setting] = &[
         "apps/vshelper/{poweroff,restart2}",
         Kind::Program,
         "as halt and restart, which the kernel does not tell them from, where there is none of these",
-        "vserver-config::a_power_off_looks_like_a_halt",
+        "host_settings::a_power_off_is_a_halt",
     ),
     honoured(
         "apps/vshelper/{restart,halt,shutdown}",
@@ -46,7 +46,7 @@ const SETTINGS: &[Setting] = &[
         "apps/vshelper-methods/<method>",
         Kind::Program,
         "the program of a method",
-        "vserver-config::a_method_of_the_guest_comes_before_one_of_the_host",
+        "host_settings::a_method_of_the_guest_comes_first",
     ),
     honoured("apps/vunify", Kind::Group, "vhashify may share the guest's files", "unify::a_running_guest_is_refused")
         .not_at_start(),

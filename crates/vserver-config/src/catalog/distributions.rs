@@ -21,7 +21,7 @@ const SETTINGS: &[Setting] = &[
         "files/{hosts,nsswitch.conf,krb5.conf,krb.conf,krb.realms,ldap.conf,localtime,resolv.conf}",
         Kind::Data,
         "copied to a new guest's /etc unless it has the file",
-        "vserver-config::files_of_the_host_and_of_a_distribution",
+        "host_settings::what_a_build_takes",
     ),
     cannot("devs", Kind::Lines, "a guest's /dev holds what every guest may have; vdevmap allows more"),
     honoured(

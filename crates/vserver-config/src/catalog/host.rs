@@ -22,18 +22,13 @@ const FOR_GUESTS: &[Setting] = &[
     cannot("nonamespace-cleanup", Kind::Flag, DETACHED)
         .for_guests_without(&["namespace-cleanup", "nonamespace-cleanup"]),
     cannot("namespace-cleanup-skip", Kind::Arguments, DETACHED).for_guests_without(&["namespace-cleanup-skip"]),
-    honoured(
-        "init/mtab",
-        Kind::Data,
-        "beginning of /etc/mtab",
-        "vserver-config::start_and_stop_take_what_the_guest_does_not_say_from_the_host",
-    )
-    .for_guests_without(&["apps/init/mtab"]),
+    honoured("init/mtab", Kind::Data, "beginning of /etc/mtab", "host_settings::the_beginning_of_mtab")
+        .for_guests_without(&["apps/init/mtab"]),
     honoured(
         "interfaces/vlandev",
         Kind::Flag,
         "as of a guest: VLAN devices are made and removed",
-        "vserver-config::nearer_flags_of_vlans_win",
+        "host_settings::vlans_and_who_denies_them",
     )
     .for_guests_without(&["interfaces/novlandev"]),
     honoured(
@@ -64,7 +59,7 @@ const FOR_GUESTS: &[Setting] = &[
         "cgroup/<file>",
         Kind::Data,
         "written to that control file of a new cgroup, as a guest's own",
-        "vserver-config::control_files_of_a_guest_hide_those_of_the_host",
+        "host_settings::control_files_and_who_denies_them",
     )
     .for_guests_without(CGROUP),
     cannot("cgroup/name", Kind::Scalar, "each guest has a cgroup of its own, vserver/NAME")
@@ -105,7 +100,7 @@ const FOR_APPS: &[Setting] = &[
         "apps/init/environment",
         Kind::Arguments,
         "the whole environment of the first process",
-        "vserver-config::start_and_stop_take_what_the_guest_does_not_say_from_the_host",
+        "standing::environment_is_exactly_the_file",
     )
     .for_guests_without(&["apps/init/environment"]),
     honoured(
@@ -119,37 +114,32 @@ const FOR_APPS: &[Setting] = &[
         "apps/vshelper/action",
         Kind::Scalar,
         "what follows a guest's own end",
-        "vserver-config::a_guests_action_beats_the_hosts_program",
+        "host_settings::who_answers_a_guests_end",
     )
     .for_guests_without(&["apps/vshelper/action"]),
     honoured(
         "apps/vshelper/{poweroff,restart2}",
         Kind::Program,
         "as halt and restart, where there is none of these",
-        "vserver-config::a_power_off_looks_like_a_halt",
+        "host_settings::a_power_off_is_a_halt",
     )
     .for_guests_without(&["apps/vshelper/action"]),
     honoured(
         "apps/vshelper/{restart,halt,shutdown}",
         Kind::Program,
         "run in place of the handler",
-        "vserver-config::a_guests_action_beats_the_hosts_program",
+        "host_settings::who_answers_a_guests_end",
     )
     .for_guests_without(&["apps/vshelper/action"]),
     cannot("apps/vshelper/{swsusp,startup,netup,netdown}", Kind::Program, NO_EVENT)
         .for_guests_without(&["apps/vshelper/action"]),
-    honoured(
-        "apps/vshelper/disabled",
-        Kind::Flag,
-        "events are ignored",
-        "vserver-config::events_are_ignored_where_the_guest_or_the_host_says_so",
-    )
-    .for_guests_without(&[]),
+    honoured("apps/vshelper/disabled", Kind::Flag, "events are ignored", "host_settings::events_are_ignored")
+        .for_guests_without(&[]),
     honoured(
         "apps/vshelper/sync-timeout",
         Kind::Scalar,
         "seconds that a stop waits for the guest's init",
-        "vserver-config::start_and_stop_take_what_the_guest_does_not_say_from_the_host",
+        "host_settings::how_long_a_stop_waits",
     )
     .for_guests_without(&["apps/vshelper/sync-timeout"]),
     honoured("apps/vshelper/logfile", Kind::Link, "where handlers' output goes", "helper::action_and_methods")
@@ -172,7 +162,7 @@ const FOR_APPS: &[Setting] = &[
         "apps/vshelper-delegate/{restart,halt,shutdown,poweroff,restart2}",
         Kind::Program,
         "handles that event of every guest, before all else",
-        "vserver-config::a_guests_action_beats_the_hosts_program",
+        "host_settings::who_answers_a_guests_end",
     )
     .for_guests_without(&[]),
     cannot("apps/vshelper-delegate/{swsusp,startup,netup,netdown}", Kind::Program, NO_EVENT),
@@ -209,12 +199,12 @@ const FOR_APPS: &[Setting] = &[
 ];
 
 const FOR_BUILDS: &[Setting] = &[
-    honoured("vdirbase", Kind::Link, "where new guests' trees are made", "vserver-config::the_host_has_defaults"),
+    honoured("vdirbase", Kind::Link, "where new guests' trees are made", "host_settings::what_a_build_takes"),
     honoured(
         "cachebase",
         Kind::Link,
         "target of new guests' link cache; packages of debootstrap are kept there",
-        "vserver-config::files_of_the_host_and_of_a_distribution",
+        "host_settings::what_a_build_takes",
     ),
     honoured(
         "run.rev",
@@ -222,12 +212,12 @@ const FOR_BUILDS: &[Setting] = &[
         "links from context numbers to configurations, removed at stop",
         "life::run_file_is_utilvservers",
     ),
-    honoured("fstab", Kind::Data, "fstab of new guests", "vserver-config::files_of_the_host_and_of_a_distribution"),
+    honoured("fstab", Kind::Data, "fstab of new guests", "host_settings::what_a_build_takes"),
     honoured(
         "context.dynamic",
         Kind::Flag,
         "new guests get their number at every start",
-        "vserver-config::files_of_the_host_and_of_a_distribution",
+        "host_settings::what_a_build_takes",
     ),
     honoured(
         "context.next",
@@ -239,7 +229,7 @@ const FOR_BUILDS: &[Setting] = &[
         "apps/build/options",
         Kind::Arguments,
         "options before those of the command line",
-        "vserver-config::the_host_has_defaults",
+        "host_settings::what_a_build_takes",
     ),
     honoured(
         "apps/debootstrap/{mirror,options}",
@@ -253,7 +243,7 @@ const FOR_BUILDS: &[Setting] = &[
         "files/{hosts,nsswitch.conf,krb5.conf,krb.conf,krb.realms,ldap.conf,localtime,resolv.conf}",
         Kind::Data,
         "copied to a new guest's /etc unless it has the file; that of the distribution wins",
-        "vserver-config::files_of_the_host_and_of_a_distribution",
+        "host_settings::what_a_build_takes",
     ),
     honoured(
         "apps/pkgmgmt/base",

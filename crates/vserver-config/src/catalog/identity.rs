@@ -88,7 +88,7 @@ const FLAG: &[Setting] = &[
         "flags",
         Kind::Lines,
         "older name of cflags, which counts if both are there",
-        "vserver-config::the_older_name_of_cflags_counts_alone_only",
+        "host_settings::older_names_of_files",
     ),
     honoured("nflags", Kind::Lines, "each flag as in flags.md", "flags_net::single_ip"),
     honoured("ncapabilities", Kind::Lines, "each flag as in flags.md", "flags_net::raw_icmp"),

@@ -119,7 +119,7 @@ const SETTINGS: &[Setting] = &[
         "nocgroup",
         Kind::Flag,
         "the values of .defaults/cgroup do not count; the guest has a cgroup in any case",
-        "vserver-config::the_hosts_directories_can_be_denied",
+        "host_settings::control_files_and_who_denies_them",
     ),
     partly(
         "sysctl/<x>/{setting,value}",

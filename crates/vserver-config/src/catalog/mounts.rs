@@ -21,7 +21,7 @@ const SETTINGS: &[Setting] = &[
         "fstab.local",
         Kind::Data,
         "older name of fstab, mounted after it",
-        "vserver-config::an_older_name_of_fstab_comes_after_it",
+        "host_settings::older_names_of_files",
     ),
     honoured(
         "namespace",

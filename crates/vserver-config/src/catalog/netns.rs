@@ -120,6 +120,6 @@ const SETTINGS: &[Setting] = &[
         "nonetns",
         Kind::Flag,
         "neither the guest's nor the host's netns/ counts",
-        "vserver-config::the_hosts_directories_can_be_denied",
+        "netns::a_shared_one_is_left_alone",
     ),
 ];

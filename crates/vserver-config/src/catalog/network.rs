@@ -29,7 +29,7 @@ const SETTINGS: &[Setting] = &[
         "interfaces/{,<x>/}{prefix,mask}",
         Kind::Scalar,
         "length of the prefix; prefix wins over mask, an inherited one, too",
-        "vserver-config::prefix_wins_over_mask_and_an_empty_line_hides_what_is_inherited",
+        "host_settings::prefix_and_mask",
     ),
     honoured(
         "interfaces/{,<x>/}bcast",
@@ -63,12 +63,7 @@ const SETTINGS: &[Setting] = &[
         "the address is on the host already: neither added nor removed",
         "address::foreign_address_is_refused",
     ),
-    honoured(
-        "interfaces/<x>/only_ip",
-        Kind::Flag,
-        "older name of nodev",
-        "vserver-config::an_older_name_of_nodev_is_told",
-    ),
+    honoured("interfaces/<x>/only_ip", Kind::Flag, "older name of nodev", "host_settings::older_names_of_files"),
     honoured("interfaces/<x>/down", Kind::Flag, "the link is not set up", "address::every_part_of_an_interface"),
     honoured(
         "interfaces/{,<x>/}vlandev",
@@ -80,7 +75,7 @@ const SETTINGS: &[Setting] = &[
         "interfaces/{,<x>/}novlandev",
         Kind::Flag,
         "no VLAN device is made for it, or for those that do not say vlandev themselves",
-        "vserver-config::nearer_flags_of_vlans_win",
+        "host_settings::vlans_and_who_denies_them",
     ),
     honoured(
         "interfaces/<x>/{tun,tap}",

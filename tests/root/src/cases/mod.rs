@@ -23,6 +23,7 @@ mod flags;
 mod flags_net;
 mod fstab;
 mod helper;
+mod host_settings;
 mod import;
 mod interrupt;
 mod killed_rename;
@@ -87,6 +88,7 @@ const FILES: &[fn() -> Vec<Trial>] = &[
     killed_rename::tests,
     bad_input::tests,
     build::tests,
+    host_settings::tests,
     import::tests,
     methods::tests,
     oci::tests,
