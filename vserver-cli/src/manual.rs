@@ -10,11 +10,12 @@ use crate::args::{
     BuildArgs, ChbindArgs, ChcontextArgs, CheckArgs, ChxidArgs, CloneTreeArgs, ConfigArgs, CopyArgs, CopyTreeArgs,
     DoctorArgs, ExportArgs, FlattenArgs, GeneratorArgs, H2extArgs, HashifyArgs, ImportArgs, KeepAliveArgs, ListArgs,
     LoopArgs, LsxidArgs, NaddressArgs, NattributeArgs, NcontextArgs, PkgArgs, PkgmgmtArgs, PkgmgmtToolArgs, PlanArgs,
-    ReducecapArgs, RenameArgs, SecureMountArgs, SetattrArgs, ShowattrArgs, StartArgs, StartVserversArgs, StatusArgs,
-    StopArgs, TunctlArgs, UnifyArgs, VattributeArgs, VcontextArgs, VdevmapArgs, VdlimitArgs, VduArgs, VesyncArgs,
-    VinfoArgs, VkillArgs, VlimitArgs, VmemctrlArgs, VmountArgs, VnamespaceArgs, VpkgArgs, VprocunhideArgs, VpsArgs,
-    VschedArgs, VserverArgs, VserverStatArgs, VserverSwitchArgs, VserverTemplateArgs, VserverWrapperArgs,
-    VshelperArgs, VspaceArgs, VsysctlArgs, VtagArgs, VunameArgs, VwaitArgs, loop_command,
+    ReducecapArgs, RenameArgs, SecureMountArgs, SetattrArgs, ShowattrArgs, SnapshotArgs, StartArgs,
+    StartVserversArgs, StatusArgs, StopArgs, TunctlArgs, UnifyArgs, VattributeArgs, VcontextArgs, VdevmapArgs,
+    VdlimitArgs, VduArgs, VesyncArgs, VinfoArgs, VkillArgs, VlimitArgs, VmemctrlArgs, VmountArgs, VnamespaceArgs,
+    VpkgArgs, VprocunhideArgs, VpsArgs, VschedArgs, VserverArgs, VserverStatArgs, VserverSwitchArgs,
+    VserverTemplateArgs, VserverWrapperArgs, VshelperArgs, VspaceArgs, VsysctlArgs, VtagArgs, VunameArgs, VwaitArgs,
+    loop_command,
 };
 use crate::commands::vserver::VERBS;
 
@@ -94,6 +95,7 @@ fn verbs() -> impl Iterator<Item = Page> {
         verb("vserver-import", ImportArgs::command()),
         verb("vserver-export", ExportArgs::command()),
         verb("vserver-flatten", FlattenArgs::command()),
+        verb("vserver-snapshot", SnapshotArgs::command()),
     ]
     .into_iter()
 }

@@ -7,7 +7,7 @@ use vserver_config::Defaults;
 use vserver_fs::{GuestRoot, remove_guest_tree};
 use vserver_types::GuestName;
 
-use crate::{Error, orphans, own_disk};
+use crate::{Error, orphans, own_disk, snapshot};
 
 /// Removes a guest that does not run; the caller has stopped it. The configuration goes last, so that an interrupted
 /// removal can be repeated. Gives what stays and should be known, a sentence each.
@@ -25,6 +25,8 @@ pub fn delete(confdir: &Path, name: &GuestName) -> Result<Vec<String>, Error> {
         check(confdir, name, root, "removed")?;
         // What a crash has left beside it goes with it, or stays with it if something is mounted below.
         vserver_unify::Layers::settle(&GuestRoot::open(root)?)?;
+        // They are found by the tree, so they go first.
+        snapshot::remove_all(root)?;
         remove_guest_tree(root)?;
         if let Some(base) = root.parent() {
             orphans::remove(base, name)?;
@@ -83,6 +85,7 @@ fn remove_disk(confdir: &Path, name: &GuestName, config: &Path) -> Result<Vec<St
     };
     let shown = image.display();
     if !own_disk::bears_name(&image, name) {
+        snapshot::remove_all(&image)?;
         return Ok(vec![format!("its disk '{shown}' stays, because it is not called '{name}.img'")]);
     }
     for other in vserver_config::list(confdir)?.into_iter().filter(|other| other != name) {
@@ -90,6 +93,7 @@ fn remove_disk(confdir: &Path, name: &GuestName, config: &Path) -> Result<Vec<St
             return Ok(vec![format!("its disk '{shown}' stays, because it is also that of guest '{other}'")]);
         }
     }
+    snapshot::remove_all(&image)?;
     fs::remove_file(&image).map_err(Error::io("remove", &image))?;
     Ok(Vec::new())
 }

@@ -40,6 +40,7 @@ mod rsync;
 mod settle;
 mod signals;
 mod skeleton;
+mod snapshot;
 mod stage;
 mod style;
 mod tame;
@@ -64,6 +65,10 @@ pub use settle::settle;
 /// Trees that were built once and are cloned since.
 pub mod templates {
     pub use crate::cache::{AGE, Template, delete, export, import, list, refresh};
+}
+/// What guests were at a moment.
+pub mod snapshots {
+    pub use crate::snapshot::{How, Made, NewSnapshot, Snapshot, create, delete, list, restore};
 }
 pub use style::{PackageStyle, package_style};
 pub use tame::{Access, Init, System};

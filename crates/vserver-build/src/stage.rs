@@ -14,6 +14,7 @@ use vserver_types::GuestName;
 
 use crate::own_disk::{self, OwnDisk};
 use crate::request::{BuildRequest, CopyRequest};
+use crate::snapshot::beside;
 use crate::{Error, limit, orphans};
 
 /// Where the guest is to be, after it was seen that it may be there.
@@ -259,16 +260,25 @@ fn set_aside(request: &BuildRequest, target: &Target, undo: &mut Undo) -> Result
         return Ok(());
     }
     if !is_free(&target.root)? {
-        undo.rename(&target.root, &aside(&target.root))?;
+        set_aside_one(&target.root, undo)?;
     }
     if let Some(image) = target.image.as_ref().filter(|image| image.symlink_metadata().is_ok()) {
-        undo.rename(image, &aside(image))?;
+        set_aside_one(image, undo)?;
     }
     if target.config.symlink_metadata().is_ok() {
         let old = vserver_config::set_aside(&request.confdir, &request.guest.name)?;
         undo.done.push((target.config.clone(), old));
     }
     Ok(())
+}
+
+/// A tree or an image, with its snapshots: those of the guest that was there are none of the new one.
+fn set_aside_one(path: &Path, undo: &mut Undo) -> Result<(), Error> {
+    let (away, snapshots) = (aside(path), beside(path));
+    if snapshots.is_dir() {
+        undo.rename(&snapshots, &beside(&away))?;
+    }
+    undo.rename(path, &away)
 }
 
 /// Renames that were done, to be done backwards.

@@ -5,6 +5,9 @@ use std::ops::ControlFlow;
 use std::os::fd::AsFd;
 use std::path::Path;
 
+use nix::sys::stat::SFlag;
+use vserver_sys::extents;
+
 use crate::account::kind_of;
 use crate::error::{Error, Result};
 use crate::lack::Lack;
@@ -46,14 +49,17 @@ pub fn usage_of(directory: &Path, tag: u32) -> Result<Usage> {
 /// What a tree takes of the disk for itself, and together with others, in blocks of 512 bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Shares {
-    /// Of files that have all of their names in the tree.
+    /// Of files that have all of their names in the tree, without blocks that other files have, too.
     pub own: u64,
-    /// Of files that have further names elsewhere: in other guests, or in a store only.
+    /// Of files that have further names elsewhere: in other guests, or in a store only; and on file systems that share blocks,
+    /// blocks that other files have, too.
     pub shared: u64,
 }
 
-/// Of a directory and what is below it, on its file system, each inode once.
+/// Of a directory and what is below it, on its file system, each inode once. An image is one file.
 pub fn shares_of(directory: &Path) -> Result<Shares> {
+    let start = std::fs::File::open(directory).map_err(Error::call("open", directory))?;
+    let shares_blocks = matches!(kind_of(start.as_fd()).as_str(), "btrfs" | "xfs");
     let (mut shares, mut linked, mut fault) = (Shares::default(), HashMap::new(), None);
     walk(directory, Reach::TREE, &mut |met| {
         let found = match met {
@@ -63,19 +69,39 @@ pub fn shares_of(directory: &Path) -> Result<Shares> {
                 return ControlFlow::Break(());
             }
         };
-        let blocks = u64::try_from(found.stat.st_blocks).unwrap_or(0);
+        let one = if shares_blocks { blocks_of(&found) } else { all_own(&found) };
         if found.stat.st_nlink > 1 && !found.is_dir() {
-            let (_, left) = linked.entry(found.stat.st_ino).or_insert((blocks, found.stat.st_nlink));
+            let (_, left) = linked.entry(found.stat.st_ino).or_insert((one, found.stat.st_nlink));
             *left -= 1;
         } else {
-            shares.own += blocks;
+            shares += one;
         }
         ControlFlow::Continue(())
     });
-    for (blocks, left) in linked.into_values() {
-        *if left == 0 { &mut shares.own } else { &mut shares.shared } += blocks;
+    for (one, left) in linked.into_values() {
+        shares += if left == 0 { one } else { Shares { own: 0, shared: one.own + one.shared } };
     }
     fault.map_or(Ok(shares), Err)
+}
+
+fn all_own(found: &Found<'_>) -> Shares {
+    Shares { own: u64::try_from(found.stat.st_blocks).unwrap_or(0), shared: 0 }
+}
+
+/// Of one file, by its extents. Where they are not told, it shares none.
+fn blocks_of(found: &Found<'_>) -> Shares {
+    let all = all_own(found).own;
+    let told = found.file.as_ref().filter(|_| all > 0 && found.kind() == SFlag::S_IFREG);
+    let bytes = told.and_then(|file| extents::shared_bytes(file.as_fd()).ok()).unwrap_or(0);
+    let shared = (bytes / 512).min(all);
+    Shares { own: all - shared, shared }
+}
+
+impl std::ops::AddAssign for Shares {
+    fn add_assign(&mut self, other: Self) {
+        self.own += other.own;
+        self.shared += other.shared;
+    }
 }
 
 fn count(found: &Found<'_>, tag: u32, seen: &mut HashSet<u64>) -> std::io::Result<Usage> {

@@ -46,6 +46,19 @@ pub fn copy_file(object: &OwnedFd, stat: &FileStat, dir: &OwnedFd, name: &OsStr)
         content::Fault::Io(error) => error,
         content::Fault::Stopped(never) => match never {},
     })?;
+    dress_file(object, stat, dir, name)
+}
+
+/// The same, but only where it shares its blocks with `object`: then it is `object` as it was at one moment, whoever writes
+/// to it. Gives whether that was possible; if not, nothing was made.
+pub fn share_file(object: &OwnedFd, stat: &FileStat, dir: &OwnedFd, name: &OsStr) -> std::io::Result<bool> {
+    if !content::share(object, dir, name)? {
+        return Ok(false);
+    }
+    dress_file(object, stat, dir, name).map(|()| true)
+}
+
+fn dress_file(object: &OwnedFd, stat: &FileStat, dir: &OwnedFd, name: &OsStr) -> std::io::Result<()> {
     let made = lookup::beneath(dir, Path::new(name), OFlag::O_PATH | OFlag::O_NOFOLLOW, 0)?;
     dress(object, &made, stat)
 }

@@ -28,7 +28,7 @@ mod remove;
 mod root;
 pub mod tree;
 
-pub use copy::{copy_file, copy_tree, dress};
+pub use copy::{copy_file, copy_tree, dress, share_file};
 pub use error::Error;
 pub use lock::Flock;
 pub use lookup::{beneath as open_beneath, relative, split};

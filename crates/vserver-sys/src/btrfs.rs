@@ -14,6 +14,8 @@ const INFO: u32 = 242;
 const LIMIT: u32 = 244;
 /// `BTRFS_QGROUP_LIMIT_MAX_RFER`
 const MAX_REFERENCED: u64 = 1;
+/// `BTRFS_SUBVOL_RDONLY`
+const READ_ONLY: u64 = 1 << 1;
 
 /// `struct btrfs_ioctl_ino_lookup_args`
 #[repr(C)]
@@ -37,6 +39,25 @@ struct LimitArguments {
 struct Volume {
     fd: i64,
     name: [u8; 4088],
+}
+
+/// `struct btrfs_ioctl_vol_args_v2`
+#[repr(C)]
+struct Volume2 {
+    fd: i64,
+    transaction: u64,
+    flags: u64,
+    unused: [u64; 4],
+    name: [u8; 4040],
+}
+
+/// `struct btrfs_ioctl_get_subvol_rootref_args`
+#[repr(C)]
+struct Children {
+    min_tree: u64,
+    references: [[u64; 2]; 255],
+    items: u8,
+    align: [u8; 7],
 }
 
 /// `struct btrfs_ioctl_fs_info_args`
@@ -67,13 +88,18 @@ struct Search {
 }
 
 mod call {
-    use super::{Info, LimitArguments, Lookup, Search, Volume};
+    use super::{Children, Info, LimitArguments, Lookup, Search, Volume, Volume2};
 
     nix::ioctl_write_ptr!(create, 0x94, 14, Volume);
+    nix::ioctl_write_ptr!(destroy, 0x94, 15, Volume);
     nix::ioctl_readwrite!(search, 0x94, 17, Search);
     nix::ioctl_readwrite!(lookup, 0x94, 18, Lookup);
+    nix::ioctl_write_ptr!(snapshot, 0x94, 23, Volume2);
+    nix::ioctl_read!(flags, 0x94, 25, u64);
+    nix::ioctl_write_ptr!(set_flags, 0x94, 26, u64);
     nix::ioctl_read!(info, 0x94, 31, Info);
     nix::ioctl_read!(limit, 0x94, 43, LimitArguments);
+    nix::ioctl_readwrite!(children, 0x94, 61, Children);
 }
 
 /// What a subvolume uses and may use, in bytes.
@@ -103,13 +129,66 @@ pub fn filesystem(file: BorrowedFd<'_>) -> io::Result<[u8; 16]> {
 
 /// Makes a subvolume in `directory`. `name` has at most 255 bytes.
 pub fn create_subvolume(directory: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
-    let mut args = Volume { fd: 0, name: [0; 4088] };
-    let bytes = name.to_bytes();
-    let place = args.name.get_mut(..bytes.len()).filter(|_| bytes.len() <= 255);
-    place.ok_or_else(|| io::Error::from_raw_os_error(libc::ENAMETOOLONG))?.copy_from_slice(bytes);
+    let args = Volume { fd: 0, name: named(name)? };
     // SAFETY: the descriptor is open, and the kernel reads a live struct of exactly this repr(C) layout.
     unsafe { call::create(directory.as_raw_fd(), &args) }?;
     Ok(())
+}
+
+/// Makes a subvolume in `directory` of all that is in `subvolume` at one moment; what lies in subvolumes below it is left out,
+/// an empty directory each. `name` has at most 255 bytes. Since 3.6.
+pub fn snapshot(
+    directory: BorrowedFd<'_>,
+    name: &CStr,
+    subvolume: BorrowedFd<'_>,
+    read_only: bool,
+) -> io::Result<()> {
+    let flags = if read_only { READ_ONLY } else { 0 };
+    let fd = i64::from(subvolume.as_raw_fd());
+    let args = Volume2 { fd, transaction: 0, flags, unused: [0; 4], name: named(name)? };
+    // SAFETY: both descriptors are open, and the kernel reads a live struct of exactly this repr(C) layout.
+    unsafe { call::snapshot(directory.as_raw_fd(), &args) }?;
+    Ok(())
+}
+
+/// Removes the subvolume `name` in `directory` with all that is in it; its space comes back later. `ENOTEMPTY` where there is
+/// another one below it.
+pub fn destroy(directory: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
+    let args = Volume { fd: 0, name: named(name)? };
+    // SAFETY: the descriptor is open, and the kernel reads a live struct of exactly this repr(C) layout.
+    unsafe { call::destroy(directory.as_raw_fd(), &args) }?;
+    Ok(())
+}
+
+/// Lets nobody, or everybody again, change what is in a subvolume.
+pub fn set_read_only(subvolume: BorrowedFd<'_>, read_only: bool) -> io::Result<()> {
+    let mut flags = 0;
+    // SAFETY: the descriptor is open, and the kernel fills a live number of this size.
+    unsafe { call::flags(subvolume.as_raw_fd(), &mut flags) }?;
+    let flags = if read_only { flags | READ_ONLY } else { flags & !READ_ONLY };
+    // SAFETY: the descriptor is open, and the kernel reads a live number of this size.
+    unsafe { call::set_flags(subvolume.as_raw_fd(), &flags) }?;
+    Ok(())
+}
+
+/// Whether other subvolumes lie below one. Since 4.18.
+pub fn has_children(subvolume: BorrowedFd<'_>) -> io::Result<bool> {
+    let mut args = Children { min_tree: 0, references: [[0; 2]; 255], items: 0, align: [0; 7] };
+    // SAFETY: the descriptor is open, and the kernel reads and fills a struct of exactly this repr(C) layout.
+    match unsafe { call::children(subvolume.as_raw_fd(), &mut args) } {
+        Ok(_) => Ok(args.items > 0),
+        // More than fit.
+        Err(nix::errno::Errno::EOVERFLOW) => Ok(true),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// A name as the kernel takes it, with the zero at its end.
+fn named<const N: usize>(name: &CStr) -> io::Result<[u8; N]> {
+    let (mut field, bytes) = ([0; N], name.to_bytes());
+    let place = field.get_mut(..bytes.len()).filter(|_| bytes.len() <= 255);
+    place.ok_or_else(|| io::Error::from_raw_os_error(libc::ENAMETOOLONG))?.copy_from_slice(bytes);
+    Ok(field)
 }
 
 /// Limits what subvolume `group` refers to; `None` is no limit. `ENOTCONN` where quotas are off.
@@ -174,6 +253,8 @@ mod tests {
     fn the_structs_are_the_kernels() {
         assert_eq!(size_of::<Lookup>(), 4096);
         assert_eq!(size_of::<Volume>(), 4096);
+        assert_eq!(size_of::<Volume2>(), 4096);
+        assert_eq!(size_of::<Children>(), 4096);
         assert_eq!(size_of::<Search>(), 4096);
         assert_eq!(size_of::<Info>(), 1024);
         assert_eq!(size_of::<LimitArguments>(), 48);

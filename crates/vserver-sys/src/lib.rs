@@ -11,7 +11,8 @@
 //! | `landlock` scopes | 6.12 | abstract sockets, foreign signals | said at start |
 //! | project attributes | 4.5 | tags | no tags, said at start |
 //! | `quotactl_fd` | 5.14 | disk limits on ext4 and xfs | no limits, said at start |
-//! | btrfs ioctls | 3.6 | disk limits on btrfs | no limits, said at start |
+//! | btrfs ioctls | 3.6–4.18 | disk limits and snapshots on btrfs | no limits, said at start |
+//! | `FS_IOC_FIEMAP` | 2.6.28 | which blocks are shared | counted as own |
 //! | tun ioctls | 3.5 | tun and tap devices of guests | refuse |
 //! | `LOOP_CONFIGURE` | 5.8 | image files | refuse |
 //! | `seccomp` | 3.17 | system call policy | refuse |
@@ -21,6 +22,7 @@ pub mod block;
 pub mod bpf;
 pub mod btrfs;
 pub mod command;
+pub mod extents;
 pub mod fd;
 pub mod landlock;
 pub mod memory;

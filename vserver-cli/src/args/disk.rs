@@ -45,7 +45,7 @@ pub struct VdlimitArgs {
     override_usage = "vdu --xid XID [--space] [--inodes] [--blocksize BYTES] [--script] DIR…\n       vdu --shares [--blocksize BYTES] [--script] DIR…",
     after_help = "One line for each DIR: its name (not with --script), the space in blocks, the inodes, as asked for. Only files\n\
                   that carry the guest's tag count, see lsxid. With --shares the space of files of the directory alone, and that of files\n\
-                  with further names elsewhere, as vhashify makes them; tags do not count then.\n\
+                  with further names elsewhere, as vhashify makes them, or of blocks that others have, too; tags do not count then.\n\
                   Example: vdu --shares /vservers/*\n\
                   Example: vdu --xid web1 --space --inodes /vservers/web1"
 )]

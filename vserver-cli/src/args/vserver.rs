@@ -19,6 +19,7 @@ Commands for one guest:
   unify        share equal files with reference guests, see vunify
   hashify      share equal files with other guests, see vhashify
   flatten      make all its files its own again
+  snapshot     keep what it is, and make it that again: create, list, restore, delete
   config       print what is understood of its configuration, as JSON
   pkg          install packages inside     pkgmgmt      say who manages its packages
 Without a guest:
@@ -51,7 +52,7 @@ pub struct VserverArgs {
     /// Say more: the context number at start, with status what is not enforced
     #[arg(short, long)]
     pub verbose: bool,
-    /// Results as JSON (list, status, check)
+    /// Results as JSON (list, status, check, snapshot list)
     #[arg(long)]
     pub json: bool,
     /// With start: run apps/init/cmd.start-sync, too; start and stop always wait

@@ -9,7 +9,7 @@ use super::Common;
 #[command(
     name = "vserver-stat",
     version = concat!(env!("CARGO_PKG_VERSION"), " -- shows what each context uses"),
-    after_help = "Row 0 is the host without its guests. UPTIME is the age of the oldest process.\nWith --net: what guests exchange with others, as IP packets.\nExample: vserver-stat --json"
+    after_help = "Row 0 is the host without its guests. UPTIME is the age of the oldest process.\nWith --net: what guests exchange with others, as IP packets.\nWith --disk: all guests; SHARED is what others have, too, as files or blocks.\nExample: vserver-stat --json"
 )]
 pub struct VserverStatArgs {
     #[command(flatten)]
@@ -18,8 +18,11 @@ pub struct VserverStatArgs {
     #[arg(short = 'O', long, value_name = "X")]
     pub sort: Option<String>,
     /// Shows what each guest has sent and received over all of its runs
-    #[arg(long)]
+    #[arg(long, conflicts_with = "disk")]
     pub net: bool,
+    /// Shows what each guest takes of the disk for itself, and together with others
+    #[arg(long)]
+    pub disk: bool,
     /// As JSON: sizes in bytes, times in milliseconds
     #[arg(long)]
     pub json: bool,

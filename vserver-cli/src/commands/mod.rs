@@ -35,6 +35,7 @@ pub mod secure_mount;
 pub mod setattr;
 pub mod several;
 pub mod showattr;
+pub mod snapshot;
 pub mod start;
 pub mod start_vservers;
 pub mod status;

@@ -6,12 +6,12 @@ use vserver_types::{Exit, GuestName};
 
 use crate::args::{
     self, CheckArgs, ConfigArgs, CopyArgs, DoctorArgs, DoctorSubject, ExportArgs, FlattenArgs, ImportArgs, ListArgs,
-    NoArgs, PkgArgs, PlanArgs, RenameArgs, StartArgs, StatusArgs, StopArgs, VserverArgs,
+    NoArgs, PkgArgs, PlanArgs, RenameArgs, SnapshotArgs, StartArgs, StatusArgs, StopArgs, VserverArgs,
 };
 use crate::commands::tool::Tool;
 use crate::commands::{
     after_exit, build, check, config, copy, delete, doctor, exec, export, flatten, import, list, pkg, pkgmgmt, plan,
-    rename, several, start, status, stop, unify, vunify,
+    rename, several, snapshot, start, status, stop, unify, vunify,
 };
 use crate::context::Context;
 use crate::error::CliError;
@@ -19,7 +19,7 @@ use crate::printer::Printer;
 use crate::resolve;
 
 /// The verbs, as the usage line shows them.
-pub const VERBS: [&str; 29] = [
+pub const VERBS: [&str; 30] = [
     "start",
     "stop",
     "suexec",
@@ -42,6 +42,7 @@ pub const VERBS: [&str; 29] = [
     "unify",
     "hashify",
     "flatten",
+    "snapshot",
     "chkconfig",
     "pkg",
     "pkgmgmt",
@@ -210,6 +211,10 @@ fn dispatch(
         "flatten" => args::parse::<FlattenArgs>(printer, rest, Exit::Usage)
             .and_then(|FlattenArgs {}| is_there(guest, context))
             .and_then(|()| flatten::run(guest, context)),
+        "snapshot" => {
+            let own: SnapshotArgs = args::parse(printer, rest, Exit::Usage)?;
+            snapshot::run(&own, args.json, guest, context)
+        }
         "after-exit" => after_exit::run(rest, guest, context),
         _ => Err(usage()),
     }

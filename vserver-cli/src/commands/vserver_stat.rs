@@ -1,5 +1,7 @@
 //! `vserver-stat`.
 
+use std::ffi::OsString;
+
 use serde::Serialize;
 use vserver_monitor::{Sample, format};
 use vserver_runtime::{Passed, RunRecord};
@@ -15,6 +17,9 @@ pub fn run(args: &VserverStatArgs, context: &Context) -> Result<Exit, CliError> 
     if args.net {
         return net(&records, args.json, context);
     }
+    if args.disk {
+        return disk(&records, args.json, context);
+    }
     let known: Vec<_> = records.iter().map(known).collect();
     let rows = Sample::take()?.rows(&known);
     if args.json {
@@ -26,6 +31,9 @@ pub fn run(args: &VserverStatArgs, context: &Context) -> Result<Exit, CliError> 
     context.printer.text(&text)?;
     Ok(Exit::Success)
 }
+
+/// Bytes of a block as stat(2) counts them.
+const BLOCK: u64 = 512;
 
 /// A running guest's traffic.
 #[derive(Serialize)]
@@ -58,6 +66,64 @@ fn net(records: &[RunRecord], json: bool, context: &Context) -> Result<Exit, Cli
     let text: String = std::iter::once(NET_HEADER.to_owned()).chain(lines).map(|line| line + "\n").collect();
     context.printer.text(&text)?;
     Ok(Exit::Success)
+}
+
+/// What a guest takes of the disk.
+#[derive(Serialize)]
+struct DiskRow {
+    xid: Option<Xid>,
+    name: String,
+    own_bytes: u64,
+    shared_bytes: u64,
+}
+
+const DISK_HEADER: &str = "CTX       OWN  SHARED NAME";
+
+/// Also of guests that do not run: their files are there.
+fn disk(records: &[RunRecord], json: bool, context: &Context) -> Result<Exit, CliError> {
+    let confdir = &context.host.confdir;
+    let names = if confdir.is_dir() { vserver_config::list(confdir)? } else { Vec::new() };
+    let (mut rows, mut status) = (Vec::new(), Exit::Success);
+    for name in &names {
+        match disk_row(name, records, context) {
+            Ok(row) => rows.push(row),
+            Err(error) => {
+                context.printer.warn(format_args!("vserver-stat: guest '{name}' is left out: {error}"));
+                status = Exit::Failure;
+            }
+        }
+    }
+    if json {
+        context.printer.json(&rows)?;
+        return Ok(status);
+    }
+    let lines = rows.iter().map(|DiskRow { xid, name, own_bytes, shared_bytes }| {
+        let xid = xid.map_or_else(|| "-".to_owned(), |xid| xid.0.to_string());
+        format!("{xid:<5}{:>8}{:>8} {name}", format::size(*own_bytes), format::size(*shared_bytes))
+    });
+    let text: String = std::iter::once(DISK_HEADER.to_owned()).chain(lines).map(|line| line + "\n").collect();
+    context.printer.text(&text)?;
+    Ok(status)
+}
+
+fn disk_row(name: &GuestName, records: &[RunRecord], context: &Context) -> Result<DiskRow, CliError> {
+    let confdir = &context.host.confdir;
+    let (config, _) = vserver_config::read(confdir, name)?;
+    let place = config.image.clone().unwrap_or(config.vdir);
+    // The walk does not follow a link.
+    let place = place.canonicalize().map_err(CliError::io(format!("cannot find '{}'", place.display())))?;
+    let mut shares = vserver_disk::shares_of(&place)?;
+    // What one with shared files has written in this run lies beside its tree.
+    let mut layers = OsString::from(".");
+    layers.push(place.file_name().unwrap_or_default());
+    layers.push(".layers");
+    let layers = place.with_file_name(layers);
+    if layers.is_dir() {
+        shares += vserver_disk::shares_of(&layers)?;
+    }
+    let running = records.iter().find(|record| record.name == *name && record.confdir == *confdir);
+    let xid = running.map(|record| record.xid).or(config.context);
+    Ok(DiskRow { xid, name: config.display_name, own_bytes: shares.own * BLOCK, shared_bytes: shares.shared * BLOCK })
 }
 
 /// The guest, its number, and the name to show: that of its configuration as long as it can be read.

@@ -10,6 +10,7 @@ use vserver_types::GuestName;
 
 use crate::copy::run_file;
 use crate::delete::{check, real};
+use crate::snapshot::beside;
 use crate::{Error, own_disk};
 
 /// Link to the package data that the host keeps.
@@ -117,8 +118,17 @@ fn link(plan: &mut Plan, config: &Path, name: &str) {
     }
     let after = before.with_file_name(plan.to.as_str());
     let target = was.with_file_name(plan.to.as_str());
+    snapshots(plan, &before, &after);
     plan.moves.push(Move { before, after });
     plan.links.push(Link { name: name.to_owned(), was, target });
+}
+
+/// They lie beside a tree or an image under its name.
+fn snapshots(plan: &mut Plan, before: &Path, after: &Path) {
+    let (before, after) = (beside(before), beside(after));
+    if before.is_dir() {
+        plan.moves.push(Move { before, after });
+    }
 }
 
 /// An image that bears its name.
@@ -128,6 +138,7 @@ fn disk(plan: &mut Plan, config: &Path) -> Result<(), Error> {
     let after = before.with_file_name(format!("{}.img", plan.to));
     let text = |path: &Path| path.to_string_lossy().into_owned();
     plan.edits.push(Edit { file: "disk/image".to_owned(), was: text(&before), value: text(&after) });
+    snapshots(plan, &before, &after);
     plan.moves.push(Move { before, after });
     Ok(())
 }

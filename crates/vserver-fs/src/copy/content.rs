@@ -8,6 +8,7 @@ use std::path::Path;
 
 use nix::fcntl::OFlag;
 use nix::sys::stat::FileStat;
+use nix::unistd::{UnlinkatFlags, unlinkat};
 use rustix::fs::{SeekFrom, ioctl_ficlone, seek};
 use rustix::io::Errno;
 
@@ -32,6 +33,24 @@ impl<E> Fault<E> {
     }
 }
 
+/// Makes the file `name` in `dir` of the blocks of `object`, if that can be.
+pub(super) fn share(object: &OwnedFd, dir: &OwnedFd, name: &OsStr) -> io::Result<bool> {
+    let (source, target) = pair(object, dir, name)?;
+    if ioctl_ficlone(&target, &source).is_ok() {
+        return Ok(true);
+    }
+    unlinkat(dir, name, UnlinkatFlags::NoRemoveDir)?;
+    Ok(false)
+}
+
+/// The very object that was looked at, whatever has its name by now; and a new file.
+fn pair(object: &OwnedFd, dir: &OwnedFd, name: &OsStr) -> io::Result<(File, File)> {
+    let source = File::open(lookup::by_descriptor(object))?;
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW;
+    let target = lookup::beneath(dir, Path::new(name), flags, 0o600)?;
+    Ok((source, File::from(target)))
+}
+
 /// Makes the file `name` in `dir` with the content of `object`.
 pub(super) fn copy<E>(
     object: &OwnedFd,
@@ -40,11 +59,7 @@ pub(super) fn copy<E>(
     name: &OsStr,
     check: Check<'_, E>,
 ) -> Result<(), Fault<E>> {
-    // The very object that was looked at, whatever has its name by now.
-    let source = File::open(lookup::by_descriptor(object)).map_err(Fault::Io)?;
-    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW;
-    let target = lookup::beneath(dir, Path::new(name), flags, 0o600).map_err(|e| Fault::Io(e.into()))?;
-    let target = File::from(target);
+    let (source, target) = pair(object, dir, name).map_err(Fault::Io)?;
     if ioctl_ficlone(&target, &source).is_ok() {
         return Ok(());
     }

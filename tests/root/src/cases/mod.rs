@@ -47,6 +47,7 @@ mod removal;
 mod samples;
 mod scripts;
 mod small;
+mod snapshots;
 mod standing;
 mod start_options;
 mod strict;
@@ -83,6 +84,7 @@ const FILES: &[fn() -> Vec<Trial>] = &[
     traffic::tests,
     tun::tests,
     unify::tests,
+    snapshots::tests,
     killed_unify::tests,
     interrupt::tests,
     killed_rename::tests,

@@ -16,7 +16,7 @@ macro_rules! transcripts {
 pub fn tests() -> Vec<Trial> {
     let mut all = transcripts![
         "stat" "vps" "info" "status" "vlimit" "vwait" "helpers" "obsolete" "vkill" "chain" "attributes" "vsched" "vuname"
-        "contexts" "packages" "boot" "mounts" "legacy" "templates" "methods"
+        "contexts" "packages" "boot" "mounts" "legacy" "templates" "methods" "snapshot"
     ];
     // With file systems of their own.
     let xfs = transcripts!["lsxid" "vdu" "fileattrs"].into_iter().map(|trial| trial.needs(Need::Tool("mkfs.xfs")));
