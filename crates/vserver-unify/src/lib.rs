@@ -19,6 +19,7 @@ mod clone;
 mod error;
 mod exchange;
 mod flatten;
+mod held;
 mod layers;
 mod mark;
 mod packages;

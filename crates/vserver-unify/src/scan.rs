@@ -7,15 +7,18 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use nix::dir::{Dir, Type};
 use nix::fcntl::AtFlags;
 use nix::sys::stat::{SFlag, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
+use rustix::fs::{FileType, RawDir};
 
 use crate::exchange::is_left_over;
 use crate::rules::Verdict;
 use crate::same::Key;
 use crate::unify::{Event, Listener, Skip, Tree};
+
+/// Room for the entries of a directory that are read at once.
+const ROOM: usize = 32 << 10;
 
 /// A regular file that may be shared.
 #[derive(Debug)]
@@ -50,10 +53,13 @@ pub(crate) struct Sight {
     pub looked_at: u64,
 }
 
+#[derive(Default)]
 struct Todo {
     directories: Vec<(u16, PathBuf)>,
     /// Directories that are being read now, and may add others.
     busy: usize,
+    /// Threads that have nothing to do.
+    waiting: usize,
 }
 
 struct Walk<'a> {
@@ -65,7 +71,7 @@ struct Walk<'a> {
 /// Finds all files of all trees that their rules let be shared.
 pub(crate) fn scan(wish: &Wish<'_>) -> Sight {
     let directories = (0..wish.trees.len()).filter_map(|tree| Some((u16::try_from(tree).ok()?, PathBuf::new())));
-    let todo = Mutex::new(Todo { directories: directories.collect(), busy: 0 });
+    let todo = Mutex::new(Todo { directories: directories.collect(), ..Todo::default() });
     let walk = Walk { wish, todo, more: Condvar::new() };
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..wish.threads.max(1)).map(|_| scope.spawn(|| walk.work())).collect();
@@ -81,33 +87,37 @@ pub(crate) fn scan(wish: &Wish<'_>) -> Sight {
 
 impl Walk<'_> {
     fn work(&self) -> Sight {
-        let mut sight = Sight::default();
-        while let Some((tree, rel)) = self.next() {
-            let mut below = Vec::new();
-            if let Err(error) = self.directory(tree, &rel, &mut sight, &mut below) {
+        let (mut sight, mut below, mut room) = (Sight::default(), Vec::new(), Vec::with_capacity(ROOM));
+        let mut next = self.next(&mut below);
+        while let Some((tree, rel)) = next {
+            if let Err(error) = self.directory(tree, &rel, &mut room, &mut sight, &mut below) {
                 let path = shown(rel.as_os_str());
                 (self.wish.listener)(Event::Skipped { tree: tree.into(), path: &path, why: Skip::Failed(error) });
             }
-            let mut todo = self.todo();
-            todo.busy -= 1;
-            todo.directories.append(&mut below);
-            drop(todo);
-            self.more.notify_all();
+            self.todo().busy -= 1;
+            next = self.next(&mut below);
         }
         sight
     }
 
-    fn next(&self) -> Option<(u16, PathBuf)> {
+    /// The next directory, after those that were found below the last one have come to the others.
+    fn next(&self, below: &mut Vec<(u16, PathBuf)>) -> Option<(u16, PathBuf)> {
         let mut todo = self.todo();
+        let others = below.len().saturating_sub(1).min(todo.waiting);
+        todo.directories.append(below);
+        (0..others).for_each(|_| self.more.notify_one());
         loop {
             if let Some(directory) = todo.directories.pop() {
                 todo.busy += 1;
                 return Some(directory);
             }
             if todo.busy == 0 {
+                self.more.notify_all();
                 return None;
             }
+            todo.waiting += 1;
             todo = self.more.wait(todo).unwrap_or_else(PoisonError::into_inner);
+            todo.waiting -= 1;
         }
     }
 
@@ -119,14 +129,15 @@ impl Walk<'_> {
         &self,
         tree: u16,
         rel: &Path,
+        room: &mut Vec<u8>,
         sight: &mut Sight,
         below: &mut Vec<(u16, PathBuf)>,
     ) -> Result<(), String> {
         let whole = &self.wish.trees[usize::from(tree)];
         // A mount in the tree is not entered: openat2 with RESOLVE_NO_XDEV refuses it.
-        let fd = whole.root.open_dir_for_change(rel).map_err(|error| chain(&error))?;
-        let look = fd.try_clone().map_err(|error| error.to_string())?;
-        for entry in Dir::from_fd(fd).map_err(|error| error.to_string())? {
+        let dir = whole.root.open_dir_for_change(rel).map_err(|error| chain(&error))?;
+        let mut entries = RawDir::new(&dir, room.spare_capacity_mut());
+        while let Some(entry) = entries.next() {
             let entry = entry.map_err(|error| error.to_string())?;
             let name = OsStr::from_bytes(entry.file_name().to_bytes());
             if name == "." || name == ".." {
@@ -137,7 +148,7 @@ impl Walk<'_> {
                 (self.wish.listener)(Event::Skipped { tree: tree.into(), path: &shown(&path), why: Skip::Excluded });
                 continue;
             }
-            let at = Place { tree, dir: &look, name, inode: entry.ino() };
+            let at = Place { tree, dir: &dir, name, inode: entry.ino() };
             self.entry(&at, entry.file_type(), path, sight, below)?;
         }
         Ok(())
@@ -146,23 +157,23 @@ impl Walk<'_> {
     fn entry(
         &self,
         at: &Place<'_>,
-        kind: Option<Type>,
+        kind: FileType,
         path: OsString,
         sight: &mut Sight,
         below: &mut Vec<(u16, PathBuf)>,
     ) -> Result<(), String> {
         sight.looked_at += 1;
-        if kind == Some(Type::Directory) {
+        if kind == FileType::Directory {
             below.push((at.tree, path.into()));
             return Ok(());
         }
-        if kind == Some(Type::File) && self.wish.known.binary_search(&at.inode).is_ok() && !self.tidied(at) {
+        if kind == FileType::RegularFile && self.wish.known.binary_search(&at.inode).is_ok() && !self.tidied(at) {
             sight.known += 1;
             self.skipped(at, &path, Skip::Unified);
             return Ok(());
         }
-        if kind.is_some_and(|kind| kind != Type::File) {
-            self.skipped(at, &path, if kind == Some(Type::Symlink) { Skip::Symlink } else { Skip::Irregular });
+        if !matches!(kind, FileType::RegularFile | FileType::Unknown) {
+            self.skipped(at, &path, if kind == FileType::Symlink { Skip::Symlink } else { Skip::Irregular });
             return Ok(());
         }
         let Ok(stat) = fstatat(at.dir, at.name, AtFlags::AT_SYMLINK_NOFOLLOW) else {

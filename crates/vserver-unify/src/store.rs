@@ -14,7 +14,7 @@
 mod index;
 mod method;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -23,12 +23,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, fstat, mkdirat};
-use vserver_fs::{Flock, open_beneath};
+use vserver_fs::Flock;
 
 use crate::Error;
-use crate::same::{Buffers, Key};
+use crate::exchange::link;
+use crate::held::open_to_read;
+use crate::same::{Key, Model, Room};
 use method::Method;
 
 /// How long another run is waited for.
@@ -46,8 +47,9 @@ pub struct Store {
 }
 
 /// Where a file belongs in the store.
-pub(crate) struct Slot {
-    dir: OwnedFd,
+pub(crate) struct Slot<'a> {
+    store: &'a OwnedFd,
+    directories: Vec<String>,
     rest: String,
 }
 
@@ -86,31 +88,11 @@ impl Store {
         rustix::fs::syncfs(&self.dir).map_err(Error::io("write to the disk what is in", &self.path))
     }
 
-    /// Where a file belongs; with `make` the directory for it is made.
-    pub(crate) fn slot(
-        &self,
-        file: &File,
-        key: &Key,
-        room: &mut Buffers,
-        make: bool,
-    ) -> io::Result<Option<(Slot, String)>> {
+    /// Where a file belongs, and its digest.
+    pub(crate) fn slot(&self, file: &mut Model, key: &Key, room: &mut Room) -> io::Result<(Slot<'_>, String)> {
         let digest = self.method.digest(file, key, room)?;
         let (directories, rest) = self.method.place(&digest);
-        let mut dir = self.dir.try_clone()?;
-        for name in directories {
-            if make {
-                match mkdirat(&dir, name.as_str(), Mode::S_IRWXU) {
-                    Ok(()) | Err(Errno::EEXIST) => {}
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            match open_beneath(&dir, Path::new(&name), OFlag::O_RDONLY | OFlag::O_DIRECTORY, 0) {
-                Ok(next) => dir = next,
-                Err(Errno::ENOENT) => return Ok(None),
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(Some((Slot { dir, rest }, digest)))
+        Ok((Slot { store: &self.dir, directories, rest }, digest))
     }
 
     /// Remembers what is shared now besides what it knew.
@@ -125,27 +107,45 @@ impl Store {
     }
 }
 
-impl Slot {
+impl Slot<'_> {
     /// The entry with this number, if there is one.
     pub fn entry(&self, number: u32) -> io::Result<Option<File>> {
-        match open_beneath(&self.dir, Path::new(&self.name(number)), OFlag::O_RDONLY | OFlag::O_NOFOLLOW, 0) {
-            Ok(entry) => Ok(Some(File::from(entry))),
+        match open_to_read(self.store, OsStr::new(&self.name(number))) {
+            Ok(entry) => Ok(Some(entry)),
             Err(Errno::ENOENT) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Makes an open file the entry with this number; false if there is one.
+    /// Makes an open file the entry with this number, and the directories for it; false if there is one.
     pub fn fill(&self, number: u32, file: &File) -> nix::Result<bool> {
-        match crate::exchange::link(file, &self.dir, &self.name(number)) {
+        let name = self.name(number);
+        let done = match link(file, self.store, &name) {
+            Err(Errno::ENOENT) => self.make().and_then(|()| link(file, self.store, &name)),
+            done => done,
+        };
+        match done {
             Ok(()) => Ok(true),
             Err(Errno::EEXIST) => Ok(false),
             Err(error) => Err(error),
         }
     }
 
+    fn make(&self) -> nix::Result<()> {
+        let mut path = String::new();
+        for name in &self.directories {
+            path.push_str(name);
+            match mkdirat(self.store, path.as_str(), Mode::S_IRWXU) {
+                Ok(()) | Err(Errno::EEXIST) => path.push('/'),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Below the store, in which there are no links: it is root's alone.
     fn name(&self, number: u32) -> String {
-        format!("{}-{number:08x}", self.rest)
+        format!("{}/{}-{number:08x}", self.directories.join("/"), self.rest)
     }
 }
 

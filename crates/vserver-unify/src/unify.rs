@@ -3,19 +3,26 @@
 mod group;
 mod reference;
 
+use std::ffi::OsStr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use vserver_fs::GuestRoot;
 
+use crate::held::split;
 use crate::mark::mark;
 use crate::scan::{Found, Wish, scan};
 use crate::{Error, Rules, Store};
 use group::Group;
 pub use reference::{AgainstOptions, unify};
 
-/// Most threads: beyond that they only wait for the file system's journal.
-const THREADS: usize = 8;
+/// How many threads, whatever the machine has: mostly they wait for the disk, which gives back the blocks of a file that is
+/// gone. More of them find nothing left to wait for.
+const THREADS: usize = 12;
+/// How many read directories.
+const SCANNERS: usize = 4;
+/// Groups that a thread takes at once, if they are in one directory.
+const PORTION: usize = 64;
 /// Files below this size are not worth a hard link. Source: util-vserver, `behaviours.md` §9.3.
 const MIN_SIZE: u64 = 16;
 
@@ -121,15 +128,14 @@ pub fn hashify(trees: &[Tree], store: &mut Store, options: Options, listener: Li
         store.sync()?;
         trees.iter().try_for_each(|tree| mark(&tree.root))?;
     }
-    let threads = std::thread::available_parallelism().map_or(2, |cpus| cpus.get() * 2).min(THREADS);
     let known = if options.refresh { &[] } else { store.known() };
     let min_size = if options.small_too { 1 } else { MIN_SIZE };
     let (ignore_mtime, tidy) = (options.ignore_mtime, !options.dry_run);
-    let sight = scan(&Wish { trees, min_size, ignore_mtime, known, threads, tidy, listener });
+    let sight = scan(&Wish { trees, min_size, ignore_mtime, known, threads: SCANNERS, tidy, listener });
     let mut totals = Totals { looked_at: sight.looked_at, known: sight.known, ..Totals::default() };
     let files = sorted(sight.files);
     let work = Work { trees, store, options, listener, sums: Sums::default() };
-    work.run(&files, threads);
+    work.run(&files);
     let sums = work.sums;
     totals.unified = sums.unified.into_inner();
     totals.freed = sums.freed.into_inner();
@@ -140,10 +146,25 @@ pub fn hashify(trees: &[Tree], store: &mut Store, options: Options, listener: Li
     Ok(totals)
 }
 
-/// Equal ones beside each other, in the order of the trees.
+/// Those that may be equal beside each other, and of them those of one path, which mostly are: files of one size abound.
 fn sorted(mut files: Vec<Found>) -> Vec<Found> {
-    files.sort_unstable_by(|a, b| (a.key, a.tree, &a.path).cmp(&(b.key, b.tree, &b.path)));
+    files.sort_unstable_by(|a, b| (a.key, &a.path, a.tree).cmp(&(b.key, &b.path, b.tree)));
     files
+}
+
+/// Groups whose first files are in one directory come one after the other: a thread that takes them finds their directories
+/// open, and no other one waits for their locks.
+fn by_directory(mut groups: Vec<&[Found]>) -> Vec<&[Found]> {
+    groups.sort_unstable_by(|a, b| place(a).cmp(&place(b)));
+    groups
+}
+
+/// Directory and name of the first file of a group.
+fn place(group: &[Found]) -> ((u16, &OsStr), &OsStr) {
+    group.first().map_or(((0, OsStr::new("")), OsStr::new("")), |first| {
+        let (parent, name) = split(&first.path);
+        ((first.tree, parent), name)
+    })
 }
 
 #[derive(Default)]
@@ -164,15 +185,19 @@ struct Work<'a> {
 
 impl Work<'_> {
     /// Files with one key go to one thread, so that no two of them deal with one entry.
-    fn run(&self, files: &[Found], threads: usize) {
-        let groups: Vec<&[Found]> = files.chunk_by(|a, b| a.key == b.key).collect();
+    fn run(&self, files: &[Found]) {
+        let groups = by_directory(files.chunk_by(|a, b| a.key == b.key).collect());
+        let portions: Vec<&[&[Found]]> = groups
+            .chunk_by(|a, b| place(a).0 == place(b).0)
+            .flat_map(|directory| directory.chunks(PORTION))
+            .collect();
         let next = AtomicUsize::new(0);
         std::thread::scope(|scope| {
-            for _ in 0..threads {
+            for _ in 0..THREADS {
                 scope.spawn(|| {
                     let mut group = Group::new(self);
-                    while let Some(files) = groups.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        group.process(files);
+                    while let Some(portion) = portions.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        portion.iter().for_each(|files| group.process(files));
                     }
                     let mut shared = self.sums.shared.lock().unwrap_or_else(PoisonError::into_inner);
                     shared.append(&mut group.shared);

@@ -1,7 +1,6 @@
 //! The digest of a store, over what must be equal: mode, owner, size, time and content. Whatever it says, files are
 //! compared byte for byte before they are exchanged, so a digest that can be forged costs time at most.
 
-use std::fs::File;
 use std::io;
 use std::path::Path;
 
@@ -10,7 +9,7 @@ use vserver_fs::atomic;
 
 use super::names;
 use crate::Error;
-use crate::same::{Buffers, CHUNK, Key, fill};
+use crate::same::{Key, Model, Room};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Method {
@@ -45,7 +44,7 @@ impl Method {
     }
 
     /// In hexadecimal digits. The record before the content is packed and in little endian.
-    pub fn digest(self, file: &File, key: &Key, room: &mut Buffers) -> io::Result<String> {
+    pub fn digest(self, file: &mut Model, key: &Key, room: &mut Room) -> io::Result<String> {
         let mut record = Vec::with_capacity(36);
         record.extend(key.mode.to_le_bytes());
         record.extend(key.uid.to_le_bytes());
@@ -56,13 +55,13 @@ impl Method {
         match self {
             Self::Sha1 => {
                 let mut hash = Sha1::new_with_prefix(&record);
-                content(file, room, |bytes| hash.update(bytes))?;
+                file.read(room, |bytes| hash.update(bytes))?;
                 Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
             }
             Self::Blake3 => {
                 let mut hash = blake3::Hasher::new();
                 hash.update(&record);
-                content(file, room, |bytes| {
+                file.read(room, |bytes| {
                     hash.update(bytes);
                 })?;
                 Ok(hash.finalize().to_hex().to_string())
@@ -81,18 +80,6 @@ impl Method {
     }
 }
 
-fn content(file: &File, room: &mut Buffers, mut take: impl FnMut(&[u8])) -> io::Result<()> {
-    let mut at = 0;
-    loop {
-        let read = fill(file, &mut room.a, at)?;
-        take(&room.a[..read]);
-        if read < CHUNK {
-            return Ok(());
-        }
-        at += read as u64;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,7 +89,9 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "hello").unwrap();
         let key = Key { size: 5, mode: 0o100_644, uid: 0, gid: 0, mtime: 1_700_000_000 };
-        let digest = Method::Sha1.digest(file.as_file(), &key, &mut Buffers::new()).unwrap();
+        let stat = nix::sys::stat::fstat(&file).unwrap();
+        let mut model = Model::new(file.reopen().unwrap(), stat);
+        let digest = Method::Sha1.digest(&mut model, &key, &mut Room::new()).unwrap();
         let mut record = Vec::new();
         record.extend([0xa4, 0x81, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         record.extend([0; 8]);

@@ -4,19 +4,15 @@
 //! than a digest does. Only a file that differs from it needs one.
 
 use std::collections::HashSet;
-use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use nix::fcntl::OFlag;
 use nix::sys::stat::{FileStat, fstat};
-use vserver_fs::open_beneath;
 
 use super::{Event, Skip, Work};
 use crate::exchange::{Exchanged, exchange};
-use crate::same::{Buffers, Key, same};
+use crate::held::{Directories, Held};
+use crate::same::{Key, Model, Room};
 use crate::scan::{Found, shown};
 
 /// Most entries with one digest that are tried.
@@ -25,23 +21,10 @@ const ENTRIES: u32 = 4_096;
 /// One thread's work on one group after the other.
 pub(super) struct Group<'a> {
     work: &'a Work<'a>,
-    room: Buffers,
+    room: Room,
+    directories: Directories,
     /// Inodes that are in the store now.
     pub shared: Vec<u64>,
-}
-
-/// A file, held, with the directory that it is in.
-struct Held {
-    dir: OwnedFd,
-    name: OsString,
-    file: File,
-    stat: FileStat,
-}
-
-/// A file that others can become one with.
-struct Model {
-    file: File,
-    inode: u64,
 }
 
 /// What became of a file, as far as it did not fail.
@@ -59,7 +42,7 @@ type Outcome<T> = std::result::Result<T, Skip>;
 
 impl<'a> Group<'a> {
     pub fn new(work: &'a Work<'a>) -> Self {
-        Self { work, room: Buffers::new(), shared: Vec::new() }
+        Self { work, room: Room::new(), directories: Directories::default(), shared: Vec::new() }
     }
 
     /// Deals with all files of a group.
@@ -74,98 +57,94 @@ impl<'a> Group<'a> {
 
     fn one(&mut self, found: &Found, model: &mut Option<Model>, seen: &mut HashSet<String>) -> Outcome<Fate> {
         let held = self.hold(found)?;
-        if let Some(known) = model.as_ref() {
-            if known.inode == held.stat.st_ino {
+        if let Some(known) = model {
+            if known.inode() == held.stat.st_ino {
                 return Ok(Fate::Kept(Skip::Unified));
             }
-            if same(&known.file, &held.file, &mut self.room).map_err(failed)?
-                && let Some(freed) = self.join(&held, &known.file)?
+            if known.same(&held.file, &mut self.room).map_err(failed)?
+                && let Some(freed) = self.join(&held, known)?
             {
                 return Ok(Fate::Unified { freed, entry: None });
             }
         }
-        self.by_digest(found, held, model, seen)
+        let (fate, next) = self.by_digest(found, held, seen)?;
+        *model = Some(next);
+        Ok(fate)
     }
 
     /// Opens it, and looks whether it is still what the walk has seen.
-    fn hold(&self, found: &Found) -> Outcome<Held> {
-        let root = &self.work.trees[usize::from(found.tree)].root;
-        let path = Path::new(&*found.path);
-        let name = path.file_name().unwrap_or(OsStr::new(""));
-        let dir = root.open_dir_for_change(path.parent().unwrap_or(Path::new(""))).map_err(|_| Skip::Changed)?;
-        // O_NONBLOCK: whoever puts a FIFO there meanwhile gets no process of ours to wait.
-        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-        let file = File::from(open_beneath(&dir, Path::new(name), flags, 0).map_err(failed)?);
-        let stat = fstat(&file).map_err(failed)?;
-        let as_seen = stat.st_ino == found.inode
-            && stat.st_dev == self.work.store.device()
-            && Key::of(&stat, self.work.options.ignore_mtime) == found.key;
-        if as_seen { Ok(Held { dir, name: name.to_owned(), file, stat }) } else { Err(Skip::Changed) }
+    fn hold(&mut self, found: &Found) -> Outcome<Held> {
+        let tree = usize::from(found.tree);
+        let dir = self.directories.of(tree, &self.work.trees[tree].root, &found.path).map_err(|_| Skip::Changed)?;
+        let held = Held::open(dir, &found.path).map_err(failed)?;
+        let as_seen = held.stat.st_ino == found.inode
+            && held.stat.st_dev == self.work.store.device()
+            && self.key(&held.stat) == found.key;
+        if as_seen { Ok(held) } else { Err(Skip::Changed) }
     }
 
-    /// Against the entries of the store with its digest; if none is equal it becomes one.
-    fn by_digest(
-        &mut self,
-        found: &Found,
-        held: Held,
-        model: &mut Option<Model>,
-        seen: &mut HashSet<String>,
-    ) -> Outcome<Fate> {
-        let dry = self.work.options.dry_run;
-        let slot = self.work.store.slot(&held.file, &found.key, &mut self.room, !dry).map_err(failed)?;
-        let Some((slot, digest)) = slot else {
-            *model = Some(Model { inode: held.stat.st_ino, file: held.file });
-            return Ok(Fate::Kept(Skip::Different));
-        };
+    /// Against the entries of the store with its digest; if none is equal it becomes one. Gives the file that the next of its
+    /// group is compared with.
+    fn by_digest(&mut self, found: &Found, held: Held, seen: &mut HashSet<String>) -> Outcome<(Fate, Model)> {
+        let inode = held.stat.st_ino;
+        let mut own = Model::new(held.file.try_clone().map_err(failed)?, held.stat);
+        let (slot, digest) = self.work.store.slot(&mut own, &found.key, &mut self.room).map_err(failed)?;
         for number in 0..ENTRIES {
             let Some(entry) = slot.entry(number).map_err(failed)? else {
-                if dry {
+                if self.work.options.dry_run {
                     // The store has none, but this run may have met one.
-                    let again = !seen.insert(digest);
-                    *model = Some(Model { inode: held.stat.st_ino, file: held.file });
-                    let freed = u64::try_from(held.stat.st_blocks).unwrap_or(0) * 512;
-                    return Ok(if again {
-                        Fate::Unified { freed, entry: None }
-                    } else {
-                        Fate::Kept(Skip::Different)
-                    });
+                    let fate = match seen.insert(digest) {
+                        true => Fate::Kept(Skip::Different),
+                        false => Fate::Unified { freed: space(&held.stat), entry: None },
+                    };
+                    return Ok((fate, own));
                 }
                 if !slot.fill(number, &held.file).map_err(failed)? {
                     continue;
                 }
-                self.shared.push(held.stat.st_ino);
-                *model = Some(Model { inode: held.stat.st_ino, file: held.file });
-                return Ok(Fate::First);
+                own.was_linked().map_err(failed)?;
+                self.shared.push(inode);
+                return Ok((Fate::First, own));
             };
             let stat = fstat(&entry).map_err(failed)?;
-            if stat.st_ino == held.stat.st_ino {
-                self.shared.push(stat.st_ino);
-                *model = Some(Model { inode: stat.st_ino, file: entry });
-                return Ok(Fate::Kept(Skip::Unified));
+            if stat.st_ino == inode {
+                self.shared.push(inode);
+                return Ok((Fate::Kept(Skip::Unified), own));
             }
-            if Key::of(&stat, self.work.options.ignore_mtime) == found.key
-                && same(&entry, &held.file, &mut self.room).map_err(failed)?
-                && let Some(freed) = self.join(&held, &entry)?
-            {
+            if let Some((freed, entry)) = self.entry(found, &held, entry, stat)? {
                 self.shared.push(stat.st_ino);
-                *model = Some(Model { inode: stat.st_ino, file: entry });
-                return Ok(Fate::Unified { freed, entry: Some(digest) });
+                return Ok((Fate::Unified { freed, entry: Some(digest) }, entry));
             }
         }
         Err(Skip::Different)
     }
 
-    /// Exchanges it, unless only asked what would be; none if the other one can have no further name.
-    fn join(&self, held: &Held, other: &File) -> Outcome<Option<u64>> {
-        if self.work.options.dry_run {
-            let last = held.stat.st_nlink == 1;
-            return Ok(Some(if last { u64::try_from(held.stat.st_blocks).unwrap_or(0) * 512 } else { 0 }));
+    /// With one entry of the store; none if it is not equal.
+    fn entry(&mut self, found: &Found, held: &Held, entry: File, stat: FileStat) -> Outcome<Option<(u64, Model)>> {
+        if self.key(&stat) != found.key {
+            return Ok(None);
         }
-        match exchange(&held.dir, &held.name, (&held.file, &held.stat), other).map_err(failed)? {
+        let mut entry = Model::new(entry, stat);
+        if !entry.same(&held.file, &mut self.room).map_err(failed)? {
+            return Ok(None);
+        }
+        Ok(self.join(held, &mut entry)?.map(|freed| (freed, entry)))
+    }
+
+    /// Exchanges it, unless only asked what would be; none if the other one can have no further name.
+    fn join(&self, held: &Held, other: &mut Model) -> Outcome<Option<u64>> {
+        if self.work.options.dry_run {
+            return Ok(Some(if held.stat.st_nlink == 1 { space(&held.stat) } else { 0 }));
+        }
+        match exchange(&held.dir, &held.name, &held.stat, other).map_err(failed)? {
             Exchanged::Done { freed } => Ok(Some(freed)),
-            Exchanged::Full => Ok(None),
+            Exchanged::Unfit => Ok(None),
             Exchanged::Changed => Err(Skip::Changed),
         }
+    }
+
+    fn key(&self, stat: &FileStat) -> Key {
+        Key::of(stat, self.work.options.ignore_mtime)
     }
 
     fn tell(&self, tree: usize, path: &str, fate: Outcome<Fate>) {
@@ -188,4 +167,9 @@ impl<'a> Group<'a> {
 
 fn failed(error: impl Into<std::io::Error>) -> Skip {
     Skip::Failed(error.into().to_string())
+}
+
+/// What a file takes of the disk, in bytes.
+fn space(stat: &FileStat) -> u64 {
+    u64::try_from(stat.st_blocks).unwrap_or(0) * 512
 }

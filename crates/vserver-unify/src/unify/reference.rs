@@ -1,22 +1,21 @@
 //! A guest against others that are its model: what has the same path there, and is equal, becomes one inode with it. Source:
 //! util-vserver, `behaviours.md` §9.2; there contents were not compared, here they are.
 
-use std::ffi::{OsStr, OsString};
-use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use nix::fcntl::OFlag;
-use nix::sys::stat::{FileStat, fstat};
+use nix::sys::stat::fstat;
 use vserver_fs::{GuestRoot, open_beneath};
 
 use super::{Event, Listener, Skip, THREADS, Totals, Tree};
 use crate::exchange::{Exchanged, exchange};
+use crate::held::{Directories, Held, split};
 use crate::mark::mark;
 use crate::rules::Verdict;
-use crate::same::{Buffers, Key, same};
+use crate::same::{Key, Model, Room};
 use crate::scan::{Found, Wish, absolute, scan, shown};
 use crate::{Error, flatten, layers};
 
@@ -27,14 +26,6 @@ pub struct AgainstOptions {
     pub dry_run: bool,
     /// The other way: what is one with a reference becomes a copy of the guest's own.
     pub reverse: bool,
-}
-
-/// A regular file, held with its directory.
-struct Held {
-    dir: OwnedFd,
-    name: OsString,
-    file: File,
-    stat: FileStat,
 }
 
 /// Makes files of `tree` one with those of the first reference that has an equal one of the same path, which that one's rules
@@ -68,9 +59,9 @@ pub fn unify(
     std::thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| {
-                let mut room = Buffers::new();
+                let mut own = Own { room: Room::new(), directories: Directories::default() };
                 while let Some(found) = sight.files.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let fate = against.one(found, &mut room);
+                    let fate = against.one(found, &mut own);
                     against.tell(found, fate, &totals, listener);
                 }
             });
@@ -85,17 +76,22 @@ struct Against<'a> {
     options: AgainstOptions,
 }
 
+/// What each thread has of its own. The guest's directories have the number 0, those of its references the next.
+struct Own {
+    room: Room,
+    directories: Directories,
+}
+
 impl Against<'_> {
     /// The bytes that are free now, or why it stays.
-    fn one(&self, found: &Found, room: &mut Buffers) -> Result<u64, Skip> {
-        let path = Path::new(&*found.path);
-        let held = hold(&self.tree.root, path).map_err(failed)?.ok_or(Skip::Changed)?;
+    fn one(&self, found: &Found, own: &mut Own) -> Result<u64, Skip> {
+        let held = own.hold(0, &self.tree.root, &found.path).map_err(failed)?.ok_or(Skip::Changed)?;
         let mut why = Skip::NoReference;
-        for reference in self.references {
+        for (reference, number) in self.references.iter().zip(1..) {
             if reference.rules.judge(&absolute(&found.path)) != Verdict::Share {
                 continue;
             }
-            let Some(model) = hold(&reference.root, path).map_err(failed)? else { continue };
+            let Some(model) = own.hold(number, &reference.root, &found.path).map_err(failed)? else { continue };
             let one = (model.stat.st_dev, model.stat.st_ino) == (held.stat.st_dev, held.stat.st_ino);
             if one && self.options.reverse {
                 return self.separate(&held);
@@ -104,25 +100,25 @@ impl Against<'_> {
                 return Err(Skip::Unified);
             }
             why = Skip::Different;
-            let equal = model.stat.st_dev == held.stat.st_dev
-                && Key::of(&model.stat, false) == Key::of(&held.stat, false)
-                && same(&model.file, &held.file, room).map_err(failed)?;
-            if equal && !self.options.reverse {
-                return self.join(&held, &model.file);
+            let alike =
+                model.stat.st_dev == held.stat.st_dev && Key::of(&model.stat, false) == Key::of(&held.stat, false);
+            let mut model = Model::new(model.file, model.stat);
+            if alike && !self.options.reverse && model.same(&held.file, &mut own.room).map_err(failed)? {
+                return self.join(&held, &mut model);
             }
         }
         Err(why)
     }
 
-    fn join(&self, held: &Held, model: &File) -> Result<u64, Skip> {
+    fn join(&self, held: &Held, model: &mut Model) -> Result<u64, Skip> {
         if self.options.dry_run {
             let last = held.stat.st_nlink == 1;
             return Ok(if last { u64::try_from(held.stat.st_blocks).unwrap_or(0) * 512 } else { 0 });
         }
-        match exchange(&held.dir, &held.name, (&held.file, &held.stat), model).map_err(failed)? {
+        match exchange(&held.dir, &held.name, &held.stat, model).map_err(failed)? {
             Exchanged::Done { freed } => Ok(freed),
             Exchanged::Changed => Err(Skip::Changed),
-            Exchanged::Full => Err(Skip::Different),
+            Exchanged::Unfit => Err(Skip::Different),
         }
     }
 
@@ -153,23 +149,22 @@ impl Against<'_> {
     }
 }
 
-/// The regular file of that path, if there is one; no link is followed.
-fn hold(root: &GuestRoot, path: &Path) -> std::io::Result<Option<Held>> {
-    let name = path.file_name().unwrap_or(OsStr::new(""));
-    let Ok(dir) = root.open_dir_for_change(path.parent().unwrap_or(Path::new(""))) else { return Ok(None) };
-    // Looked at before it is opened: a device may act on an open.
-    let object = match open_beneath(&dir, Path::new(name), OFlag::O_PATH | OFlag::O_NOFOLLOW, 0) {
-        Err(nix::errno::Errno::ENOENT | nix::errno::Errno::ENOTDIR) => return Ok(None),
-        found => found?,
-    };
-    if fstat(&object)?.st_mode & nix::libc::S_IFMT != nix::libc::S_IFREG {
-        return Ok(None);
+impl Own {
+    /// The regular file of that path, if there is one; no link is followed.
+    fn hold(&mut self, tree: usize, root: &GuestRoot, path: &OsStr) -> std::io::Result<Option<Held>> {
+        let Ok(dir) = self.directories.of(tree, root, path) else { return Ok(None) };
+        // Looked at before it is opened: a device may act on an open.
+        let object = match open_beneath(&dir, Path::new(split(path).1), OFlag::O_PATH | OFlag::O_NOFOLLOW, 0) {
+            Err(nix::errno::Errno::ENOENT | nix::errno::Errno::ENOTDIR) => return Ok(None),
+            found => found?,
+        };
+        let regular = |mode| mode & nix::libc::S_IFMT == nix::libc::S_IFREG;
+        if !regular(fstat(&object)?.st_mode) {
+            return Ok(None);
+        }
+        let held = Held::open(dir, path)?;
+        Ok(regular(held.stat.st_mode).then_some(held))
     }
-    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-    let file = File::from(open_beneath(&dir, Path::new(name), flags, 0)?);
-    let stat = fstat(&file)?;
-    let regular = stat.st_mode & nix::libc::S_IFMT == nix::libc::S_IFREG;
-    Ok(regular.then(|| Held { dir, name: name.to_owned(), file, stat }))
 }
 
 fn failed(error: impl Into<std::io::Error>) -> Skip {
