@@ -57,7 +57,7 @@ fn every_tree_is_understood_as_the_original_understood_it() {
         }
     }
     assert!(out.is_empty(), "{}", out.join("\n"));
-    assert!(trees.len() >= 26, "a tree is missing");
+    assert!(trees.len() >= 34, "a tree is missing");
 }
 
 /// What is told of a guest that has these files.

@@ -150,19 +150,34 @@ pub(super) fn flags(subject: &Subject<'_>) -> Vec<(&'static str, Value)> {
     let cflags = ["cflags", "flags"].map(|file| subject.own(file)).into_iter().find(|path| path.is_file());
     let mut cflag_lines = cflags.map(|path| lines(&path)).unwrap_or_default();
     cflag_lines.retain(|line| line != "namespace");
-    // The samples name what a guest adds to the 32 capabilities that the original knew.
-    let bcaps = names(&CapSet::SECURE.edited(config.bcaps));
+    let bcaps = CapSet::SECURE.edited(config.bcaps);
+    // Apart, because the original's sets were of 32.
+    let (known, later) = (CapSet(bcaps.0 & u64::from(u32::MAX)), CapSet(bcaps.0 & !u64::from(u32::MAX)));
+    let bcaps = json!({
+        "options": lines(&subject.own("bcapabilities")),
+        "final": names(&known),
+        "final_above_31": names(&later),
+    });
     vec![
-        ("bcaps", json!({"options": lines(&subject.own("bcapabilities")), "final": bcaps})),
-        ("ccaps", json!({"options": lines(&subject.own("ccapabilities")), "final": names(&config.ccaps)})),
-        ("cflags", json!({"options": cflag_lines, "final": names(&config.cflags)})),
+        ("bcaps", bcaps),
+        (
+            "ccaps",
+            json!({"options": lines(&subject.own("ccapabilities")), "final": one_by_one(FlagKind::Ccap, config.ccaps.0)}),
+        ),
+        ("cflags", json!({"options": cflag_lines, "final": one_by_one(FlagKind::Cflag, config.cflags.0)})),
         ("nflags", json!(lines(&subject.own("nflags")))),
-        ("nflags_final_with_kernel_default", json!(names(&config.nflags))),
+        ("nflags_final_with_kernel_default", json!(one_by_one(FlagKind::Nflag, config.nflags.0))),
         ("ncaps", json!(lines(&subject.own("ncapabilities")))),
-        ("ncaps_final", json!(names(&config.ncaps))),
+        ("ncaps_final", json!(one_by_one(FlagKind::Ncap, config.ncaps.0))),
         ("umask", json!(lines(&subject.own("umask")))),
         ("umask_final", json!(spaces(config.umask))),
     ]
+}
+
+/// A name, or `^N`, for each bit: not as `vattribute` prints a word, in which `default` stands for two flags and nothing has a
+/// name after the first bit without one.
+fn one_by_one(kind: FlagKind, word: u64) -> Vec<String> {
+    (0..u64::BITS).map(|bit| word & 1 << bit).filter(|bit| *bit != 0).map(|bit| kind.print(bit)).collect()
 }
 
 /// The namespaces of an edit of none.

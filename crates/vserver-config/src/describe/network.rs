@@ -108,7 +108,7 @@ fn broadcast(subject: &Subject<'_>, interface: &Interface) -> Option<String> {
 
 fn commands(subject: &Subject<'_>, interface: &Interface, verb: &str) -> Vec<String> {
     let Some(dev) = &interface.dev else { return Vec::new() };
-    let mut address = format!("ip addr {verb} {}", interface.address.network());
+    let mut address = format!("ip addr {verb} {}", interface.address);
     for (word, value) in [("broadcast", broadcast(subject, interface)), ("label", interface.label.clone())] {
         if let Some(value) = value {
             address.push_str(&format!(" {word} {value}"));
