@@ -32,6 +32,9 @@ pub fn tests() -> Vec<Trial> {
         Trial::new("snapshots::of_a_subvolume", || kept_and_restored(On::Subvolume)).needs(btrfs()),
         Trial::new("snapshots::killed_on_btrfs", || killed_at_any_moment(On::Subvolume)).needs(btrfs()).within(900),
         Trial::new("snapshots::of_an_image", || kept_and_restored(On::Image)).needs(ext4()),
+        Trial::new("snapshots::of_an_image_that_is_in_use", || kept_and_restored(On::SharedImage))
+            .needs(ext4())
+            .needs(btrfs()),
         Trial::new("snapshots::killed_with_an_image", || killed_at_any_moment(On::Image)).needs(ext4()).within(900),
         Trial::new("snapshots::labels_and_retention", labels_and_retention),
         Trial::new("snapshots::unification_changes_none", unification_changes_none).needs(ext4()),
@@ -46,6 +49,19 @@ enum On {
     Btrfs,
     Subvolume,
     Image,
+    /// An image on a file system that shares blocks.
+    SharedImage,
+}
+
+impl On {
+    fn is_image(self) -> bool {
+        matches!(self, Self::Image | Self::SharedImage)
+    }
+
+    /// Whether a snapshot can be taken while the guest runs.
+    fn at_one_moment(self) -> bool {
+        matches!(self, Self::Subvolume | Self::SharedImage)
+    }
 }
 
 /// A guest and where it is.
@@ -69,7 +85,7 @@ impl<'a> Placed<'a> {
             On::Subvolume => drop(host_runs("btrfs", &["-q", "subvolume", "create", tree.to_str().unwrap()])),
             _ => fs::create_dir(&tree).unwrap(),
         }
-        if on == On::Image {
+        if on.is_image() {
             let disk = base.join(format!("{}.img", guest.name));
             File::create(&disk).unwrap().set_len(64 << 20).unwrap();
             host_runs("mkfs.ext4", &["-q", disk.to_str().unwrap()]);
@@ -93,14 +109,14 @@ impl<'a> Placed<'a> {
     }
 
     fn snapshots(&self) -> PathBuf {
-        let end = if self.on == On::Image { ".img" } else { "" };
+        let end = if self.on.is_image() { ".img" } else { "" };
         self.base.join(format!(".{}{end}.snapshots", self.guest.name))
     }
 
     /// What is in the guest, or in one of its snapshots.
     fn facts(&self, host: &Fixture, label: Option<&str>) -> BTreeMap<PathBuf, Facts> {
         let live = self.base.join(&self.guest.name);
-        if self.on != On::Image {
+        if !self.on.is_image() {
             return facts(&label.map_or(live.clone(), |label| self.snapshots().join(label).join("tree")));
         }
         let disk = live.with_extension("img");
@@ -192,8 +208,10 @@ fn kept_and_restored(on: On) {
     let shares = on != On::Image;
     assert!(size > 500_000 && own <= size && (!shares || own < size / 2), "{size} and {own}");
     guest.start();
-    if on == On::Subvolume {
+    if on.at_one_moment() {
         placed.snapshot(&["create", "running"]).ok();
+        let (found, path) = (placed.facts(&host, Some("running")), Path::new("srv/attributed"));
+        assert_eq!(found.get(path), before.get(path));
     } else {
         placed.snapshot(&["create", "running"]).exits(1).says("while it runs").says("stop it with");
         assert!(!placed.snapshots().join("running").exists());
@@ -280,7 +298,7 @@ fn killed_at_any_moment(on: On) {
     let is = |wanted| &placed.facts(&host, None) == wanted;
     assert!(is(&first));
     let (mut hit, mut replaced) = (0, 0);
-    let many = if on == On::Image { 12 } else { 25 };
+    let many = if on.is_image() { 12 } else { 25 };
     for n in 0..many {
         let (goal, was) = if is(&first) { ("second", &first) } else { ("first", &second) };
         let wanted = if goal == "first" { &first } else { &second };
