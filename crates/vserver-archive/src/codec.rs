@@ -1,9 +1,10 @@
-//! What compression is in use, by the first bytes; the name of a file is no evidence. All codecs are in this process:
+//! What archive in what compression it is, by the first bytes; the name of a file is no evidence. All codecs are in this process:
 //! no program is looked up, no option of one can be passed (R12).
 
 use std::io::{self, BufRead, BufReader, Read};
 
 use crate::Error;
+use crate::stream::cpio::Form;
 
 /// How many compressions may be wrapped in each other.
 const LAYERS: usize = 4;
@@ -66,20 +67,37 @@ impl Codec {
     }
 }
 
-/// The tar stream inside `input`, and whether it is compressed there.
-pub(crate) fn open<'a>(input: impl Read + Send + 'a) -> Result<(Box<dyn Read + Send + 'a>, bool), Error> {
-    let (layers, peeked) = uncover(input)?;
-    foreign(&peeked.head).map_or(Ok(()), |found| Err(Error::NotTar { found }))?;
-    Ok((Box::new(peeked.join()), !layers.is_empty()))
+/// What can be unpacked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Archive {
+    /// tar(1)
+    Tar,
+    /// cpio(1)
+    Cpio,
 }
 
-/// How an archive is wrapped, outermost first, and whether a tar archive is inside.
+/// An archive without its compressions.
+pub(crate) struct Opened<'a> {
+    pub stream: Box<dyn Read + Send + 'a>,
+    pub archive: Archive,
+    /// Whether there were any.
+    pub compressed: bool,
+}
+
+/// The archive inside `input`.
+pub(crate) fn open<'a>(input: impl Read + Send + 'a) -> Result<Opened<'a>, Error> {
+    let (layers, peeked) = uncover(input)?;
+    let archive = archive(&peeked.head).map_err(|found| Error::NotTar { found })?;
+    Ok(Opened { stream: Box::new(peeked.join()), archive, compressed: !layers.is_empty() })
+}
+
+/// How an archive is wrapped, outermost first, and what it is; `None` if it is no archive that can be unpacked.
 ///
 /// # Errors
 /// [`Error::Read`], also if the compressed bytes are broken; [`Error::NotTar`] after too many compressions.
-pub fn layers<'a>(input: impl Read + Send + 'a) -> Result<(Vec<Codec>, bool), Error> {
+pub fn layers<'a>(input: impl Read + Send + 'a) -> Result<(Vec<Codec>, Option<Archive>), Error> {
     let (layers, peeked) = uncover(input)?;
-    Ok((layers, foreign(&peeked.head).is_none()))
+    Ok((layers, archive(&peeked.head).ok()))
 }
 
 /// Takes all compressions off.
@@ -108,17 +126,22 @@ fn zstd<R: BufRead + Send>(input: R) -> io::Result<impl Read + Send> {
     Ok(decoder)
 }
 
-/// What it is if it is surely no tar archive. Source of the numbers: util-vserver's `h2ext.desc`.
-fn foreign(head: &[u8]) -> Option<&'static str> {
+/// What it is, or what else it surely is. Source of the numbers: util-vserver's `h2ext.desc`.
+fn archive(head: &[u8]) -> Result<Archive, &'static str> {
     match head {
-        [] => Some("nothing: it is empty"),
-        [0o307, 0o161, ..] | [0o161, 0o307, ..] => Some("a cpio archive"),
-        [b'0', b'7', b'0', b'7', b'0', ..] => Some("a cpio archive"),
-        [b'P', b'K', 3, 4, ..] => Some("a zip archive"),
-        _ if head.len() < HEAD => Some("something shorter than one header"),
-        _ if head.iter().all(|b| *b == 0) => None,
-        _ if tar::Header::from_byte_slice(head).cksum().is_ok_and(|sum| sum == crate::fields::checksum(head)) => None,
-        _ => Some("something without a tar header"),
+        [] => Err("nothing: it is empty"),
+        _ if Form::of(head).is_some() => Ok(Archive::Cpio),
+        [0o307, 0o161, ..] | [0o161, 0o307, ..] => Err(
+            "a cpio archive of the old kind that is not the same on all machines (`cpio -o -H newc` writes the other)",
+        ),
+        [b'0', b'7', b'0', b'7', b'0', ..] => Err("a cpio archive of an unknown kind"),
+        [b'P', b'K', 3, 4, ..] => Err("a zip archive"),
+        _ if head.len() < HEAD => Err("something shorter than one header"),
+        _ if head.iter().all(|b| *b == 0) => Ok(Archive::Tar),
+        _ if tar::Header::from_byte_slice(head).cksum().is_ok_and(|sum| sum == crate::fields::checksum(head)) => {
+            Ok(Archive::Tar)
+        }
+        _ => Err("something without a tar header"),
     }
 }
 
@@ -133,7 +156,8 @@ mod tests {
     #[test]
     fn other_things_are_called_by_their_names() {
         assert!(refusal(b"").contains("empty"));
-        assert!(refusal(b"070701").contains("cpio"));
+        assert!(refusal(&[0o307, 0o161, 0, 0]).contains("-H newc"));
+        assert!(refusal(b"070703").contains("unknown kind"));
         assert!(refusal(&[b'x'; 600]).contains("without a tar header"));
         assert!(refusal(b"hello").contains("shorter"));
     }

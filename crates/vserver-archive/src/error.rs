@@ -22,7 +22,7 @@ pub enum Error {
         entry: Option<String>,
     },
     /// It is something else.
-    #[error("this is not a tar archive (plain, gzip, bzip2, xz or zstd), but {found}")]
+    #[error("this is neither a tar nor a cpio archive (plain, gzip, bzip2, xz or zstd), but {found}")]
     NotTar {
         /// What it looks like.
         found: &'static str,

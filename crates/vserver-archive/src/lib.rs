@@ -4,8 +4,8 @@
 //!
 //! | module | takes | gives |
 //! |---|---|---|
-//! | `codec` | any bytes | the tar stream in them; plain, gzip, bzip2, xz, zstd, found by their first bytes |
-//! | `stream` | the tar stream | [entries](stream::Entry), each field checked; what two programs could read in two ways is refused |
+//! | `codec` | any bytes | the tar or cpio stream in them; plain, gzip, bzip2, xz, zstd, found by their first bytes |
+//! | `stream` | that stream | [entries](stream::Entry), each field checked; what two programs could read in two ways is refused |
 //! | `name` | names in it | names that stay below the root |
 //! | `place` | an entry | the object, made by descriptors, no link followed |
 //!
@@ -29,7 +29,7 @@ mod sparse;
 mod stream;
 mod unpack;
 
-pub use codec::{Codec, layers};
+pub use codec::{Archive, Codec, layers};
 pub use error::Error;
 pub use options::{All, Choice, Limits, Options, Select};
 pub use pack::{measure, pack, survey};

@@ -1,15 +1,19 @@
-//! The entries of a tar stream. One reader, one meaning: the extended header's size always wins, and whatever another
+//! The entries of a tar or cpio stream. One reader, one meaning: the extended header's size always wins, and whatever another
 //! program could read differently is an error, never skipped (R08).
+
+pub(crate) mod cpio;
 
 use std::io::{self, Read};
 
 use tar::{EntryType, Header};
 
 use crate::Error;
+use crate::codec::Archive;
 use crate::error::shown;
 use crate::fields::{checksum, collect, device, kind, number, time};
 use crate::pax::{self, Pax};
 use crate::sparse::{self, Lines, Map};
+use cpio::Cpio;
 
 const BLOCK: usize = 512;
 /// Longest name that a GNU long-name header may hold, in bytes.
@@ -60,6 +64,8 @@ pub(crate) struct Stream<R> {
     left: u64,
     padding: u64,
     last: Option<String>,
+    archive: Archive,
+    cpio: Cpio,
 }
 
 /// What headers before an entry said about it.
@@ -71,13 +77,16 @@ struct Ahead {
 }
 
 impl<R: Read> Stream<R> {
-    pub(crate) fn new(input: R) -> Self {
-        Self { input, left: 0, padding: 0, last: None }
+    pub(crate) fn new(input: R, archive: Archive) -> Self {
+        Self { input, left: 0, padding: 0, last: None, archive, cpio: Cpio::default() }
     }
 
     /// The next entry; `None` at the end mark, behind which nothing but zeros may stand.
     pub(crate) fn next(&mut self) -> Result<Option<Entry>, Error> {
         self.skip_data()?;
+        if self.archive == Archive::Cpio {
+            return self.next_of_cpio();
+        }
         let mut ahead = Ahead::default();
         loop {
             let Some(header) = self.header()? else {
@@ -119,6 +128,9 @@ impl<R: Read> Stream<R> {
             Ok(0) => Err(Error::Truncated { entry: self.last.clone() }),
             Ok(count) => {
                 self.left -= count as u64;
+                if let Some((_, sum)) = &mut self.cpio.sum {
+                    *sum = buffer[..count].iter().fold(*sum, |sum, byte| sum.wrapping_add(u32::from(*byte)));
+                }
                 Ok(count)
             }
             Err(e) if e.kind() == io::ErrorKind::Interrupted => self.read(buffer),
@@ -293,8 +305,15 @@ impl<R: Read> Stream<R> {
     }
 
     fn skip_data(&mut self) -> Result<(), Error> {
-        // The padding is at most 511, so this cannot wrap for a size that could ever be read to its end.
-        self.left = self.left.saturating_add(std::mem::take(&mut self.padding));
+        self.drain()?;
+        if self.cpio.sum.take().is_some_and(|(wanted, found)| wanted != found) {
+            return Err(self.malformed("its data does not have the sum that its header tells"));
+        }
+        self.left = std::mem::take(&mut self.padding);
+        self.drain()
+    }
+
+    fn drain(&mut self) -> Result<(), Error> {
         let mut scratch = [0u8; 8192];
         while self.left > 0 {
             self.read(&mut scratch)?;

@@ -21,7 +21,7 @@ const TIMED_DIRECTORIES: usize = 1 << 20;
 /// Bytes of data that are copied at once.
 const BUFFER: usize = 256 << 10;
 
-/// Unpacks `input`, a tar archive (plain or compressed by gzip, bzip2, xz or zstd), below `root`.
+/// Unpacks `input`, a tar or cpio archive (plain or compressed by gzip, bzip2, xz or zstd), below `root`.
 ///
 /// `progress` is told, often, how many bytes of `input` were read; when it breaks, unpacking ends with
 /// [`Error::Interrupted`]. After any error what was made so far stays; it is for the caller to throw the tree away.
@@ -52,12 +52,12 @@ pub fn unpack_selected(
         ControlFlow::Break(()) => Err(Error::Interrupted),
     };
     std::thread::scope(|scope| {
-        let (stream, compressed) = codec::open(input)?;
+        let codec::Opened { stream, archive, compressed } = codec::open(input)?;
         let failed = |source| Error::Read { entry: None, source };
         let stream: Box<dyn Read> =
             if compressed { Box::new(ahead::read(scope, stream).map_err(failed)?) } else { stream };
         let mut work = Work {
-            stream: Stream::new(stream),
+            stream: Stream::new(stream, archive),
             site: Site::new(root),
             options,
             select,

@@ -59,13 +59,18 @@ fn skeleton_writes_the_configuration() {
     assert_eq!(fs::read_dir(host.trees()).unwrap().count(), 0);
 }
 
-/// A busybox tree as a tarball; `suffix` picks the compression.
+/// A busybox tree as an archive; `suffix` picks the kind and the compression.
 fn tarball(host: &Fixture, suffix: &str) -> PathBuf {
     let dir = host.scratch("tarballs");
     let root = dir.join("root");
     if !root.exists() {
         tree::busybox(&root);
         fs::hard_link(root.join("etc/passwd"), root.join("etc/passwd-")).unwrap();
+    }
+    if suffix == ".cpio" {
+        let line = format!("cd {} && find . | busybox cpio -o -H newc >../tree.cpio", root.display());
+        assert!(Command::new("sh").args(["-c", &line]).status().unwrap().success());
+        return dir.join("tree.cpio");
     }
     let file = dir.join(format!("busybox.tar{suffix}"));
     let packed = Command::new("tar").arg("-caf").arg(&file).arg("-C").arg(&root).arg(".").status().unwrap();
@@ -75,7 +80,7 @@ fn tarball(host: &Fixture, suffix: &str) -> PathBuf {
 
 fn template_of_every_compression() {
     let host = Fixture::new();
-    for suffix in ["", ".gz", ".xz", ".bz2", ".zst"] {
+    for suffix in ["", ".gz", ".xz", ".bz2", ".zst", ".cpio"] {
         let (name, xid) = host.fresh();
         let (file, context) = (tarball(&host, suffix), xid.to_string());
         let words = [&name, "build", "-m", "template", "--context", &context, "--initstyle", "plain", "--", "-t"];

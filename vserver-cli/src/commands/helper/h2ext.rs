@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use vserver_archive::{Codec, layers};
+use vserver_archive::{Archive, Codec, layers};
 use vserver_types::Exit;
 
 use crate::args::H2extArgs;
@@ -28,11 +28,15 @@ pub fn run(args: &H2extArgs, context: &Context) -> Result<Exit, CliError> {
 /// Broken bytes inside of a compression that is known are an unknown format inside of it.
 fn how(path: &Path) -> Result<String, CliError> {
     let open = || File::open(path).map_err(CliError::io(format!("cannot open '{}'", path.display())));
-    let (codecs, tar) = match layers(open()?) {
+    let (codecs, archive) = match layers(open()?) {
         Ok(found) => found,
         Err(_) => return Ok(UNKNOWN.to_owned()),
     };
-    let inner = if tar { "tar -x" } else { UNKNOWN };
+    let inner = match archive {
+        Some(Archive::Tar) => "tar -x",
+        Some(Archive::Cpio) => "cpio -idm",
+        None => UNKNOWN,
+    };
     let steps = codecs.into_iter().map(|codec| match codec {
         Codec::Gzip => "gzip -dc",
         Codec::Bzip2 => "bzip2 -dc",
