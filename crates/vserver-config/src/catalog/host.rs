@@ -90,7 +90,7 @@ const FOR_GUESTS: &[Setting] = &[
         "sched/hz",
         Kind::Scalar,
         "ours: ticks per second that the numbers of sched/ mean, 250 without it",
-        "vserver-config::files_of_the_host_and_of_a_distribution",
+        "host_settings::what_a_tick_is",
     )
     .for_guests_without(&[]),
 ];
@@ -107,7 +107,7 @@ const FOR_APPS: &[Setting] = &[
         "apps/init/tty",
         Kind::Link,
         "where late output goes with --defaulttty",
-        "vserver-config::start_and_stop_take_what_the_guest_does_not_say_from_the_host",
+        "host_settings::where_late_output_goes",
     )
     .for_guests_without(&["apps/init/tty"]),
     honoured(
@@ -223,7 +223,7 @@ const FOR_BUILDS: &[Setting] = &[
         "context.next",
         Kind::Scalar,
         "number of the next guest built; counted up under a lock, numbers in use left out",
-        "vserver-config::numbers_are_given_once_and_taken_ones_skipped",
+        "host_settings::the_number_of_the_next_guest",
     ),
     honoured(
         "apps/build/options",

@@ -59,8 +59,8 @@ const LINK: &[Setting] = &[
     honoured(
         "disabled",
         Kind::Flag,
-        "left out by boot and by commands for all guests",
-        "vserver-config::lists_leave_out_what_is_no_guest",
+        "left out when boot or a command starts all guests; one that runs is stopped with the others",
+        "host_settings::a_disabled_guest_is_left_out",
     ),
     honoured("noisy", Kind::Flag, "start and stop tell more", "options::noisy_and_verbose_tell_more"),
     honoured("shell", Kind::Scalar, "program for enter, one word", "enter::shell_of_the_guest_or_the_host"),

@@ -22,6 +22,10 @@ pub fn tests() -> Vec<Trial> {
         Trial::new("host_settings::events_are_ignored", events_are_ignored),
         Trial::new("host_settings::a_method_of_the_guest_comes_first", a_method_of_the_guest_comes_first),
         Trial::new("host_settings::what_a_build_takes", what_a_build_takes),
+        Trial::new("host_settings::the_number_of_the_next_guest", the_number_of_the_next_guest),
+        Trial::new("host_settings::what_a_tick_is", what_a_tick_is),
+        Trial::new("host_settings::where_late_output_goes", where_late_output_goes),
+        Trial::new("host_settings::a_disabled_guest_is_left_out", a_disabled_guest_is_left_out),
         Trial::new("host_settings::older_names_of_files", older_names_of_files),
         Trial::new("host_settings::prefix_and_mask", prefix_and_mask),
         Trial::new("host_settings::vlans_and_who_denies_them", vlans_and_who_denies_them).needs(Need::Vlans),
@@ -259,4 +263,61 @@ fn vlans_and_who_denies_them() {
     guest.set("interfaces/1/vlandev", "");
     assert_eq!(devices(), (false, true));
     ip("link delete t1");
+}
+
+/// §3: `context.next` is the number of the next guest, and counted up.
+fn the_number_of_the_next_guest() {
+    let host = Fixture::new();
+    let ((first, number), (second, _)) = (host.fresh(), host.fresh());
+    set(&host, "context.next", &format!("{number}\n"), 0o644);
+    for (name, number) in [(&first, number), (&second, number + 1)] {
+        host.v(&[name.as_str(), "build", "-m", "skeleton"]).ok();
+        let context = fs::read_to_string(host.confdir().join(name).join("context")).unwrap();
+        assert_eq!(context.trim(), number.to_string(), "{name}");
+    }
+    let next = fs::read_to_string(host.confdir().join(".defaults/context.next")).unwrap();
+    assert_eq!(next.trim(), (number + 2).to_string());
+}
+
+/// An interval of 100 ticks is a second where 100 of them are one.
+fn what_a_tick_is() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    guest.set("cflags", "sched_hard\n").set("sched/fill-rate", "25\n").set("sched/interval", "100\n");
+    let period = || {
+        guest.start();
+        let dir = guest.cgroup("cpu");
+        let files = ["cpu.max", "cpu.cfs_period_us"].map(|file| fs::read_to_string(dir.join(file)));
+        let text = files.into_iter().find_map(Result::ok).unwrap();
+        guest.stop();
+        text.split_whitespace().last().unwrap().parse::<u32>().unwrap()
+    };
+    assert_eq!(period(), 400_000, "250 are a second");
+    set(&host, "sched/hz", "100\n", 0o644);
+    assert_eq!(period(), 1_000_000);
+}
+
+/// §3, §6: with `--defaulttty` the output of post-start scripts goes to the host's `apps/init/tty`, a file here.
+fn where_late_output_goes() {
+    let host = Fixture::new();
+    let guest = host.guest();
+    let file = host.scratch("log").join("tty");
+    fs::write(&file, "").unwrap();
+    fs::create_dir_all(host.confdir().join(".defaults/apps/init")).unwrap();
+    symlink(&file, host.confdir().join(".defaults/apps/init/tty")).unwrap();
+    tree::write(&guest.cfg, "scripts/post-start", "#!/bin/sh\necho late of $2\n", 0o755);
+    let started = host.v(&["--defaulttty", guest.name.as_str(), "start"]);
+    assert!(!started.ok().out.contains("late of"), "{started:?}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), format!("late of {}\n", guest.name));
+}
+
+/// §5.1: left out of a start of all guests, and started by its name all the same.
+fn a_disabled_guest_is_left_out() {
+    let host = Fixture::new();
+    let (plain, disabled) = (host.guest(), host.guest());
+    disabled.set("disabled", "");
+    host.v(&["--all", "start"]).ok();
+    assert!(plain.is_running() && !disabled.is_running());
+    disabled.start();
+    assert!(disabled.is_running());
 }
