@@ -36,9 +36,15 @@ pub fn run(words: &[&str]) -> Outcome {
     let json = words.contains(&"--json");
     let set = match words.iter().filter(|word| **word != "--json").collect::<Vec<_>>()[..] {
         [] => "life",
-        [&"store"] => return store(json),
+        [&"store"] => return store(None, json),
+        [&"store", &part] if store::PARTS.contains(&part) => return store(Some(part), json),
         [&set @ ("life" | "net")] => set,
-        _ => return Err(format!("there is no set '{}'; there are: life, net, store", words.join(" "))),
+        _ => {
+            return Err(format!(
+                "there is no set '{}'; there are: life, net, store, store unify, store clone",
+                words.join(" ")
+            ));
+        }
     };
     need_root("bench")?;
     if let Err(why) = packages::ensure(PACKAGES) {
@@ -57,14 +63,14 @@ pub fn run(words: &[&str]) -> Outcome {
     outcome
 }
 
-fn store(json: bool) -> Outcome {
+fn store(part: Option<&str>, json: bool) -> Outcome {
     need_root("bench store")?;
     if let Err(why) = packages::ensure(store::PACKAGES) {
         say(&why);
     }
     let bin = release(PROGRAMS)?;
     debian::ensure_tree()?;
-    store::perform(&bin, json)
+    store::perform(part, &bin, json)
 }
 
 fn measure(set: &str, bin: &std::path::Path, json: bool) -> Outcome {
