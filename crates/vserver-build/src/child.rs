@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -31,39 +31,55 @@ pub(crate) fn run(
     signals: &Signals,
     progress: &mut dyn Progress,
 ) -> Result<(), Error> {
-    let (mut output, theirs) = std::io::pipe().map_err(Error::io("start", program))?;
-    let errors = theirs.try_clone().map_err(Error::io("start", program))?;
-    let mut lines = Lines {
-        log: File::create_new(log).map_err(Error::io("write", log))?,
-        line: Vec::new(),
-        tail: VecDeque::new(),
-        progress,
-    };
-    vserver_sys::command::independent(command).stdin(Stdio::null()).stdout(theirs).stderr(errors);
-    // A process group of its own: Ctrl-C comes to us alone, and we end it in order.
-    command.process_group(0);
-    let child = command.spawn().map_err(Error::io("start", program))?;
-    // The command holds our copies of the writing end; without closing them the output would never end.
-    command.stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child = Killed(child);
-    let mut buffer = [0; 8192];
-    loop {
-        if let Err(interrupted) = signals.wait(output.as_fd(), PollTimeout::NONE) {
-            child.kill();
-            drain(&mut output, &mut buffer);
-            return Err(interrupted);
-        }
-        match output.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(count) => lines.take(&buffer[..count]).map_err(Error::io("write", log))?,
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(Error::io("read the output of", program)(e)),
-        }
+    Running::start(program, command, log)?.finish(signals, progress)
+}
+
+/// A program at its work. It does not outlive this value.
+pub(crate) struct Running {
+    program: &'static str,
+    child: Killed,
+    output: std::io::PipeReader,
+    log: PathBuf,
+    file: File,
+}
+
+impl Running {
+    /// Starts it; what it prints goes to the file `log` when its end is waited for.
+    pub(crate) fn start(program: &'static str, command: &mut Command, log: &Path) -> Result<Self, Error> {
+        let (output, theirs) = std::io::pipe().map_err(Error::io("start", program))?;
+        let errors = theirs.try_clone().map_err(Error::io("start", program))?;
+        let file = File::create_new(log).map_err(Error::io("write", log))?;
+        vserver_sys::command::independent(command).stdin(Stdio::null()).stdout(theirs).stderr(errors);
+        // A process group of its own: Ctrl-C comes to us alone, and we end it in order.
+        command.process_group(0);
+        let child = command.spawn().map_err(Error::io("start", program))?;
+        // The command holds our copies of the writing end; without closing them the output would never end.
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        Ok(Self { program, child: Killed(child), output, log: log.to_owned(), file })
     }
-    let status = child.0.wait().map_err(Error::io("wait for", program))?;
-    match status.success() {
-        true => Ok(()),
-        false => Err(Error::Program { program, status: status.to_string(), tail: lines.finish() }),
+
+    /// Waits for its end.
+    pub(crate) fn finish(mut self, signals: &Signals, progress: &mut dyn Progress) -> Result<(), Error> {
+        let mut lines = Lines { log: self.file, line: Vec::new(), tail: VecDeque::new(), progress };
+        let mut buffer = [0; 8192];
+        loop {
+            if let Err(interrupted) = signals.wait(self.output.as_fd(), PollTimeout::NONE) {
+                self.child.kill();
+                drain(&mut self.output, &mut buffer);
+                return Err(interrupted);
+            }
+            match self.output.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => lines.take(&buffer[..count]).map_err(Error::io("write", &self.log))?,
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(Error::io("read the output of", self.program)(e)),
+            }
+        }
+        let status = self.child.0.wait().map_err(Error::io("wait for", self.program))?;
+        match status.success() {
+            true => Ok(()),
+            false => Err(Error::Program { program: self.program, status: status.to_string(), tail: lines.finish() }),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use vserver_fs::{GuestRoot, copy_tree};
 use vserver_unify::Rules;
 
 use crate::Error;
-use crate::copy::{identity, rename_host};
+use crate::copy::{HostKeys, identity, rename_host};
 use crate::request::{BuildRequest, CloneOf, Progress};
 use crate::signals::Signals;
 use crate::stage::Stage;
@@ -25,6 +25,7 @@ pub(crate) fn fill(
         Some(list) => Rules::parse(&std::fs::read(list).map_err(Error::io("read the exclude list", list))?),
         None => Rules::default(),
     };
+    let keys = HostKeys::of(&source, stage)?;
     let empty = root.list("")?.is_empty();
     if vserver_unify::can_clone(&source, root) || arguments.exclude.is_some() || !empty {
         vserver_unify::clone_tree(&source, root, &rules)?;
@@ -36,5 +37,5 @@ pub(crate) fn fill(
     signals.check()?;
     progress.stage("giving it an identity of its own");
     rename_host(root, request.guest.hostname.as_deref())?;
-    identity(root, stage, signals, progress)
+    identity(root, stage, keys, signals, progress)
 }

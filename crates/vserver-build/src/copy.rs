@@ -7,13 +7,14 @@ use vserver_config::{Created, Defaults, NewGuest};
 use vserver_fs::{GuestRoot, Kind, Owner, copy_tree};
 use vserver_types::GuestName;
 
+use crate::child::Running;
 use crate::delete::real;
 use crate::own_disk::{self, Original};
 use crate::rename::limits_below;
 use crate::request::{Built, CopyRequest, Progress};
 use crate::signals::Signals;
 use crate::stage::{Stage, Target};
-use crate::{Error, child, disk, limit};
+use crate::{Error, disk, limit};
 
 /// The name that systemd knows a machine by: it makes a new one where the file is empty. Source: machine-id(5).
 const MACHINE_ID: &str = "etc/machine-id";
@@ -66,11 +67,12 @@ fn fill(
     progress.stage(&format!("copying {}", request.from));
     let root = GuestRoot::open(stage.root())?;
     vserver_unify::Layers::settle(source)?;
+    let keys = HostKeys::of(source, stage)?;
     copy_tree(source, &root, &mut || signals.check())?;
     // Its files are its own.
     vserver_unify::unmark(&root)?;
     progress.stage("giving it an identity of its own");
-    let notes = identity(&root, stage, signals, progress)?;
+    let notes = identity(&root, stage, keys, signals, progress)?;
     rename_host(&root, request.guest.hostname.as_deref())?;
     signals.check()?;
     Ok(notes)
@@ -90,6 +92,7 @@ pub(crate) fn rename_host(root: &GuestRoot, name: Option<&str>) -> Result<(), Er
 pub(crate) fn identity(
     root: &GuestRoot,
     stage: &Stage,
+    mut keys: HostKeys,
     signals: &Signals,
     progress: &mut dyn Progress,
 ) -> Result<Vec<String>, Error> {
@@ -99,10 +102,11 @@ pub(crate) fn identity(
     if is_file(root, DBUS_ID)? {
         root.remove_file(DBUS_ID)?;
     }
+    keys.begin(root, stage)?;
     let mut notes = Vec::new();
     for kind in KEYS {
-        let place = format!("{SSH}/ssh_host_{kind}_key");
-        if is_file(root, &place)? && !replace_key(root, stage, kind, &place, signals, progress)? {
+        let place = place(kind);
+        if is_file(root, &place)? && !replace_key(root, stage, keys.take(kind), &place, signals, progress)? {
             notes.push(format!(
                 "its ssh host key /{place} was removed, and ssh-keygen of this host makes no other: run ssh-keygen -A in it"
             ));
@@ -111,11 +115,48 @@ pub(crate) fn identity(
     Ok(notes)
 }
 
-/// A new key of the kind, made outside of the tree; false if this host cannot make one: then there is none.
+fn place(kind: &str) -> String {
+    format!("{SSH}/ssh_host_{kind}_key")
+}
+
+/// New host keys that are being made, outside of the tree and all at once: an RSA key may take longer than all the rest of a
+/// clone.
+#[derive(Default)]
+pub(crate) struct HostKeys(Vec<(&'static str, Option<Running>)>);
+
+impl HostKeys {
+    /// For the keys that a tree has which is to be copied.
+    pub(crate) fn of(source: &GuestRoot, stage: &Stage) -> Result<Self, Error> {
+        let mut keys = Self::default();
+        keys.begin(source, stage)?;
+        Ok(keys)
+    }
+
+    /// Begins those that are missing yet.
+    fn begin(&mut self, root: &GuestRoot, stage: &Stage) -> Result<(), Error> {
+        for kind in KEYS {
+            if !self.0.iter().any(|(known, _)| *known == kind) && is_file(root, &place(kind))? {
+                let mut command = Command::new("ssh-keygen");
+                command.args(["-q", "-t", kind, "-N", "", "-C", "root@guest", "-f"]).arg(stage.log(kind));
+                let log = stage.log(&format!("{kind}.log"));
+                // A host without the program makes none.
+                self.0.push((kind, Running::start("ssh-keygen", &mut command, &log).ok()));
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, kind: &'static str) -> (&'static str, Option<Running>) {
+        let at = self.0.iter().position(|(known, _)| *known == kind);
+        (kind, at.and_then(|at| self.0.swap_remove(at).1))
+    }
+}
+
+/// A new key of the kind in place of what is there; false if this host cannot make one: then there is none.
 fn replace_key(
     root: &GuestRoot,
     stage: &Stage,
-    kind: &str,
+    (kind, running): (&str, Option<Running>),
     place: &str,
     signals: &Signals,
     progress: &mut dyn Progress,
@@ -125,14 +166,12 @@ fn replace_key(
     if is_file(root, &public)? {
         root.remove_file(&public)?;
     }
-    let (key, log) = (stage.log(kind), stage.log(&format!("{kind}.log")));
-    let mut command = Command::new("ssh-keygen");
-    command.args(["-q", "-t", kind, "-N", "", "-C", "root@guest", "-f"]).arg(&key);
-    match child::run("ssh-keygen", &mut command, &log, signals, progress) {
-        Err(interrupted @ Error::Interrupted { .. }) => return Err(interrupted),
-        Err(_) => return Ok(false),
-        Ok(()) => {}
+    match running.map(|running| running.finish(signals, progress)) {
+        Some(Err(interrupted @ Error::Interrupted { .. })) => return Err(interrupted),
+        None | Some(Err(_)) => return Ok(false),
+        Some(Ok(())) => {}
     }
+    let key = stage.log(kind);
     for (from, to, mode) in [(key.clone(), place, 0o600), (key.with_added_extension("pub"), &public, 0o644)] {
         let bytes = std::fs::read(&from).map_err(Error::io("read", &from))?;
         root.write_atomic(to, &bytes, mode, Some(Owner::ROOT))?;

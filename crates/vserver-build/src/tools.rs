@@ -64,7 +64,13 @@ impl Plan {
             Self::Rsync(_) => tame::copied(root, &request.guest)?,
             Self::Packages(_) => {
                 tame::built(root, &request.guest)?;
-                notes.extend(crate::copy::identity(root, stage, signals, progress)?);
+                notes.extend(crate::copy::identity(
+                    root,
+                    stage,
+                    crate::copy::HostKeys::default(),
+                    signals,
+                    progress,
+                )?);
             }
             Self::Debootstrap(run) => tame::debian(root, &request.guest, &run.suite, &run.mirror)?,
         }

@@ -153,7 +153,7 @@ pub(crate) fn tame(
     if import.keep_identity {
         return Ok(Vec::new());
     }
-    crate::copy::identity(root, stage, signals, progress)
+    crate::copy::identity(root, stage, crate::copy::HostKeys::default(), signals, progress)
 }
 
 /// The host's own root is no guest, by whatever name.

@@ -43,7 +43,7 @@ pub(crate) fn fill(
     }
     let system = System::of(root)?;
     tame::apply(root, &tame::image(root, &system)?)?;
-    notes.extend(crate::copy::identity(root, stage, signals, progress)?);
+    notes.extend(crate::copy::identity(root, stage, crate::copy::HostKeys::default(), signals, progress)?);
     notes.extend(image.config.notes(system.init != Init::None));
     Ok(Brought { notes, config: image.config, has_init: system.init != Init::None })
 }
