@@ -32,11 +32,21 @@ pub fn can_clone(from: &GuestRoot, to: &GuestRoot) -> bool {
 /// Fills `to`, which nobody else can enter, with what is in `from`, whose guest must not run. What `rules` do not share is left
 /// out, what is there already stays, and so do sockets.
 pub fn clone_tree(from: &GuestRoot, to: &GuestRoot, rules: &Rules) -> Result<(), Error> {
+    clone_tree_told(from, to, rules, &|_, _| {})
+}
+
+/// The same; `listener` hears what is done (linking, creating, skipping) with which path, relative to the root.
+pub fn clone_tree_told(
+    from: &GuestRoot,
+    to: &GuestRoot,
+    rules: &Rules,
+    listener: &(dyn Fn(&'static str, &Path) + Sync),
+) -> Result<(), Error> {
     let judge = |path: &[u8]| match rules.judge(path) {
         Verdict::Share => Verdict::Share,
         _ => Verdict::Leave,
     };
-    Filling { from, to, judge: &judge, nodes: Verdict::Leave, dry_run: false, listener: &|_, _| {} }.all()
+    Filling { from, to, judge: &judge, nodes: Verdict::Leave, dry_run: false, listener }.all()
 }
 
 /// The same of a tree that is nobody's guest, or for one: what `rules` do not share is copied, so that tools of the host may

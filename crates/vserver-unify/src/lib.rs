@@ -30,7 +30,7 @@ mod scan;
 mod store;
 mod unify;
 
-pub use clone::{can_clone, clone_tree, clone_with_copies, copy_by_rules};
+pub use clone::{can_clone, clone_tree, clone_tree_told, clone_with_copies, copy_by_rules};
 pub use error::Error;
 pub use flatten::{Copied, flatten};
 pub use layers::Layers;

@@ -22,7 +22,7 @@ pub fn run(args: &CopyTreeArgs, context: &Context) -> Result<Exit, CliError> {
         ([to, from], false) => by_name(&text(to)?, &text(from)?, args, context)?,
         (_, false) => return Err(usage("two guests are needed, first the one that is filled")),
     };
-    if args.walk.verbose > 0 {
+    if args.walk.verbose >= 4 {
         context.printer.line("Starting to traverse directories...")?;
     }
     let told = args.walk.dry_run || args.walk.verbose >= 2;

@@ -326,7 +326,9 @@ fn vclone_makes_a_tree() {
     fs::write(&list, "/srv/gone\n").unwrap();
     let words = ["-X", list.to_str().unwrap(), source.root.to_str().unwrap()];
     host.tool("vclone", &[&words[..], &["second"]].concat()).exits(1).says("no absolute path");
-    host.tool("vclone", &[&words[..], &[to.to_str().unwrap()]].concat()).ok();
+    let told = host.tool("vclone", &[&["-vvvvv"], &words[..], &[to.to_str().unwrap()]].concat());
+    told.ok().says("Starting to traverse directories...\n").says("  creating directories for '/bin'\n");
+    told.says("  linking unified file '/bin/busybox'\n");
     assert_eq!(to.join("srv/same").metadata().unwrap().ino(), inode(&source, "srv/same"));
     assert!(to.join("srv/old/deep/x").exists() && !to.join("srv/gone").exists());
     assert_eq!(fs::read_link(to.join("bin/sh")).unwrap().to_str(), Some("busybox"));
