@@ -60,8 +60,11 @@ fn set_v2(knobs: &mut Knobs<'_>, setting: &str, file: &str, list: Option<&str>) 
     }
     let taken = knobs.set(&Wish { setting, file, value: &value, lifts: list.is_none(), same: same_list });
     // The kernel takes a list of CPUs that are not there, and uses those that are; if there are none, the parent's.
-    let effective = knobs.current(&format!("{file}.effective")).unwrap_or_default();
-    if taken && let (Some(list), Some(used)) = (list, members(&effective)) {
+    let effective = knobs.current(&format!("{file}.effective"));
+    if taken
+        && let (Some(list), Some(effective)) = (list, effective)
+        && let Some(used) = members(&effective)
+    {
         match members(list) {
             Some(wanted) if !used.is_subset(&wanted) => knobs.none(setting, nothing(list)),
             Some(wanted) if used != wanted => knobs.partial(setting, &only(&effective, list)),
