@@ -26,7 +26,7 @@ usage: cargo xtask VERB
   test [--root-only|--no-root] [FILTER]
                                      every test; with CI=true also every check of `ci`
   ci                                 format, lints, documentation, licences, layers, tests, VM smoke
-  bench [SET] [--json]               ours and each peer that is installed, side by side (SET: life, net, store [unify|clone])
+  bench [SET] [--json]               ours and each peer that is installed, side by side (SET: life, net, store [unify|clone|import])
   fuzz [READER] [--seconds N]        every reader of foreign bytes under libFuzzer, 60 s each
   kills [N]                          runs of vhashify are killed N times, 200 without
   install [--destdir DIR] [--prefix DIR]

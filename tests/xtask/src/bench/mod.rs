@@ -41,7 +41,7 @@ pub fn run(words: &[&str]) -> Outcome {
         [&set @ ("life" | "net")] => set,
         _ => {
             return Err(format!(
-                "there is no set '{}'; there are: life, net, store, store unify, store clone",
+                "there is no set '{}'; there are: life, net, store, store unify, store clone, store import",
                 words.join(" ")
             ));
         }

@@ -20,7 +20,14 @@ const CLONES: usize = 7;
 /// A run that takes longer, in milliseconds, is not repeated.
 const LONG: f64 = 10_000.0;
 /// What can be measured alone.
-pub const PARTS: [&str; 2] = ["unify", "clone"];
+pub const PARTS: [&str; 3] = ["unify", "clone", "import"];
+/// Archives: what is measured, the option of GNU tar, the name.
+const FORMATS: [(&str, Option<&str>, &str); 4] = [
+    ("import of a Debian tar", None, "base.tar"),
+    ("import of a Debian tar.gz", Some("--gzip"), "base.tar.gz"),
+    ("import of a Debian tar.xz", Some("--xz"), "base.tar.xz"),
+    ("import of a Debian tar.zst", Some("--zstd"), "base.tar.zst"),
+];
 
 type Samples = BTreeMap<&'static str, Vec<f64>>;
 
@@ -35,6 +42,12 @@ pub fn perform(part: Option<&str>, bin: &Path, json: bool) -> Outcome {
         if wanted("clone") {
             let goal = Goal::AtMost(300.0);
             print(&[Figure::new("clone of a Debian guest", "ms", goal, clones(bin, &home)?)], json);
+        }
+        if wanted("import") {
+            for (work, option, name) in FORMATS {
+                let goal = Goal::Of("tar", 1.0);
+                print(&[Figure::new(work, "ms", goal, imports(bin, &home, &base, option, name)?)], json);
+            }
         }
         Ok(())
     });
@@ -167,10 +180,7 @@ fn space(dir: &Path) -> Result<f64, String> {
 
 fn clones(bin: &Path, home: &Path) -> Result<Samples, String> {
     say("clones");
-    let confdir = home.join("etc");
-    let written = fs::create_dir_all(confdir.join(".defaults"))
-        .and_then(|()| symlink(home.join("trees"), confdir.join(".defaults/vdirbase")));
-    written.map_err(|error| format!("could not write below {}: {error}", confdir.display()))?;
+    let confdir = configuration(home)?;
     let source = home.join("trees/base").to_string_lossy().into_owned();
     let mut times = Vec::new();
     for number in 0..CLONES {
@@ -183,4 +193,50 @@ fn clones(bin: &Path, home: &Path) -> Result<Samples, String> {
         times.push(begun.elapsed().as_secs_f64() * 1000.0);
     }
     Ok(BTreeMap::from([(NAME, times)]))
+}
+
+/// A configuration root whose guests' trees are beside the first one.
+fn configuration(home: &Path) -> Result<PathBuf, String> {
+    let confdir = home.join("etc");
+    let base = confdir.join(".defaults/vdirbase");
+    let written = fs::create_dir_all(confdir.join(".defaults")).and_then(|()| match base.is_symlink() {
+        true => Ok(()),
+        false => symlink(home.join("trees"), &base),
+    });
+    written.map_err(|error| format!("could not write below {}: {error}", confdir.display()))?;
+    Ok(confdir)
+}
+
+/// Ours with all checks of a hostile archive, against GNU tar with all that a file has. Both read a file that is in memory, and
+/// what they have written is on the disk before the other begins.
+fn imports(bin: &Path, home: &Path, base: &Path, option: Option<&str>, name: &str) -> Result<Samples, String> {
+    say(name);
+    let (confdir, archive) = (configuration(home)?, home.join(name));
+    let kept = ["--numeric-owner", "--xattrs", "--acls"];
+    run(command("tar", &kept).args(option).arg("-cf").arg(&archive).arg("-C").arg(base).arg("."))?;
+    let mut times = Samples::new();
+    for _ in 0..ROUNDS {
+        let mut ours = command(bin.join("vserver"), &["benchimport"]);
+        ours.args(["import", "--as-is", "--keep-identity"]).arg(&archive).env("VSERVER_CONFDIR", &confdir);
+        times.entry(NAME).or_default().push(alone(&mut ours, home)?);
+        for made in [home.join("trees/benchimport"), confdir.join("benchimport")] {
+            fs::remove_dir_all(&made).map_err(|error| format!("could not remove {}: {error}", made.display()))?;
+        }
+        let out = home.join("unpacked");
+        fs::create_dir(&out).map_err(|error| format!("could not make {}: {error}", out.display()))?;
+        let mut tar = command("tar", &kept);
+        tar.arg("-xpf").arg(&archive).arg("-C").arg(&out);
+        times.entry("tar").or_default().push(alone(&mut tar, home)?);
+        fs::remove_dir_all(&out).map_err(|error| format!("could not remove {}: {error}", out.display()))?;
+    }
+    let _ = fs::remove_file(&archive);
+    Ok(times)
+}
+
+/// Milliseconds of a command that has the disk for itself.
+fn alone(work: &mut Command, home: &Path) -> Result<f64, String> {
+    run(command("sync", &["-f"]).arg(home))?;
+    let begun = Instant::now();
+    capture(work)?;
+    Ok(begun.elapsed().as_secs_f64() * 1000.0)
 }
