@@ -117,6 +117,7 @@ impl Measured {
         }
         run(command("sync", &["-f"]).arg(&copies).stdout(Stdio::null()))?;
         let (time, memory) = timed(tool, home)?;
+        say(&format!("{}: {time:.0} ms", tool.name));
         self.time.entry(tool.name).or_default().push(time);
         self.memory.entry(tool.name).or_default().push(memory);
         self.space.entry(tool.name).or_default().push(space(&copies)?);
