@@ -19,6 +19,7 @@ mod edges;
 mod enter;
 mod exec;
 mod family;
+mod firewall;
 mod flags;
 mod flags_net;
 mod fstab;
@@ -110,6 +111,7 @@ const FILES: &[fn() -> Vec<Trial>] = &[
     daemon::tests,
     prefix::tests,
     programs::tests,
+    firewall::tests,
     flags::tests,
     flags_net::tests,
     scripts::tests,
