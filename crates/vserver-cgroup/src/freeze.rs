@@ -25,8 +25,13 @@ impl GuestCgroup {
     /// [`Error::Write`] if this kernel cannot freeze or the guest has no cgroup; [`Error::Stuck`] if some process did
     /// not stop in time: the rest stays frozen, call [`GuestCgroup::thaw`].
     pub fn freeze(&self) -> Result<(), Error> {
+        self.freeze_within(PATIENCE)
+    }
+
+    /// As [`GuestCgroup::freeze`], with a wait of `patience` at most.
+    pub(crate) fn freeze_within(&self, patience: Duration) -> Result<(), Error> {
         self.request(true)?;
-        self.await_frozen()
+        self.await_frozen_within(patience)
     }
 
     /// Waits up to 10 s until all processes stand, after somebody has pulled the brake.
@@ -34,14 +39,28 @@ impl GuestCgroup {
     /// # Errors
     /// [`Error::Read`], [`Error::Stuck`].
     pub fn await_frozen(&self) -> Result<(), Error> {
-        let end = Instant::now() + PATIENCE;
+        self.await_frozen_within(PATIENCE)
+    }
+
+    fn await_frozen_within(&self, patience: Duration) -> Result<(), Error> {
+        let end = Instant::now() + patience;
         while !self.is_frozen()? {
             if Instant::now() > end {
                 return Err(Error::Stuck { name: self.name.to_string(), pids: self.processes()? });
             }
             std::thread::sleep(Duration::from_millis(1));
+            self.ask_again()?;
         }
         Ok(())
+    }
+
+    /// v1 stops each process once. One that begins to wait for its vfork child in that moment is passed over, and the
+    /// guest stays FREEZING for ever, until it is asked again (tried on 6.18).
+    fn ask_again(&self) -> Result<(), Error> {
+        if self.layout.v2().is_some() {
+            return Ok(());
+        }
+        self.request(true)
     }
 
     /// Lets frozen processes go on.

@@ -14,6 +14,8 @@ use crate::{Error, GuestCgroup, files};
 const SIGKILL: i32 = 9;
 /// A killed process ends at once unless it waits for a device; then no longer wait would help.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Freezing only keeps a guest from forking while it is killed: what does not stand by then is killed in a later round.
+const FREEZE: Duration = Duration::from_secs(1);
 
 impl GuestCgroup {
     /// As [`GuestCgroup::kill_within`] with 10 s.
@@ -63,7 +65,7 @@ impl GuestCgroup {
 
     fn kill_one_by_one(&self) -> Result<(), Error> {
         // A kernel without a freezer, or one process that does not freeze, only makes this take more rounds.
-        let _ = self.freeze();
+        let _ = self.freeze_within(FREEZE);
         let killed = self.signal(SIGKILL);
         // v1 delivers the signal only now.
         let _ = self.thaw();
