@@ -205,9 +205,11 @@ pub fn apk(dir: &Path, page: &str) {
 
 /// A file of a distribution of the administrator's.
 pub fn describe(host: &Fixture, distribution: &str, file: &str, content: &str) {
-    let cache = host.confdir().join(".defaults/cachebase");
-    if !cache.exists() {
-        std::os::unix::fs::symlink(host.scratch("cache"), cache).unwrap();
+    // A build before this has linked the host's own cache, which may not be there.
+    let (link, cache) = (host.confdir().join(".defaults/cachebase"), host.scratch("cache"));
+    if fs::read_link(&link).ok().as_ref() != Some(&cache) {
+        let _ = fs::remove_file(&link);
+        std::os::unix::fs::symlink(cache, link).unwrap();
     }
     write(&host.confdir().join(".distributions").join(distribution), file, content, 0o644);
 }
