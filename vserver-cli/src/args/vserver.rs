@@ -15,13 +15,18 @@ Commands for one guest:
   status       say whether it runs (0, 3)  running      the same silently (0, 1)
   enter        a login shell inside        exec         run a command inside
   suexec       the same as another user    delete       remove it with all its files
+  copy         the same again under a new  rename       give it another name
+               name, with an identity of its own
+  import       take in a physical server   export       write its files to a tar archive
   plan         print what start would do   check        print all faults, and what becomes of each setting
   unify        share equal files with reference guests, see vunify
   hashify      share equal files with other guests, see vhashify
   flatten      make all its files its own again
   snapshot     keep what it is, and make it that again: create, list, restore, delete
   config       print what is understood of its configuration, as JSON
+  chkconfig    switch a service of it on or off
   pkg          install packages inside     pkgmgmt      say who manages its packages
+  apt-get, apt-config, apt-cache, rpm      run that program for it
 Without a guest:
   list         all guests, with state, addresses, memory and uptime
   doctor       what on this host gets in the way: doctor network
@@ -250,3 +255,16 @@ pub struct ConfigArgs {
 #[derive(Parser, Debug)]
 #[command(name = "", bin_name = "vserver", after_help = "Example: vserver web1 running && echo yes")]
 pub struct NoArgs {}
+
+#[cfg(test)]
+mod tests {
+    use super::EXAMPLES;
+    use crate::commands::vserver::VERBS;
+
+    #[test]
+    fn the_help_names_every_verb() {
+        let words: Vec<&str> = EXAMPLES.split(|letter: char| letter.is_whitespace() || letter == ',').collect();
+        let missing: Vec<&str> = VERBS.into_iter().filter(|verb| !words.contains(verb)).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+}
