@@ -8,6 +8,7 @@
 
 use std::ffi::CString;
 use std::fs::File;
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
@@ -39,6 +40,9 @@ pub struct Target<'a> {
     pub virt_uptime: bool,
 }
 
+const FULL: &str = "no command can be run in the guest: it has as many processes as it may (rlimits/nproc); raise its limit \
+                    with vlimit --nproc, or end some of them with vkill";
+
 /// What is executed there.
 #[derive(Debug)]
 pub struct Job {
@@ -58,7 +62,7 @@ pub struct Job {
 /// was executed or could not be.
 pub fn enter(token: SingleThreaded, target: &Target<'_>, job: &Job, report: OwnedFd) -> Result<i32> {
     let birthplace = target.doors.birthplace.as_ref().map(AsFd::as_fd);
-    match process::fork_into(token, birthplace, 0).step(|| "fork into the guest's cgroup".to_owned())? {
+    match with_room(process::fork_into(token, birthplace, 0), "fork into the guest's cgroup")? {
         Forked::Parent(pid) => Ok(pid),
         Forked::Child => {
             let mut report = File::from(report);
@@ -76,7 +80,7 @@ pub fn enter(token: SingleThreaded, target: &Target<'_>, job: &Job, report: Owne
 /// PID namespace could not end.
 pub fn signal_all(token: SingleThreaded, target: &Target<'_>, signal: i32, report: OwnedFd) -> Result<i32> {
     let birthplace = target.doors.birthplace.as_ref().map(AsFd::as_fd);
-    match process::fork_into(token, birthplace, 0).step(|| "fork into the guest's cgroup".to_owned())? {
+    match with_room(process::fork_into(token, birthplace, 0), "fork into the guest's cgroup")? {
         Forked::Parent(pid) => Ok(pid),
         Forked::Child => {
             let everybody = -1;
@@ -100,6 +104,14 @@ fn reason(error: &Error) -> String {
     }
 }
 
+/// A guest that has as many processes as it may gets the kernel's most general refusal. Source: fork(2), `EAGAIN`.
+fn with_room(forked: io::Result<Forked>, step: &str) -> Result<Forked> {
+    forked.map_err(|error| match error.raw_os_error() {
+        Some(code) if code == Errno::EAGAIN as i32 => Error::Child { report: FULL.to_owned() },
+        _ => Error::Step { step: step.to_owned(), source: error },
+    })
+}
+
 /// Returns in the process that the guest can see.
 fn intermediate(token: SingleThreaded, target: &Target<'_>, job: Option<&Job>, report: &mut File) -> Result<()> {
     enter_v1(target.doors)?;
@@ -117,7 +129,7 @@ fn intermediate(token: SingleThreaded, target: &Target<'_>, job: Option<&Job>, r
     process::default_signals().step(|| "reset the signals".to_owned())?;
     close_all_but(report)?;
     limit_descriptors(target.confinement)?;
-    match process::fork(token, process::PARENT).step(|| "fork into the guest".to_owned())? {
+    match with_room(process::fork(token, process::PARENT), "fork into the guest")? {
         Forked::Child => Ok(()),
         Forked::Parent(pid) => {
             let told = frames::tell_pid(&*report, pid);

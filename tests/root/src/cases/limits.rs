@@ -210,6 +210,9 @@ fn processes() {
     let xid = guest.xid.to_string();
     host.tool("vlimit", &["--xid", &xid, "--nproc", "200"]).ok();
     guest.sh("i=0; while [ $i -lt 60 ]; do sleep 1 & i=$((i+1)); done; echo all").ok().says("all");
+    host.tool("vlimit", &["--xid", &xid, "--nproc", "1"]).ok();
+    let full = guest.v(&["exec", "true"]);
+    assert!(full.exits(255).err.contains("it has as many processes as it may"), "{full:?}");
 }
 
 fn cpuset() {
