@@ -8,16 +8,16 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use nix::dir::{Dir, Type};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag};
-use nix::sys::stat::{Mode, SFlag, fstat, fstatat, mkdirat};
+use nix::sys::stat::{Mode, fstat, fstatat, mkdirat};
 use nix::unistd::linkat;
+use rustix::fs::{FileType, RawDir};
 use vserver_fs::{GuestRoot, copy_file, dress, open_beneath};
 
 use crate::mark::mark;
 use crate::rules::{Rules, Verdict};
-use crate::scan::absolute;
+use crate::scan::{ROOM, absolute};
 use crate::{Error, layers};
 
 /// Threads that make links; more only wait for the file system's journal.
@@ -96,26 +96,30 @@ impl Filling<'_> {
             mark(self.to)?;
         }
         let mut level = vec![PathBuf::new()];
-        let mut all = Vec::new();
+        let mut undressed = Vec::new();
         while !level.is_empty() {
-            let next = in_parallel(&level, |rel| self.directory(rel))?;
-            all.append(&mut level);
-            level = next.into_iter().flatten().collect();
+            let filled = in_parallel(&level, |rel| self.directory(rel))?;
+            level.clear();
+            for Filled { undressed: rel, mut below } in filled {
+                undressed.extend(rel);
+                level.append(&mut below);
+            }
         }
         if self.dry_run {
             return Ok(());
         }
         // Last: what was made in a directory has changed its time.
-        in_parallel(&all, |rel| dress_directory(self.from, self.to, rel)).map(drop)
+        in_parallel(&undressed, |rel| self.dress(rel)).map(drop)
     }
 
-    /// The links and directories of one directory; gives the directories.
-    fn directory(&self, rel: &Path) -> Result<Vec<PathBuf>, Error> {
+    /// The links and directories of one directory.
+    fn directory(&self, rel: &Path) -> Result<Filled, Error> {
         let source = self.from.open_dir_for_change(rel)?;
         let target = if self.dry_run { None } else { Some(self.to.open_dir_for_change(rel)?) };
-        let entries = source.try_clone().map_err(Error::io("list", self.from.path().join(rel)))?;
+        let mut room = Vec::with_capacity(ROOM);
+        let mut entries = RawDir::new(&source, room.spare_capacity_mut());
         let mut below = Vec::new();
-        for entry in Dir::from_fd(entries).map_err(Error::io("list", self.from.path().join(rel)))? {
+        while let Some(entry) = entries.next() {
             let entry = entry.map_err(Error::io("list", self.from.path().join(rel)))?;
             let name = OsStr::from_bytes(entry.file_name().to_bytes());
             if name == "." || name == ".." {
@@ -131,8 +135,26 @@ impl Filling<'_> {
             });
             done.map_err(Error::io("clone", self.from.path().join(path)))?;
         }
-        Ok(below)
+        let Some(target) = target.filter(|_| below.is_empty()) else {
+            return Ok(Filled { undressed: Some(rel.to_owned()), below });
+        };
+        // Nothing more is made in it, and it is open.
+        dress_directory(&source, &target).map_err(Error::io("clone", self.from.path().join(rel)))?;
+        Ok(Filled { undressed: None, below })
     }
+
+    fn dress(&self, rel: &Path) -> Result<(), Error> {
+        let (source, target) = (self.from.open_dir_for_change(rel)?, self.to.open_dir_for_change(rel)?);
+        dress_directory(&source, &target).map_err(Error::io("clone", self.from.path().join(rel)))
+    }
+}
+
+/// A directory that has all its names.
+struct Filled {
+    /// The directory, unless it has its owner, mode and times already.
+    undressed: Option<PathBuf>,
+    /// The directories in it.
+    below: Vec<PathBuf>,
 }
 
 /// What is done with an entry.
@@ -144,13 +166,13 @@ enum Action {
     Skip,
 }
 
-fn action(kind: Type, verdict: Verdict, nodes: Verdict) -> Action {
+fn action(kind: FileType, verdict: Verdict, nodes: Verdict) -> Action {
     match (kind, verdict) {
-        (_, Verdict::Leave) | (Type::Socket, _) => Action::Skip,
-        (Type::Directory, _) => Action::Create,
-        (Type::File, Verdict::Keep) => Action::Copy,
+        (_, Verdict::Leave) | (FileType::Socket, _) => Action::Skip,
+        (FileType::Directory, _) => Action::Create,
+        (FileType::RegularFile, Verdict::Keep) => Action::Copy,
         // One more name is right for a link.
-        (_, Verdict::Share) | (Type::Symlink, _) => Action::Link,
+        (_, Verdict::Share) | (FileType::Symlink, _) => Action::Link,
         (_, Verdict::Keep) if nodes == Verdict::Share => Action::Link,
         _ => Action::Skip,
     }
@@ -185,16 +207,11 @@ fn shares_blocks(root: &GuestRoot) -> bool {
     matches!((unnamed(), unnamed()), (Some(a), Some(b)) if rustix::fs::ioctl_ficlone(&a, &b).is_ok())
 }
 
-fn kind(dir: &OwnedFd, name: &OsStr, told: Option<Type>) -> nix::Result<Type> {
-    if let Some(told) = told {
-        return Ok(told);
+fn kind(dir: &OwnedFd, name: &OsStr, told: FileType) -> nix::Result<FileType> {
+    match told {
+        FileType::Unknown => Ok(FileType::from_raw_mode(fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW)?.st_mode)),
+        told => Ok(told),
     }
-    let mode = fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW)?.st_mode;
-    Ok(match SFlag::from_bits_truncate(mode & SFlag::S_IFMT.bits()) {
-        SFlag::S_IFDIR => Type::Directory,
-        SFlag::S_IFSOCK => Type::Socket,
-        _ => Type::File,
-    })
 }
 
 fn made(done: nix::Result<()>) -> std::io::Result<()> {
@@ -222,10 +239,8 @@ fn own_copy(source: &OwnedFd, target: &OwnedFd, name: &OsStr) -> std::io::Result
     }
 }
 
-fn dress_directory(from: &GuestRoot, to: &GuestRoot, rel: &Path) -> Result<(), Error> {
-    let (source, target) = (from.open_dir_for_change(rel)?, to.open_dir_for_change(rel)?);
-    let stat = fstat(&source).map_err(Error::io("look at", from.path().join(rel)))?;
-    dress(&source, &target, &stat).map_err(Error::io("clone", from.path().join(rel)))
+fn dress_directory(source: &OwnedFd, target: &OwnedFd) -> std::io::Result<()> {
+    dress(source, target, &fstat(source)?)
 }
 
 /// All results, in no order, or the first failure.

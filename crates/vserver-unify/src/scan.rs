@@ -18,7 +18,7 @@ use crate::same::Key;
 use crate::unify::{Event, Listener, Skip, Tree};
 
 /// Room for the entries of a directory that are read at once.
-const ROOM: usize = 32 << 10;
+pub(crate) const ROOM: usize = 32 << 10;
 
 /// A regular file that may be shared.
 #[derive(Debug)]
@@ -186,7 +186,7 @@ impl Walk<'_> {
             SFlag::S_IFREG => {
                 let key = Key::of(&stat, self.wish.ignore_mtime);
                 if key.size < self.wish.min_size {
-                    self.skipped(at, &path, Skip::TooSmall);
+                    self.skipped(at, &path, Skip::Empty);
                     return Ok(());
                 }
                 sight.files.push(Found { tree: at.tree, path: path.into(), inode: stat.st_ino, key });

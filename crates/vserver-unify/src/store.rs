@@ -2,11 +2,13 @@
 //!
 //! ```text
 //!  .hash/                 0700, root's: nobody reaches an old set-user-id file through it
-//!  ├── method             sha1 (stores of util-vserver) or blake3
-//!  ├── .index             the inodes of all entries, so that a second run need not look at them
+//!  ├── method             blake3-80; sha1 in stores of util-vserver, blake3 in our first ones
 //!  ├── .lock              one run at a time
-//!  └── ab/…-00000000      digest, and a number where equal digests belong to files that are not equal
+//!  └── qn6w2rbd…          digest; -00000001 and on behind it where equal digests belong to files that are not equal
 //! ```
+//!
+//! Older stores have entries `ab/…-00000000`, in directories, and `.index` with the inodes of all of them, so that a
+//! second run need not look at them. A flat one is listed instead.
 //!
 //! An entry is one more name of a file that guests have. Whoever removes those with one name only (`find .hash -type f
 //! -links 1 -delete`) frees what no guest uses any more.
@@ -64,7 +66,7 @@ impl Store {
         nix::sys::stat::fchmod(&dir, Mode::S_IRWXU).map_err(Error::io("close to others", path))?;
         let lock = Flock::take(&path.join(".lock"), PATIENCE)?;
         let method = Method::of(path)?;
-        let index = index::read(path)?;
+        let index = if method.is_flat() { index::list(path)? } else { index::read(path)? };
         Ok(Self { dir, path: path.to_owned(), device: found.st_dev, method, index, _lock: lock })
     }
 
@@ -103,7 +105,7 @@ impl Store {
         self.index.append(&mut inodes);
         self.index.sort_unstable();
         self.index.dedup();
-        index::write(&self.path, &self.index)
+        if self.method.is_flat() { Ok(()) } else { index::write(&self.path, &self.index) }
     }
 }
 
@@ -145,6 +147,9 @@ impl Slot<'_> {
 
     /// Below the store, in which there are no links: it is root's alone.
     fn name(&self, number: u32) -> String {
+        if self.directories.is_empty() {
+            return if number == 0 { self.rest.clone() } else { format!("{}-{number:08x}", self.rest) };
+        }
         format!("{}/{}-{number:08x}", self.directories.join("/"), self.rest)
     }
 }

@@ -23,8 +23,9 @@ const THREADS: usize = 12;
 const SCANNERS: usize = 4;
 /// Groups that a thread takes at once, if they are in one directory.
 const PORTION: usize = 64;
-/// Files below this size are not worth a hard link. Source: util-vserver, `behaviours.md` §9.3.
-const MIN_SIZE: u64 = 16;
+/// An empty file takes nothing of the disk, any other a block, and a page of memory: it is worth a link. util-vserver began at
+/// 16 bytes. Source: `behaviours.md` §9.3.
+const MIN_SIZE: u64 = 1;
 
 /// A guest's tree. Its guest must not run, unless it runs over [`crate::Layers`].
 #[derive(Debug)]
@@ -44,8 +45,6 @@ pub struct Options {
     pub refresh: bool,
     /// Times of modification do not count.
     pub ignore_mtime: bool,
-    /// Files of any size.
-    pub small_too: bool,
 }
 
 /// Why a file stays as it is.
@@ -57,8 +56,8 @@ pub enum Skip {
     Symlink,
     /// A device, a socket or a FIFO.
     Irregular,
-    /// Less than 16 bytes.
-    TooSmall,
+    /// There is nothing in it.
+    Empty,
     /// It is shared already.
     Unified,
     /// No reference has it.
@@ -129,8 +128,7 @@ pub fn hashify(trees: &[Tree], store: &mut Store, options: Options, listener: Li
         trees.iter().try_for_each(|tree| mark(&tree.root))?;
     }
     let known = if options.refresh { &[] } else { store.known() };
-    let min_size = if options.small_too { 1 } else { MIN_SIZE };
-    let (ignore_mtime, tidy) = (options.ignore_mtime, !options.dry_run);
+    let (min_size, ignore_mtime, tidy) = (MIN_SIZE, options.ignore_mtime, !options.dry_run);
     let sight = scan(&Wish { trees, min_size, ignore_mtime, known, threads: SCANNERS, tidy, listener });
     let mut totals = Totals { looked_at: sight.looked_at, known: sight.known, ..Totals::default() };
     let files = sorted(sight.files);

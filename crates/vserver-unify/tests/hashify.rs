@@ -87,6 +87,41 @@ fn a_guest_that_comes_later_finds_what_the_store_has() {
 }
 
 #[test]
+fn a_file_of_one_byte_takes_a_block_and_is_shared_and_an_empty_one_is_not() {
+    let Some(host) = Host::new() else { return };
+    for guest in ["a", "b"] {
+        host.put(&format!("{guest}/one"), b"1");
+        host.put(&format!("{guest}/none"), b"");
+    }
+    assert_eq!(host.hashify(&["a", "b"], Options::default()).unified, 1);
+    assert_eq!(host.inode("a/one"), host.inode("b/one"));
+    assert_ne!(host.inode("a/none"), host.inode("b/none"));
+}
+
+#[test]
+fn a_new_store_has_no_directories_and_old_ones_go_on_with_theirs() {
+    let Some(host) = Host::new() else { return };
+    for (method, flat) in [(None, true), (Some("blake3\n"), false), (Some("sha1\n"), false)] {
+        for guest in ["a", "b", "c"] {
+            host.put(&format!("{guest}/x"), b"the very same content");
+        }
+        if let Some(method) = method {
+            fs::create_dir_all(host.path("hash")).unwrap();
+            fs::write(host.path("hash/method"), method).unwrap();
+        }
+        assert_eq!(host.hashify(&["a", "b"], Options::default()).unified, 1, "{method:?}");
+        let again = host.hashify(&["a", "b", "c"], Options::default());
+        assert_eq!((again.known, again.unified), (2, 1), "{method:?}: {again:?}");
+        let entries = || fs::read_dir(host.path("hash")).unwrap().map(|entry| entry.unwrap());
+        assert_eq!(entries().any(|entry| entry.file_type().unwrap().is_dir()), !flat, "{method:?}");
+        assert_eq!(host.path("hash/.index").exists(), !flat, "{method:?}");
+        let entry = entries().find(|entry| entry.file_name().len() == 16);
+        assert_eq!(entry.map(|entry| entry.metadata().unwrap().ino()), flat.then(|| host.inode("c/x")), "{method:?}");
+        ["a", "b", "c", "hash"].iter().for_each(|dir| fs::remove_dir_all(host.path(dir)).unwrap());
+    }
+}
+
+#[test]
 fn what_differs_in_anything_stays_apart() {
     let Some(host) = Host::new() else { return };
     let names = ["mode", "owner", "time", "content", "attribute"];

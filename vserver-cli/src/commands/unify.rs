@@ -28,7 +28,6 @@ pub fn hashify(args: &HashifyArgs, context: &Context) -> Result<Exit, CliError> 
         dry_run: args.walk.dry_run,
         refresh: args.refresh,
         ignore_mtime: args.ignore_mtime,
-        small_too: false,
     };
     let report = Report::new(context.printer, args.walk.verbose, args.walk.dry_run);
     report.begin(subjects.iter().map(|subject| subject.label.as_str()))?;

@@ -1,12 +1,14 @@
-//! The inodes of all entries of a store, in one file. It is only a hint: an inode that is listed here and means another
+//! The inodes of all entries of a store: from a listing, where they lie in the store itself; else in one file. That is only a hint: an inode that is listed here and means another
 //! file by now is not shared, nothing worse. Where it is missing it is made from the entries.
 
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirEntryExt;
 use std::path::Path;
 
 use vserver_fs::atomic;
 
+use super::method::is_entry;
 use crate::Error;
 
 const NAME: &str = ".index";
@@ -23,6 +25,17 @@ pub(super) fn read(store: &Path) -> Result<Vec<u64>, Error> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => gather(store),
         Err(error) => Err(Error::io("read", &path)(error)),
     }
+}
+
+/// The inodes of the entries of a flat store, sorted.
+pub(super) fn list(store: &Path) -> Result<Vec<u64>, Error> {
+    let mut inodes = Vec::new();
+    for entry in std::fs::read_dir(store).map_err(Error::io("list", store))? {
+        let entry = entry.map_err(Error::io("list", store))?;
+        inodes.extend(is_entry(entry.file_name().as_bytes()).then(|| entry.ino()));
+    }
+    inodes.sort_unstable();
+    Ok(inodes)
 }
 
 pub(super) fn write(store: &Path, inodes: &[u64]) -> Result<(), Error> {
@@ -64,6 +77,18 @@ fn gather(store: &Path) -> Result<Vec<u64>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_flat_store_is_listed() {
+        let store = tempfile::tempdir().unwrap();
+        for name in ["method", ".lock", "abcdefghijklmnop", "abcdefghijklmnop-00000001"] {
+            std::fs::write(store.path().join(name), name).unwrap();
+        }
+        let inode = |name| std::os::unix::fs::MetadataExt::ino(&store.path().join(name).metadata().unwrap());
+        let mut wanted = ["abcdefghijklmnop", "abcdefghijklmnop-00000001"].map(inode);
+        wanted.sort_unstable();
+        assert_eq!(list(store.path()).unwrap(), wanted);
+    }
 
     #[test]
     fn what_is_damaged_is_made_again() {

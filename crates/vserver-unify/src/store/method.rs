@@ -15,9 +15,16 @@ use crate::same::{Key, Model, Room};
 pub(super) enum Method {
     /// Stores that util-vserver has begun: two levels of directories.
     Sha1,
-    /// One level: a directory for each file would cost more than small files save.
+    /// One level of directories.
     Blake3,
+    /// None: 256 directories cost a mebibyte, and long names as much again as short ones. Whoever makes two files of one
+    /// short digest has two files that are not equal, and gets two entries.
+    Short,
 }
+
+/// Digits of a short digest, of five bits each.
+const SHORT: usize = 16;
+const DIGITS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
 impl Method {
     /// That of the store, which is chosen at its first use.
@@ -27,6 +34,7 @@ impl Method {
             Ok(text) => match text.trim() {
                 "sha1" | "" => Ok(Self::Sha1),
                 "blake3" => Ok(Self::Blake3),
+                "blake3-80" => Ok(Self::Short),
                 other => Err(Error::Method { store: store.to_owned(), method: other.escape_debug().to_string() }),
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => Self::choose(store, &file),
@@ -34,16 +42,20 @@ impl Method {
         }
     }
 
-    /// One with entries but without that file was begun with the original's default.
+    /// One with directories of entries but without that file was begun with the original's default.
     fn choose(store: &Path, file: &Path) -> Result<Self, Error> {
         let old = names(store).map_err(Error::io("list", store))?.iter().any(|name| name.len() == 2);
-        let (method, text) = if old { (Self::Sha1, "sha1\n") } else { (Self::Blake3, "blake3\n") };
+        let (method, text) = if old { (Self::Sha1, "sha1\n") } else { (Self::Short, "blake3-80\n") };
         atomic::write(file, text.as_bytes(), 0o644)?;
-        atomic::write(&store.join("blocks"), b"all\n", 0o644)?;
         Ok(method)
     }
 
-    /// In hexadecimal digits. The record before the content is packed and in little endian.
+    /// Whether entries lie in the store itself: then listing that says which inodes they are.
+    pub fn is_flat(self) -> bool {
+        self == Self::Short
+    }
+
+    /// As it is written in names. The record before the content is packed and in little endian.
     pub fn digest(self, file: &mut Model, key: &Key, room: &mut Room) -> io::Result<String> {
         let mut record = Vec::with_capacity(36);
         record.extend(key.mode.to_le_bytes());
@@ -58,13 +70,14 @@ impl Method {
                 file.read(room, |bytes| hash.update(bytes))?;
                 Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
             }
-            Self::Blake3 => {
+            Self::Blake3 | Self::Short => {
                 let mut hash = blake3::Hasher::new();
                 hash.update(&record);
                 file.read(room, |bytes| {
                     hash.update(bytes);
                 })?;
-                Ok(hash.finalize().to_hex().to_string())
+                let hash = hash.finalize();
+                Ok(if self == Self::Short { short(hash.as_bytes()) } else { hash.to_hex().to_string() })
             }
         }
     }
@@ -74,10 +87,26 @@ impl Method {
         let levels = match self {
             Self::Sha1 => 2,
             Self::Blake3 => 1,
+            Self::Short => 0,
         };
         let directories = (0..levels).map(|level| digest[level * 2..level * 2 + 2].to_owned()).collect();
         (directories, digest[levels * 2..].to_owned())
     }
+}
+
+/// The first bits of a digest.
+fn short(hash: &[u8; 32]) -> String {
+    let bits = hash.first_chunk().map_or(0, |first| u128::from_be_bytes(*first));
+    let digit = |at: usize| DIGITS[(bits >> (123 - 5 * at)) as usize % DIGITS.len()];
+    (0..SHORT).map(|at| char::from(digit(at))).collect()
+}
+
+/// Whether a name in a flat store is that of an entry, and not of what else is in there.
+pub(super) fn is_entry(name: &[u8]) -> bool {
+    let (digest, number) = name.split_at(name.len().min(SHORT));
+    digest.len() == SHORT
+        && digest.iter().all(|digit| DIGITS.contains(digit))
+        && (number.is_empty() || number.first() == Some(&b'-'))
 }
 
 #[cfg(test)]
@@ -106,9 +135,26 @@ mod tests {
     }
 
     #[test]
+    fn a_short_digest_is_the_beginning_of_the_whole_one() {
+        let mut hash = [0xff; 32];
+        hash[..10].copy_from_slice(&[0x00, 0x44, 0x32, 0x14, 0xc7, 0x42, 0x54, 0xb6, 0x35, 0xcf]);
+        assert_eq!(short(&hash), "abcdefghijklmnop");
+        assert_eq!(Method::Short.place("abcdefghijklmnop"), (Vec::new(), "abcdefghijklmnop".to_owned()));
+        let entries = ["abcdefghijklmnop", "abcdefghijklmnop-00000001"];
+        assert!(entries.iter().all(|name| is_entry(name.as_bytes())));
+        assert!(
+            !["method", ".lock", ".index", "abcdefghijklmno.", "abcdefghijklmnopq"]
+                .iter()
+                .any(|n| is_entry(n.as_bytes()))
+        );
+    }
+
+    #[test]
     fn an_old_store_keeps_its_digest_and_a_new_one_gets_the_faster() {
         let base = tempfile::tempdir().unwrap();
-        assert_eq!(Method::of(base.path()).unwrap(), Method::Blake3);
+        assert_eq!(Method::of(base.path()).unwrap(), Method::Short);
+        assert_eq!(Method::of(base.path()).unwrap(), Method::Short);
+        std::fs::write(base.path().join("method"), "blake3\n").unwrap();
         assert_eq!(Method::of(base.path()).unwrap(), Method::Blake3);
         let old = tempfile::tempdir().unwrap();
         std::fs::create_dir(old.path().join("ab")).unwrap();

@@ -69,7 +69,7 @@ impl Report {
             Skip::Excluded => "excluded",
             Skip::Symlink => "symlink",
             Skip::Irregular => "non regular file",
-            Skip::TooSmall => "too small",
+            Skip::Empty => "empty",
             Skip::Unified => "already unified",
             Skip::NoReference => "does not exist in refserver(s)",
             Skip::Different => "different",
