@@ -31,7 +31,8 @@ pub fn build(request: &BuildRequest, progress: &mut dyn Progress) -> Result<Buil
     let signals = Signals::block()?;
     limit::judge(request)?;
     let target = Target::check(request)?;
-    let mut stage = Stage::with(&target, limit::is_wished(request))?;
+    let subvolume = limit::is_wished(request) || vserver_config::subvolumes(&request.confdir);
+    let mut stage = Stage::with(&target, subvolume)?;
     let outcome = furnish(request, &target, &mut stage, progress)
         .and_then(|()| fill(request, &stage, &signals, progress))
         .and_then(|filled| finish(request, &target, &mut stage, filled, &signals));

@@ -36,7 +36,7 @@ pub fn copy(request: &CopyRequest, progress: &mut dyn Progress) -> Result<Built,
     let source = real(&vdir).filter(|root| root.is_dir()).ok_or(Error::NoTree { path: vdir })?;
     let own = own_disk::of(&config)?.map(|image| Original::open(&image)).transpose()?;
     let target = Target::of_copy(request, own.is_some())?;
-    let mut stage = Stage::open(&target)?;
+    let mut stage = Stage::with(&target, vserver_config::subvolumes(&request.confdir))?;
     let outcome = give_disk(own.as_ref(), &mut stage)
         .and_then(|()| original(&source, own.as_ref(), &stage))
         .and_then(|source| fill(&source, &stage, request, &signals, progress))

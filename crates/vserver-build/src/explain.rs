@@ -23,7 +23,7 @@ const SIGNATURES: [&str; 17] = [
     "repomd.xml gpg signature",
 ];
 /// Of mirrors and the network.
-const FETCHES: [&str; 25] = [
+const FETCHES: [&str; 27] = [
     "could not resolve",
     "couldn't resolve",
     "temporary failure",
@@ -49,6 +49,8 @@ const FETCHES: [&str; 25] = [
     "download (curl) error",
     "connection closed",
     "failed to fetch",
+    "timeout exceeded when accessing",
+    "valid metadata not found",
 ];
 
 /// The failure of a program, told by its cause if that is known. `source` is the suite or distribution.
@@ -84,6 +86,7 @@ mod tests {
             ("E: Release signed by unknown key (key id 1234)", "signature"),
             ("Curl error (18): Transferred a partial file for http://m/x", "mirror"),
             ("E: Couldn't download dists/x/Release", "mirror"),
+            ("Timeout exceeded when accessing 'http://m/repodata/x-primary.xml.gz'", "mirror"),
         ] {
             let error = told(line);
             assert!(error.contains(part) && error.contains(line) && !error.contains('\n'), "{error}");

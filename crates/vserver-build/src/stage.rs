@@ -84,13 +84,8 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Makes an empty stage.
-    pub(crate) fn open(target: &Target) -> Result<Self, Error> {
-        Self::with(target, false)
-    }
-
-    /// Makes an empty stage; the tree is one that can be held to a limit, if its file system has a kind of its own.
-    pub(crate) fn with(target: &Target, limited: bool) -> Result<Self, Error> {
+    /// Makes an empty stage; the tree is a subvolume if that is wished and its file system has such a thing.
+    pub(crate) fn with(target: &Target, subvolume: bool) -> Result<Self, Error> {
         orphans::remove(&target.base, &target.name)?;
         let dir = target.base.join(orphans::name(&target.name));
         DirBuilder::new().mode(0o700).create(&dir).map_err(Error::io("make the directory", &dir))?;
@@ -99,7 +94,7 @@ impl Stage {
         if target.in_place {
             stage.root.clone_from(&target.root);
         } else {
-            if !(limited && limit::subvolume(&stage.dir, &stage.root)?) {
+            if !(subvolume && limit::subvolume(&stage.dir, &stage.root)?) {
                 let failed = Error::io("make the directory", &stage.root);
                 DirBuilder::new().mode(0o755).create(&stage.root).map_err(failed)?;
             }

@@ -27,6 +27,7 @@ mod reader;
 mod sched;
 mod scripts;
 mod sharing;
+mod storage;
 mod switch;
 mod write;
 
@@ -49,6 +50,7 @@ pub use read::{
 pub use sched::{Bucket, Sched};
 pub use scripts::{Flavour, Script, has_scripts, scripts};
 pub use sharing::{Sharing, sharing};
+pub use storage::{snapshots_kept, subvolumes};
 pub use switch::{Switch, bridge_of, is_name as is_switch_name};
 pub use write::{
     Created, Edit, NewCpuSet, NewGuest, NewInterface, create, create_over, duplicate, edit, next_context, relink,

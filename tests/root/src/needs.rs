@@ -14,6 +14,8 @@ pub enum Need {
     Tun,
     /// A kernel that holds projects to quotas.
     Quotas,
+    /// A mirror of Debian, which the host's apt reaches.
+    Mirror,
     /// This workspace's probe program, built beside us.
     #[allow(dead_code)]
     Probe,
@@ -35,6 +37,9 @@ impl Need {
             }
             Self::Quotas if !has_quotas() => {
                 Some("not applicable: this kernel has no quotas (cargo xtask vm disk::)".into())
+            }
+            Self::Mirror if !reaches_a_mirror() => {
+                Some("needs a mirror of Debian, and apt-get reaches none (no network?)".into())
             }
             Self::Probe if !crate::fixture::program("vserver-probe").exists() => {
                 Some("needs vserver-probe (cargo build --release -p vserver-probe)".into())
@@ -60,6 +65,15 @@ fn has_quotas() -> bool {
     let script = "set -e; image=$(mktemp); trap 'rm $image' EXIT; truncate -s 16M $image
         mkfs.ext4 -q -F -O project,quota $image; mount -o loop,prjquota $image /mnt";
     let tried = || std::process::Command::new("unshare").args(["-m", "sh", "-c", script]).output();
+    *FOUND.get_or_init(|| tried().is_ok_and(|output| output.status.success()))
+}
+
+/// Tried once, with a small package.
+fn reaches_a_mirror() -> bool {
+    static FOUND: OnceLock<bool> = OnceLock::new();
+    let script = "set -e; dir=$(mktemp -d); trap 'rm -r $dir' EXIT; cd $dir
+        apt-get -q -o Acquire::Retries=0 -o Acquire::http::Timeout=10 download netbase";
+    let tried = || std::process::Command::new("sh").args(["-c", script]).output();
     *FOUND.get_or_init(|| tried().is_ok_and(|output| output.status.success()))
 }
 

@@ -7,27 +7,39 @@ use std::process::Command;
 use crate::Outcome;
 use crate::shell::{KEEP, capture, command, run, say};
 
+/// What is in it besides what minbase has.
+const PACKAGES: &str = "systemd-sysv,dbus,openssh-server,nginx-light";
+
 /// Where it lies.
 pub fn tree() -> PathBuf {
-    Path::new(KEEP).join("debian")
+    named("debian")
+}
+
+/// Where a tree of that name lies.
+pub fn named(name: &str) -> PathBuf {
+    Path::new(KEEP).join(name)
 }
 
 /// Builds it unless it is there.
 pub fn ensure_tree() -> Outcome {
-    if tree().join("sbin/init").exists() {
+    ensure(&tree(), PACKAGES)
+}
+
+/// Builds a Debian 12 with packages, which systemd-sysv is one of, unless it is there.
+pub fn ensure(tree: &Path, packages: &str) -> Outcome {
+    if tree.join("sbin/init").exists() {
         return Ok(());
     }
-    let made = tree().with_extension("new");
+    let made = tree.with_extension("new");
     let _ = fs::remove_dir_all(&made);
     fs::create_dir_all(&made).map_err(|error| format!("could not make {}: {error}", made.display()))?;
-    say("building a Debian 12 tree to boot, once");
-    let include = "--include=systemd-sysv,dbus,openssh-server,nginx-light";
+    say(&format!("building a Debian 12 tree with {packages}, once"));
     let mut debootstrap = Command::new("debootstrap");
-    debootstrap.args(["--variant=minbase", include, "bookworm"]).arg(&made).args(mirror());
-    let built = run(&mut debootstrap).and_then(|()| fs::rename(&made, tree()).map_err(|error| error.to_string()));
+    debootstrap.args(["--variant=minbase", &format!("--include={packages}"), "bookworm"]).arg(&made).args(mirror());
+    let built = run(&mut debootstrap).and_then(|()| fs::rename(&made, tree).map_err(|error| error.to_string()));
     built.map_err(|why| {
         let _ = fs::remove_dir_all(&made);
-        format!("{why}; without this tree there is nothing to boot (no network?)")
+        format!("{why}; without this tree there is nothing to measure with (no network?)")
     })
 }
 

@@ -27,7 +27,7 @@ pub enum SnapshotVerb {
         /// Letters, digits and . _ : + - only; without it the time in UTC
         #[arg(value_name = "LABEL")]
         label: Option<String>,
-        /// Then delete the oldest ones until so many are left, 1 or more
+        /// Then delete the oldest ones until so many are left, 1 or more [default: apps/snapshot/keep, else all stay]
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
         keep: Option<u32>,
     },

@@ -30,7 +30,8 @@ pub fn run(args: &SnapshotArgs, as_json: bool, guest: &Guest, context: &Context)
     match &args.verb {
         SnapshotVerb::List { .. } => {}
         SnapshotVerb::Create { label, keep } => {
-            let wish = NewSnapshot { label: label.clone(), keep: *keep, is_busy: state != GuestState::Stopped };
+            let keep = keep.map_or_else(|| vserver_config::snapshots_kept(confdir, name), |keep| Ok(Some(keep)))?;
+            let wish = NewSnapshot { label: label.clone(), keep, is_busy: state != GuestState::Stopped };
             let made = watched(context, |watch| snapshots::create(confdir, name, &wish, watch))?;
             context.printer.line(&made.label)?;
             for label in &made.removed {

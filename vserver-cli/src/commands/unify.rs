@@ -24,11 +24,7 @@ pub fn hashify(args: &HashifyArgs, context: &Context) -> Result<Exit, CliError> 
         true => by_path(args, context)?,
         false => by_name(args, context)?,
     };
-    let options = Options {
-        dry_run: args.walk.dry_run,
-        refresh: args.refresh,
-        ignore_mtime: args.ignore_mtime,
-    };
+    let options = Options { dry_run: args.walk.dry_run, refresh: args.refresh, ignore_mtime: args.ignore_mtime };
     let report = Report::new(context.printer, args.walk.verbose, args.walk.dry_run);
     report.begin(subjects.iter().map(|subject| subject.label.as_str()))?;
     let mut stores: Vec<(PathBuf, Vec<Subject>)> = Vec::new();

@@ -79,7 +79,7 @@ pub fn look(request: &BuildRequest, progress: &mut dyn Progress) -> Result<Surve
     };
     refuse_host(import)?;
     let target = Target::check(request)?;
-    let stage = Stage::open(&target)?;
+    let stage = Stage::with(&target, false)?;
     let fetched = fetch(import, request, &stage, true, &signals, progress);
     fetched.map(|fetched| fetched.survey).map_err(|error| disk::explain(error, stage.root(), None))
 }

@@ -12,8 +12,6 @@ use crate::Error;
 
 const FSTAB: &str = include_str!("../../../../etc-templates/tree/fstab");
 const LOCALE: &str = include_str!("../../../../etc-templates/tree/locale.conf");
-/// What OpenRC calls a guest of this kind: services that have nothing to do in one say so by that word.
-const OPENRC: &str = "rc_sys=\"vserver\"\n";
 
 /// Makes a guest of what a package tool has installed.
 pub(crate) fn built(root: &GuestRoot, guest: &NewGuest) -> Result<(), Error> {
@@ -31,12 +29,6 @@ fn changes(root: &GuestRoot, system: &System, guest: &NewGuest) -> Result<Vec<Ch
     }
     changes.push(Change::write("etc/fstab", FSTAB, "file systems are mounted from outside"));
     changes.extend(clock_and_language(root, system)?);
-    if system.init == Init::Openrc {
-        let old = text(root, "etc/rc.conf")?.unwrap_or_default();
-        if !old.lines().any(|line| line.trim_start().starts_with("rc_sys=")) {
-            changes.push(Change::write("etc/rc.conf", format!("{old}{OPENRC}"), "it is told that it is a guest"));
-        }
-    }
     changes.extend(super::image(root, system)?);
     Ok(changes)
 }

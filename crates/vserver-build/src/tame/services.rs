@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use vserver_fs::GuestRoot;
 
 use super::change::{Change, What};
-use super::system::{Init, System, directory, names};
+use super::system::{Init, System, directory, names, text};
 use crate::Error;
 
 const TABLE: &str = include_str!("../../../../distributions/defaults/services");
@@ -14,6 +14,8 @@ const MASK: &str = include_str!("../../../../distributions/defaults/mask");
 const UNITS: [&str; 3] = ["etc/systemd/system", "lib/systemd/system", "usr/lib/systemd/system"];
 /// Run levels in which services are started.
 const LEVELS: [&str; 5] = ["S", "2", "3", "4", "5"];
+/// What OpenRC calls a guest of this kind: services that have nothing to do in one say so by that word.
+const TOLD: &str = "rc_sys=\"vserver\"\n";
 const OPENRC: [&str; 4] = ["sysinit", "boot", "default", "shutdown"];
 
 /// Services of the table, with the reason.
@@ -87,6 +89,12 @@ fn started(root: &GuestRoot, system: &System) -> Result<Vec<(String, String)>, E
 /// What keeps the host's business away from the guest.
 pub(crate) fn changes(root: &GuestRoot, system: &System) -> Result<Vec<Change>, Error> {
     let mut changes = Vec::new();
+    if system.init == Init::Openrc {
+        let old = text(root, "etc/rc.conf")?.unwrap_or_default();
+        if !old.lines().any(|line| line.trim_start().starts_with("rc_sys=")) {
+            changes.push(Change::write("etc/rc.conf", format!("{old}{TOLD}"), "it is told that it is a guest"));
+        }
+    }
     if system.init == Init::Systemd {
         for (unit, reason) in masked() {
             changes.push(mask(unit, reason));

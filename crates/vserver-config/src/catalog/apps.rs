@@ -48,6 +48,13 @@ const SETTINGS: &[Setting] = &[
         "the program of a method",
         "host_settings::a_method_of_the_guest_comes_first",
     ),
+    honoured(
+        "apps/snapshot/keep",
+        Kind::Scalar,
+        "how many snapshots stay where `snapshot create` is not told; `all` deletes none",
+        "snapshots::a_setting_says_how_many_stay",
+    )
+    .not_at_start(),
     honoured("apps/vunify", Kind::Group, "vhashify may share the guest's files", "unify::a_running_guest_is_refused")
         .not_at_start(),
     honoured(

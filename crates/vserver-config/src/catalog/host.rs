@@ -166,6 +166,20 @@ const FOR_APPS: &[Setting] = &[
     )
     .for_guests_without(&[]),
     cannot("apps/vshelper-delegate/{swsusp,startup,netup,netdown}", Kind::Program, NO_EVENT),
+    honoured(
+        "apps/build/subvolume",
+        Kind::Flag,
+        "each new tree on btrfs is a subvolume",
+        "snapshots::a_build_on_btrfs_is_a_subvolume_where_that_is_wished",
+    )
+    .not_at_start(),
+    honoured(
+        "apps/snapshot/keep",
+        Kind::Scalar,
+        "how many snapshots stay where neither the guest nor `snapshot create` says it",
+        "snapshots::a_setting_says_how_many_stay",
+    )
+    .not_at_start(),
     honoured("apps/vunify/exclude", Kind::Data, "which files stay a guest's own", "unify::the_configuration_decides")
         .not_at_start(),
     honoured(

@@ -174,7 +174,7 @@ const THIRD: [(&str, &str); 15] = [
 ];
 /// Opened by a start (mtab), a helper (action), package tools (pkgmgmt), tools that share files (vunify) or a build (fstab,
 /// context.next, debootstrap, files), which have tests of their own; or by nobody, as the table says of them.
-const ELSEWHERE: [(Tree, &str); 33] = [
+const ELSEWHERE: [(Tree, &str); 35] = [
     (Tree::Guest, "cpuset/name"),
     (Tree::Guest, "cpuset/virtualized"),
     (Tree::Guest, "uts/context"),
@@ -184,6 +184,7 @@ const ELSEWHERE: [(Tree, &str); 33] = [
     (Tree::Guest, "ns/x"),
     (Tree::Guest, "apps/init/mtab"),
     (Tree::Guest, "apps/vshelper/action"),
+    (Tree::Guest, "apps/snapshot/keep"),
     (Tree::Guest, "apps/vunify/exclude"),
     (Tree::Guest, "apps/vunify/hash/method"),
     (Tree::Guest, "apps/pkgmgmt/style"),
@@ -193,6 +194,7 @@ const ELSEWHERE: [(Tree, &str); 33] = [
     (Tree::Defaults, "cgroup/per-ss"),
     (Tree::Defaults, "cgroup/inherit"),
     (Tree::Defaults, "apps/vshelper/action"),
+    (Tree::Defaults, "apps/snapshot/keep"),
     (Tree::Defaults, "apps/vunify/exclude"),
     (Tree::Defaults, "apps/vunify/hash/method"),
     (Tree::Defaults, "fstab"),

@@ -3,6 +3,8 @@
 
 mod bad;
 mod copies;
+mod inits;
+mod signed;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -29,7 +31,7 @@ pub fn tests() -> Vec<Trial> {
         Trial::new("methods::alpine_by_apk", alpine_by_apk),
         Trial::new("methods::arch_by_pacman", arch_by_pacman).needs(Need::Tool("pacman")),
     ];
-    own.into_iter().chain(bad::tests()).chain(copies::tests()).collect()
+    [own, bad::tests(), copies::tests(), inits::tests(), signed::tests()].into_iter().flatten().collect()
 }
 
 const PAGE: &str = "served by a guest\n";

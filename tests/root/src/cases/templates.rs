@@ -14,6 +14,7 @@ pub fn tests() -> Vec<Trial> {
     vec![
         Trial::new("templates::a_second_debian_is_cloned", a_second_debian_is_cloned)
             .needs(Need::Tool("debootstrap"))
+            .needs(Need::Mirror)
             .on_host_network()
             .within(1200),
     ]

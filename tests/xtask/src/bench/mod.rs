@@ -12,6 +12,7 @@ mod runc;
 mod stage;
 mod store;
 
+use std::path::Path;
 use std::process::Command;
 
 use crate::Outcome;
@@ -33,17 +34,17 @@ pub fn run(words: &[&str]) -> Outcome {
         [net::CONNECT, cpu, address, seconds] => return net::connect(cpu, address, seconds),
         _ => {}
     }
-    let json = words.contains(&"--json");
-    let set = match words.iter().filter(|word| **word != "--json").collect::<Vec<_>>()[..] {
+    let (json, full) = (words.contains(&"--json"), words.contains(&"--full"));
+    let set = match words.iter().filter(|word| !word.starts_with("--")).collect::<Vec<_>>()[..] {
         [] => "life",
-        [&"store"] => return store(None, json),
-        [&"store", &part] if store::PARTS.contains(&part) => return store(Some(part), json),
+        [&"store"] => return store(&store::Order { part: None, full, json }),
+        [&"store", &part] if store::PARTS.contains(&part) => {
+            return store(&store::Order { part: Some(part), full, json });
+        }
         [&set @ ("life" | "net")] => set,
         _ => {
-            return Err(format!(
-                "there is no set '{}'; there are: life, net, store, store unify, store clone, store import",
-                words.join(" ")
-            ));
+            let parts: String = store::PARTS.iter().map(|part| format!(", store {part}")).collect();
+            return Err(format!("there is no set '{}'; there are: life, net, store{parts}", words.join(" ")));
         }
     };
     need_root("bench")?;
@@ -55,25 +56,36 @@ pub fn run(words: &[&str]) -> Outcome {
     if set == "life" {
         debian::ensure_tree()?;
     }
+    in_namespaces(set, &bin, json)
+}
+
+/// Measures with guests that run.
+fn in_namespaces(set: &str, bin: &Path, json: bool) -> Outcome {
     let made: Vec<_> = stage::RUN_DIRECTORIES.into_iter().filter(|dir| std::fs::create_dir(dir).is_ok()).collect();
-    let outcome = measure(set, &bin, json);
+    let outcome = measure(set, bin, json);
     for dir in made {
         let _ = std::fs::remove_dir(dir);
     }
     outcome
 }
 
-fn store(part: Option<&str>, json: bool) -> Outcome {
+fn store(order: &store::Order<'_>) -> Outcome {
     need_root("bench store")?;
     if let Err(why) = packages::ensure(store::PACKAGES) {
         say(&why);
     }
     let bin = release(PROGRAMS)?;
     debian::ensure_tree()?;
-    store::perform(part, &bin, json)
+    if order.part != Some(store::CACHE) {
+        store::perform(order, &bin)?;
+    }
+    if order.part.is_none_or(|part| part == store::CACHE) {
+        in_namespaces(store::CACHE, &bin, order.json)?;
+    }
+    Ok(())
 }
 
-fn measure(set: &str, bin: &std::path::Path, json: bool) -> Outcome {
+fn measure(set: &str, bin: &Path, json: bool) -> Outcome {
     let me = std::env::current_exe().map_err(|error| format!("could not find this program: {error}"))?;
     // A network of its own: the same Debian guest listens on the same ports under every runtime. A mount namespace of
     // its own: nothing of the host's own guests is seen or touched.

@@ -8,7 +8,7 @@ use super::lxc::Lxc;
 use super::nspawn::Nspawn;
 use super::ours::Ours;
 use super::runc::Runc;
-use super::{life, net};
+use super::{life, net, store};
 use crate::shell::{KEEP, command, run, say};
 use crate::{Outcome, busybox};
 
@@ -43,6 +43,7 @@ pub fn perform(set: &str, bin: &Path, json: bool) -> Outcome {
     let before = cgroups();
     let outcome = prepare().and_then(|()| match set {
         "net" => net::measure(bin, &home, json),
+        store::CACHE => store::cache::measure(bin, &home, json),
         _ => measure(bin, &home, json),
     });
     for dir in cgroups().iter().rev().filter(|dir| !before.contains(*dir)) {

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use crate::fixture::{Fixture, Ran};
 use crate::needs::Need;
-use crate::repositories::{self, FEDORA, describe};
+use crate::repositories::{self, FEDORA, SUSE, describe};
 use crate::tree::{self, write};
 use crate::trial::Trial;
 
@@ -23,6 +23,14 @@ pub fn tests() -> Vec<Trial> {
     vec![
         Trial::new("methods::bad::unknown_and_missing", unknown_and_missing),
         rpm("methods::bad::mirrors_that_do_not_answer_or_stop", mirrors_that_do_not_answer_or_stop),
+        rpm("methods::bad::a_mirror_of_suse_that_stops", a_mirror_of_suse_that_stops)
+            .needs(Need::Tool("zypper"))
+            .within(600),
+        Trial::new("methods::bad::a_mirror_of_debian_that_stops", a_mirror_of_debian_that_stops)
+            .needs(Need::Tool("mmdebstrap"))
+            .needs(Need::Tool("dpkg-scanpackages"))
+            .needs(Need::Tool("gpg")),
+        Trial::new("methods::bad::an_alpine_package_that_stops", an_alpine_package_that_stops),
         rpm(
             "methods::bad::packages_that_are_not_signed_and_a_full_disk",
             packages_that_are_not_signed_and_a_full_disk,
@@ -36,7 +44,7 @@ pub fn tests() -> Vec<Trial> {
 }
 
 /// Builds, which must fail in one sentence with that in it.
-fn refused(host: &Fixture, method: &[&str], says: &[&str]) {
+pub fn refused(host: &Fixture, method: &[&str], says: &[&str]) {
     refused_with(host, &[], method, says);
 }
 
@@ -152,6 +160,61 @@ fn mirrors_that_do_not_answer_or_stop() {
     host.v(&["--silent", &name, "delete"]).ok();
     let method = ["-m", "debootstrap", "--", "-d", "bookworm", "-m", "http://192.0.2.1/debian"];
     refused(&host, &method, &["debootstrap could not fetch all that 'bookworm' needs"]);
+}
+
+fn a_mirror_of_suse_that_stops() {
+    let host = Fixture::new();
+    let made = host.scratch("rpm");
+    repositories::rpm(&made, &SUSE, "page\n");
+    describe(&host, "opensuse-leap", "pkgs/01-base", "web\n");
+    let from = |url: &str| {
+        let repo = format!("[own]\nname=own\nbaseurl={url}\ngpgcheck=0\nenabled=1\n");
+        describe(&host, "opensuse-leap", "zypp.repos.d/own.repo", &repo);
+    };
+    let method = ["-m", "zypper", "--", "-d", "opensuse-leap"];
+    let says =
+        ["zypper could not fetch all that 'opensuse-leap' needs", "see whether the network and the mirror work"];
+    from(&mirror(made.join("repo"), "primary.xml.gz"));
+    // zypper asks four times, half a minute apart.
+    refused(&host, &method, &says);
+    from(&mirror(made.join("repo"), "nothing"));
+    let (name, _) = host.fresh();
+    host.v(&[&[name.as_str(), "build"], &method[..]].concat()).ok();
+    host.v(&["--silent", &name, "delete"]).ok();
+}
+
+fn a_mirror_of_debian_that_stops() {
+    let host = Fixture::new();
+    archive(&host);
+    let key = format!("--keyring={}/one.gpg", host.scratch("keys").display());
+    let more =
+        [&key, "--variant=extract", "--include=small", "--architectures=amd64", "--aptopt=Acquire::Retries \"0\""];
+    for (broken, is_refused) in [("Packages", true), (".deb", true), ("nothing", false)] {
+        let url = mirror(host.scratch("archive"), broken);
+        let method = [&["-m", "mmdebstrap", "--", "-d", "bookworm", "-m", &url, "--"], &more[..]].concat();
+        if is_refused {
+            refused(&host, &method, &["mmdebstrap could not fetch all that 'bookworm' needs"]);
+        } else {
+            let (name, _) = host.fresh();
+            host.v(&[&[name.as_str(), "build"], &method[..]].concat()).ok();
+            host.v(&["--silent", &name, "delete"]).ok();
+        }
+    }
+}
+
+/// The stand-in for apk reads files; what it finds is half of one.
+fn an_alpine_package_that_stops() {
+    let host = Fixture::new();
+    let made = host.scratch("apk");
+    repositories::apk(&made, "page\n");
+    describe(&host, "alpine", "apk/repositories", &format!("{}/repo\n", made.display()));
+    describe(&host, "alpine", "pkgs/01-base", "alpine-base\n");
+    describe(&host, "alpine", "pubkeys/own.rsa.pub", "the key\n");
+    std::os::unix::fs::symlink(made.join("exec"), host.confdir().join(".distributions/alpine/execdir")).unwrap();
+    let package = made.join("repo/x86_64/alpine-base-1-r0.apk");
+    let file = fs::File::options().write(true).open(&package).unwrap();
+    file.set_len(package.metadata().unwrap().len() / 2).unwrap();
+    refused(&host, &["-m", "apk", "--", "-d", "alpine-3.20"], &["apk could not fetch all that 'alpine-3.20' needs"]);
 }
 
 fn packages_that_are_not_signed_and_a_full_disk() {
