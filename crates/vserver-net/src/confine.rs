@@ -16,7 +16,7 @@ use crate::{AddressPolicy, Error};
 
 /// Holds all processes of the cgroup directory `cgroup_v2` and of those below it to `policy`. Call it before the first
 /// process is there: a socket stays under the rules of the cgroup in which it was made. On a cgroup that is confined
-/// already it replaces the programs one by one, each without a gap.
+/// already it replaces the programs one by one, each without a gap; call [`crate::resettle`] afterwards.
 ///
 /// The programs belong to the directory and vanish with it; whoever called may exit. Needs root in the initial user
 /// namespace and kernel 5.3.
@@ -29,7 +29,9 @@ pub fn confine(cgroup_v2: BorrowedFd<'_>, policy: &AddressPolicy, steer: Steer) 
     // What was counted so far stays, and so do the rates.
     let before = Meter::of(cgroup_v2).map_err(no_meter)?;
     let meter = before.map_or_else(|| Meter::make().map_err(no_meter), Ok)?;
-    Programs::begin_with(policy, steer, meter).attach(cgroup_v2, Place::Perhaps)
+    let steered =
+        Steering::of_guest(cgroup_v2).map_err(|source| Error::Load { place: AttachType::SockOps, source })?;
+    Programs::begin_with(policy, steer, meter, steered).attach(cgroup_v2, Place::Perhaps)
 }
 
 fn no_meter(source: io::Error) -> Error {
@@ -64,7 +66,7 @@ impl Programs {
     /// # Errors
     /// As [`confine()`].
     pub fn begin(policy: &AddressPolicy, steer: Steer) -> Result<Self, Error> {
-        Ok(Self::begin_with(policy, steer, Meter::make().map_err(no_meter)?))
+        Ok(Self::begin_with(policy, steer, Meter::make().map_err(no_meter)?, None))
     }
 
     /// Those of a guest that has a network stack of its own, or all of the host's addresses: its traffic is counted and
@@ -81,9 +83,10 @@ impl Programs {
         Ok(all)
     }
 
-    fn begin_with(policy: &AddressPolicy, steer: Steer, meter: Meter) -> Self {
+    /// With the steering that the guest has, `steered`, if it has one.
+    fn begin_with(policy: &AddressPolicy, steer: Steer, meter: Meter, steered: Option<Steering>) -> Self {
         let mut table = Table::new(policy);
-        let (steering, report) = steering(&table, steer);
+        let (steering, report) = steering(&table, steer, steered);
         table.steering = steering.as_ref().map(Steering::tables);
         table.meter = Some(meter.tables());
         Self { table, left: HOOKS.iter(), loaded: Vec::new(), report, steering, meter }
@@ -202,11 +205,13 @@ fn put(cgroup: BorrowedFd<'_>, known: Place, hook: &Hook, program: BorrowedFd<'_
 }
 
 /// How a wildcard becomes several addresses, and what of it a guest does not get.
-fn steering(table: &Table, steer: Steer) -> (Option<Steering>, Vec<Unenforced>) {
-    if !table.has_several() {
+fn steering(table: &Table, steer: Steer, steered: Option<Steering>) -> (Option<Steering>, Vec<Unenforced>) {
+    // What is known of bound sockets stays, also if one address is left.
+    if !table.has_several() && steered.is_none() {
         return (None, Vec::new());
     }
-    let (steering, whose) = match Steering::of_this_namespace(table, steer) {
+    let found = steered.map_or_else(|| Steering::of_this_namespace(table, steer), |steered| Ok(Some(steered)));
+    let (steering, whose) = match found {
         Ok(Some(steering)) if steering.datagrams.is_some() => return (Some(steering), Vec::new()),
         Ok(Some(steering)) => (Some(steering), "a datagram socket"),
         Ok(None) => (None, "a socket"),

@@ -27,15 +27,17 @@ pub mod guard;
 mod meter;
 mod policy;
 mod program;
+mod resettle;
 pub mod space;
 mod steering;
 
 pub use confine::{Place, Programs, confine};
 pub use device::{
-    Added, AddressPlan, Broadcast, TUN_NODE, TunPlan, add_address, add_tun, add_vlan, addresses_on_host, change_tun,
-    has_device, remove_address, remove_device, tuns_of_nobody,
+    Added, AddressPlan, Broadcast, Standing, TUN_NODE, TunPlan, add_address, add_tun, add_vlan, addresses_on_host,
+    change_tun, has_device, remove_address, remove_device, settle, tuns_of_nobody,
 };
 pub use error::{Error, module};
 pub use meter::Meter;
 pub use policy::{AddressPolicy, Localhost, private_loopback};
+pub use resettle::resettle;
 pub use steering::{Gathering, Held, Steer};

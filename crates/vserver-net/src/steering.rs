@@ -13,12 +13,12 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 
 use vserver_sys::bpf::{
-    AttachType, MapType, bell_create, iter_load, link_create, map_by_id, map_create, netns_links, prog_by_id,
-    prog_info, prog_load,
+    AttachType, MapType, bell_create, iter_links, iter_load, iter_program, link_create, link_update, map_by_id,
+    map_create, map_name, netns_links, prog_by_id, prog_info, prog_load, prog_query,
 };
 
 use crate::policy::Table;
@@ -26,6 +26,15 @@ use crate::program::{answer, gather, steer};
 
 /// Name of the program, by which the next guest finds it; the number is that of the table's layout.
 const NAME: &str = "vs_steer_2";
+/// Names of the maps, by which they are found again.
+const LISTENERS: &str = "vs_listeners";
+const WILDCARDS: &str = "vs_wildcards";
+const NOTED: &str = "vs_datagrams";
+const ASKED: &str = "vs_askers";
+const BELL: &str = "vs_bell";
+/// What the program of the keeper's iterator is called, and what it goes over.
+const GATHERER: &str = "vs_gather";
+const OVER_DATAGRAMS: &str = "bpf_iter_udp";
 /// Sockets that listen on further addresses, of all guests together. One more is heard on its first address only.
 const SOCKETS: u32 = 1 << 14;
 /// Sockets of a guest that are bound to a wildcard and do not listen yet; the longest forgotten give way.
@@ -49,7 +58,7 @@ pub(crate) struct Steering {
 /// The part for datagram sockets.
 #[derive(Debug)]
 pub(crate) struct DatagramSteering {
-    bound: OwnedFd,
+    pub bound: OwnedFd,
     answers: OwnedFd,
     bell: OwnedFd,
     gatherer: OwnedFd,
@@ -106,22 +115,45 @@ impl Steering {
     /// That of this network namespace, if there is one or it is to be made.
     pub fn of_this_namespace(table: &Table, wish: Steer) -> io::Result<Option<Self>> {
         let netns = File::open("/proc/self/ns/net")?;
-        let found = if wish == Steer::No { None } else { find(netns.metadata()?.ino())? };
+        let found = if wish == Steer::No { None } else { find(netns.metadata()?.ino(), None)? };
         let (sockets, link) = match found {
             Some(found) => found,
             None if wish != Steer::Yes => return Ok(None),
             None => {
-                let sockets = map_create(MapType::SockHash, steer::KEY_LENGTH, 8, SOCKETS, "vs_listeners")?;
+                let sockets = map_create(MapType::SockHash, steer::KEY_LENGTH, 8, SOCKETS, LISTENERS)?;
                 let program = steer::steer(sockets.as_raw_fd()).map_err(io::Error::other)?;
                 let program = prog_load(AttachType::SkLookup.prog_type(), AttachType::SkLookup, &program, NAME)?;
                 let link = link_create(program.as_fd(), netns.as_fd(), AttachType::SkLookup)?;
                 (sockets, link)
             }
         };
-        let wildcards = map_create(MapType::LruHash, 8, 4, BOUND, "vs_wildcards")?;
+        let wildcards = map_create(MapType::LruHash, 8, 4, BOUND, WILDCARDS)?;
         // Whoever comes later than the keeper cannot make it listen to another bell.
         let datagrams = if wish == Steer::Yes { DatagramSteering::make(table, &sockets).ok() } else { None };
         Ok(Some(Self { sockets, wildcards, link, datagrams }))
+    }
+
+    /// That of a guest that runs, whose cgroup directory in the v2 hierarchy this is: what its programs refer to. `None` if
+    /// it has none, or nobody holds the link any more.
+    pub fn of_guest(cgroup_v2: BorrowedFd<'_>) -> io::Result<Option<Self>> {
+        let maps = maps_of(cgroup_v2)?;
+        let map = |name: &str| maps.iter().find(|(own, _)| own == name).map(|(_, id)| *id);
+        let (Some(sockets), Some(wildcards)) = (map(LISTENERS), map(WILDCARDS)) else { return Ok(None) };
+        let netns = File::open("/proc/self/ns/net")?.metadata()?.ino();
+        let Some((sockets, link)) = find(netns, Some(sockets))? else { return Ok(None) };
+        let datagrams = match (map(NOTED), map(ASKED), map(BELL)) {
+            (Some(bound), Some(answers), Some(bell)) => DatagramSteering::held(bound, answers, bell)?,
+            _ => None,
+        };
+        Ok(Some(Self { sockets, wildcards: map_by_id(wildcards)?, link, datagrams }))
+    }
+
+    /// Lets datagram sockets that are bound from now on hear the addresses of `table`.
+    pub fn follow(&self, table: &Table) -> io::Result<()> {
+        let Some(own) = &self.datagrams else { return Ok(()) };
+        let program = gather::gather(table, self.sockets.as_raw_fd(), own.bound.as_raw_fd());
+        let program = iter_program(OVER_DATAGRAMS, &program.map_err(io::Error::other)?, GATHERER)?;
+        link_update(own.gatherer.as_fd(), program.as_fd())
     }
 
     pub fn tables(&self) -> Tables {
@@ -144,24 +176,52 @@ impl Steering {
 
 impl DatagramSteering {
     fn make(table: &Table, sockets: &OwnedFd) -> io::Result<Self> {
-        let bound = map_create(MapType::LruHash, 8, gather::NOTE_LENGTH, BOUND, "vs_datagrams")?;
-        let answers = map_create(MapType::LruHash, answer::ASKER_LENGTH, answer::ASKED_LENGTH, ASKERS, "vs_askers")?;
-        let bell = bell_create("vs_bell")?;
+        let bound = map_create(MapType::LruHash, 8, gather::NOTE_LENGTH, BOUND, NOTED)?;
+        let answers = map_create(MapType::LruHash, answer::ASKER_LENGTH, answer::ASKED_LENGTH, ASKERS, ASKED)?;
+        let bell = bell_create(BELL)?;
         let program = gather::gather(table, sockets.as_raw_fd(), bound.as_raw_fd()).map_err(io::Error::other)?;
-        let gatherer = iter_load("bpf_iter_udp", &program, "vs_gather")?;
+        let gatherer = iter_load(OVER_DATAGRAMS, &program, GATHERER)?;
         Ok(Self { bound, answers, bell, gatherer })
+    }
+
+    /// By the ids of its maps. The iterator is the keeper's; without a keeper there is none.
+    fn held(bound: u32, answers: u32, bell: u32) -> io::Result<Option<Self>> {
+        for (gatherer, program) in iter_links()? {
+            let Ok(program) = prog_by_id(program) else { continue };
+            if prog_info(program.as_fd())?.maps.contains(&bound) {
+                let [bound, answers, bell] = [map_by_id(bound)?, map_by_id(answers)?, map_by_id(bell)?];
+                return Ok(Some(Self { bound, answers, bell, gatherer }));
+            }
+        }
+        Ok(None)
     }
 }
 
-/// The table and the link that another guest has made. Two that start at once may make one each, which does no harm.
-fn find(netns: u64) -> io::Result<Option<(OwnedFd, OwnedFd)>> {
+/// Names and ids of the maps to which the programs of a guest's cgroup refer, those that have to do with steering.
+fn maps_of(cgroup_v2: BorrowedFd<'_>) -> io::Result<Vec<(String, u32)>> {
+    let mut found = Vec::new();
+    for place in [AttachType::SockOps, AttachType::Inet4PostBind, AttachType::Udp4Sendmsg] {
+        for program in prog_query(cgroup_v2, place)? {
+            for id in prog_info(prog_by_id(program)?.as_fd())?.maps {
+                found.push((map_name(map_by_id(id)?.as_fd())?, id));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The table and the link that another guest has made; with `wanted`, those of the table with this id. Two that start at once
+/// may make one each, which does no harm.
+fn find(netns: u64, wanted: Option<u32>) -> io::Result<Option<(OwnedFd, OwnedFd)>> {
     for link in netns_links()? {
         if u64::from(link.netns) != netns || link.place != AttachType::SkLookup as u32 {
             continue;
         }
         let Ok(program) = prog_by_id(link.program) else { continue };
         let info = prog_info(program.as_fd())?;
-        if let (NAME, [table]) = (info.name.as_str(), &info.maps[..]) {
+        if let (NAME, [table]) = (info.name.as_str(), &info.maps[..])
+            && wanted.is_none_or(|wanted| wanted == *table)
+        {
             return Ok(Some((map_by_id(*table)?, link.fd)));
         }
     }

@@ -140,8 +140,15 @@ fn confine(record: &RunRecord, cgroup: &GuestCgroup) -> Result<Vec<Unenforced>> 
     let (Some(network), Some(directory)) = (&record.network, cgroup.v2_dir()) else {
         return Ok(Vec::new());
     };
-    vserver_net::confine(directory.as_fd(), &network.policy(), vserver_net::Steer::IfPossible)
-        .map_err(Error::layer("hold the guest to its addresses", &record.name))
+    let policy = network.policy();
+    let mut report = vserver_net::confine(directory.as_fd(), &policy, vserver_net::Steer::IfPossible)
+        .map_err(Error::layer("hold the guest to its addresses", &record.name))?;
+    let pids = cgroup.processes().map_err(Error::layer("list the processes", &record.name))?;
+    if let Err(error) = vserver_net::resettle(directory.as_fd(), &policy, &pids) {
+        let reason = format!("sockets that are bound already do not follow ({error}): restart the servers");
+        report.push(Unenforced::partial("addresses", reason));
+    }
+    Ok(report)
 }
 
 /// The token bucket of the configuration as a bound (`sched_hard`) or as a weight.

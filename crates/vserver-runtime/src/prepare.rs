@@ -74,10 +74,10 @@ pub fn prepare(
     let cgroup = cgroup(&layout, &plan, &mut record)?;
     let old_lock = changes_the_network(&plan).then(|| old_locks::interfaces(host, Some(interrupts)));
     let (rooms, mut warnings) = netns::make(host, &plan, &mut record, kept)?;
-    match &rooms {
+    warnings.extend(match &rooms {
         None => add_addresses(host, &plan, &mut record)?,
         Some(rooms) => netns::furnish(rooms, &plan, || add_addresses(host, &plan, &mut record))?,
-    }
+    });
     warnings.extend(old_lock.and_then(|held| held.warning));
     let (mut hold, mut steering) = (Hold::Loading(loading), None);
     if plan.mounts.others.iter().any(|mount| mount.remote) {

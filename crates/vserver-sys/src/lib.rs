@@ -7,6 +7,7 @@
 //! | `open_tree`, `move_mount`, `fsopen` … | 5.2 | detached mounts | refuse |
 //! | `mount_setattr` | 5.12 | idmapped and read-only detached mounts | no user namespace, said at start |
 //! | `pidfd_open`, `pidfd_send_signal` | 5.3, 5.1 | signals without pid reuse | refuse |
+//! | `pidfd_getfd` | 5.6 | sockets of a running guest follow a change of its addresses | from its next start on |
 //! | `bpf` cgroup programs | 4.10–5.18 | addresses, devices | fail closed |
 //! | `landlock` scopes | 6.12 | abstract sockets, foreign signals | said at start |
 //! | project attributes | 4.5 | tags | no tags, said at start |

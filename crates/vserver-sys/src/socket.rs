@@ -5,6 +5,34 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use crate::check;
 
+/// The number of a socket, unique while the system runs (`SO_COOKIE`, 4.12).
+///
+/// # Errors
+/// `ENOTSOCK`.
+pub fn cookie(socket: BorrowedFd<'_>) -> io::Result<u64> {
+    option(socket, libc::SO_COOKIE, 0_u64)
+}
+
+/// The protocol of a TCP socket that listens or of a UDP socket: what a packet that belongs to no connection may be for.
+///
+/// # Errors
+/// `ENOTSOCK`.
+pub fn hears(socket: BorrowedFd<'_>) -> io::Result<Option<i32>> {
+    let protocol = option(socket, libc::SO_PROTOCOL, 0_i32)?;
+    let listens = protocol == libc::IPPROTO_TCP && option(socket, libc::SO_ACCEPTCONN, 0_i32)? != 0;
+    Ok((listens || protocol == libc::IPPROTO_UDP).then_some(protocol))
+}
+
+/// A number that getsockopt(2) knows; `T` is an integer of the option's length.
+fn option<T: Copy>(socket: BorrowedFd<'_>, name: i32, mut value: T) -> io::Result<T> {
+    let mut length = size_of::<T>() as libc::socklen_t;
+    let place = (&raw mut value).cast();
+    // SAFETY: the kernel writes at most `length` bytes to `value`, which outlives the call and is valid as any bytes: this
+    // function is private and called with integers.
+    check(unsafe { libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, name, place, &raw mut length) }.into())?;
+    Ok(value)
+}
+
 /// Dissolves the association of a datagram socket, connect(2) with `AF_UNSPEC`: a port or number that the kernel chose for it
 /// is given back, an address that it was bound to stays its source.
 pub fn disconnect(socket: BorrowedFd<'_>) -> io::Result<()> {

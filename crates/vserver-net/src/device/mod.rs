@@ -1,9 +1,11 @@
 //! Addresses on the host's devices: added when a guest starts, removed when it stops.
 
 pub(crate) mod netlink;
+mod standing;
 mod tun;
 mod vlan;
 
+pub use standing::{Standing, settle};
 pub use tun::{TUN_NODE, TunPlan, add_tun, change_tun, tuns_of_nobody};
 pub use vlan::{add_vlan, has_device, remove_device};
 

@@ -27,7 +27,7 @@ pub(crate) mod gather;
 pub(crate) mod guard;
 pub(crate) mod meter;
 mod packet;
-mod parts;
+pub(crate) mod parts;
 mod shown;
 mod socket;
 pub(crate) mod steer;
@@ -109,5 +109,7 @@ const fn may(place: AttachType, name: &'static str, generate: Generator) -> Hook
     Hook { place, name, generate, without: Some("the guest sees its private loopback address instead of 127.0.0.1") }
 }
 
+#[cfg(test)]
+mod table_tests;
 #[cfg(test)]
 mod tests;

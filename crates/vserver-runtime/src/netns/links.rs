@@ -175,7 +175,7 @@ fn is_routed(link: &NetLink) -> bool {
 
 /// What is done inside: `lo` up, then the links, the addresses, and the routes, which need both. A link that the
 /// configuration says nothing of is left to scripts, as in the original.
-pub fn furnish(rooms: &Rooms, plan: &Plan, addresses: impl FnOnce() -> Result<()> + Send) -> Result<()> {
+pub fn furnish<T: Send>(rooms: &Rooms, plan: &Plan, addresses: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     let work = || {
         let failed = |action: &str| Error::layer(action.to_owned(), &plan.name);
         if plan.space.is_own() {
@@ -185,11 +185,11 @@ pub fn furnish(rooms: &Rooms, plan: &Plan, addresses: impl FnOnce() -> Result<()
             let wish = Link { name: &link.guest, mtu: link.mtu, mac: link.mac };
             space::set_up(wish).map_err(failed(&format!("set {} up", link.guest)))?;
         }
-        addresses()?;
+        let found = addresses()?;
         for link in plan.space.links() {
             routes(plan, link).map_err(failed(&format!("make the routes of {}", link.guest)))?;
         }
-        Ok(())
+        Ok(found)
     };
     space::within(rooms.network.as_fd(), work).map_err(Error::layer("enter its network namespace", &plan.name))?
 }

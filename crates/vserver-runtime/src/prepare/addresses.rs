@@ -1,7 +1,10 @@
 //! A guest's addresses, and the devices that are made for them first. Each is in the record before it is made.
 
+use std::time::Duration;
+
+use ipnetwork::IpNetwork;
 use vserver_config::NetworkSpace;
-use vserver_net::{Added, Broadcast};
+use vserver_net::{Added, AddressPlan, Broadcast, Standing};
 use vserver_types::Unenforced;
 
 use crate::devices;
@@ -100,22 +103,28 @@ fn done_or_told<T>(
     }
 }
 
-/// With the devices that they are put on; in the network namespace of the calling thread.
-pub(super) fn add_addresses(host: &Host, plan: &Plan, record: &mut RunRecord) -> Result<()> {
+/// How long the kernel may ask the neighbours for an address that the administrator added a moment ago: with its defaults it
+/// takes at most two seconds.
+const DETECTION: Duration = Duration::from_secs(4);
+
+/// With the devices that they are put on; in the network namespace of the calling thread. Gives what the caller should hear.
+pub(super) fn add_addresses(host: &Host, plan: &Plan, record: &mut RunRecord) -> Result<Vec<String>> {
+    let mut warnings = Vec::new();
     make_vlans(host, plan, record)?;
     make_tuns(host, plan, record)?;
     if plan.addresses.is_empty() {
-        return Ok(());
+        return Ok(warnings);
     }
     let present = vserver_net::addresses_on_host().map_err(Error::layer("list the host's addresses", &plan.name))?;
     for wish in &plan.addresses {
         // One that the administrator put there is not ours to take away.
-        if present.iter().any(|(_, network)| network.ip() == wish.address.ip) {
+        if let Some((dev, network)) = present.iter().find(|(_, network)| network.ip() == wish.address.ip) {
+            warnings.extend(of_the_host(plan, dev, *network)?);
             continue;
         }
         record.addresses.push(AddedAddress { device: wish.device.clone(), address: wish.address });
         record.save(host)?;
-        let added = vserver_net::add_address(&vserver_net::AddressPlan {
+        let added = vserver_net::add_address(&AddressPlan {
             dev: wish.device.clone(),
             address: wish.address,
             label: wish.label.clone(),
@@ -130,5 +139,20 @@ pub(super) fn add_addresses(host: &Host, plan: &Plan, record: &mut RunRecord) ->
         }
         done_or_told(plan, record, format!("add {} to {}", wish.address, wish.device), added)?;
     }
-    Ok(())
+    Ok(warnings)
+}
+
+/// An address that was there before the start. Servers bind it at once, so it is waited for.
+fn of_the_host(plan: &Plan, dev: &str, network: IpNetwork) -> Result<Vec<String>> {
+    let failed = Error::layer(format!("look at {network} on {dev}"), &plan.name);
+    let unusable = match vserver_net::settle(network.ip(), DETECTION).map_err(failed)? {
+        Standing::Usable | Standing::Absent => None,
+        Standing::Tentative => Some("the kernel still asks the neighbours for it (is the link up?)"),
+        Standing::Duplicate => Some("a neighbour has it, too"),
+    };
+    let stays = format!("{network} was on {dev} before the start, and stays there when the guest stops");
+    Ok([Some(stays), unusable.map(|why| format!("{network} on {dev} cannot be bound: {why}"))]
+        .into_iter()
+        .flatten()
+        .collect())
 }

@@ -34,7 +34,7 @@ struct IterAttr {
 /// # Errors
 /// `NotFound` if the kernel has no such iterator or no types; what [`super::prog_load`] says of the program.
 pub fn iter_load(function: &str, insns: &[Insn], name: &str) -> io::Result<OwnedFd> {
-    let program = load_traced(AttachType::TraceIter, kernel_function(function)?, insns, name)?;
+    let program = iter_program(function, insns, name)?;
     let mut attr = LinkAttr {
         prog_fd: number(std::os::fd::AsFd::as_fd(&program)),
         attach_type: AttachType::TraceIter as u32,
@@ -42,6 +42,14 @@ pub fn iter_load(function: &str, insns: &[Insn], name: &str) -> io::Result<Owned
     };
     // SAFETY: the attribute holds numbers only and outlives the call; a success is a new descriptor that nobody owns.
     unsafe { command(BPF_LINK_CREATE, &mut attr).map(|fd| OwnedFd::from_raw_fd(fd)) }
+}
+
+/// Only the program, for [`super::link_update`] to put into an iterator that is there.
+///
+/// # Errors
+/// As [`iter_load`].
+pub fn iter_program(function: &str, insns: &[Insn], name: &str) -> io::Result<OwnedFd> {
+    load_traced(AttachType::TraceIter, kernel_function(function)?, insns, name)
 }
 
 /// Runs it once over all objects of the caller's network namespace. What the program writes is thrown away.

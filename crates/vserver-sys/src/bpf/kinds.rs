@@ -148,6 +148,8 @@ pub enum Helper {
     MapLookup = 1,
     /// `bpf_map_update_elem(map, key, value, flags)`.
     MapUpdate = 2,
+    /// `bpf_redirect(device, flags)` from a filter of a device: the verdict that sends the frame out there; 4.2.
+    Redirect = 23,
     /// `bpf_skb_load_bytes(ctx, offset, to, length)`: an error if the packet is shorter, wherever its bytes lie; 4.5.
     SkbLoadBytes = 26,
     /// `bpf_ktime_get_ns()`: nanoseconds that the host has been up, without sleep.

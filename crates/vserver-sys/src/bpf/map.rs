@@ -60,25 +60,27 @@ struct InfoAttr {
     info: u64,
 }
 
+/// Of the commands about one element.
 #[repr(C)]
 #[derive(Default)]
-struct ElementAttr {
-    map_fd: u32,
-    padding: u32,
-    key: u64,
-    value: u64,
-    flags: u64,
+pub(super) struct ElementAttr {
+    pub map_fd: u32,
+    pub padding: u32,
+    pub key: u64,
+    /// Or the next key.
+    pub value: u64,
+    pub flags: u64,
 }
 
 /// The beginning of `struct bpf_map_info`.
 #[repr(C)]
 #[derive(Default)]
-struct RawMapInfo {
-    kind: u32,
+pub(super) struct RawMapInfo {
+    pub kind: u32,
     id: u32,
-    key_size: u32,
-    value_size: u32,
-    max_entries: u32,
+    pub key_size: u32,
+    pub value_size: u32,
+    pub max_entries: u32,
     map_flags: u32,
     name: [u8; NAME_LENGTH],
 }

@@ -16,12 +16,14 @@ mod iter;
 mod kinds;
 mod link;
 mod map;
+mod table;
 
 pub use asm::{AssembleError, Assembler, Label};
 pub use bell::{Bell, bell_create};
 pub use call::{AttachFlags, LoadError, prog_attach, prog_by_id, prog_detach, prog_load, prog_query, prog_replace};
 pub use insn::{Alu, Cond, Insn, Reg, Size};
-pub use iter::{iter_load, iter_run};
+pub use iter::{iter_load, iter_program, iter_run};
 pub use kinds::{AttachType, Helper, ProgType};
-pub use link::{NetnsLink, link_create, netns_links};
+pub use link::{NetnsLink, iter_links, link_create, link_update, netns_links};
 pub use map::{MapType, ProgInfo, map_by_id, map_create, map_name, map_read, map_write, prog_info};
+pub use table::{socket_enter, table_get, table_keys, table_remove};

@@ -24,6 +24,7 @@ mod flags;
 mod flags_net;
 mod fstab;
 mod helper;
+mod host_address;
 mod host_settings;
 mod import;
 mod interrupt;
@@ -35,6 +36,7 @@ mod limits;
 mod many;
 mod memory;
 mod methods;
+mod naddress;
 mod nat;
 mod netns;
 
@@ -57,6 +59,7 @@ mod switch;
 mod templates;
 mod traffic;
 mod transcripts;
+mod transports;
 mod tun;
 mod unify;
 mod watch;
@@ -83,6 +86,7 @@ const FILES: &[fn() -> Vec<Trial>] = &[
     watch::tests,
     transcripts::tests,
     traffic::tests,
+    transports::tests,
     tun::tests,
     unify::tests,
     snapshots::tests,
@@ -91,6 +95,7 @@ const FILES: &[fn() -> Vec<Trial>] = &[
     killed_rename::tests,
     bad_input::tests,
     build::tests,
+    host_address::tests,
     host_settings::tests,
     import::tests,
     methods::tests,
@@ -102,6 +107,7 @@ const FILES: &[fn() -> Vec<Trial>] = &[
     disk_own::tests,
     address::tests,
     antispoof::tests,
+    naddress::tests,
     nat::tests,
     netns::tests,
     switch::tests,
