@@ -43,6 +43,7 @@ pub use mounts::{FstabEntry, MountOptions, mounts, read_fstab};
 pub use nearest::distance;
 pub use network_space::{
     AntiSpoof, IpvlanMode, LinkKind, MacvlanMode, NamedSpace, NetLink, NetworkSpace, PortForward, Transport, Uplink,
+    VlanRange,
 };
 pub use read::{
     bucket_of, device_maps, parse_limit, personality_type, read, rlimits_of, scope_number, survey, sysctl_of,

@@ -61,6 +61,28 @@ pub struct NetLink {
     /// Ports of the host that lead to it.
     #[serde(default)]
     pub forwards: Vec<PortForward>,
+    /// VLANs that keep their tags at its port of a switch or bridge, in order; none of them twice. With any, frames without a
+    /// tag pass only if the port has a VLAN for them.
+    #[serde(default)]
+    pub trunk: Vec<VlanRange>,
+}
+
+/// VLANs with numbers in a row, 1–4094.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub struct VlanRange {
+    /// The lowest.
+    pub first: u16,
+    /// The highest.
+    pub last: u16,
+}
+
+impl VlanRange {
+    /// The lowest number that is in both.
+    pub fn meets(&self, other: &Self) -> Option<u16> {
+        let first = self.first.max(other.first);
+        (first <= self.last.min(other.last)).then_some(first)
+    }
 }
 
 /// A port of the host that leads to a guest.

@@ -267,6 +267,20 @@ fn links_of_a_namespace_are_judged() {
     assert_eq!(none, ["a port of a switch is in no VLAN of the number 0"]);
     let alone = faults(&[("host", "vx\n"), ("vlan", "7\n")]);
     assert_eq!(alone, ["it has no effect on a link of the type veth"]);
+    let trunk =
+        |lines: &'static str| faults(&[("host", "vx\n"), ("switch", "lan\n"), ("vlan", "7\n"), ("trunk", lines)]);
+    assert_eq!(trunk("100-109\n8\n# more\n4094\n"), [""; 0]);
+    let wrong = trunk("0\n4095\n9-8\nten\n");
+    assert_eq!(wrong[0], "'0' is not a VLAN number, and no two of them in order");
+    assert_eq!(wrong.len(), 4, "{wrong:?}");
+    assert_eq!(trunk("8\n8\n"), ["VLAN 8 is named twice"]);
+    assert_eq!(trunk("20-30\n25-40\n"), ["VLAN 25 is named twice"]);
+    assert_eq!(trunk("5-9\n"), ["VLAN 7 is the one without tags (file 'vlan') and cannot have tags, too"]);
+    for other in [[("host", "vx\n"), ("routed", "")], [("type", "macvlan\n"), ("parent", "eth0\n")]] {
+        let alone = faults(&[&other[..], &[("trunk", "8\n")]].concat());
+        assert_eq!(alone, ["only a port of a switch or bridge carries several VLANs"]);
+    }
+    assert_eq!(faults(&[("host", "vx\n"), ("bridge", "br0\n"), ("trunk", "8\n")]), [""; 0]);
     let nat = faults(&[("type", "macvlan\n"), ("parent", "eth0\n"), ("masquerade", "")]);
     assert_eq!(nat, ["a macvlan does not lead through the host, which therefore cannot translate"]);
     let address = faults(&[("host", "vx\n"), ("forward", "tcp 80\n")]);

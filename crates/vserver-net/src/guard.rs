@@ -45,6 +45,8 @@ pub(crate) struct Table {
     pub mac: [u8; 6],
     pub own4: Option<Vec<u32>>,
     pub own6: Option<Vec<[u32; 4]>>,
+    /// The device to which goes what passes; `None`: on its way.
+    pub onward: Option<u32>,
 }
 
 /// Drops every frame of the device `dev` of the calling thread's network namespace in which the guest says to be somebody
@@ -55,6 +57,17 @@ pub(crate) struct Table {
 /// [`Error::NoSuchDevice`], [`Error::Load`], [`Error::NoFilters`] or [`Error::Netlink`]. The device is then without a filter.
 pub fn hold(dev: &str, side: Side, identity: &Identity) -> Result<(), Error> {
     attach(dev, side, "vs_guard", guard::frames(&Table::new(identity)))
+}
+
+/// Joins two devices of the calling thread's network namespace, so that what comes from one leaves by the other: `end`, behind
+/// which the guest is, held to `identity` as by [`hold`], and `outer`. The host itself has no part in either.
+///
+/// # Errors
+/// As [`hold`].
+pub fn wire(end: &str, outer: &str, identity: &Identity) -> Result<(), Error> {
+    let table = Table { onward: Some(index_of(outer)?), ..Table::new(identity) };
+    attach(outer, Side::Behind, "vs_wire", guard::onward(index_of(end)?))?;
+    attach(end, Side::Behind, "vs_guard", guard::frames(&table))
 }
 
 /// Drops everything that comes from the device `dev` and everything that goes to it: the host has no part in a private
@@ -84,7 +97,7 @@ impl Table {
             let given = all.iter().filter_map(|ip| if let IpAddr::V6(ip) = ip { Some(*ip) } else { None });
             given.chain([link_local(identity.mac)]).map(words).collect()
         });
-        Self { mac: identity.mac, own4, own6 }
+        Self { mac: identity.mac, own4, own6, onward: None }
     }
 }
 

@@ -51,8 +51,13 @@ const FOR_GUESTS: &[Setting] = &[
         "netns::a_pair_with_a_bridge",
     )
     .for_guests_without(NETNS),
-    honoured("netns/interfaces/<x>/{gateway,forward}", Kind::Lines, "as of a guest", "netns::a_pair_with_a_bridge")
-        .for_guests_without(NETNS),
+    honoured(
+        "netns/interfaces/<x>/{gateway,forward,trunk}",
+        Kind::Lines,
+        "as of a guest",
+        "netns::a_pair_with_a_bridge",
+    )
+    .for_guests_without(NETNS),
     honoured("netns/interfaces/<x>/{routed,masquerade}", Kind::Flag, "as of a guest", "netns::a_routed_pair")
         .for_guests_without(NETNS),
     honoured(

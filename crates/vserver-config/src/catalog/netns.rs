@@ -98,6 +98,12 @@ const SETTINGS: &[Setting] = &[
         "switch::private_and_with_the_host",
     ),
     honoured(
+        "netns/interfaces/<x>/trunk",
+        Kind::Lines,
+        "ours: VLANs that keep their tags at the port of a switch or bridge, NUMBER or FIRST-LAST a line, 1 to 4094",
+        "switch::a_trunk",
+    ),
+    honoured(
         "netns/interfaces/<x>/masquerade",
         Kind::Flag,
         "ours: what leaves the host from the guest's addresses there has the host's address, by an nftables table of its own",

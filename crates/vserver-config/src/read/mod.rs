@@ -13,6 +13,7 @@ mod loose;
 mod nat;
 mod netns;
 mod sysctl;
+mod trunk;
 
 pub use flags::personality_type;
 pub(crate) use flags::{PERSONALITIES, net_flags};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use vserver_types::GuestName;
 
 use super::link_kind::{antispoof, device, kind, without_effect};
-use super::nat;
+use super::{nat, trunk};
 use crate::model::Interface;
 use crate::network_space::{AntiSpoof, LinkKind, NamedSpace, NetLink, NetworkSpace, Uplink};
 use crate::reader::Reader;
@@ -80,6 +80,7 @@ fn named_space(
         }
         judge(reader, &own, &link, interfaces);
         nat::judge(reader, &own, &link, interfaces);
+        trunk::judge(reader, &own, &link);
         links.push(link);
     }
     NamedSpace { inherited, name, shared, firewall, links }
@@ -94,10 +95,10 @@ fn link(reader: &mut Reader, own: &Path, dir: String, unnamed: &mut u32) -> Opti
     let word = reader.scalar(&own.join("type")).filter(|word| !word.is_empty()).unwrap_or_else(|| "veth".to_owned());
     without_effect(reader, own, &word);
     let (antispoof, masquerade) = (antispoof(reader, own), Reader::exists(&own.join("masquerade")));
-    let forwards = nat::forwards(reader, own);
+    let (forwards, trunk) = (nat::forwards(reader, own), trunk::read(reader, own));
     // Last, so that the faults of all other files are told, too.
     let kind = kind(reader, own, &word)?;
-    Some(NetLink { dir, kind, guest, mtu, mac, gateways, antispoof, masquerade, forwards })
+    Some(NetLink { dir, kind, guest, mtu, mac, gateways, antispoof, masquerade, forwards, trunk })
 }
 
 fn mtu(reader: &mut Reader, own: &Path) -> Option<u32> {

@@ -74,6 +74,13 @@ struct Ends {
     drop: Label,
 }
 
+/// All frames go on to the device `to`, as if they had been sent there.
+pub fn onward(to: u32) -> Result<Vec<Insn>, AssembleError> {
+    let mut asm = Assembler::new();
+    send_to(&mut asm, to);
+    asm.finish()
+}
+
 /// Frames that the guest sends.
 pub fn frames(table: &Table) -> Result<Vec<Insn>, AssembleError> {
     let mut asm = Assembler::new();
@@ -90,7 +97,13 @@ pub fn frames(table: &Table) -> Result<Vec<Insn>, AssembleError> {
     internet4(&mut asm, table, ends);
     asm.place(ip6);
     internet6(&mut asm, table, ends);
-    asm.place(ends.pass).exit_with(PASS);
+    asm.place(ends.pass);
+    match table.onward {
+        Some(to) => send_to(&mut asm, to),
+        None => {
+            asm.exit_with(PASS);
+        }
+    }
     asm.place(ends.drop).exit_with(DROP);
     asm.finish()
 }
@@ -100,6 +113,12 @@ pub fn nothing() -> Result<Vec<Insn>, AssembleError> {
     let mut asm = Assembler::new();
     asm.exit_with(DROP);
     asm.finish()
+}
+
+/// Ends the program: the verdict is that of the helper, `TC_ACT_REDIRECT`.
+fn send_to(asm: &mut Assembler, to: u32) {
+    asm.push(Insn::mov32_imm(Reg::R1, to)).push(Insn::mov64_imm(Reg::R2, 0));
+    asm.push(Insn::call(Helper::Redirect)).push(Insn::exit());
 }
 
 /// `R7` = where the packet begins, `R8` = its type. One tag is looked through, two are not.

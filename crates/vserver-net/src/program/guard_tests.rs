@@ -50,6 +50,30 @@ fn passes(table: &Table, frame: &[u8], tag: bool) -> bool {
     }
 }
 
+thread_local! {
+    static SENT_TO: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// `bpf_redirect`
+fn redirect(device: u64, flags: u64, _: u64, _: u64, _: u64) -> u64 {
+    assert_eq!(flags, 0, "it is sent there, not received");
+    SENT_TO.set(device);
+    REDIRECTED
+}
+
+/// `TC_ACT_REDIRECT`
+const REDIRECTED: u64 = 7;
+
+fn verdict_and_way(code: &[Insn], frame: &[u8]) -> (u64, u64) {
+    let code: Vec<u8> = code.iter().flat_map(|insn| insn.to_bytes()).collect();
+    let mut vm = EbpfVmRaw::new(Some(&code)).unwrap();
+    vm.register_helper(26, load_bytes).unwrap();
+    vm.register_helper(23, redirect).unwrap();
+    LYING_AROUND.set(frame.to_vec());
+    SENT_TO.set(0);
+    (vm.execute_program(&mut [0; 80]).unwrap(), SENT_TO.get())
+}
+
 fn all() -> impl Iterator<Item = (&'static str, &'static str, Vec<u8>)> {
     FRAMES.lines().filter(|line| !line.starts_with('#')).map(|line| {
         let [verdict, name, frame] = line.split('\t').collect::<Vec<_>>()[..] else { panic!("{line}") };
@@ -66,6 +90,19 @@ fn every_frame_gets_its_verdict() {
         assert_eq!(passes(&free, &frame, false), verdict != "drop", "{name}, with any address");
     }
     assert!(all().count() > 60);
+}
+
+/// At the end of a wire: what passes goes to the other device, what does not goes nowhere.
+#[test]
+fn what_passes_goes_on() {
+    let held = Table { onward: Some(12), ..table(Some(&["10.77.0.2", "fd77::2"])) };
+    let program = frames(&held).unwrap();
+    for (verdict, name, frame) in all() {
+        let expected = if verdict == "pass" { (REDIRECTED, 12) } else { (DROP as u64, 0) };
+        assert_eq!(verdict_and_way(&program, &frame), expected, "{name}");
+        assert_eq!(verdict_and_way(&onward(13).unwrap(), &frame), (REDIRECTED, 13), "{name}");
+        assert_eq!(verdict_and_way(&nothing().unwrap(), &frame), (DROP as u64, 0), "{name}");
+    }
 }
 
 #[test]

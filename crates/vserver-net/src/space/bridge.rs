@@ -40,24 +40,35 @@ pub fn can_filter_vlans() -> std::io::Result<bool> {
     within(std::os::fd::AsFd::as_fd(&elsewhere), || create("try", true).is_ok())
 }
 
-/// Lets the port `dev` send and get the frames of one VLAN, which have no tag there.
+/// Lets the port `dev` send and get the frames of one VLAN without a tag, of none if there is none, and those of `tagged`, each
+/// a first and a last number, with their tags.
 ///
 /// # Errors
 /// [`Error::NoSuchDevice`] or [`Error::Netlink`], for instance `EOPNOTSUPP` where the kernel does not filter.
-pub fn put_in_vlan(dev: &str, vlan: u16) -> Result<(), Error> {
-    let untagged = BridgeVlanInfoFlags::Pvid | BridgeVlanInfoFlags::Untagged;
+pub fn put_in_vlans(dev: &str, bare: Option<u16>, tagged: &[(u16, u16)]) -> Result<(), Error> {
     let info = |flags, vid| AfSpecBridge::VlanInfo(BridgeVlanInfo { flags, vid });
-    if vlan != FIRST {
+    if bare != Some(FIRST) {
         let first = port(dev, vec![info(BridgeVlanInfoFlags::empty(), FIRST)])?;
         change(dev, RouteNetlinkMessage::DelLink(first))?;
     }
-    change(dev, RouteNetlinkMessage::SetLink(port(dev, vec![info(untagged, vlan)])?))
+    let untagged = BridgeVlanInfoFlags::Pvid | BridgeVlanInfoFlags::Untagged;
+    let mut all: Vec<_> = bare.into_iter().map(|vlan| info(untagged, vlan)).collect();
+    for &(first, last) in tagged {
+        match first == last {
+            true => all.push(info(BridgeVlanInfoFlags::empty(), first)),
+            false => {
+                all.push(info(BridgeVlanInfoFlags::RangeBegin, first));
+                all.push(info(BridgeVlanInfoFlags::RangeEnd, last));
+            }
+        }
+    }
+    change(dev, RouteNetlinkMessage::SetLink(port(dev, all)?))
 }
 
 /// Lets the port `dev` send and get the frames of all VLANs with their tags; those of the first have none.
 ///
 /// # Errors
-/// As [`put_in_vlan`].
+/// As [`put_in_vlans`].
 pub fn let_all_vlans_pass(dev: &str) -> Result<(), Error> {
     let ends = [(BridgeVlanInfoFlags::RangeBegin, FIRST + 1), (BridgeVlanInfoFlags::RangeEnd, *VLANS.end())];
     let all = ends.map(|(flags, vid)| AfSpecBridge::VlanInfo(BridgeVlanInfo { flags, vid }));

@@ -6,8 +6,8 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
-    InfoData, InfoIpVlan, InfoKind, InfoMacVlan, InfoVeth, InfoVlan, IpVlanMode, LinkAttribute, LinkFlags, LinkInfo,
-    LinkMessage, MacVlanMode,
+    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoIpVlan, InfoKind, InfoMacVlan, InfoVeth, InfoVlan,
+    IpVlanMode, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, MacVlanMode,
 };
 use nix::errno::Errno;
 
@@ -142,19 +142,56 @@ pub fn has_kind(dev: &str, kind: &str) -> Result<bool, Error> {
 /// # Errors
 /// [`Error::NoSuchDevice`] or [`Error::Netlink`].
 pub fn mac_of(dev: &str) -> Result<[u8; 6], Error> {
-    let failed = |source| Error::Netlink { request: format!("looking at the device {dev}"), source };
+    let address = |one| if let LinkAttribute::Address(bytes) = one { <[u8; 6]>::try_from(bytes).ok() } else { None };
+    about(dev, address)?.ok_or_else(|| looking_at(dev)(std::io::Error::other("it has no Ethernet address")))
+}
+
+fn looking_at(dev: &str) -> impl Fn(std::io::Error) -> Error {
+    let request = format!("looking at the device {dev}");
+    move |source| Error::Netlink { request: request.clone(), source }
+}
+
+/// The first thing that the kernel says of a device and `wanted` takes.
+fn about<T>(dev: &str, wanted: impl Fn(LinkAttribute) -> Option<T>) -> Result<Option<T>, Error> {
     let index = index_of(dev)?;
-    let all = netlink::dump(RouteNetlinkMessage::GetLink(LinkMessage::default())).map_err(failed)?;
-    let found = all.into_iter().find_map(|answer| match answer {
+    let all = netlink::dump(RouteNetlinkMessage::GetLink(LinkMessage::default())).map_err(looking_at(dev))?;
+    Ok(all.into_iter().find_map(|answer| match answer {
         RouteNetlinkMessage::NewLink(message) if message.header.index == index => {
-            message.attributes.into_iter().find_map(|one| match one {
-                LinkAttribute::Address(bytes) => <[u8; 6]>::try_from(bytes).ok(),
-                _ => None,
-            })
+            message.attributes.into_iter().find_map(&wanted)
         }
         _ => None,
-    });
-    found.ok_or_else(|| failed(std::io::Error::other("it has no Ethernet address")))
+    }))
+}
+
+/// Largest packet of a device of the calling thread's namespace, bytes.
+///
+/// # Errors
+/// [`Error::NoSuchDevice`] or [`Error::Netlink`].
+pub fn mtu_of(dev: &str) -> Result<u32, Error> {
+    let found = about(dev, |one| if let LinkAttribute::Mtu(mtu) = one { Some(mtu) } else { None })?;
+    found.ok_or_else(|| looking_at(dev)(std::io::Error::other("it has no MTU")))
+}
+
+/// Sets a device up that is part of a wire: it hears all groups, and the host gives itself no address on it.
+///
+/// # Errors
+/// [`Error::NoSuchDevice`] or [`Error::Netlink`].
+pub fn set_up_as_a_wire(dev: &str) -> Result<(), Error> {
+    let failed = |source| Error::Netlink { request: format!("setting {dev} up"), source };
+    let mut message = LinkMessage::default();
+    message.header.index = index_of(dev)?;
+    let none = vec![AfSpecInet6::AddrGenMode(In6AddrGenMode::None)];
+    message.attributes = vec![LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(none)])];
+    match netlink::change(RouteNetlinkMessage::SetLink(message), 0) {
+        // A host without IPv6 gives no such addresses.
+        Err(error) if !is(&error, Errno::EAFNOSUPPORT) => return Err(failed(error)),
+        _ => {}
+    }
+    let mut message = LinkMessage::default();
+    message.header.index = index_of(dev)?;
+    message.header.flags = LinkFlags::Up | LinkFlags::Allmulti;
+    message.header.change_mask = message.header.flags;
+    netlink::change(RouteNetlinkMessage::SetLink(message), 0).map_err(failed)
 }
 
 /// Makes `dev` a port of the bridge and sets it up.

@@ -5,9 +5,12 @@ mod link;
 mod route;
 
 pub use bridge::{
-    VLANS, can_filter_vlans, filters_vlans, is_a_port, let_all_vlans_pass, make_bridge, ports_of, put_in_vlan,
+    VLANS, can_filter_vlans, filters_vlans, is_a_port, let_all_vlans_pass, make_bridge, ports_of, put_in_vlans,
 };
-pub use link::{Child, Link, Mode, can_make, give_pair, has_kind, mac_of, move_to, plug, put_child, set_up};
+pub use link::{
+    Child, Link, Mode, can_make, give_pair, has_kind, mac_of, move_to, mtu_of, plug, put_child, set_up,
+    set_up_as_a_wire,
+};
 pub use route::add_route;
 
 use std::fs::File;

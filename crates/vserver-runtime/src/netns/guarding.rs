@@ -45,7 +45,8 @@ fn own_link_local(dev: &str) -> Result<Vec<IpAddr>, vserver_net::Error> {
 pub fn shortfall(config: &GuestConfig, caps: CapSet) -> Vec<Unenforced> {
     let at_it = |link: &&NetLink| {
         let addresses = config.interfaces.iter().any(|interface| interface.dev.as_deref() == Some(&link.guest));
-        !matches!(link.kind, LinkKind::Veth { .. }) && link.antispoof(addresses) != AntiSpoof::Off
+        // Others are wired to the host (`wire.rs`).
+        matches!(link.kind, LinkKind::Ipvlan { .. }) && link.antispoof(addresses) != AntiSpoof::Off
     };
     let links = config.network_space.links().iter().filter(|_| caps.contains(Capability::NET_ADMIN));
     links.filter(at_it).map(without_end).collect()
@@ -58,6 +59,17 @@ fn without_end(link: &NetLink) -> Unenforced {
         link.guest, link.dir
     );
     Unenforced::partial("antispoof", reason)
+}
+
+/// Holds it at the host's end of a pair that is joined to the device `outer`.
+pub fn wired(plan: &Plan, link: &NetLink, end: &str, outer: &str, mac: [u8; 6]) -> Made {
+    let addresses = wanted(plan, link).flatten();
+    guard::wire(end, outer, &Identity { mac, addresses })
+}
+
+/// Whether it is held to anything on this link.
+pub fn is_held(plan: &Plan, link: &NetLink) -> bool {
+    wanted(plan, link).is_some()
 }
 
 /// `None`: not at all; otherwise the addresses, or any of them.

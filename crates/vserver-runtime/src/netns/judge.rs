@@ -81,7 +81,7 @@ fn of_link(config: &GuestConfig, dir: &Path, link: &NetLink) -> Option<Diagnosti
                 let hint = "choose another name, or remove that device";
                 fault(dir.join("host"), format!("there is a network device '{host}' already"), hint)
             });
-            taken.or_else(|| bridge(dir, uplink)).or_else(|| plug(config, dir, uplink))
+            taken.or_else(|| bridge(dir, uplink, link)).or_else(|| plug(config, dir, uplink, link))
         }
         LinkKind::Macvlan { parent, .. } => on(dir, parent, Child::Macvlan(Mode::Bridge), "macvlan"),
         LinkKind::Ipvlan { parent, .. } => on(dir, parent, Child::Ipvlan(Mode::L2), "ipvlan"),
@@ -95,19 +95,24 @@ fn of_link(config: &GuestConfig, dir: &Path, link: &NetLink) -> Option<Diagnosti
     }
 }
 
-fn bridge(dir: &Path, uplink: &Uplink) -> Option<Diagnostic> {
+fn bridge(dir: &Path, uplink: &Uplink, link: &NetLink) -> Option<Diagnostic> {
     let Uplink::Bridge(bridge) = uplink else { return None };
     let path = dir.join("bridge");
     missing(&path, bridge).or_else(|| {
         // What cannot be asked is not known to be wrong.
         let is_one = space::has_kind(bridge, "bridge").unwrap_or(true);
         let hint = "name a bridge; `ip link add NAME type bridge` makes one";
-        (!is_one).then(|| fault(path, format!("the device '{bridge}' is no bridge"), hint))
+        if !is_one {
+            return Some(fault(path, format!("the device '{bridge}' is no bridge"), hint));
+        }
+        let mixes = !link.trunk.is_empty() && space::filters_vlans(bridge).is_ok_and(|filters| !filters);
+        let hint = format!("`ip link set {bridge} type bridge vlan_filtering 1` lets it, or use a switch");
+        mixes.then(|| fault(dir.join("trunk"), format!("the bridge '{bridge}' does not keep VLANs apart"), &hint))
     })
 }
 
 /// The switch is there, or can be made.
-fn plug(config: &GuestConfig, dir: &Path, uplink: &Uplink) -> Option<Diagnostic> {
+fn plug(config: &GuestConfig, dir: &Path, uplink: &Uplink, link: &NetLink) -> Option<Diagnostic> {
     let Uplink::Switch { name, vlan } = uplink else { return None };
     let (path, confdir) = (dir.join("switch"), config.dir.parent()?);
     let switch = match Switch::read(confdir, name) {
@@ -126,8 +131,10 @@ fn plug(config: &GuestConfig, dir: &Path, uplink: &Uplink) -> Option<Diagnostic>
     }
     let filters = if made { space::filters_vlans(&switch.bridge()).ok() } else { space::can_filter_vlans().ok() };
     let hint = "remove it, use a switch for each VLAN, or a kernel with CONFIG_BRIDGE_VLAN_FILTERING";
-    (vlan.is_some() && filters == Some(false))
-        .then(|| fault(dir.join("vlan"), "this kernel's bridges do not keep VLANs apart".to_owned(), hint))
+    let file = if vlan.is_some() { "vlan" } else { "trunk" };
+    let wanted = vlan.is_some() || !link.trunk.is_empty();
+    (wanted && filters == Some(false))
+        .then(|| fault(dir.join(file), "this kernel's bridges do not keep VLANs apart".to_owned(), hint))
 }
 
 /// The kernel is asked whether it would take the table.

@@ -12,6 +12,7 @@ use vserver_types::GuestAddress;
 
 use super::guarding;
 use super::nat::{self, Translated};
+use super::wire;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::plan::Plan;
@@ -60,6 +61,11 @@ fn one(host: &Host, plan: &Plan, record: &mut RunRecord, rooms: &Rooms, link: &N
     let network = rooms.network.as_fd();
     let held = || guarding::inside(plan, link, rooms);
     let mut child = |child, parent: &str| {
+        if wire::is_needed(plan, link) {
+            let devices = wire::names(plan, link);
+            remember(host, record, |space| space.links.extend(devices.clone()))?;
+            return Ok(wire::make(plan, link, (child, parent), &devices, network));
+        }
         remember(host, record, |space| space.children.push(link.guest.clone()))?;
         Ok(space::put_child(child, parent, inside, network).and_then(|()| held()))
     };
@@ -115,14 +121,27 @@ fn connect(plan: &Plan, link: &NetLink, end: &str, uplink: &Uplink) -> Made {
     let up = || space::set_up(Link { name: end, mtu: None, mac: None });
     match uplink {
         Uplink::Bare => Ok(()),
-        Uplink::Bridge(bridge) => space::plug(end, bridge).and_then(|()| up()),
+        Uplink::Bridge(bridge) => {
+            space::plug(end, bridge)?;
+            vlans(link, end, None)?;
+            up()
+        }
         Uplink::Switch { name, vlan } => {
             space::plug(end, &bridge_of(name))?;
-            vlan.map_or(Ok(()), |vlan| space::put_in_vlan(end, vlan))?;
+            vlans(link, end, *vlan)?;
             up()
         }
         Uplink::Routed => up().and_then(|()| route_to(plan, link, end)),
     }
+}
+
+/// Of a port that is in none by the configuration the kernel's choice stays: the first.
+fn vlans(link: &NetLink, end: &str, bare: Option<u16>) -> Made {
+    if bare.is_none() && link.trunk.is_empty() {
+        return Ok(());
+    }
+    let tagged: Vec<_> = link.trunk.iter().map(|range| (range.first, range.last)).collect();
+    space::put_in_vlans(end, bare, &tagged)
 }
 
 /// The host is the gateway, and reaches each address of the guest through the pair.

@@ -9,6 +9,7 @@ mod links;
 mod name;
 mod nat;
 mod undo;
+mod wire;
 
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};

@@ -173,6 +173,7 @@ mod tests {
             antispoof: None,
             masquerade: true,
             forwards,
+            trunk: Vec::new(),
         }
     }
 

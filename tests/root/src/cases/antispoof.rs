@@ -3,14 +3,16 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use nix::sched::{CloneFlags, setns};
 
-use super::netns::{address, bridge, can_make, end, ip, nothing_of, with_pair};
+use super::netns::{address, bridge, can_make, end, has_link, ip, nothing_of, serve, with_pair};
 use crate::fixture::{Fixture, Guest, eventually, program};
+use crate::inside::fetch;
 use crate::needs::Need;
 use crate::trial::Trial;
 
@@ -20,6 +22,9 @@ pub fn tests() -> Vec<Trial> {
         Trial::new("antispoof::on_a_bridge", on_a_bridge).smoke().needs(Need::Probe),
         Trial::new("antispoof::routed", routed).needs(Need::Probe),
         Trial::new("antispoof::on_a_macvlan", on_a_macvlan).needs(Need::Probe),
+        Trial::new("antispoof::on_a_macvlan_that_it_governs", on_a_macvlan_that_it_governs)
+            .smoke()
+            .needs(Need::Probe),
         Trial::new("antispoof::on_an_ipvlan_and_a_vlan", on_an_ipvlan_and_a_vlan).needs(Need::Probe),
         Trial::new("antispoof::what_is_left_to_scripts", what_is_left_to_scripts).needs(Need::Probe),
     ]
@@ -54,15 +59,21 @@ fn without_tag(frame: &str) -> String {
 
 /// Names of the frames that the peer's device heard, in order, while the guest sent all of them.
 fn heard(guest: &Guest<'_>, peer: &Peer, device: &str) -> Vec<&'static str> {
+    heard_through("eth0", guest, peer, device)
+}
+
+/// The same, sent through that device of the guest's; the last frame through the first.
+fn heard_through(own: &str, guest: &Guest<'_>, peer: &Peer, device: &str) -> Vec<&'static str> {
     let mut listener =
         peer.command(program("vserver-probe")).args(["hear", device, LAST]).stdout(Stdio::piped()).spawn().unwrap();
     let mut output = BufReader::new(listener.stdout.take().unwrap());
     let mut ready = String::new();
     output.read_line(&mut ready).unwrap();
     assert_eq!(ready, "ready\n");
-    let mut words = vec!["/probe", "frames", "eth0"];
-    words.extend(rows().map(|row| row.frame).chain([LAST]));
+    let mut words = vec!["/probe", "frames", own];
+    words.extend(rows().map(|row| row.frame));
     guest.exec(&words).ok().says("OK");
+    guest.exec(&["/probe", "frames", "eth0", LAST]).ok().says("OK");
     let mut text = String::new();
     output.read_to_string(&mut text).unwrap();
     listener.wait().unwrap();
@@ -194,7 +205,7 @@ fn routed() {
     nothing_of(&guest);
 }
 
-/// Such a device has no end on the host: the filter is inside, and a start says whom it does not hold.
+/// Such a device has no end on the host: the filter is inside, where a guest without NET_ADMIN cannot change it.
 fn on_a_macvlan() {
     let host = Fixture::new();
     let peer = Peer::new("out78", "in78");
@@ -209,11 +220,6 @@ fn on_a_macvlan() {
     // Its Ethernet address is free again at once, or a restart would fail.
     ip(&format!("link add link out78 name after78 address {MAC} type macvlan"));
     ip("link del after78");
-    guest.set("bcapabilities", "NET_ADMIN\nNET_RAW\n");
-    guest.v(&["start", "--strict"]).exits(1).says("'eth0' has no end on the host");
-    assert!(!guest.is_running());
-    guest.v(&["start"]).ok().says("antispoof is only partly enforced: 'eth0' has no end on the host");
-    guest.stop();
     // Without either there is nothing that it could send past it.
     fs::remove_file(guest.cfg.join("bcapabilities")).unwrap();
     let said = guest.v(&["start"]).ok().err.clone();
@@ -221,6 +227,67 @@ fn on_a_macvlan() {
     guest.exec(&["/probe", "frames", "eth0", LAST]).ok().says("EAFNOSUPPORT");
     guest.stop();
     drop(peer);
+}
+
+/// With NET_ADMIN it has a pair that is joined to the macvlan: whatever it does to its own end, and whatever it hangs on that,
+/// it is held. To its neighbours it is what it was before.
+fn on_a_macvlan_that_it_governs() {
+    let host = Fixture::new();
+    let peer = Peer::new("out75", "in75");
+    for address in [["10.77.0.8/24", "noprefixroute"], ["fd77::8/64", "nodad"]] {
+        let mut command = peer.command("ip");
+        assert!(command.args(["addr", "add", address[0], "dev", "in75"]).status().unwrap().success());
+    }
+    assert!(peer.command("ip").args(["route", "replace", "10.77.0.0/24", "dev", "in75"]).status().unwrap().success());
+    let guest = liar(&host);
+    guest.set("netns/interfaces/0/type", "macvlan\n").set("netns/interfaces/0/parent", "out75\n");
+    fs::remove_file(guest.cfg.join("netns/interfaces/0/host")).unwrap();
+    let said = guest.v(&["start", "--strict"]).ok().err.clone();
+    assert!(!said.contains("antispoof"), "{said}");
+    serve(&guest);
+    guest.sh("dd if=/dev/zero of=/www/large bs=1000 count=900 2>/dev/null").ok();
+    for address in ["10.77.0.2:80", "[fd77::2]:80"] {
+        eventually(address, Duration::from_secs(10), || peer.inside(|| fetch(address).is_ok()));
+        assert_eq!(peer.inside(|| length_of(address, "/large")), 900_000, "{address}");
+    }
+    assert_eq!(heard(&guest, &peer, "in75"), expected(&["pass"]));
+    let govern = |words: &str| {
+        let target = format!("--target={}", guest.init());
+        let mut command = Command::new("nsenter");
+        command.args([&target, "--user", "--net", "--"]).args(words.split(' '));
+        let output = command.output().unwrap();
+        if output.status.success() { String::new() } else { String::from_utf8_lossy(&output.stderr).into_owned() }
+    };
+    govern("tc qdisc del dev eth0 clsact");
+    assert_eq!(govern("ip link add link eth0 name more address 02:00:00:00:77:09 type macvlan"), "");
+    assert_eq!(govern("ip link set more up"), "");
+    // What says the truth passes, whichever way it takes.
+    assert_eq!(heard_through("more", &guest, &peer, "in75"), expected(&["pass"]));
+    assert_eq!(heard(&guest, &peer, "in75"), expected(&["pass"]));
+    let [end, outer] = ["vp", "vm"].map(|kind| format!("{kind}{}-0", guest.xid));
+    assert!(has_link(&end) && has_link(&outer));
+    for dev in [&end, &outer] {
+        assert_eq!(ip(&format!("-o addr show dev {dev}")), "", "the host has no part in it");
+    }
+    guest.v(&["restart"]).ok();
+    guest.stop();
+    nothing_of(&guest);
+    assert!(!has_link(&end) && !has_link(&outer));
+    // Whoever is held to nothing has the device itself.
+    guest.set("netns/interfaces/0/antispoof", "off\n").start();
+    assert!(!has_link(&end) && !has_link(&outer));
+    guest.stop();
+    drop(peer);
+}
+
+/// How long a page is, without its headers.
+fn length_of(address: &str, path: &str) -> usize {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).unwrap();
+    let mut page = Vec::new();
+    stream.read_to_end(&mut page).unwrap();
+    page.len() - page.windows(4).position(|end| end == b"\r\n\r\n").unwrap() - 4
 }
 
 /// The same where the kernel has their modules; elsewhere nothing is begun.

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use super::antispoof::Peer;
-use super::netns::{address, end, has_link, ip, nothing_of, serve, shows, with_pair};
+use super::netns::{address, bridge, can_make, end, has_link, ip, nothing_of, serve, shows, with_pair};
 use crate::fixture::{Fixture, Guest, Ran};
 use crate::inside::fetch;
 use crate::trial::Trial;
@@ -15,6 +15,8 @@ pub fn tests() -> Vec<Trial> {
         Trial::new("switch::private_and_with_the_host", private_and_with_the_host).smoke(),
         Trial::new("switch::public", public),
         Trial::new("switch::a_vlan_for_a_port", a_vlan_for_a_port).smoke(),
+        Trial::new("switch::a_trunk", a_trunk).smoke(),
+        Trial::new("switch::a_trunk_of_a_bridge", a_trunk_of_a_bridge),
         Trial::new("switch::faults_are_found_before", faults_are_found_before),
     ]
 }
@@ -155,6 +157,96 @@ fn a_vlan_for_a_port() {
         fs::remove_dir_all(guest.cfg.join("netns")).unwrap();
     }
     switch(&host, &["delete", "lan"]).ok();
+}
+
+/// The port of a router carries two VLANs with their tags and nothing else. Where the kernel has VLAN devices the router's
+/// neighbours of each reach it, and those of a third do not.
+fn a_trunk() {
+    let host = Fixture::new();
+    switch(&host, &["create", "lan"]).ok();
+    let router = with_pair(&host);
+    router.set("netns/interfaces/0/switch", "lan\n").set("netns/interfaces/0/trunk", "7\n100-101\n").carry_self();
+    if !keeps_vlans_apart() {
+        router.v(&["start"]).exits(1).says("netns/interfaces/0/trunk").says("bridges do not keep VLANs apart");
+        nothing_of(&router);
+        fs::remove_dir_all(router.cfg.join("netns")).unwrap();
+        switch(&host, &["delete", "lan"]).ok();
+        return;
+    }
+    let has_devices = can_make("vlan", "sw-lan");
+    for (index, dev, own) in [(0, "eth0.7", "10.95.7.1"), (1, "eth0.100", "10.95.100.1")] {
+        address(&router, index, own, 24);
+        if has_devices {
+            router.set(&format!("interfaces/{index}/dev"), &format!("{dev}\n"));
+            router.set(&format!("interfaces/{index}/vlandev"), "");
+        }
+    }
+    router.start();
+    serve(&router);
+    let ids = vlans_of(&router);
+    assert_eq!(ids, [(7, false), (100, false), (101, false)], "no VLAN for frames without a tag");
+    for (number, own, to, reached) in [
+        ("7", "10.95.7.2", "10.95.7.1", true),
+        ("100", "10.95.100.2", "10.95.100.1", true),
+        ("9", "10.95.7.9", "10.95.7.1", false),
+        ("", "10.95.7.8", "10.95.7.1", false),
+    ] {
+        let guest = plugged(&host, "lan", own);
+        guest.set("netns/interfaces/0/vlan", &format!("{number}\n")).start();
+        if has_devices {
+            let ran = guest.sh(&format!("/self --get {to}:80"));
+            assert_eq!(ran.code == 0, reached, "from VLAN '{number}' to {to}: {}", ran.err);
+        }
+        guest.stop();
+        fs::remove_dir_all(guest.cfg.join("netns")).unwrap();
+    }
+    router.stop();
+    // Beside the tags, frames without one.
+    router.set("netns/interfaces/0/vlan", "9\n").start();
+    assert_eq!(vlans_of(&router), [(7, false), (9, true), (100, false), (101, false)]);
+    router.stop();
+    fs::remove_dir_all(router.cfg.join("netns")).unwrap();
+    switch(&host, &["delete", "lan"]).ok();
+}
+
+/// A bridge of the administrator's, which must keep VLANs apart.
+fn a_trunk_of_a_bridge() {
+    let host = Fixture::new();
+    let guest = with_pair(&host);
+    bridge("br96", &[]);
+    guest.set("netns/interfaces/0/bridge", "br96\n").set("netns/interfaces/0/trunk", "7\n");
+    let sentence = "the bridge 'br96' does not keep VLANs apart";
+    guest.v(&["check"]).exits(1).says(sentence).says("ip link set br96 type bridge vlan_filtering 1");
+    guest.v(&["start"]).exits(1).says(sentence);
+    nothing_of(&guest);
+    if keeps_vlans_apart() {
+        ip("link set br96 type bridge vlan_filtering 1");
+        guest.start();
+        assert_eq!(vlans_of(&guest), [(7, false)]);
+        guest.stop();
+    }
+    for (lines, fault) in [
+        ("7\n4095\n", "'4095' is not a VLAN number"),
+        ("7-9\n8\n", "VLAN 8 is named twice"),
+        ("9-7\n", "'9-7' is not a VLAN number"),
+    ] {
+        guest.set("netns/interfaces/0/trunk", lines).v(&["start"]).exits(1).says(fault);
+        nothing_of(&guest);
+    }
+    ip("link del br96");
+}
+
+/// Numbers of the VLANs of a guest's port, each with whether frames without a tag are in it.
+fn vlans_of(guest: &Guest<'_>) -> Vec<(u64, bool)> {
+    let shown = Command::new("bridge").args(["-j", "vlan", "show", "dev", &end(guest)]).output().unwrap();
+    let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
+    let ranges = shown[0]["vlans"].as_array().unwrap();
+    let one = |range: &serde_json::Value| {
+        let first = range["vlan"].as_u64().unwrap();
+        let bare = range["flags"].as_array().is_some_and(|flags| flags.iter().any(|flag| flag == "PVID"));
+        (first..=range["vlanEnd"].as_u64().unwrap_or(first)).map(move |number| (number, bare)).collect::<Vec<_>>()
+    };
+    ranges.iter().flat_map(one).collect()
 }
 
 /// Each is one sentence, and nothing is made or written down.
