@@ -16,7 +16,7 @@ use crate::{AddressPolicy, Error};
 
 /// Holds all processes of the cgroup directory `cgroup_v2` and of those below it to `policy`. Call it before the first
 /// process is there: a socket stays under the rules of the cgroup in which it was made. On a cgroup that is confined
-/// already it replaces the programs one by one, each without a gap; call [`crate::resettle`] afterwards.
+/// already it replaces the programs one by one, each without a gap; call [`crate::resettle()`] afterwards.
 ///
 /// The programs belong to the directory and vanish with it; whoever called may exit. Needs root in the initial user
 /// namespace and kernel 5.3.
