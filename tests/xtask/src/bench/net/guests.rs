@@ -12,6 +12,9 @@ use crate::shell::{capture, command, find, run, say};
 /// The host's address, on a bridge of this network namespace.
 pub const SERVER: &str = "10.77.0.9";
 
+/// A process of the host's as services are: in a cgroup of its own.
+pub const IN_CGROUP: &str = "the host, in a cgroup";
+
 /// The guest that has a goal.
 pub const SHARED: &str = "ours, the host's stack";
 
@@ -53,7 +56,7 @@ pub fn places(bin: &Path, home: &Path, me: &Path) -> Result<Vec<Place>, String> 
     let mut all = vec![host("host", Box::new(|| command("env", &[] as &[&str])))];
     // What differs from run to run, and what a cgroup alone costs, as every service of systemd has one.
     all.push(host("the host again", Box::new(|| command("env", &[] as &[&str]))));
-    all.push(host("the host, in a cgroup", in_cgroup()?));
+    all.push(host(IN_CGROUP, in_cgroup()?));
     all.push(ours(bin, home, &tree, SHARED, "shared")?);
     all.push(ours(bin, home, &tree, "ours, a pair and a bridge", "pair")?);
     match find("lxc-start") {
