@@ -12,7 +12,7 @@ use vserver_types::GuestAddress;
 
 use super::guarding;
 use super::nat::{self, Translated};
-use super::wire;
+use super::{mac, wire};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::plan::Plan;
@@ -57,7 +57,7 @@ fn translate(host: &Host, plan: &Plan, record: &mut RunRecord) -> Result<()> {
 
 /// What is recorded is removed whatever happens, so a name that is taken must not be.
 fn one(host: &Host, plan: &Plan, record: &mut RunRecord, rooms: &Rooms, link: &NetLink) -> Result<Made> {
-    let inside = Link { name: &link.guest, mtu: link.mtu, mac: link.mac };
+    let inside = Link { name: &link.guest, mtu: link.mtu, mac: mac::of(plan, link) };
     let network = rooms.network.as_fd();
     let held = || guarding::inside(plan, link, rooms);
     let mut child = |child, parent: &str| {

@@ -6,6 +6,7 @@
 mod guarding;
 mod judge;
 mod links;
+mod mac;
 mod name;
 mod nat;
 mod undo;

@@ -14,8 +14,8 @@ use vserver_config::{LinkKind, NetLink};
 use vserver_net::space::{self, Child, Link};
 use vserver_types::Capability;
 
-use super::guarding;
 use super::links::Made;
+use super::{guarding, mac};
 use crate::plan::Plan;
 
 /// Whether this link must not be inside. One that is held to nothing may.
@@ -41,7 +41,7 @@ pub fn make(
     let failed =
         |source| vserver_net::Error::Netlink { request: "opening the host's network namespace".to_owned(), source };
     let home = space::own_space().map_err(failed)?;
-    space::put_child(child, parent, Link { name: outer, mtu: link.mtu, mac: link.mac }, home.as_fd())?;
+    space::put_child(child, parent, Link { name: outer, mtu: link.mtu, mac: mac::of(plan, link) }, home.as_fd())?;
     // What is inside looks as the device itself would.
     let (mac, mtu) = (space::mac_of(outer)?, space::mtu_of(outer)?);
     space::give_pair(end, Link { name: &link.guest, mtu: Some(mtu), mac: Some(mac) }, network)?;

@@ -19,6 +19,7 @@ use crate::trial::Trial;
 /// All of them.
 pub fn tests() -> Vec<Trial> {
     vec![
+        Trial::new("netns::the_same_ethernet_address_at_every_start", the_same_ethernet_address_at_every_start),
         Trial::new("netns::a_stack_of_its_own", a_stack_of_its_own).smoke(),
         Trial::new("netns::another_guests_stack", another_guests_stack),
         Trial::new("netns::a_name_that_iproute2_knows", a_name_that_iproute2_knows).smoke(),
@@ -306,6 +307,29 @@ pub fn can_make(kind: &str, parent: &str) -> bool {
         ip("link del try64");
     }
     able
+}
+
+/// Neighbours keep what they learned over a restart; another guest has another one.
+fn the_same_ethernet_address_at_every_start() {
+    let host = Fixture::new();
+    let (one, two) = (with_pair(&host), with_pair(&host));
+    let mac =
+        |guest: &Guest<'_>| guest.sh("cat /sys/class/net/eth0/address || ip -o link show eth0").ok().out.clone();
+    let mac = |guest: &Guest<'_>| {
+        let text = mac(guest);
+        let word =
+            text.split_whitespace().find(|word| word.len() == 17 && !word.starts_with("ff:")).map(str::to_owned);
+        word.unwrap_or_else(|| panic!("{text}"))
+    };
+    one.start();
+    two.start();
+    let first = mac(&one);
+    assert_ne!(first, mac(&two));
+    one.v(&["restart"]).ok();
+    assert_eq!(mac(&one), first);
+    let chosen = "02:00:00:00:66:01";
+    one.set("netns/interfaces/0/mac", &format!("{chosen}\n")).v(&["restart"]).ok();
+    assert_eq!(mac(&one), chosen);
 }
 
 /// NET_ADMIN governs its own stack, which its user namespace owns, and nothing of the host.

@@ -1,6 +1,7 @@
 //! Switches that guests plug into by name.
 
 use std::fs;
+use std::net::TcpListener;
 use std::process::Command;
 
 use super::antispoof::Peer;
@@ -52,7 +53,9 @@ fn private_and_with_the_host() {
     reaches(&two, &one, "10.86.0.2");
     ip("addr add 10.86.0.1/24 dev sw-lan");
     assert!(fetch("10.86.0.2:80").is_err());
-    assert_ne!(one.sh("ping -c 1 -W 1 10.86.0.1").code, 0);
+    let listener = TcpListener::bind("10.86.0.1:8099").unwrap();
+    assert_ne!(one.sh("/self --get 10.86.0.1:8099").code, 0);
+    assert!(nobody_called(listener));
     ip("addr del 10.86.0.1/24 dev sw-lan");
     switch(&host, &["delete", "lan"]).exits(1).says(&format!("is in use by guest '{}' and 1 more", one.name));
     let listed = switch(&host, &["list", "--json"]).ok().out.clone();
@@ -79,12 +82,21 @@ fn private_and_with_the_host() {
     let guest = plugged(&host, "inner", "10.87.0.2");
     guest.set("netns/interfaces/0/gateway", "10.87.0.1\n").start();
     serve(&guest);
+    let listener = TcpListener::bind("10.87.0.1:8099").unwrap();
+    // It connects; nobody answers.
+    assert_ne!(guest.sh("/self --get 10.87.0.1:8099").code, 0);
+    assert!(!nobody_called(listener));
     shows("10.87.0.2:80", &guest);
     switch(&host, &["list"]).ok().says("inner        host     sw-inner        10.87.0.1/24");
     guest.stop();
     nothing_of(&guest);
     fs::remove_dir_all(guest.cfg.join("netns")).unwrap();
     switch(&host, &["delete", "inner"]).ok();
+}
+
+fn nobody_called(listener: TcpListener) -> bool {
+    listener.set_nonblocking(true).unwrap();
+    listener.accept().is_err()
 }
 
 /// A device of the host's leads outside, and goes back when the switch does.
