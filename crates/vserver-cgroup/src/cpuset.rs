@@ -49,6 +49,17 @@ pub(crate) fn read(knobs: &Knobs<'_>) -> Option<CpuSet> {
 }
 
 fn set_v2(knobs: &mut Knobs<'_>, setting: &str, file: &str, list: Option<&str>) {
+    let kept;
+    let list = match list {
+        Some(list) if !is_taken(knobs, file, list) => match there(knobs, setting, file, list) {
+            None => return,
+            part => {
+                kept = part;
+                kept.as_deref()
+            }
+        },
+        list => list,
+    };
     // Nothing written is no command: an empty list is a newline.
     let mut value = format!("{}\n", list.unwrap_or(""));
     if list.is_none() && knobs.current(file).is_some_and(|now| !now.is_empty()) {
@@ -73,6 +84,12 @@ fn set_v2(knobs: &mut Knobs<'_>, setting: &str, file: &str, list: Option<&str>) 
     }
 }
 
+/// A kernel refuses as a whole a list with numbers that it has no room for (`ERANGE`): more than it found possible at boot.
+fn is_taken(knobs: &Knobs<'_>, file: &str, list: &str) -> bool {
+    knobs.put(file, list);
+    knobs.current(file).is_some_and(|now| same_list(&now, list))
+}
+
 fn nothing(list: &str) -> String {
     format!("none of '{list}' is usable on this host")
 }
@@ -82,7 +99,7 @@ fn only(there: &str, list: &str) -> String {
 }
 
 /// What of a list the host has, as the kernel writes it, with a note where that is not all: a host with fewer CPUs than the
-/// one that a configuration comes from. A v1 kernel refuses such a list as a whole.
+/// one that a configuration comes from. A v1 kernel refuses every such list as a whole.
 fn there(knobs: &mut Knobs<'_>, setting: &str, file: &str, list: &str) -> Option<String> {
     let Some((wanted, usable)) = members(list).zip(inherited(knobs, file).as_deref().and_then(members)) else {
         return Some(list.to_owned());
