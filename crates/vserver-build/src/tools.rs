@@ -3,6 +3,8 @@
 use vserver_config::Defaults;
 use vserver_fs::GuestRoot;
 
+use crate::cache::Filled;
+use crate::copy::identity;
 use crate::debootstrap::Run;
 use crate::request::{BuildRequest, Method, Progress};
 use crate::signals::Signals;
@@ -48,32 +50,30 @@ impl Plan {
         progress: &mut dyn Progress,
     ) -> Result<Vec<String>, Error> {
         let defaults = Defaults::new(&request.confdir);
-        let mut notes = match self {
+        let mut filled = Filled::default();
+        match self {
             Self::None => return Ok(Vec::new()),
-            Self::Rsync(run) => run.perform(stage, signals, progress).map(|()| Vec::new())?,
-            Self::Packages(plan) => plan.perform(stage, root, &defaults, signals, progress)?,
+            Self::Rsync(run) => run.perform(stage, signals, progress)?,
+            Self::Packages(plan) => filled.notes = plan.perform(stage, root, &defaults, signals, progress)?,
             Self::Debootstrap(run) => {
                 let age = templates.age.filter(|_| run.is_kept());
-                cache::fill(run, stage, cache::Use { age, ..templates }, &defaults, signals, progress)?
+                filled = cache::fill(run, stage, cache::Use { age, ..templates }, &defaults, signals, progress)?;
             }
-        };
+        }
         skeleton::devices(root)?;
         progress.stage("adapting the guest");
         match self {
-            Self::None => {}
-            Self::Rsync(_) => tame::copied(root, &request.guest)?,
-            Self::Packages(_) => {
-                tame::built(root, &request.guest)?;
-                notes.extend(crate::copy::identity(
-                    root,
-                    stage,
-                    crate::copy::HostKeys::default(),
-                    signals,
-                    progress,
-                )?);
+            Self::None => return Ok(filled.notes),
+            Self::Rsync(_) => {
+                tame::copied(root, &request.guest)?;
+                return Ok(filled.notes);
             }
+            Self::Packages(_) => tame::built(root, &request.guest)?,
             Self::Debootstrap(run) => tame::debian(root, &request.guest, &run.suite, &run.mirror)?,
         }
+        // The keys that packages have made are those of a template, too.
+        let Filled { mut notes, keys } = filled;
+        notes.extend(identity(root, stage, keys, signals, progress)?);
         Ok(notes)
     }
 }

@@ -29,6 +29,7 @@ use vserver_fs::{Flock, GuestRoot, copy_tree};
 use vserver_unify::{Rules, SHIPPED};
 
 use crate::Error;
+use crate::copy::HostKeys;
 use crate::debootstrap::Run;
 use crate::request::Progress;
 use crate::signals::Signals;
@@ -143,6 +144,15 @@ pub(crate) struct Use {
     pub share: bool,
 }
 
+/// What filling the stage has shown.
+#[derive(Default)]
+pub(crate) struct Filled {
+    /// For the user.
+    pub notes: Vec<String>,
+    /// New ssh host keys in the making, where it was seen beforehand that the tree would have some.
+    pub keys: HostKeys,
+}
+
 /// Fills the stage by the recipe of `run`: from its template, if there is one that is whole and young enough, else by
 /// debootstrap, and the template is made of that.
 pub(crate) fn fill(
@@ -152,9 +162,9 @@ pub(crate) fn fill(
     defaults: &Defaults,
     signals: &Signals,
     progress: &mut dyn Progress,
-) -> Result<Vec<String>, Error> {
+) -> Result<Filled, Error> {
     let Some(age) = wish.age else {
-        return run.perform(stage, defaults, signals, progress).map(|()| Vec::new());
+        return run.perform(stage, defaults, signals, progress).map(|()| Filled::default());
     };
     let (cache, recipe) = (Cache::open(defaults)?, Recipe::of(run));
     let name = recipe.name();
@@ -162,16 +172,21 @@ pub(crate) fn fill(
     let known = cache.read(&name).filter(|known| known.recipe == recipe && known.age() <= age);
     if known.is_some_and(|known| cache.is_whole(&known)) {
         progress.stage(&format!("cloning template {name}"));
-        clone(&cache.root(&name)?, stage.root(), wish.share, signals)?;
-        return Ok(Vec::new());
+        let template = cache.root(&name)?;
+        let keys = HostKeys::of(&template, stage)?;
+        clone(&template, stage.root(), wish.share, signals)?;
+        return Ok(Filled { keys, ..Filled::default() });
     }
     run.perform(stage, defaults, signals, progress)?;
     progress.stage(&format!("keeping it as template {name}"));
     match keep(&cache, &name, recipe, stage.root(), signals) {
-        Ok(()) => Ok(Vec::new()),
+        Ok(()) => Ok(Filled::default()),
         Err(error @ Error::Interrupted { .. }) => Err(error),
         // The guest is whole without it.
-        Err(error) => Ok(vec![format!("no template is kept for the next build: {error}")]),
+        Err(error) => Ok(Filled {
+            notes: vec![format!("no template is kept for the next build: {error}")],
+            ..Filled::default()
+        }),
     }
 }
 

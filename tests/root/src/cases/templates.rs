@@ -49,7 +49,7 @@ impl Count {
 fn build(host: &Fixture, count: &Count, more: &[&str]) -> (String, PathBuf) {
     let (name, xid) = host.fresh();
     let context = xid.to_string();
-    let method = ["-m", "debootstrap", "--", "-d", "bookworm", "--", "--variant=minbase"];
+    let method = ["-m", "debootstrap", "--", "-d", "bookworm", "--", "--variant=minbase", "--include=openssh-server"];
     let words = [&[name.as_str(), "build", "--context", &context], more, &method].concat();
     let ran = host.command("vserver").args(words).env("PATH", &count.path).output().unwrap();
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
@@ -78,6 +78,7 @@ fn a_second_debian_is_cloned() {
     assert_eq!(list(&host)[0]["whole"], true, "a further name breaks no seal");
     assert_eq!(fs::read_to_string(clone.join("etc/hostname")).unwrap(), "two.example\n");
     assert_eq!(fs::read(root.join("bin/bash")).unwrap(), fs::read(clone.join("bin/bash")).unwrap());
+    keys_of_its_own([&kept, &root, &clone]);
     one_inode_for_what_is_shared(&root, &kept, &clone);
     a_running_one_changes_only_its_own(&host, &two, &[&kept, &root]);
     host.v(&["--silent", &two, "delete"]).ok();
@@ -86,6 +87,17 @@ fn a_second_debian_is_cloned() {
     a_changed_one_is_not_used(&host, &count, &name);
     carried(&host, &name);
     host.v(&["--silent", &one, "delete"]).ok();
+}
+
+/// Whoever is root in one guest cannot answer for another one.
+fn keys_of_its_own(trees: [&Path; 3]) {
+    for kind in ["rsa", "ecdsa", "ed25519"] {
+        for half in ["", ".pub"] {
+            let name = format!("etc/ssh/ssh_host_{kind}_key{half}");
+            let [kept, first, clone] = trees.map(|tree| fs::read_to_string(tree.join(&name)).unwrap());
+            assert!(kept != first && first != clone && clone != kept, "{name}");
+        }
+    }
 }
 
 fn inode(path: &Path) -> u64 {
