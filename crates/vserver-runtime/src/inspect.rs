@@ -4,7 +4,9 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use vserver_config::{Boot, Clash, Diagnostic, Flavour, FstabEntry, GuestConfig, Handler, Severity};
+use vserver_config::{
+    Boot, Clash, Diagnostic, Flavour, FstabEntry, GuestConfig, Handler, Interface, NetworkSpace, Severity,
+};
 use vserver_fs::GuestRoot;
 use vserver_types::GuestName;
 
@@ -191,12 +193,29 @@ fn links(host: &Host, config: &GuestConfig, running: bool) -> Result<Vec<Diagnos
         return Ok(Vec::new());
     }
     let mut found = netns::faults(config);
+    found.extend(absent(config));
     for flavour in [Flavour::Initialize, Flavour::PrepreStart] {
         if vserver_config::scripts(&host.confdir, &config.name, flavour)?.iter().any(|scripts| !scripts.is_empty()) {
             found.iter_mut().for_each(|one| one.severity = Severity::Warning);
         }
     }
     Ok(found)
+}
+
+/// Devices of the host for addresses of a guest on its stack. Such a guest starts all the same, so they may come later.
+fn absent(config: &GuestConfig) -> Vec<Diagnostic> {
+    if config.network_space != NetworkSpace::Host {
+        return Vec::new();
+    }
+    let of = |own: &Interface| {
+        let dev = own.vlan.as_ref().map(|vlan| vlan.parent.as_str()).or(own.dev.as_deref())?;
+        let missing = !own.nodev && own.tun.is_none() && !vserver_net::has_device(dev);
+        let message = format!("there is no network device '{dev}' now: the guest would start without this address");
+        let path = config.dir.join("interfaces").join(&own.dir);
+        let hint = "correct 'dev', or make the device first; `start --strict` refuses";
+        missing.then(|| Diagnostic { severity: Severity::Warning, ..fault(path, None, message, hint) })
+    };
+    config.interfaces.iter().filter_map(of).collect()
 }
 
 fn running(host: &Host, name: &GuestName) -> bool {

@@ -62,6 +62,17 @@ impl Shape {
     const SIZES: [(&'static str, u64); 3] = [("G", 1 << 30), ("M", 1 << 20), ("K", 1 << 10)];
 }
 
+impl Shape {
+    /// Bits per second that one TCP connection comes to, if that is less than the average: what is sent too fast is dropped, at
+    /// worst with all that would make the sender try again at once, and then it waits for `TCP_RTO_MIN`, a fifth of a second
+    /// (`include/net/tcp.h`), after which the burst is all that it finds. `None` also if no burst can be larger.
+    pub fn least_for_tcp(&self) -> Option<u64> {
+        const TRIES_IN_A_SECOND: u64 = 5;
+        let least = self.burst.saturating_mul(8 * TRIES_IN_A_SECOND);
+        (least < self.average && self.burst < Self::MOST_BURST).then_some(least)
+    }
+}
+
 /// Why a text is no shape.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShapeError(String);
@@ -129,6 +140,16 @@ impl std::error::Error for ShapeError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_small_burst_costs_tcp_its_rate() {
+        let least = |text: &str| text.parse::<Shape>().unwrap().least_for_tcp();
+        assert_eq!(least("8mbit - 64K"), Some(2_621_440));
+        assert_eq!(least("80mbit - 640K"), Some(26_214_400));
+        for enough in ["8mbit", "8mbit - 200K", "100gbit", "8kbit"] {
+            assert_eq!(least(enough), None, "{enough}");
+        }
+    }
 
     #[test]
     fn shapes_are_read_and_shown() {

@@ -239,8 +239,19 @@ fn traffic(reader: &mut Reader, dir: &Path) -> Traffic {
 /// A bound of its traffic in one direction.
 fn shape(reader: &mut Reader, path: &Path) -> Option<Shape> {
     let text = reader.scalar(path)?;
-    match text.parse() {
-        Ok(shape) => Some(shape),
+    match text.parse::<Shape>() {
+        Ok(shape) => {
+            if let Some(least) = shape.least_for_tcp() {
+                let message = format!(
+                    "with so small a burst a TCP connection comes to no more than about {} kbit/s, of {} on average",
+                    least / 1000,
+                    shape.average / 1000
+                );
+                let hint = "leave the burst out, which makes it half a second of the average";
+                reader.warn(path, Some(1), message, hint);
+            }
+            Some(shape)
+        }
         Err(error) => {
             let error: ShapeError = error;
             reader.error(path, Some(1), error.to_string(), "AVERAGE [PEAK [BURST]], such as '10mbit 20mbit 1M'");

@@ -318,6 +318,9 @@ fn what_is_missing_for_an_address_is_told() {
     guest.set("interfaces/0/ip", "10.99.14.1\n").set("interfaces/0/dev", "none0.5\n");
     guest.set("interfaces/prefix", "32\n").set("interfaces/0/vlandev", "");
     guest.set("interfaces/1/ip", "127.9.14.1\n").set("interfaces/1/dev", "lo\n");
+    let warned =
+        "interfaces/0: warning: there is no network device 'none0' now: the guest would start without this address";
+    guest.v(&["check", "--quiet"]).ok().says(warned);
     guest.v(&["start", "--strict"]).exits(1).says("no network device \"none0\"");
     guest.v(&["running"]).exits(1);
     assert!(!has("127.9.14.1/32"), "what was made for it is undone");
