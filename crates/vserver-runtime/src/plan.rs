@@ -232,15 +232,14 @@ fn confinement(config: &GuestConfig, mode: SeccompMode, unenforced: &mut Vec<Une
     let (caps, refused) = attributes::capabilities(config, userns, mode);
     unenforced.extend(refused);
     unenforced.extend(mode.unenforced());
-    let failed = || Error::layer("compile the system call policy", &config.name);
-    let filters = vec![seccomp::program(mode).map_err(failed())?];
     let names = !userns || !caps.contains(Capability::SYS_ADMIN);
     let limits = !hard_limits(config, userns, caps).is_empty();
-    let asking = seccomp::asking(SeccompMode { names, limits, ..mode }).map_err(failed())?;
+    let failed = Error::layer("compile the system call policy", &config.name);
+    let (filter, asking) = seccomp::filters(SeccompMode { names, limits, ..mode }).map_err(failed)?;
     Ok(Confinement {
         userns,
         caps,
-        filters,
+        filters: vec![filter],
         asking,
         ulimits: ulimits(config),
         nice: config.nice,

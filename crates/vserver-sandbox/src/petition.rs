@@ -1,5 +1,5 @@
 //! Petitions: calls that the kernel would refuse to a guest, or execute in a way that is of no use to it, and that VServer
-//! allowed. The filter of [`crate::seccomp::asking`] lets them wait, and the guest's supervisor answers.
+//! allowed. The second of [`crate::seccomp::filters`] lets them wait, and the guest's supervisor answers.
 //!
 //! ```text
 //!  guest's process ── call ─► kernel ── listener ─► supervisor ── forks ─► helper, in the caller's cgroup

@@ -143,13 +143,9 @@ pub enum Error {
     },
 }
 
-/// The filter of `mode`.
-pub fn program(mode: SeccompMode) -> Result<Program, Error> {
-    compile::judging(&policy::Resolved::new(mode)?)
-}
-
-/// The filter that has calls of `mode` answered by the guest's supervisor, installed after the other; `None` if there are
-/// none.
-pub fn asking(mode: SeccompMode) -> Result<Option<Program>, Error> {
-    compile::asking(&policy::Resolved::new(mode)?)
+/// The filter of `mode`, and the one that has calls answered by the guest's supervisor, installed after it; `None` if there
+/// are none.
+pub fn filters(mode: SeccompMode) -> Result<(Program, Option<Program>), Error> {
+    let policy = policy::Resolved::new(mode)?;
+    Ok((compile::judging(&policy)?, compile::asking(&policy)?))
 }

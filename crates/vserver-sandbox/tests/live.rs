@@ -13,7 +13,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::personality::{self, Persona};
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
-use vserver_sandbox::seccomp::{SeccompMode, program};
+use vserver_sandbox::seccomp::{SeccompMode, filters};
 use vserver_sys::seccomp::install;
 
 const CHILD: &str = "VSERVER_LIVE_MODE";
@@ -40,7 +40,7 @@ fn child(mode: &str) -> ExitCode {
     // A network namespace of its own, so that a wrongly allowed call meets nobody.
     unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).expect("root is needed");
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>).unwrap();
-    install(&program(mode).unwrap().instructions).expect("install the filter");
+    install(&filters(mode).unwrap().0.instructions).expect("install the filter");
     for (name, answer) in answers() {
         println!("{name} {}", answer.map_or_else(|errno| format!("{errno:?}"), |()| "OK".to_owned()));
     }
@@ -144,7 +144,7 @@ fn quick() -> Result<(), Failed> {
     let mut took = std::time::Duration::MAX;
     for _ in 0..20 {
         let begin = std::time::Instant::now();
-        program(SeccompMode::default())?;
+        filters(SeccompMode::default())?;
         took = took.min(begin.elapsed());
     }
     if took.as_millis() > 100 { Err(format!("compiling took {took:?}").into()) } else { Ok(()) }

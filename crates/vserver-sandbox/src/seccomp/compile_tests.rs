@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use vserver_sys::process;
 
 use super::super::policy::Refusal;
-use super::super::{ALL_SPACES, SeccompMode, numbers, program};
+use super::super::{ALL_SPACES, SeccompMode, numbers};
 use super::*;
 
 const X86_64: u32 = 0xc000_003e;
@@ -58,6 +58,10 @@ fn data(number: u32, arch: u32, args: &[u64]) -> [u32; 16] {
         words[5 + 2 * i] = (*arg >> 32) as u32;
     }
     words
+}
+
+fn program(mode: SeccompMode) -> Result<Program, Error> {
+    judging(&Resolved::new(mode)?)
 }
 
 /// The instructions that the compiler uses; anything else is a failure of the test.
@@ -415,8 +419,8 @@ fn mounting_and_remounting_are_two_rights() {
 #[test]
 fn what_the_supervisor_answers_is_asked_and_nothing_else() {
     let mode = SeccompMode { utsname: true, names: true, limits: true, ping: true, ..USER };
-    let program = asking(&Resolved::new(mode).unwrap()).unwrap().unwrap();
-    let stack: Vec<Program> = vec![super::super::program(mode).unwrap(), program];
+    let (judges, asks) = super::super::filters(mode).unwrap();
+    let stack = vec![judges, asks.unwrap()];
     let asked = |name: &str, args: &[u64]| {
         let number = u32::try_from(numbers::number(name).unwrap()).unwrap();
         judge(&stack, &data(number, OURS, args)) == libc::SECCOMP_RET_USER_NOTIF

@@ -1,8 +1,9 @@
 //! From the policy files to one verdict per call for one mode.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use oci_spec::runtime::{LinuxSeccompAction, LinuxSeccompArg, LinuxSyscall};
+use oci_spec::runtime::{LinuxSeccompAction, LinuxSeccompArg};
 use serde::Deserialize;
 use vserver_sys::process;
 
@@ -81,20 +82,31 @@ impl Switch {
     }
 }
 
-/// One entry of a policy file.
+/// One entry of a policy file: a rule in the form of OCI's `linux.seccomp`, and when it counts. Every start reads all of
+/// them, so they are borrowed from the text, and the rule stands beside the rest: to pick it out (`serde(flatten)`) would
+/// make a copy of everything first.
 #[derive(Debug, Deserialize)]
-struct Entry {
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Entry<'a> {
     /// Why. An entry without a reason does not parse.
-    comment: String,
+    #[serde(borrow)]
+    comment: Cow<'a, str>,
     /// The entry counts only if all of these are on.
     #[serde(default)]
     when: Vec<Switch>,
     /// Any of these lifts the refusal.
     #[serde(default)]
     unless: Vec<Switch>,
-    /// What is refused or allowed.
-    #[serde(flatten)]
-    rule: LinuxSyscall,
+    /// Calls that are refused or allowed.
+    names: Vec<&'a str>,
+    /// What is done.
+    action: LinuxSeccompAction,
+    /// The error number of a refusal.
+    #[serde(default)]
+    errno_ret: Option<u32>,
+    /// It is done only if all of these hold.
+    #[serde(default)]
+    args: Option<Vec<LinuxSeccompArg>>,
 }
 
 /// The answer to a call whatever its arguments.
@@ -132,7 +144,7 @@ impl Resolved {
     pub(super) fn new(mode: SeccompMode) -> Result<Self, Error> {
         let mut resolved = Self::default();
         for file in FILES {
-            let entries: Vec<Entry> = serde_json::from_str(file).map_err(|source| Error::Parse { source })?;
+            let entries: Vec<Entry<'_>> = serde_json::from_str(file).map_err(|source| Error::Parse { source })?;
             for entry in &entries {
                 resolved.add(entry, mode)?;
             }
@@ -145,21 +157,21 @@ impl Resolved {
         }
     }
 
-    fn add(&mut self, entry: &Entry, mode: SeccompMode) -> Result<(), Error> {
+    fn add(&mut self, entry: &Entry<'_>, mode: SeccompMode) -> Result<(), Error> {
         if entry.comment.trim().is_empty() {
-            return fault(format!("no reason given for {:?}", entry.rule.names()));
+            return fault(format!("no reason given for {:?}", entry.names));
         }
         let lifted = entry.unless.iter().any(|switch| switch.is_on(mode));
         let counts = entry.when.iter().all(|switch| switch.is_on(mode));
-        for name in entry.rule.names() {
+        for name in &entry.names {
             // Names of other architectures are no fault; a test holds the names of x86_64.
             let Some(number) = numbers::number(name) else { continue };
-            if entry.rule.action() == LinuxSeccompAction::ScmpActNotify {
-                let conditions = entry.rule.args().clone().unwrap_or_default();
+            if entry.action == LinuxSeccompAction::ScmpActNotify {
+                let conditions = entry.args.clone().unwrap_or_default();
                 self.questions.extend((counts && !lifted).then_some(Question { number, conditions }));
                 continue;
             }
-            match (entry.rule.args(), verdict(&entry.rule)?) {
+            match (&entry.args, verdict(entry)?) {
                 (None, _) if !counts => {}
                 (None, _) if lifted => self.decide(number, name, Verdict::Allow)?,
                 (None, verdict) => self.decide(number, name, verdict)?,
@@ -181,11 +193,11 @@ impl Resolved {
     }
 }
 
-fn verdict(rule: &LinuxSyscall) -> Result<Verdict, Error> {
-    match (rule.action(), rule.errno_ret()) {
+fn verdict(entry: &Entry<'_>) -> Result<Verdict, Error> {
+    match (entry.action, entry.errno_ret) {
         (LinuxSeccompAction::ScmpActAllow, None) => Ok(Verdict::Allow),
         (LinuxSeccompAction::ScmpActErrno, Some(errno)) => Ok(Verdict::Refuse(errno)),
-        (action, errno) => fault(format!("{:?} have the action {action:?} with {errno:?}", rule.names())),
+        (action, errno) => fault(format!("{:?} have the action {action:?} with {errno:?}", entry.names)),
     }
 }
 
@@ -233,8 +245,8 @@ mod tests {
     #[test]
     fn every_name_of_the_policy_is_a_call() {
         for file in FILES {
-            let entries: Vec<Entry> = serde_json::from_str(file).unwrap();
-            for name in entries.iter().flat_map(|entry| entry.rule.names()) {
+            let entries: Vec<Entry<'_>> = serde_json::from_str(file).unwrap();
+            for name in entries.iter().flat_map(|entry| &entry.names) {
                 assert!(numbers::number(name).is_some(), "{name}");
             }
         }
@@ -243,9 +255,9 @@ mod tests {
     #[test]
     fn a_misspelt_switch_does_not_parse() {
         let text = r#"{"comment": "c", "unless": ["nestling"], "names": ["read"], "action": "SCMP_ACT_ALLOW"}"#;
-        assert!(serde_json::from_str::<Entry>(text).is_err());
-        assert!(serde_json::from_str::<Entry>(&text.replace("nestling", "nesting")).is_ok());
-        assert!(serde_json::from_str::<Entry>(&text.replace("comment", "remark")).is_err());
+        assert!(serde_json::from_str::<Entry<'_>>(text).is_err());
+        assert!(serde_json::from_str::<Entry<'_>>(&text.replace("nestling", "nesting")).is_ok());
+        assert!(serde_json::from_str::<Entry<'_>>(&text.replace("comment", "remark")).is_err());
     }
 
     #[test]
