@@ -12,8 +12,10 @@ use super::{life, net, store};
 use crate::shell::{KEEP, command, run, say};
 use crate::{Outcome, busybox};
 
-/// Where running guests leave their traces; they must exist to be covered.
-pub const RUN_DIRECTORIES: [&str; 3] = ["/run/vserver", "/run/vservers", "/var/log/vserver"];
+/// Where running guests leave their traces, ours and LXC's; they must exist to be covered. On a host with systemd all of
+/// `/run` is in memory, so that is what is measured.
+pub const RUN_DIRECTORIES: [&str; 6] =
+    ["/run/vserver", "/run/vservers", "/run/vservers.rev", "/run/vshelper", "/run/lxc", "/var/log/vserver"];
 
 /// What every runtime can do with one guest that it holds.
 pub trait Runtime {
