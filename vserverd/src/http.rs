@@ -79,7 +79,9 @@ impl Front {
     }
 
     fn caller(&self, stream: &UnixStream) -> Caller {
-        let peer = Peer::of(stream).map_err(|error| format!("the caller is not known: {}", error.chain()))?;
+        let unknown = |why: String| format!("the caller is not known: {why}");
+        let bases = vserver_runtime::cgroup_bases(&self.host).map_err(|error| unknown(error.chain()))?;
+        let peer = Peer::of(stream, &bases).map_err(|error| unknown(error.chain()))?;
         peer.judge(self.admins).map(|()| peer)
     }
 

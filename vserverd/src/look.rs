@@ -40,7 +40,8 @@ pub fn stat(host: &Host) -> Result<Vec<StatRow>, Refusal> {
     let records = vserver_runtime::running(host).map_err(|error| refusal(&error))?;
     let known: Vec<_> =
         records.iter().map(|record| (record.name.clone(), record.xid, display_name(record))).collect();
-    let sample = Sample::take().map_err(|error| Refusal::new(Code::Internal, chain(&error)))?;
+    let bases = vserver_runtime::cgroup_bases(host).map_err(|error| refusal(&error))?;
+    let sample = Sample::take(&bases).map_err(|error| Refusal::new(Code::Internal, chain(&error)))?;
     Ok(sample.rows(&known).into_iter().map(row).collect())
 }
 

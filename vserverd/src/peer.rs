@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use nix::sys::socket::{getsockopt, sockopt};
 use vserver_sys::{peer, pidfd};
-use vserver_types::GuestName;
+use vserver_types::{CgroupBase, GuestName};
 
 use crate::error::{Error, Result};
 
@@ -26,13 +26,14 @@ pub struct Peer {
 
 impl Peer {
     /// Looks at a connection. Any doubt is an error, which is to be taken for a refusal.
-    pub fn of(socket: &impl AsFd) -> Result<Self> {
+    /// Guests are below `bases`.
+    pub fn of(socket: &impl AsFd, bases: &[CgroupBase]) -> Result<Self> {
         let ask = |what: &str| Error::io::<nix::Error>(format!("ask for the peer's {what}"));
         let creds = getsockopt(socket, sockopt::PeerCredentials).map_err(ask("credentials"))?;
         let mut groups = peer::groups(socket.as_fd()).map_err(Error::io("ask for the peer's groups"))?;
         groups.push(creds.gid());
         let process = process(socket, creds.pid())?;
-        let guest = vserver_monitor::owner(creds.pid()).map_err(|error| Error::Io {
+        let guest = vserver_monitor::owner(creds.pid(), bases).map_err(|error| Error::Io {
             action: "find out whether the peer is in a guest".to_owned(),
             source: std::io::Error::other(error),
         })?;
@@ -98,7 +99,7 @@ mod tests {
     #[test]
     fn the_kernel_tells_who_we_are() {
         let (one, _other) = UnixStream::pair().unwrap();
-        let peer = Peer::of(&one).unwrap();
+        let peer = Peer::of(&one, &[]).unwrap();
         assert_eq!(peer.pid as u32, std::process::id());
         assert_eq!(peer.uid, nix::unistd::getuid().as_raw());
         assert!(peer.groups.contains(&nix::unistd::getgid().as_raw()));

@@ -1,12 +1,11 @@
 //! Making a guest's directories.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use vserver_types::GuestName;
 
 use crate::layout::Tree;
-use crate::{Controller, Error, Layout, cpuset, files};
+use crate::{Controller, Error, Layout, base, cpuset, files};
 
 /// How deep and how wide a guest may nest cgroups below its own: without a bound it could fill the host's memory with
 /// them, and make paths too long to be removed. The first counts `guest/` itself. Source: threat D21.
@@ -25,7 +24,8 @@ impl GuestCgroup {
     /// the mount, the one thing outside `vserver/` that is ever changed. Empty leftovers of an earlier run are replaced.
     ///
     /// # Errors
-    /// [`Error::Occupied`] if processes live in such leftovers; [`Error::Create`]. What was made is removed again.
+    /// [`Error::Occupied`] if processes live in such leftovers; [`Error::Foreign`] if something that is not ours is in the
+    /// way; [`Error::Create`]. What was made is removed again.
     pub fn create(layout: &Layout, name: &GuestName) -> Result<Self, Error> {
         if let Some(old) = Self::open(layout, name) {
             let pids = old.all_processes()?;
@@ -38,7 +38,7 @@ impl GuestCgroup {
         let mut made = Vec::new();
         let result = layout.basic().into_iter().try_for_each(|tree| cgroup.make_in(tree, &mut made));
         if let Err(error) = result {
-            undo(&made);
+            base::undo(&made);
             return Err(error);
         }
         Ok(cgroup)
@@ -46,7 +46,7 @@ impl GuestCgroup {
 
     /// The cgroups of a guest if it has any, as after a restart of whoever made them.
     pub fn open(layout: &Layout, name: &GuestName) -> Option<Self> {
-        let there = layout.trees().iter().any(|tree| tree.top(name).is_dir());
+        let there = layout.trees().iter().any(|tree| base::has_guest(tree, name));
         there.then(|| Self { layout: layout.clone(), name: name.clone() })
     }
 
@@ -67,7 +67,7 @@ impl GuestCgroup {
         let mut made = Vec::new();
         let result = self.make_in(tree, &mut made).and_then(|()| self.adopt_into(tree));
         if result.is_err() {
-            undo(&made);
+            base::undo(&made);
         }
         result
     }
@@ -80,25 +80,24 @@ impl GuestCgroup {
     }
 
     fn make_in(&self, tree: &Tree, made: &mut Vec<PathBuf>) -> Result<(), Error> {
-        let dirs = [tree.base(), tree.top(&self.name), tree.guest(&self.name)];
+        let (top, guest) = (tree.top(&self.name), tree.guest(&self.name));
         if tree.v2 {
             enable(&tree.mount, &tree.v2_names())?;
         }
-        // First of all, so that nobody takes `vserver/` away in the middle.
-        let new = files::make_dir_below(&dirs[0], &dirs[1])?;
-        made.extend(dirs.iter().zip(new).filter(|(_, new)| *new).map(|(dir, _)| dir.clone()));
+        // First of all, so that nobody takes the base away in the middle.
+        made.extend(base::make_top(tree, &self.name)?);
         // Controllers of v1 are handed down by directory, those of v2 by the directory above.
-        for dir in &dirs[..2] {
+        for dir in tree.levels().iter().chain([&top]) {
             if tree.v2 { enable(dir, &tree.v2_names())? } else { prepare_v1(tree, dir)? }
         }
-        if files::make_dir(&dirs[2])? {
-            made.push(dirs[2].clone());
+        if files::make_dir(&guest)? {
+            made.push(guest.clone());
         }
         if !tree.v2 {
-            prepare_v1(tree, &dirs[2])?;
+            prepare_v1(tree, &guest)?;
         }
         if tree.v2 {
-            bound(&dirs[1]);
+            bound(&top);
         }
         Ok(())
     }
@@ -163,12 +162,5 @@ fn prepare_v1(tree: &Tree, dir: &Path) -> Result<(), Error> {
 fn bound(top: &Path) {
     for (file, value) in BOUNDS {
         let _ = files::write(&top.join(file), value);
-    }
-}
-
-fn undo(made: &[PathBuf]) {
-    for dir in made.iter().rev() {
-        // `vserver/` may have got another guest meanwhile, and the first error is the one to tell.
-        let _ = fs::remove_dir(dir);
     }
 }

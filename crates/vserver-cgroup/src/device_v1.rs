@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::devices::DevicePolicy;
-use crate::{Controller, Error, GuestCgroup, files};
+use crate::{Controller, Error, GuestCgroup, base, files};
 
 const EVERYTHING: &str = "a *:* rwm";
 
@@ -20,7 +20,7 @@ pub(crate) fn apply(cgroup: &GuestCgroup, policy: &DevicePolicy) -> Result<(), E
     };
     let (top, guest) = (tree.top(&cgroup.name), tree.guest(&cgroup.name));
     let wanted: Vec<String> = policy.allow.iter().map(ToString::to_string).collect();
-    files::make_dir_below(&tree.base(), &top)?;
+    base::make_top(tree, &cgroup.name)?;
     if files::read(&top.join("devices.list"))?.lines().any(|line| line == EVERYTHING) {
         restrict_new(&top, &guest, &wanted)?;
     } else {

@@ -187,7 +187,7 @@ impl GuestCgroup {
 
 fn make_supervisors(tree: &Tree) -> Result<PathBuf, Error> {
     let dir = tree.supervisors();
-    files::make_dir_below(&tree.base(), &dir).map(|_| dir)
+    files::make_dir_below(&tree.ours(), &dir).map(|_| dir)
 }
 
 fn has_line(text: &str, pid: i32) -> bool {

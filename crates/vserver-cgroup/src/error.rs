@@ -61,6 +61,17 @@ pub enum Error {
         /// Their host pids.
         pids: Vec<i32>,
     },
+    /// A directory that should hold guests, or be one's, is somebody else's.
+    #[error(
+        "cannot use the cgroup {} for guests: {reason}; write a name that is free into .defaults/cgroup/base",
+        path.display()
+    )]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+        /// Whose it is.
+        reason: &'static str,
+    },
     /// The guest has no cgroup.
     #[error("guest {name} has no cgroup")]
     Gone {

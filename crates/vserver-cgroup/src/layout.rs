@@ -2,14 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use vserver_types::GuestName;
+use vserver_types::{CgroupBase, GuestName};
 
 use crate::Error;
 use crate::files;
 use crate::mountinfo::{self, CgroupMount};
 
-/// Name of our one directory in each hierarchy.
-const BASE: &str = "vserver";
 /// Where supervisors live. No guest can have this name: it begins with a dot.
 const SUPERVISORS: &str = ".supervisors";
 
@@ -54,6 +52,8 @@ pub(crate) struct Tree {
     pub v2: bool,
     /// Those of our controllers that it has.
     pub controllers: Vec<Controller>,
+    /// Where guests are, below the mount.
+    pub base: CgroupBase,
 }
 
 /// The cgroup hierarchies of this host as this process sees them. Where only a part of a hierarchy is mounted, as in a
@@ -98,13 +98,18 @@ impl Controller {
 
 impl Tree {
     /// `vserver/`
-    pub(crate) fn base(&self) -> PathBuf {
-        self.mount.join(BASE)
+    pub(crate) fn ours(&self) -> PathBuf {
+        self.mount.join(CgroupBase::OURS)
+    }
+
+    /// The directory of guests, which is `vserver/` too unless said otherwise, and what lies above it, outermost first.
+    pub(crate) fn levels(&self) -> Vec<PathBuf> {
+        self.base.levels().map(|level| self.mount.join(level)).collect()
     }
 
     /// `vserver/<name>/`
     pub(crate) fn top(&self, name: &GuestName) -> PathBuf {
-        self.base().join(name.as_str())
+        self.mount.join(self.base.as_str()).join(name.as_str())
     }
 
     /// `vserver/<name>/guest/`
@@ -114,7 +119,7 @@ impl Tree {
 
     /// `vserver/.supervisors/`
     pub(crate) fn supervisors(&self) -> PathBuf {
-        self.base().join(SUPERVISORS)
+        self.ours().join(SUPERVISORS)
     }
 
     /// Names of its controllers as `cgroup.subtree_control` wants them.
@@ -143,7 +148,7 @@ impl Layout {
             if controllers.is_empty() && !mount.v2 {
                 unused.push(mount.path);
             } else {
-                trees.push(Tree { mount: mount.path, v2: mount.v2, controllers });
+                trees.push(Tree { mount: mount.path, v2: mount.v2, controllers, base: CgroupBase::default() });
             }
         }
         if trees.is_empty() {
@@ -151,6 +156,13 @@ impl Layout {
         }
         trees.sort_by_key(|tree| !tree.v2);
         Ok(Self { trees, unused })
+    }
+
+    /// The same hierarchies with the guests below `base` instead of `vserver/`; supervisors stay where they are.
+    #[must_use]
+    pub fn with_base(mut self, base: &CgroupBase) -> Self {
+        self.trees.iter_mut().for_each(|tree| tree.base.clone_from(base));
+        self
     }
 
     /// Which versions there are.

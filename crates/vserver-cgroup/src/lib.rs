@@ -3,7 +3,8 @@
 //! In every hierarchy in use there are two directories for a guest. `vserver/<name>/` carries limits, device program
 //! and totals and stays the host's; `vserver/<name>/guest/` below it holds the processes, is the root of the guest's
 //! cgroup namespace and, on v2, may be handed to the guest ([`GuestCgroup::delegate`]). A guest that may write its own
-//! directory therefore cannot raise its own limits.
+//! directory therefore cannot raise its own limits. Guests may be below another directory than `vserver/`
+//! ([`Layout::with_base`]); supervisors and contexts without a guest are there always.
 //!
 //! | host | limits and totals | devices | kill and freeze |
 //! |---|---|---|---|
@@ -35,6 +36,7 @@
 //! burst, its general attribute write is private, it creates directories without reporting failure, and its memory
 //! statistics panic on a file that looks different from what they expect.
 
+mod base;
 mod blkio;
 mod cpu;
 mod cpuset;

@@ -14,7 +14,7 @@ use crate::{Error, GuestCgroup, Layout, files};
 pub fn list(layout: &Layout) -> Result<Vec<GuestName>, Error> {
     let mut names = BTreeSet::new();
     for tree in layout.trees() {
-        for dir in files::children(&tree.base())? {
+        for dir in tree.levels().last().map(|base| files::children(base)).transpose()?.unwrap_or_default() {
             // A name that begins with a dot is not a guest's.
             let name = dir.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse::<GuestName>().ok());
             names.extend(name);

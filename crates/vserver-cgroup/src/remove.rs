@@ -5,14 +5,14 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::{Error, GuestCgroup, Layout, files, processes};
+use crate::{Error, GuestCgroup, Layout, base, files, processes};
 
 /// A process that was killed leaves its cgroup a moment after it has left the process table. Source: fault F22.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 impl GuestCgroup {
     /// Removes the guest's directories in all hierarchies, deepest first, those that the guest made included, and with them
-    /// limits and BPF programs; then `vserver/` if nothing else is in it. A directory that is busy is tried again for
+    /// limits and BPF programs; then `vserver/`, and a base that was made, if nothing else is in it. A directory that is busy is tried again for
     /// 2 s. Kills nobody; what cannot be removed in one hierarchy does not keep the others.
     ///
     /// # Errors
@@ -20,7 +20,7 @@ impl GuestCgroup {
     pub fn remove(&self) -> Result<(), Error> {
         let end = Instant::now() + PATIENCE;
         let mut first = Ok(());
-        for tree in self.layout.trees() {
+        for tree in self.layout.trees().iter().filter(|tree| base::has_guest(tree, &self.name)) {
             let result = remove_tree(&tree.top(&self.name), end);
             first = first.and(result);
         }
@@ -30,14 +30,16 @@ impl GuestCgroup {
 }
 
 impl Layout {
-    /// Removes `vserver/.supervisors` and `vserver/` wherever nothing is in them, as after the last supervisor has ended.
+    /// Removes `vserver/.supervisors`, `vserver/` and a base that was made for guests wherever nothing is in them, as after
+    /// the last supervisor has ended.
     pub fn tidy(&self) {
         for tree in self.trees() {
             // Busy is the normal answer: other guests.
             match fs::remove_dir(tree.supervisors()) {
                 Err(error) if error.kind() == ErrorKind::ResourceBusy => {}
-                _ => drop(fs::remove_dir(tree.base())),
+                _ => drop(fs::remove_dir(tree.ours())),
             }
+            base::tidy(tree);
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use vserver_types::{CgroupBase, ParseError};
+
 use crate::error::Error;
 use crate::reader::Reader;
 
@@ -159,6 +161,25 @@ impl Defaults {
         match diagnostics.iter().any(|finding| finding.severity == crate::Severity::Error) {
             true => Err(Error::Invalid { diagnostics }),
             false => Ok(value),
+        }
+    }
+}
+
+/// `.defaults/cgroup/base`: the directory of guests' cgroups, below the mount of each hierarchy.
+pub(crate) fn read_cgroup_base(reader: &mut Reader, defaults: &Path) -> CgroupBase {
+    let path = defaults.join("cgroup/base");
+    let parsed: Option<Result<CgroupBase, ParseError>> = reader.scalar(&path).map(|text| text.parse());
+    match parsed {
+        None => CgroupBase::default(),
+        Some(Ok(base)) => base,
+        Some(Err(error)) => {
+            reader.error(
+                &path,
+                Some(1),
+                error.to_string(),
+                "one or more names with slashes between, such as vservers.slice",
+            );
+            CgroupBase::default()
         }
     }
 }

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use vserver_types::{
-    ContextCaps, ContextFlags, CpuSet, FlagEdit, GuestAddress, GuestName, NetCaps, NetFlags, Nid, Resource,
-    ResourceLimit, Rlimit, Traffic, Ulimit, Unenforced, Xid,
+    CgroupBase, ContextCaps, ContextFlags, CpuSet, FlagEdit, GuestAddress, GuestName, NetCaps, NetFlags, Nid,
+    Resource, ResourceLimit, Rlimit, Traffic, Ulimit, Unenforced, Xid,
 };
 
 use crate::init::Init;
@@ -86,6 +86,8 @@ pub struct GuestConfig {
     pub cpuset: Option<CpuSet>,
     /// Control files, name and value, in alphabetical order, names of cgroup v1 or v2 as found.
     pub cgroup: Vec<(String, String)>,
+    /// Where the cgroups of all guests are (`.defaults/cgroup/base`).
+    pub cgroup_base: CgroupBase,
     /// Absolute nice value, −20 to 19.
     pub nice: Option<i32>,
     /// I/O class and level.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use procfs::net::{self, TcpState};
 use procfs::process::{FDTarget, all_processes};
-use vserver_types::GuestName;
+use vserver_types::{CgroupBase, GuestName};
 
 use crate::error::Error;
 use crate::owner::owner;
@@ -26,11 +26,11 @@ pub struct Wildcard {
 }
 
 /// All of them: TCP sockets that listen, UDP sockets of
-/// servers. By port, then protocol.
+/// servers. By port, then protocol. Guests are below `bases` ([`crate::owner_in`]).
 ///
 /// # Errors
 /// `/proc` cannot be read.
-pub fn wildcards() -> Result<Vec<Wildcard>, Error> {
+pub fn wildcards(bases: &[CgroupBase]) -> Result<Vec<Wildcard>, Error> {
     let failed = |source| Error::List { source };
     let (mut found, clients) = (Vec::new(), client_ports());
     for (protocol, entries) in [("tcp", net::tcp()), ("tcp6", net::tcp6())] {
@@ -56,7 +56,7 @@ pub fn wildcards() -> Result<Vec<Wildcard>, Error> {
             address,
             pid: holder.map(|(pid, _)| *pid),
             command: holder.map(|(_, command)| command.clone()),
-            guest: holder.and_then(|(pid, _)| owner(*pid).ok().flatten()),
+            guest: holder.and_then(|(pid, _)| owner(*pid, bases).ok().flatten()),
         }
     });
     Ok(found.collect())
@@ -105,7 +105,7 @@ mod tests {
     fn a_wildcard_is_found_with_its_process_and_an_exact_socket_is_not() {
         let (wide, exact) = (TcpListener::bind("0.0.0.0:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
         let datagrams = UdpSocket::bind("0.0.0.0:0").unwrap();
-        let found = wildcards().unwrap();
+        let found = wildcards(&[]).unwrap();
         let of = |protocol, address: SocketAddr| {
             found.iter().find(|one| one.protocol == protocol && one.address.port() == address.port())
         };

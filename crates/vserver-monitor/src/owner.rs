@@ -3,36 +3,43 @@
 use std::str::FromStr;
 
 use procfs::process::Process;
-use vserver_types::GuestName;
+use vserver_types::{CgroupBase, GuestName};
 
 use crate::Error;
 
-/// The guest that process `pid` is in; `Ok(None)` for a process of the host, and `Err` if there is no such process.
-pub fn owner(pid: i32) -> Result<Option<GuestName>, Error> {
+/// The guest that process `pid` is in, of those below `bases`; `Ok(None)` for a process of the host, and `Err` if there is
+/// no such process.
+pub fn owner(pid: i32, bases: &[CgroupBase]) -> Result<Option<GuestName>, Error> {
     let failed = |source| Error::Read { pid, file: "cgroup", source };
     let process = Process::new(pid).map_err(failed)?;
-    read_owner(&process, &mut Vec::new()).map_err(failed)
+    read_owner(&process, bases, &mut Vec::new()).map_err(failed)
 }
 
-/// The guest that the text of a `/proc/PID/cgroup` names: `vserver/<name>/guest…` at the top of any hierarchy.
+/// The guest that the text of a `/proc/PID/cgroup` names: `<base>/<name>/guest…` at the top of any hierarchy. A base
+/// that begins with another one comes before it.
 ///
 /// Only the top counts. What lies deeper was named by the guest, which may make a `vserver/other/guest` of its own there.
-pub fn owner_in(cgroup: &str) -> Option<GuestName> {
+pub fn owner_in(cgroup: &str, bases: &[CgroupBase]) -> Option<GuestName> {
     cgroup.lines().find_map(|line| {
-        let path = line.splitn(3, ':').nth(2)?;
-        let mut parts = path.strip_prefix("/vserver/")?.split('/');
+        let path = line.splitn(3, ':').nth(2)?.strip_prefix('/')?;
+        let below = |base: &CgroupBase| path.strip_prefix(base.as_str())?.strip_prefix('/');
+        let mut parts = bases.iter().find_map(below)?.split('/');
         let name = parts.next()?;
         (parts.next()? == "guest").then(|| GuestName::from_str(name).ok())?
     })
 }
 
 /// Reads `cgroup` of an opened process, using `buffer` for the text.
-pub(crate) fn read_owner(process: &Process, buffer: &mut Vec<u8>) -> procfs::ProcResult<Option<GuestName>> {
+pub(crate) fn read_owner(
+    process: &Process,
+    bases: &[CgroupBase],
+    buffer: &mut Vec<u8>,
+) -> procfs::ProcResult<Option<GuestName>> {
     use std::io::Read;
 
     buffer.clear();
     process.open_relative("cgroup")?.read_to_end(buffer)?;
-    Ok(owner_in(&String::from_utf8_lossy(buffer)))
+    Ok(owner_in(&String::from_utf8_lossy(buffer), bases))
 }
 
 #[cfg(test)]
@@ -40,7 +47,8 @@ mod tests {
     use super::*;
 
     fn name(text: &str) -> Option<String> {
-        owner_in(text).map(String::from)
+        let bases = ["vservers.slice/web", "vservers.slice", "vserver"].map(|base| base.parse().unwrap());
+        owner_in(text, &bases).map(String::from)
     }
 
     #[test]
@@ -64,8 +72,17 @@ mod tests {
     }
 
     #[test]
+    fn guests_may_be_below_other_bases() {
+        assert_eq!(name("0::/vservers.slice/web1/guest/a\n").as_deref(), Some("web1"));
+        assert_eq!(name("0::/vservers.slice/web/web2/guest\n").as_deref(), Some("web2"));
+        for host in ["0::/vservers.slice/web1\n", "0::/vservers.slices/web1/guest\n", "0::/other/web1/guest\n"] {
+            assert_eq!(name(host), None, "{host}");
+        }
+    }
+
+    #[test]
     fn a_process_that_is_gone_is_an_error() {
-        assert!(owner(i32::MAX).is_err());
-        assert_eq!(owner(1).unwrap(), None);
+        assert!(owner(i32::MAX, &[]).is_err());
+        assert_eq!(owner(1, &[CgroupBase::default()]).unwrap(), None);
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use nix::time::{ClockId, clock_gettime};
 use procfs::ProcError;
 use serde::Serialize;
-use vserver_types::GuestName;
+use vserver_types::{CgroupBase, GuestName};
 
 use crate::Error;
 use crate::owner::read_owner;
@@ -35,13 +35,14 @@ pub struct Process {
     pub age: u64,
 }
 
-/// All processes, in no order. Those that end meanwhile are left out.
-pub fn processes() -> Result<impl Iterator<Item = Result<Process, Error>>, Error> {
+/// All processes, in no order, each with its guest if that is below one of `bases` ([`crate::owner_in`]). Those that end
+/// meanwhile are left out.
+pub fn processes(bases: &[CgroupBase]) -> Result<impl Iterator<Item = Result<Process, Error>>, Error> {
     let all = procfs::process::all_processes().map_err(|source| Error::List { source })?;
     let scale = Scale::now()?;
     let mut buffer = Vec::with_capacity(512);
     Ok(all.filter_map(move |process| match process {
-        Ok(process) => read(&process, &scale, &mut buffer).transpose(),
+        Ok(process) => read(&process, &scale, bases, &mut buffer).transpose(),
         Err(error) if is_gone(&error) => None,
         Err(source) => Some(Err(Error::List { source })),
     }))
@@ -68,7 +69,12 @@ impl Scale {
     }
 }
 
-fn read(process: &procfs::process::Process, scale: &Scale, buffer: &mut Vec<u8>) -> Result<Option<Process>, Error> {
+fn read(
+    process: &procfs::process::Process,
+    scale: &Scale,
+    bases: &[CgroupBase],
+    buffer: &mut Vec<u8>,
+) -> Result<Option<Process>, Error> {
     let pid = process.pid();
     let unless_gone = |file, error: ProcError| match is_gone(&error) {
         true => Ok(None),
@@ -78,7 +84,7 @@ fn read(process: &procfs::process::Process, scale: &Scale, buffer: &mut Vec<u8>)
         Ok(stat) => stat,
         Err(error) => return unless_gone("stat", error),
     };
-    let guest = match read_owner(process, buffer) {
+    let guest = match read_owner(process, bases, buffer) {
         Ok(guest) => guest,
         Err(error) => return unless_gone("cgroup", error),
     };
@@ -112,7 +118,7 @@ mod tests {
     #[test]
     fn this_process_is_among_them_and_young() {
         let own = i32::try_from(std::process::id()).unwrap();
-        let found = processes().unwrap().map(Result::unwrap).find(|p| p.pid == own).unwrap();
+        let found = processes(&[]).unwrap().map(Result::unwrap).find(|p| p.pid == own).unwrap();
         assert!(found.vsz > 0 && found.rss > 0);
         assert!(found.age < 600_000, "{} ms", found.age);
     }

@@ -66,6 +66,7 @@ pub fn become_supervisor(plan: &Plan, successor: &Successor) -> Result<Infallibl
 fn settings(host: &Host, plan: &Plan, spawned: &Spawned, kit: &Kit) -> Settings {
     Settings {
         name: plan.name.clone(),
+        cgroup_base: plan.cgroup_base.clone(),
         init: spawned.pid(),
         base: plan.id_base.unwrap_or(0),
         virt_uptime: plan.virt_uptime,

@@ -6,7 +6,7 @@ use vserver_cgroup::{DevicePolicy, GuestCgroup};
 use vserver_types::{ContextCaps, ContextFlags, FlagKind, GuestName, Limits, NetCaps, Unenforced};
 
 use crate::attributes::Attributes;
-use crate::choose::{cpus, layout};
+use crate::choose::cpus;
 use crate::devices;
 use crate::error::{Error, Result};
 use crate::host::Host;
@@ -36,7 +36,7 @@ pub fn change_attributes(
     let _lock = host.lock(name, LOCK_PATIENCE)?;
     let mut record = running(host, name)?;
     let now = record.attributes;
-    let cgroup = GuestCgroup::open(&layout(name)?, name).ok_or_else(|| Error::NotRunning { name: name.clone() })?;
+    let cgroup = record.cgroup_of_running()?;
     let changed = now.cflags.0 ^ wanted.cflags.0;
     let taken = |now: u64, wanted: u64, mask: u64| now & !mask | wanted & mask;
     let cflags = taken(now.cflags.0, wanted.cflags.0, LIVE | REMEMBERED);
@@ -75,7 +75,7 @@ pub fn change_network(
         return Ok(Vec::new());
     }
     record.network = Some(network);
-    let cgroup = GuestCgroup::open(&layout(name)?, name).ok_or_else(|| Error::NotRunning { name: name.clone() })?;
+    let cgroup = record.cgroup_of_running()?;
     let mut report = confine(&record, &cgroup)?;
     if record.attributes.ncaps.contains(NetCaps::TUN_CREATE) != before {
         report.extend(follow_tun(&mut record, &cgroup)?);
@@ -88,7 +88,7 @@ pub fn change_network(
 pub fn change_devices(host: &Host, name: &GuestName, line: &str, allow: bool) -> Result<Vec<Unenforced>> {
     let _lock = host.lock(name, LOCK_PATIENCE)?;
     let mut record = running(host, name)?;
-    let cgroup = GuestCgroup::open(&layout(name)?, name).ok_or_else(|| Error::NotRunning { name: name.clone() })?;
+    let cgroup = record.cgroup_of_running()?;
     let report = let_or_deny(&mut record, &cgroup, line, allow)?;
     record.save(host)?;
     Ok(report)

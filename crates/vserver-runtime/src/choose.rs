@@ -94,7 +94,8 @@ pub(crate) fn cpus() -> u32 {
     online.and_then(|count| u32::try_from(count).ok()).unwrap_or(1)
 }
 
-/// The hierarchies of this host; for commands that only look.
-pub(crate) fn layout(name: &GuestName) -> Result<Layout> {
-    Layout::detect().map_err(Error::layer("find the cgroup hierarchies", name))
+/// The hierarchies of this host, with the base that a guest was started under; for commands that only look.
+pub(crate) fn layout(record: &RunRecord) -> Result<Layout> {
+    let layout = Layout::detect().map_err(Error::layer("find the cgroup hierarchies", &record.name))?;
+    Ok(layout.with_base(&record.cgroup_base))
 }

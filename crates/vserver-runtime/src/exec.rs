@@ -5,12 +5,10 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use vserver_cgroup::GuestCgroup;
 use vserver_config::Defaults;
 use vserver_fs::GuestRoot;
 use vserver_types::{ContextFlags, Exit, GuestName};
 
-use crate::choose::layout;
 use crate::control::{self, Reply, Request};
 use crate::error::{Error, Result};
 use crate::host::Host;
@@ -90,7 +88,7 @@ fn begin(
     let socket = control::dial(&host.control(name)).map_err(|_| not_running())?;
     // What cannot be reached because the guest has ended meanwhile.
     let or_ended = |error| if record.init_lives() { error } else { not_running() };
-    let (birthplace, tasks) = doors(name, record.init).map_err(or_ended)?;
+    let (birthplace, tasks) = doors(&record).map_err(or_ended)?;
     let request = Request::Exec {
         argv: command.argv.clone(),
         env: command.env.iter().map(|(key, value)| format!("{key}={value}")).collect(),
@@ -124,9 +122,9 @@ fn begin(
 
 /// Where the guest's init is now: on cgroup v2 an init like systemd moves away from where the guest began, and no
 /// process may be put where there are further cgroups below.
-fn doors(name: &GuestName, init: i32) -> Result<(Option<OwnedFd>, Vec<OwnedFd>)> {
-    let cgroup = GuestCgroup::open(&layout(name)?, name).ok_or_else(|| Error::NotRunning { name: name.clone() })?;
-    let entry = cgroup.entry_beside(init).map_err(Error::layer("open the cgroups", name))?;
+fn doors(record: &RunRecord) -> Result<(Option<OwnedFd>, Vec<OwnedFd>)> {
+    let entry = record.cgroup_of_running()?.entry_beside(record.init);
+    let entry = entry.map_err(Error::layer("open the cgroups", &record.name))?;
     Ok(entry.into_parts())
 }
 

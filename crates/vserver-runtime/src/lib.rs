@@ -69,7 +69,7 @@ pub use host::{CONFDIR_VARIABLE, Host};
 pub use init_style::{First, InitPlan, Preparation, Rescue};
 pub use inspect::inspect;
 pub use late_mount::{Late, mount_into};
-pub use list::{Status, running, status};
+pub use list::{Status, cgroup_bases, running, status};
 pub use mounts::{mount_on, mtab_line};
 pub use plan::{NetworkPlan, Plan};
 pub use record::{AddedAddress, RunRecord, start_time, start_time_in};

@@ -1,10 +1,8 @@
 //! Which guests run, and how one of them is.
 
 use serde::Serialize;
-use vserver_cgroup::GuestCgroup;
-use vserver_types::{GuestName, GuestState};
+use vserver_types::{CgroupBase, GuestName, GuestState};
 
-use crate::choose::layout;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::record::RunRecord;
@@ -28,7 +26,7 @@ pub fn status(host: &Host, name: &GuestName) -> Result<Status> {
         vserver_config::read(&host.confdir, name)?;
     }
     let processes = match &record {
-        Some(_) => count(name)?,
+        Some(record) => count(record)?,
         None => 0,
     };
     let state = state(record.as_ref(), processes);
@@ -37,6 +35,24 @@ pub fn status(host: &Host, name: &GuestName) -> Result<Status> {
 
 /// Every guest with a living supervisor, by its number.
 pub fn running(host: &Host) -> Result<Vec<RunRecord>> {
+    let mut alive = all(host)?;
+    alive.retain(RunRecord::supervisor_lives);
+    alive.sort_by_key(|record| record.xid);
+    Ok(alive)
+}
+
+/// Where guests have their cgroups at this moment, for whoever asks which guest a process is in: ours, and the bases that
+/// any was started under, the longer before those that they may begin with.
+pub fn cgroup_bases(host: &Host) -> Result<Vec<CgroupBase>> {
+    let mut bases: Vec<_> = all(host)?.into_iter().map(|record| record.cgroup_base).collect();
+    bases.push(CgroupBase::default());
+    bases.sort_by(|one, other| other.as_str().len().cmp(&one.as_str().len()).then_with(|| one.cmp(other)));
+    bases.dedup();
+    Ok(bases)
+}
+
+/// Every record, of guests that are gone as well.
+fn all(host: &Host) -> Result<Vec<RunRecord>> {
     let entries = match std::fs::read_dir(&host.run_dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -44,17 +60,14 @@ pub fn running(host: &Host) -> Result<Vec<RunRecord>> {
     };
     let names = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<GuestName>().ok());
     // One damaged record must not hide the others: that guest is not listed, and `status` says why.
-    let records = names.filter_map(|name| RunRecord::load(host, &name).ok().flatten());
-    let mut alive: Vec<_> = records.filter(RunRecord::supervisor_lives).collect();
-    alive.sort_by_key(|record| record.xid);
-    Ok(alive)
+    Ok(names.filter_map(|name| RunRecord::load(host, &name).ok().flatten()).collect())
 }
 
-fn count(name: &GuestName) -> Result<u64> {
-    let Some(cgroup) = GuestCgroup::open(&layout(name)?, name) else {
+fn count(record: &RunRecord) -> Result<u64> {
+    let Some(cgroup) = record.cgroup()? else {
         return Ok(0);
     };
-    let processes = cgroup.processes().map_err(Error::layer("list its processes", name))?;
+    let processes = cgroup.processes().map_err(Error::layer("list its processes", &record.name))?;
     Ok(processes.len() as u64)
 }
 

@@ -12,8 +12,8 @@ use vserver_fs::GuestRoot;
 use vserver_sandbox::blueprint::{Confinement, Workshop};
 use vserver_sandbox::seccomp::{self, SeccompMode};
 use vserver_types::{
-    CapSet, Capability, ContextCaps, ContextFlags, GuestName, Limits, NetCaps, Nid, Resource, Rlimit, Traffic,
-    Ulimit, Unenforced, Xid,
+    CapSet, Capability, CgroupBase, ContextCaps, ContextFlags, GuestName, Limits, NetCaps, Nid, Resource, Rlimit,
+    Traffic, Ulimit, Unenforced, Xid,
 };
 
 use crate::attributes::{self, Attributes};
@@ -39,6 +39,9 @@ pub struct Plan {
     pub tree: PathBuf,
     /// util-vserver's run file.
     pub run_file: PathBuf,
+    /// Where its cgroups are.
+    #[serde(default, skip_serializing_if = "CgroupBase::is_ours")]
+    pub cgroup_base: CgroupBase,
     /// Its number.
     pub xid: Xid,
     /// Its network number.
@@ -143,6 +146,7 @@ impl Plan {
             name: name.clone(),
             tree: config.vdir.clone(),
             run_file: config.run_target.clone(),
+            cgroup_base: config.cgroup_base.clone(),
             xid,
             nid,
             id_base,

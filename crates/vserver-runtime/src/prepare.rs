@@ -13,6 +13,7 @@ use vserver_net::Held;
 use vserver_sandbox::blueprint::Rooms;
 use vserver_types::Limits;
 
+use crate::choose::layout;
 use crate::error::{Error, Result};
 use crate::hold::{Hold, Loading};
 use crate::host::Host;
@@ -65,12 +66,13 @@ pub fn prepare(
     record.devices = plan.devices.iter().filter(|plan| plan.allow).map(|plan| plan.rule.clone()).collect();
     (record.attributes, record.network) = (plan.attributes, plan.network.clone());
     record.traffic = plan.traffic;
+    record.cgroup_base.clone_from(&plan.cgroup_base);
     record.save(host)?;
     let tree = GuestRoot::open(&plan.tree).map_err(Error::layer("open the tree", &name))?;
     shared::settle(&tree, &plan)?;
     own_mount_points(&tree, &plan)?;
     disk::apply(host, &name, &guests_tree(&plan), &plan.disk, &mut record, interrupts)?;
-    let layout = Layout::detect().map_err(Error::layer("find the cgroup hierarchies", &name))?;
+    let layout = layout(&record)?;
     let cgroup = cgroup(&layout, &plan, &mut record)?;
     let old_lock = changes_the_network(&plan).then(|| old_locks::interfaces(host, Some(interrupts)));
     let (rooms, mut warnings) = netns::make(host, &plan, &mut record, kept)?;

@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
+use vserver_cgroup::GuestCgroup;
 use vserver_config::PortForward;
-use vserver_types::{GuestAddress, GuestName, Nid, Traffic, Unenforced, Xid};
+use vserver_types::{CgroupBase, GuestAddress, GuestName, Nid, Traffic, Unenforced, Xid};
 
 use crate::attributes::Attributes;
+use crate::choose::layout;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::plan::NetworkPlan;
@@ -80,6 +82,9 @@ pub struct RunRecord {
     pub confdir: PathBuf,
     /// util-vserver's run file.
     pub run_file: PathBuf,
+    /// Where its cgroups are, whatever the configuration says now.
+    #[serde(default)]
+    pub cgroup_base: CgroupBase,
     /// First host uid and gid of its range; `None` in classic mode.
     pub id_base: Option<u32>,
     /// Its supervisor's pid; 0 while it is being started.
@@ -147,6 +152,7 @@ impl RunRecord {
             nid,
             confdir,
             run_file,
+            cgroup_base: CgroupBase::default(),
             id_base: None,
             supervisor: 0,
             supervisor_started: 0,
@@ -186,6 +192,16 @@ impl RunRecord {
             return Err(Error::io("understand", path)(std::io::Error::other(found)));
         }
         Ok(Some(record))
+    }
+
+    /// Its cgroups, if it has any.
+    pub fn cgroup(&self) -> Result<Option<GuestCgroup>> {
+        Ok(GuestCgroup::open(&layout(self)?, &self.name))
+    }
+
+    /// Its cgroups, which it has as long as it runs.
+    pub(crate) fn cgroup_of_running(&self) -> Result<GuestCgroup> {
+        self.cgroup()?.ok_or_else(|| Error::NotRunning { name: self.name.clone() })
     }
 
     /// Writes it, at once or not at all.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use vserver_sandbox::blueprint::Confinement;
-use vserver_types::{GuestName, Ulimit};
+use vserver_types::{CgroupBase, GuestName, Ulimit};
 
 /// Descriptor numbers at the supervisor's start.
 pub mod fds {
@@ -119,6 +119,8 @@ pub struct KillStep {
 pub struct Settings {
     /// Its guest.
     pub name: GuestName,
+    /// Where its cgroups are, in every hierarchy.
+    pub cgroup_base: CgroupBase,
     /// pid of the guest's first process.
     pub init: i32,
     /// First host uid of its range; 0 in classic mode.

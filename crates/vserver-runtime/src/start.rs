@@ -102,7 +102,7 @@ pub fn start(host: &Host, name: &GuestName, options: &StartOptions) -> Result<St
     let paused = options.errand.is_none() && plan.attributes.cflags.contains(ContextFlags::SCHED_PAUSE);
     let Launched { start_command, unenforced } = start.raise(plan, early, loading)?;
     if paused {
-        raise::await_hold(name)?;
+        raise::await_hold(host, name)?;
     }
     drop((old_lock, lock));
     // On hold a start command does not end.

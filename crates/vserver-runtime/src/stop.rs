@@ -72,7 +72,7 @@ pub fn stop(host: &Host, name: &GuestName, options: &StopOptions) -> Result<Stop
     if !record.supervisor_lives() {
         return clear(host, &record);
     }
-    let layout = layout(name)?;
+    let layout = layout(&record)?;
     let old_lock = old_locks::startup(host, name, None);
     let mut report = end(host, &record, &layout, outer, options)?;
     report.extend(old_lock.warning.clone());
@@ -147,13 +147,13 @@ pub fn after_exit(host: &Host, name: &GuestName, ending: Ending) -> Result<Vec<S
     if ending != Ending::Stopped {
         stopping.pre_stop();
     }
-    let done = stopping.tear_down(layout(name), &record);
+    let done = stopping.tear_down(layout(&record), &record);
     report.append(&mut stopping.report);
     drop((stopping, stage, outer, lock));
     let rescue = stays.then_some(Rescue::Nobody);
     let options = StartOptions { default_tty: true, rescue, ..StartOptions::default() };
     let ended = done.and_then(|()| if again || stays { start(host, name, &options).map(drop) } else { Ok(()) });
-    layout(name)?.leave_supervisors();
+    layout(&record)?.leave_supervisors();
     ended.map(|()| report)
 }
 
@@ -241,7 +241,7 @@ impl<'a> Stopping<'a> {
 fn clear(host: &Host, record: &RunRecord) -> Result<Stopped> {
     let processes = crate::list::status(host, &record.name)?.processes;
     let mut stopping = Stopping::new(host, record, false, &given_in());
-    stopping.tear_down(layout(&record.name), record)?;
+    stopping.tear_down(layout(record), record)?;
     if processes == 0 {
         return Ok(Stopped::WasNotRunning);
     }

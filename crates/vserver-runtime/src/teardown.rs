@@ -15,7 +15,7 @@ use crate::{compat_state, disk, netns, old_locks, shared, traffic};
 
 /// Ends what is left of the guest's processes and removes its cgroups, addresses, and state.
 pub fn teardown(host: &Host, record: &RunRecord) -> Result<()> {
-    teardown_with(host, layout(&record.name), record, |_| {})
+    teardown_with(host, layout(record), record, |_| {})
 }
 
 /// The same, with the scripts of the two moments between. Source: util-vserver, `behaviours.md` §4.
@@ -40,7 +40,7 @@ pub fn teardown_with(
     }
     scripts(Flavour::PostpostStop);
     netns::remove(record).into_iter().for_each(&mut attempt);
-    attempt(layout.as_ref().map_or(Ok(()), |layout| traffic::write_down(host, layout, record)));
+    attempt(traffic::write_down(host, record));
     attempt(with_cgroup(layout.as_ref(), record, "remove its cgroups", GuestCgroup::remove));
     attempt(compat_state::clear(host, record));
     if failures.is_empty() {

@@ -5,11 +5,9 @@ use std::io::ErrorKind;
 use std::os::fd::AsFd;
 
 use serde::{Deserialize, Serialize};
-use vserver_cgroup::{GuestCgroup, Layout};
 use vserver_net::Meter;
 use vserver_types::{Counts, GuestName, Traffic};
 
-use crate::choose::layout;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::record::RunRecord;
@@ -58,8 +56,8 @@ fn run_of(record: &RunRecord) -> String {
     format!("{started}-{}-{}", record.init, record.init_started)
 }
 
-fn counts(layout: &Layout, record: &RunRecord) -> Result<Option<Counts>> {
-    let directory = GuestCgroup::open(layout, &record.name).and_then(|cgroup| cgroup.v2_dir());
+fn counts(record: &RunRecord) -> Result<Option<Counts>> {
+    let directory = record.cgroup()?.and_then(|cgroup| cgroup.v2_dir());
     let Some(directory) = directory else { return Ok(None) };
     let meter = Meter::of(directory.as_fd()).map_err(Error::layer("find what was counted", &record.name))?;
     meter.map(|meter| meter.counts()).transpose().map_err(Error::layer("read what was counted", &record.name))
@@ -67,14 +65,14 @@ fn counts(layout: &Layout, record: &RunRecord) -> Result<Option<Counts>> {
 
 /// Of a running guest.
 pub fn passed(host: &Host, record: &RunRecord) -> Result<Passed> {
-    let since_start = counts(&layout(&record.name)?, record)?.unwrap_or_default();
+    let since_start = counts(record)?.unwrap_or_default();
     let book = Book::read(host, &record.name)?.with(run_of(record), since_start);
     Ok(Passed { total: book.before + book.last, since_start })
 }
 
 /// Before the guest's cgroup goes: writes down what was counted, if there was anything.
-pub(crate) fn write_down(host: &Host, layout: &Layout, record: &RunRecord) -> Result<()> {
-    let Some(counts) = counts(layout, record)?.filter(|counts| *counts != Counts::default()) else { return Ok(()) };
+pub(crate) fn write_down(host: &Host, record: &RunRecord) -> Result<()> {
+    let Some(counts) = counts(record)?.filter(|counts| *counts != Counts::default()) else { return Ok(()) };
     let book = Book::read(host, &record.name)?.with(run_of(record), counts);
     let bytes = serde_json::to_vec(&book).map_err(Error::layer("write down what was counted", &record.name))?;
     let path = host.traffic_book(&record.name);
@@ -87,7 +85,7 @@ pub fn change_traffic(host: &Host, name: &GuestName, change: impl FnOnce(&mut Tr
     let _lock = host.lock(name, crate::start::LOCK_PATIENCE)?;
     let mut record = crate::change::running(host, name)?;
     change(&mut record.traffic);
-    let directory = GuestCgroup::open(&layout(name)?, name).and_then(|cgroup| cgroup.v2_dir());
+    let directory = record.cgroup()?.and_then(|cgroup| cgroup.v2_dir());
     let meter = directory.map(|directory| Meter::of(directory.as_fd())).transpose();
     let meter = meter.map_err(Error::layer("find what holds it to its rates", name))?.flatten();
     let what = "nothing counts its packets: it was started without a cgroup v2 hierarchy, or by an older version";

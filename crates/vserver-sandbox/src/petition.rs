@@ -73,6 +73,8 @@ pub fn hear(petitions: BorrowedFd<'_>) -> Option<OwnedFd> {
 pub struct Guest<'a> {
     /// Its name, as of its cgroup.
     pub name: &'a str,
+    /// Where its cgroups are, in every hierarchy.
+    pub cgroup_base: &'a str,
     /// The way into its cgroups.
     pub doors: &'a Doors,
     /// First host uid of its range; 0 in the classic mode.
@@ -110,12 +112,12 @@ fn place_of(guest: &Guest<'_>, pid: i32) -> Result<Option<OwnedFd>> {
         return Ok(None);
     };
     let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).step(|| format!("read the cgroup of {pid}"))?;
-    beneath::target(birthplace, below(&text, guest.name).unwrap_or_default()).map(Some)
+    beneath::target(birthplace, below(&text, guest.cgroup_base, guest.name).unwrap_or_default()).map(Some)
 }
 
-fn below<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+fn below<'t>(text: &'t str, base: &str, name: &str) -> Option<&'t str> {
     let path = text.lines().find_map(|line| line.strip_prefix("0::"))?;
-    path.split_once(&format!("/vserver/{name}/guest")).map(|(_, below)| below)
+    path.split_once(&format!("/{base}/{name}/guest")).map(|(_, below)| below)
 }
 
 /// The host's number of the user that process `pid` acts as.
@@ -132,8 +134,10 @@ mod tests {
     #[test]
     fn a_caller_is_somewhere_below_the_guests_cgroup() {
         let text = "4:pids:/vserver/web1/guest\n0::/vserver/web1/guest/init.scope\n";
-        assert_eq!(below(text, "web1"), Some("/init.scope"));
-        assert_eq!(below("0::/machine/vserver/web1/guest\n", "web1"), Some(""));
-        assert_eq!(below(text, "web2"), None);
+        assert_eq!(below(text, "vserver", "web1"), Some("/init.scope"));
+        assert_eq!(below("0::/machine/vserver/web1/guest\n", "vserver", "web1"), Some(""));
+        assert_eq!(below("0::/a.slice/b/web1/guest/x\n", "a.slice/b", "web1"), Some("/x"));
+        assert_eq!(below(text, "vserver", "web2"), None);
+        assert_eq!(below(text, "a.slice", "web1"), None);
     }
 }

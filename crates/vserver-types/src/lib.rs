@@ -3,6 +3,7 @@
 //! Administrators know these words from Linux-VServer (`xid`, `nid`, `bcaps`, `cflags`, …) and they keep their names.
 
 mod caps;
+mod cgroup_base;
 mod exit;
 mod flag_effects;
 mod flag_tables;
@@ -16,6 +17,7 @@ mod report;
 mod traffic;
 
 pub use caps::{CapSet, Capability};
+pub use cgroup_base::CgroupBase;
 pub use exit::Exit;
 pub use flag_effects::{Effect, Verdict};
 pub use flags::{ContextCaps, ContextFlags, FlagEdit, FlagKind, FlagListError, NetCaps, NetFlags};

@@ -66,10 +66,10 @@ pub fn cgroups() -> BTreeSet<PathBuf> {
     let prefix = prefix(warden);
     let mut found = BTreeSet::new();
     for hierarchy in hierarchies() {
-        for name in names_in(&hierarchy.join("vserver")) {
-            if name.starts_with(&prefix) {
-                collect_dirs(&hierarchy.join("vserver").join(name), &mut found);
-            }
+        // A base of the test's own is at the top.
+        for parent in [hierarchy.join("vserver"), hierarchy] {
+            let ours = names_in(&parent).into_iter().filter(|name| name.starts_with(&prefix));
+            ours.for_each(|name| collect_dirs(&parent.join(name), &mut found));
         }
     }
     found

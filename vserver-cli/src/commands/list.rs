@@ -1,7 +1,6 @@
 //! `vserver list`.
 
 use serde::Serialize;
-use vserver_cgroup::{GuestCgroup, Layout};
 use vserver_config::GuestConfig;
 use vserver_monitor::format;
 use vserver_types::{Exit, GuestName, GuestState, Xid};
@@ -31,7 +30,6 @@ struct Row {
 /// error and makes the status 6.
 pub fn run(as_json: bool, context: &Context) -> Result<Exit, CliError> {
     resolve::root_is_there(&context.host.confdir)?;
-    let layout = Layout::detect().ok();
     let mut exit = Exit::Success;
     let mut rows = Vec::new();
     for name in vserver_config::list(&context.host.confdir)? {
@@ -43,7 +41,7 @@ pub fn run(as_json: bool, context: &Context) -> Result<Exit, CliError> {
                 None
             }
         };
-        rows.push(row(name, config.as_ref(), layout.as_ref(), context)?);
+        rows.push(row(name, config.as_ref(), context)?);
     }
     tell_old(context)?;
     match as_json {
@@ -63,16 +61,11 @@ pub fn tell_old(context: &Context) -> Result<(), CliError> {
     Ok(())
 }
 
-fn row(
-    name: GuestName,
-    config: Option<&GuestConfig>,
-    layout: Option<&Layout>,
-    context: &Context,
-) -> Result<Row, CliError> {
+fn row(name: GuestName, config: Option<&GuestConfig>, context: &Context) -> Result<Row, CliError> {
     let status = vserver_runtime::status(&context.host, &name)?;
-    let cgroup = layout.and_then(|layout| GuestCgroup::open(layout, &name));
-    let stats = cgroup.and_then(|cgroup| cgroup.stats().ok());
     let record = status.record.as_ref();
+    let cgroup = record.and_then(|record| record.cgroup().ok().flatten());
+    let stats = cgroup.and_then(|cgroup| cgroup.stats().ok());
     Ok(Row {
         xid: record.map(|record| record.xid).or_else(|| config?.context),
         state: status.state,

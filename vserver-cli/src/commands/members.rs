@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::io;
 
-use vserver_cgroup::{GuestCgroup, Layout};
+use vserver_cgroup::GuestCgroup;
 use vserver_runtime::RunRecord;
 use vserver_runtime::bare::{Bare, Side};
 use vserver_types::Exit;
@@ -30,9 +30,8 @@ impl Members {
         let tool = context.printer.tool();
         match chain::target(context, Side::Context, word)? {
             Target::Guest(record) => {
-                let cgroup = Layout::detect().map(|layout| GuestCgroup::open(&layout, &record.name))?;
                 let gone = || CliError::Refused(format!("guest '{}' has no cgroup any more", record.name));
-                Ok(Self::Guest(record.clone(), cgroup.ok_or_else(gone)?))
+                Ok(Self::Guest(record.clone(), record.cgroup()?.ok_or_else(gone)?))
             }
             Target::Bare(bare) => Ok(Self::Bare(bare)),
             Target::Idle(_) => Err(chain::no_such(Side::Context, word)),

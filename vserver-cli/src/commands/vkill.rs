@@ -3,9 +3,8 @@
 use std::os::fd::AsFd;
 
 use nix::sys::signal::Signal;
-use vserver_cgroup::{GuestCgroup, Layout};
 use vserver_runtime::RunRecord;
-use vserver_types::{Exit, GuestName};
+use vserver_types::Exit;
 
 use crate::args::VkillArgs;
 use crate::context::Context;
@@ -40,17 +39,16 @@ pub fn run(args: &VkillArgs, context: &Context) -> Result<Exit, CliError> {
 
 /// Every process of the context; new ones that appear meanwhile may be missed, as with kill(2) on a group.
 fn signal_all(record: &RunRecord, signal: i32) -> Result<Vec<CliError>, CliError> {
-    let cgroup = Layout::detect().map(|layout| GuestCgroup::open(&layout, &record.name))?;
-    let pids = cgroup.map(|cgroup| cgroup.processes()).transpose()?.unwrap_or_default();
-    let sent = pids.into_iter().filter_map(|pid| signal_member(pid, &record.name, signal).err());
+    let pids = record.cgroup()?.map(|cgroup| cgroup.processes()).transpose()?.unwrap_or_default();
+    let sent = pids.into_iter().filter_map(|pid| signal_member(pid, record, signal).err());
     Ok(sent.filter(|error| !has_ended(error)).collect())
 }
 
 /// One process by its host number; with a context, 1 means that context's init, and others must belong to it.
 fn signal_one(pid: i32, target: Option<&RunRecord>, signal: i32) -> Result<(), CliError> {
     match target {
-        Some(record) if pid == 1 => signal_member(record.init, &record.name, signal),
-        Some(record) => signal_member(pid, &record.name, signal),
+        Some(record) if pid == 1 => signal_member(record.init, record, signal),
+        Some(record) => signal_member(pid, record, signal),
         None if pid > 0 => {
             let process =
                 vserver_sys::pidfd::open(pid).map_err(CliError::io(format!("cannot find process {pid}")))?;
@@ -61,9 +59,10 @@ fn signal_one(pid: i32, target: Option<&RunRecord>, signal: i32) -> Result<(), C
 }
 
 /// Holds the process by a descriptor first, then looks whose it is: the number cannot change its meaning in between.
-fn signal_member(pid: i32, name: &GuestName, signal: i32) -> Result<(), CliError> {
+fn signal_member(pid: i32, record: &RunRecord, signal: i32) -> Result<(), CliError> {
     let process = vserver_sys::pidfd::open(pid).map_err(CliError::io(format!("cannot find process {pid}")))?;
-    if vserver_monitor::owner(pid)?.as_ref() != Some(name) {
+    let name = &record.name;
+    if vserver_monitor::owner(pid, std::slice::from_ref(&record.cgroup_base))?.as_ref() != Some(name) {
         return Err(CliError::Refused(format!("process {pid} does not belong to guest '{name}'; see `vps`")));
     }
     send(process.as_fd(), pid, signal)

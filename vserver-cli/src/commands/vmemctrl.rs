@@ -2,7 +2,6 @@
 
 use std::io::ErrorKind;
 
-use vserver_cgroup::{GuestCgroup, Layout};
 use vserver_runtime::bare::Side;
 use vserver_types::Exit;
 
@@ -48,8 +47,7 @@ fn processes(args: &VmemctrlArgs, context: &Context) -> Result<Vec<i32>, CliErro
     let word = args.xid.as_deref();
     match chain::target(context, Side::Context, word)? {
         Target::Guest(record) => {
-            let cgroup = GuestCgroup::open(&Layout::detect()?, &record.name);
-            let others = cgroup.map(|cgroup| cgroup.processes()).transpose()?.unwrap_or_default();
+            let others = record.cgroup()?.map(|cgroup| cgroup.processes()).transpose()?.unwrap_or_default();
             Ok(std::iter::once(record.init).chain(others.into_iter().filter(|pid| *pid != record.init)).collect())
         }
         Target::Bare(bare) => Ok(bare.processes()),

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde::Serialize;
 use vserver_monitor::Process;
-use vserver_types::{Exit, GuestName, Xid};
+use vserver_types::{CgroupBase, Exit, GuestName, Xid};
 
 use crate::args::VpsArgs;
 use crate::context::Context;
@@ -18,7 +18,11 @@ pub fn run(args: &VpsArgs, context: &Context) -> Result<Exit, CliError> {
     if args.json {
         as_json(&xids, context)
     } else {
-        table(args, &Owners { xids, watch: std::process::id() }, context)
+        table(
+            args,
+            &Owners { xids, bases: vserver_runtime::cgroup_bases(&context.host)?, watch: std::process::id() },
+            context,
+        )
     }
 }
 
@@ -43,6 +47,7 @@ const WATCH: &str = "    1 ALL_PROC      ";
 /// Whose a process is.
 struct Owners {
     xids: HashMap<GuestName, Xid>,
+    bases: Vec<CgroupBase>,
     watch: u32,
 }
 
@@ -51,7 +56,7 @@ impl Owners {
         if pid == self.watch {
             return WATCH.to_owned();
         }
-        match i32::try_from(pid).ok().map(vserver_monitor::owner) {
+        match i32::try_from(pid).ok().map(|pid| vserver_monitor::owner(pid, &self.bases)) {
             Some(Ok(None)) => column("0", "MAIN"),
             Some(Ok(Some(name))) => {
                 let xid = self.xids.get(&name).map_or_else(|| "ERR".to_owned(), Xid::to_string);
@@ -112,7 +117,8 @@ struct Row {
 }
 
 fn as_json(xids: &HashMap<GuestName, Xid>, context: &Context) -> Result<Exit, CliError> {
-    let rows = vserver_monitor::processes()?.map(|process| {
+    let bases = vserver_runtime::cgroup_bases(&context.host)?;
+    let rows = vserver_monitor::processes(&bases)?.map(|process| {
         let process = process?;
         let xid = process.guest.as_ref().map_or(Some(Xid::HOST), |name| xids.get(name).copied());
         Ok(Row { xid, process })

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use vserver_cgroup::{GuestCgroup, Layout};
 use vserver_runtime::RunRecord;
 use vserver_types::Exit;
 
@@ -88,8 +87,7 @@ fn wait(record: &RunRecord, args: &VwaitArgs) -> Result<Outcome, CliError> {
     if !args.terminate {
         return Ok(Outcome::Timeout);
     }
-    let layout = Layout::detect()?;
-    if let Some(cgroup) = GuestCgroup::open(&layout, &record.name) {
+    if let Some(cgroup) = record.cgroup()? {
         cgroup.kill()?;
     }
     Ok(Outcome::Killed)

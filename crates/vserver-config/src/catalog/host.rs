@@ -9,8 +9,6 @@ pub(super) const BUILD: Group = Group { title: "For builds, and for the host", s
 
 const CGROUP: &[&str] = &["cgroup", "nocgroup"];
 const NETNS: &[&str] = &["netns", "nonetns"];
-const OWN_CGROUP: &str =
-    "not yet: the cgroups of guests are below vserver/, wherever the host has mounted its hierarchy";
 const DETACHED: &str = "the host's root is always detached; bind what a guest needs in its fstab";
 
 const FOR_GUESTS: &[Setting] = &[
@@ -67,8 +65,7 @@ const FOR_GUESTS: &[Setting] = &[
         "host_settings::control_files_and_who_denies_them",
     )
     .for_guests_without(CGROUP),
-    cannot("cgroup/name", Kind::Scalar, "each guest has a cgroup of its own, vserver/NAME")
-        .for_guests_without(CGROUP),
+    cannot("cgroup/name", Kind::Scalar, "each guest has a cgroup of its own, by its name").for_guests_without(CGROUP),
     partly(
         "cgroup/mnt",
         Kind::Scalar,
@@ -90,7 +87,13 @@ const FOR_GUESTS: &[Setting] = &[
         "limits::cpuset",
     )
     .for_guests_without(&[]),
-    cannot("cgroup/base", Kind::Scalar, OWN_CGROUP).for_guests_without(&[]).not_at_start(),
+    honoured(
+        "cgroup/base",
+        Kind::Scalar,
+        "the directory of guests' cgroups in every hierarchy, vserver/ without it; made and removed with the guests",
+        "cgroup_base::guests_live_below_it",
+    )
+    .for_guests_without(&[]),
     honoured(
         "sched/hz",
         Kind::Scalar,

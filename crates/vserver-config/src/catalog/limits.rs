@@ -103,7 +103,7 @@ const SETTINGS: &[Setting] = &[
         "the cgroup is the guest's own, so it is always made and removed",
         "limits::every_key_of_cpuset",
     ),
-    cannot("cgroup/name", Kind::Scalar, "each guest has a cgroup of its own, vserver/NAME"),
+    cannot("cgroup/name", Kind::Scalar, "each guest has a cgroup of its own, by its name"),
     cannot(
         "cgroup/{mnt,subsys,inherit,base,per-ss}",
         Kind::Data,

@@ -158,6 +158,7 @@ fn guest(reader: &mut Reader, confdir: &Path, dir: &Path, name: &GuestName) -> G
         hz: defaults::read_hz(reader, &defaults),
         cpuset: limits::cpuset(reader, dir),
         cgroup: limits::cgroup(reader, dir, &defaults),
+        cgroup_base: defaults::read_cgroup_base(reader, &defaults),
         nice: limits::nice(reader, dir),
         ionice: limits::ionice(reader, dir),
         badness: reader.parsed(&dir.join("badness"), "a number"),

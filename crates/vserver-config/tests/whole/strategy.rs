@@ -7,7 +7,7 @@ use ipnetwork::Ipv4Network;
 use proptest::option;
 use proptest::prelude::*;
 use vserver_config::{FstabEntry, GuestConfig, HZ, Interface, NetworkSpace, Tun, Userns, Uts, Vlan};
-use vserver_types::{ContextCaps, ContextFlags, FlagEdit, GuestAddress, NetCaps, NetFlags, Nid, Xid};
+use vserver_types::{CgroupBase, ContextCaps, ContextFlags, FlagEdit, GuestAddress, NetCaps, NetFlags, Nid, Xid};
 
 use crate::{disk, life, numbers};
 
@@ -228,6 +228,7 @@ pub fn config() -> impl Strategy<Value = GuestConfig> {
                 hz: HZ,
                 cpuset: numbers.cpuset,
                 cgroup: numbers.cgroup,
+                cgroup_base: CgroupBase::default(),
                 nice: numbers.nice,
                 ionice: numbers.ionice,
                 badness: numbers.badness,

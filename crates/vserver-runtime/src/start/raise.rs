@@ -2,17 +2,17 @@
 
 use std::os::fd::AsFd;
 
-use vserver_cgroup::GuestCgroup;
 use vserver_config::Flavour;
 use vserver_fs::GuestRoot;
 use vserver_sys::landlock;
 use vserver_types::{GuestName, Unenforced};
 
 use super::Start;
-use crate::choose::layout;
+use crate::change::running;
 use crate::early::Early;
 use crate::error::{Error, Result};
 use crate::hold::Loading;
+use crate::host::Host;
 use crate::launch::{self, LANDLOCK_SCOPES, Launched, Wishes};
 use crate::plan::Plan;
 use crate::prepare::Prepared;
@@ -67,7 +67,7 @@ fn no_landlock() -> Unenforced {
 
 /// `sched_pause`: the guest's first process has stopped itself before its program, or is about to. `vattribute --set
 /// --flag ~sched_pause` lets it go.
-pub(super) fn await_hold(name: &GuestName) -> Result<()> {
-    let cgroup = GuestCgroup::open(&layout(name)?, name).ok_or_else(|| Error::NotRunning { name: name.clone() })?;
+pub(super) fn await_hold(host: &Host, name: &GuestName) -> Result<()> {
+    let cgroup = running(host, name)?.cgroup_of_running()?;
     cgroup.await_frozen().map_err(Error::layer("put it on hold", name))
 }

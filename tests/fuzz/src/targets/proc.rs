@@ -8,7 +8,7 @@ use vserver_runtime::start_time_in;
 /// A process's own name, 15 bytes of anything, hides nothing of what follows it; and a mount point's name is undone.
 pub fn texts(bytes: &[u8]) {
     let _ = (start_time_in(bytes), mount_points(bytes).count());
-    let _ = vserver_monitor::owner_in(&super::text(bytes));
+    let _ = vserver_monitor::owner_in(&super::text(bytes), &[vserver_types::CgroupBase::default()]);
     let name: Vec<u8> = bytes.iter().copied().filter(|byte| !b"\n\0\\".contains(byte)).take(15).collect();
     let stat = [b"7 (", name.as_slice(), b") S 1 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 4711 0\n"].concat();
     assert_eq!(start_time_in(&stat), Some(4711));

@@ -22,7 +22,7 @@ pub fn words(bytes: &[u8]) {
         assert!(!name.as_str().contains('/') && !name.as_str().starts_with('.'), "a name is one component of a path");
     }
     let _ = (text.parse::<NewInterface>(), Resource::from_name(&text), vserver_config::personality_type(&text));
-    let _ = vserver_monitor::owner_in(&text);
+    let _ = vserver_monitor::owner_in(&text, &[vserver_types::CgroupBase::default()]);
 }
 
 fn both<T: FromStr + Display + PartialEq + Debug>(text: &str) {

@@ -203,7 +203,8 @@ impl Supervisor {
         if let Some(petitions) = &mut self.petitions {
             let name = self.settings.name.as_str();
             let Settings { base, hard_limits: limits, .. } = &self.settings;
-            petitions.serve(self.token, &Guest { name, doors: &self.doors, base: *base, limits });
+            let cgroup_base = self.settings.cgroup_base.as_str();
+            petitions.serve(self.token, &Guest { name, cgroup_base, doors: &self.doors, base: *base, limits });
         }
     }
 

@@ -79,6 +79,7 @@ pub(super) fn differences(one: &GuestConfig, other: &GuestConfig) -> Vec<&'stati
         hz,
         cpuset,
         cgroup,
+        cgroup_base,
         nice,
         ionice,
         badness,
