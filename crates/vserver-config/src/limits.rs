@@ -45,6 +45,11 @@ impl GuestConfig {
         shmem.into_iter().chain([("kernel/sem".to_owned(), text)]).collect()
     }
 
+    /// How many internet sockets it may have.
+    pub fn socket_limit(&self) -> Option<u64> {
+        self.hard(Resource::Nsock)
+    }
+
     fn hard(&self, resource: Resource) -> Option<u64> {
         value(self.rlimits.get(&resource)?.hard)
     }

@@ -95,10 +95,8 @@ fn what_holds_has_a_test_and_every_test_is_there() {
 #[test]
 fn what_holds_of_limits_is_seen_in_a_guest() {
     const LIMITS: [&str; 7] = ["rlimits/", "ulimits/", "sched", "cpuset/", "nice", "ionice/", "badness"];
-    /// It says that there is none.
-    const NONE: [&str; 1] = ["dlimits/<x>/disabled"];
     let is_limit = |path: &str| LIMITS.iter().chain(&["dlimits/"]).any(|limit| path.starts_with(limit));
-    let limits = settings(Tree::Guest).filter(|setting| is_limit(setting.path) && !NONE.contains(&setting.path));
+    let limits = settings(Tree::Guest).filter(|setting| is_limit(setting.path));
     let mut seen = 0;
     for setting in limits.filter(|setting| setting.verdict != Verdict::Cannot) {
         assert!(!setting.test.starts_with("vserver-"), "{}: {} is no root test", setting.path, setting.test);

@@ -28,6 +28,7 @@ mod meter;
 mod policy;
 mod program;
 mod resettle;
+mod sockets;
 pub mod space;
 mod steering;
 
@@ -40,4 +41,5 @@ pub use error::{Error, module};
 pub use meter::Meter;
 pub use policy::{AddressPolicy, Localhost, private_loopback};
 pub use resettle::resettle;
+pub use sockets::{SocketCount, Sockets};
 pub use steering::{Gathering, Held, Steer};

@@ -35,7 +35,7 @@ use crate::interrupt::Interrupts;
 use crate::keep::{Kept, keep};
 use crate::prepare::Prepared;
 use crate::stage::Stage;
-use crate::{control, netns};
+use crate::{control, netns, sockets};
 
 /// Linux 6.12: the first Landlock that knows scopes.
 pub const LANDLOCK_SCOPES: i64 = 6;
@@ -138,6 +138,7 @@ fn hold(
     let mut unenforced = prepared.record.unenforced.clone();
     if let Some(ready) = ready {
         unenforced.extend(ready.attach(&prepared.plan, &prepared.cgroup, devices)?);
+        unenforced.extend(sockets::hold(&prepared.plan, &prepared.cgroup)?);
     }
     if strict && !unenforced.is_empty() {
         return Err(Error::Strict { name: name.clone(), unenforced });

@@ -46,6 +46,7 @@ mod record;
 mod relay;
 mod scripts;
 mod shared;
+mod sockets;
 mod stage;
 mod start;
 mod stop;

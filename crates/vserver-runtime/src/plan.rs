@@ -81,6 +81,9 @@ pub struct Plan {
     pub hard_limits: Vec<Ulimit>,
     /// What its cgroup is held to.
     pub limits: Limits,
+    /// So many internet sockets it may have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sockets: Option<u64>,
     /// Whose network stack it uses.
     #[serde(default)]
     pub space: NetworkSpace,
@@ -165,6 +168,7 @@ impl Plan {
             hard_limits: hard_limits(config, id_base.is_some(), confinement.caps),
             confinement,
             limits,
+            sockets: config.socket_limit(),
             space: config.network_space.clone(),
             vlans: vlans(config),
             tuns: tun::plan(config, id_base)?,

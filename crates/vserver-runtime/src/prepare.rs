@@ -21,7 +21,7 @@ use crate::interrupt::Interrupts;
 use crate::mounts::Origin;
 use crate::plan::Plan;
 use crate::record::RunRecord;
-use crate::{disk, furnish, mounts, netns, old_locks, shared};
+use crate::{disk, furnish, mounts, netns, old_locks, shared, sockets};
 
 use addresses::{add_addresses, changes_the_network};
 
@@ -114,6 +114,7 @@ fn attach(hold: Hold, plan: &Plan, cgroup: &GuestCgroup, record: &mut RunRecord)
     let ready = loading.finish(plan)?;
     let steering = ready.steering(plan)?;
     record.unenforced.extend(ready.attach(plan, cgroup, None)?);
+    record.unenforced.extend(sockets::hold(plan, cgroup)?);
     Ok((Hold::Attached, steering))
 }
 

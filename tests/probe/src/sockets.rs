@@ -17,6 +17,9 @@ pub const CHECKS: &[Check] = &[
     with("K19", "socket", "FAMILY TYPE PROTOCOL", |args| {
         socket(number(args, 0, 0), number(args, 1, 0), number(args, 2, 0))
     }),
+    with("D16", "many_sockets", "COUNT", many),
+    with("D16", "many_unix", "COUNT", many_unix),
+    with("D16", "many_accepted", "COUNT", many_accepted),
     check("K19", "af_alg", |_| socket(38, 5, 0)),
     check("K20", "af_vsock", |_| socket(40, 1, 0)),
     check("K21", "af_packet", |_| socket(17, 3, 0)),
@@ -48,6 +51,45 @@ pub const CHECKS: &[Check] = &[
 
 fn socket(family: i64, kind: i64, protocol: i64) -> Answer {
     call_fd(libc::SYS_socket, &[family, kind, protocol])
+}
+
+/// So many at a time, of every kind that is counted: how many there were, and why there are no more.
+fn many(args: &[String]) -> Answer {
+    let kinds = [(2, 1), (2, 2), (10, 1), (10, 2)];
+    let mut fds = Vec::new();
+    let mut made = kinds.iter().cycle().map(|(family, kind)| call(libc::SYS_socket, &[*family, *kind, 0]));
+    let failure = made.by_ref().take(usize::try_from(number(args, 0, 1)).unwrap_or(1)).find_map(|fd| match fd {
+        Ok(fd) => {
+            fds.push(fd);
+            None
+        }
+        Err(errno) => Some(errno),
+    });
+    let answer: Answer = failure.map_or(Ok(()), Err).into();
+    let text = format!("{} {answer}", fds.len());
+    for fd in fds {
+        let _ = call(libc::SYS_close, &[fd]);
+    }
+    Answer::Text(text)
+}
+
+fn many_unix(args: &[String]) -> Answer {
+    (0..number(args, 0, 1)).map(|_| UnixStream::pair()).collect::<Result<Vec<_>, _>>().into()
+}
+
+/// So many connections that are accepted and kept, with a client that ends at once.
+fn many_accepted(args: &[String]) -> Answer {
+    let all = || {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let mut kept = Vec::new();
+        for _ in 0..number(args, 0, 1) {
+            let client = TcpStream::connect(listener.local_addr()?)?;
+            kept.push(listener.accept()?);
+            drop(client);
+        }
+        Ok::<_, std::io::Error>(())
+    };
+    all().into()
 }
 
 fn netlink(protocol: i64) -> Answer {

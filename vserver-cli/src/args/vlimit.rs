@@ -19,8 +19,8 @@ use super::Common;
     after_help = "RESOURCE: cpu fsize data stack core rss nproc nofile memlock as locks msgqueue nsock openfd anon shmem\n\
                   semary nsems dentry, or its number. -M, -S, -H: the minimum, soft, hard limit of the next one (hard if\n\
                   none is given). VALUE: a number with k, K, m or M, or inf; rss, as, memlock, anon and shmem count pages.\n\
-                  rss, nproc, shmem, semary and nsems bound the guest as a whole, the others each of its processes. It holds\n\
-                  until the guest stops. A context without a guest has only limits of each process.\n\
+                  rss, nproc, nsock (internet sockets), shmem, semary and nsems bound the guest as a whole, the others each of\n\
+                  its processes. It holds until the guest stops. A context without a guest has only limits of each process.\n\
                   Example: vlimit --xid web1 --rss 131072 --nproc 200"
 )]
 pub struct VlimitArgs {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use caps::{CapSet, Capability};
 use vserver_cgroup::GuestCgroup;
+use vserver_runtime::RunRecord;
 use vserver_types::{Bytes, Exit, Limits, Resource, ResourceLimit, Rlimit, Unenforced};
 
 use crate::args::{Asked, VlimitArgs};
@@ -78,6 +79,11 @@ fn set(asked: &[Asked], members: &Members, context: &Context) -> Result<Vec<Unen
         if !of_cgroup.is_empty() {
             report.extend(of_guest(&of_cgroup, cgroup)?);
         }
+        let (of_sockets, others): (Vec<_>, Vec<_>) =
+            others.into_iter().partition(|ask| ask.resource == Resource::Nsock);
+        for ask in of_sockets {
+            report.extend(sockets(&ask, record, context));
+        }
         let (of_ipc, others): (Vec<_>, Vec<_>) = others.into_iter().partition(|ask| ipc::counts(ask.resource));
         for ask in of_ipc {
             report.extend(tried(ipc::set(&ask, record), context));
@@ -114,6 +120,17 @@ fn of_guest(asked: &[Asked], cgroup: &GuestCgroup) -> Result<Vec<Unenforced>, Cl
     }
     report.extend(cgroup.apply(&limits)?);
     Ok(report)
+}
+
+/// Internet sockets, which programs in its cgroup count.
+fn sockets(ask: &Asked, record: &RunRecord, context: &Context) -> Vec<Unenforced> {
+    if !ask.hard {
+        return vec![Unenforced::none("nsock.soft", "the total has only a hard limit")];
+    }
+    record.limit_sockets(number(ask.value)).unwrap_or_else(|error| {
+        context.printer.note(format_args!("vc_set_rlimit(): {}", reasons(&error)));
+        Vec::new()
+    })
 }
 
 fn number(value: Rlimit) -> Option<u64> {

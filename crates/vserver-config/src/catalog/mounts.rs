@@ -50,7 +50,7 @@ const SETTINGS: &[Setting] = &[
         "dlimits",
         Kind::Group,
         "one directory for each limit, see there",
-        "vserver-config::disk_limits_have_four_members",
+        "disk::a_subvolume_is_held_to_its_limit",
     ),
     partly(
         "dlimits/<x>/{directory,space_total,inodes_total,reserved}",
@@ -59,7 +59,7 @@ const SETTINGS: &[Setting] = &[
         "disk::ext4_project_is_held_to_its_limit",
     )
     .by_value(),
-    honoured("dlimits/<x>/disabled", Kind::Flag, "that limit does not count", "vserver-config::disk_limits_have_four_members"),
+    honoured("dlimits/<x>/disabled", Kind::Flag, "that limit does not count", "disk::a_subvolume_is_held_to_its_limit"),
     honoured(
         "disk/image",
         Kind::Scalar,

@@ -59,7 +59,14 @@ const SETTINGS: &[Setting] = &[
         "a guest has no such total, nor had it in Linux-VServer; use ulimits/",
     )
     .by_value(),
-    cannot("rlimits/{locks,nsock}{,.hard}", Kind::Limit, "the kernel has no such total").by_value(),
+    partly(
+        "rlimits/nsock{,.hard}",
+        Kind::Limit,
+        "it holds for IPv4 and IPv6 sockets that the guest makes; accepted connections and other families, unix sockets among them, are not counted",
+        "sockets::no_more_than_the_limit",
+    )
+    .by_value(),
+    cannot("rlimits/locks{,.hard}", Kind::Limit, "the kernel has no such total").by_value(),
     cannot(
         "rlimits/{cpu,fsize,data,stack,core,nproc,nofile,memlock,as,locks,msgqueue,nsock,openfd,anon,shmem,semary,nsems,dentry}.soft",
         Kind::Limit,

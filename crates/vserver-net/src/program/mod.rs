@@ -7,6 +7,7 @@
 //! | `datagram.rs` | unconnected `sendmsg` | the same for each datagram |
 //! | `shown.rs` | `recvmsg`, `getsockname`, `getpeername`, `accept` | the private loopback is shown as 127.0.0.1 |
 //! | `socket.rs` | `socket` | only TCP, UDP, UDP-Lite, MPTCP, and ICMP if allowed |
+//! | `count.rs` | `socket`, and its end, of a guest with a limit of sockets | at most so many |
 //! | `steer.rs` | `listen`, and connections to a listener | a wildcard listens on all of the guest's addresses |
 //! | `gather.rs` | after `bind` of datagram sockets | the same for these, with the help of the guest's keeper |
 //! | `answer.rs` | datagrams of such sockets | they leave from the address that was asked |
@@ -22,6 +23,7 @@
 pub(crate) mod answer;
 mod bind;
 mod connect;
+pub(crate) mod count;
 mod datagram;
 pub(crate) mod gather;
 pub(crate) mod guard;

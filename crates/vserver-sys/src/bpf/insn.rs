@@ -149,6 +149,13 @@ impl Insn {
         Self::new(STORE | ATOMIC | Size::Double as u8, dst, src, offset, 0)
     }
 
+    /// `src = *(u64 *)(dst + offset)` and `*(u64 *)(dst + offset) += src` in one; 5.12.
+    pub const fn fetch_add(dst: Reg, offset: i16, src: Reg) -> Self {
+        const ATOMIC: u8 = 0xc0;
+        const FETCH: i32 = 1;
+        Self::new(STORE | ATOMIC | Size::Double as u8, dst, src, offset, FETCH)
+    }
+
     /// `*(size *)(dst + offset) = imm`. Refused by the verifier for most context fields: store a register there.
     pub const fn store_imm(size: Size, dst: Reg, offset: i16, imm: i32) -> Self {
         Self::new(STORE_IMM | MEMORY | size as u8, dst, Reg::R0, offset, imm)

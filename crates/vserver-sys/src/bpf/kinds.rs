@@ -72,6 +72,8 @@ pub enum AttachType {
     Inet4Getsockname = 31,
     /// What `getsockname` hands out for `AF_INET6`; 5.8.
     Inet6Getsockname = 32,
+    /// A socket that `socket` or `accept` has made is closed; 5.9.
+    InetSockRelease = 34,
     /// The search for the socket of a packet in a network namespace, by a link; 5.9.
     SkLookup = 36,
     /// Frames that come from a device (`BPF_TCX_INGRESS`, 6.6). As a filter of the queueing discipline clsact, which is how
@@ -87,7 +89,9 @@ impl AttachType {
         match self {
             Self::TcIngress | Self::TcEgress => ProgType::SchedCls,
             Self::InetIngress | Self::InetEgress => ProgType::CgroupSkb,
-            Self::InetSockCreate | Self::Inet4PostBind | Self::Inet6PostBind => ProgType::CgroupSock,
+            Self::InetSockCreate | Self::InetSockRelease | Self::Inet4PostBind | Self::Inet6PostBind => {
+                ProgType::CgroupSock
+            }
             Self::SockOps => ProgType::SockOps,
             Self::SkLookup => ProgType::SkLookup,
             Self::TraceIter => ProgType::Tracing,
@@ -114,6 +118,7 @@ impl AttachType {
             Self::InetIngress => "cgroup_inet_ingress",
             Self::InetEgress => "cgroup_inet_egress",
             Self::InetSockCreate => "cgroup_inet_sock_create",
+            Self::InetSockRelease => "cgroup_inet_sock_release",
             Self::SockOps => "cgroup_sock_ops",
             Self::SkLookup => "sk_lookup",
             Self::TraceIter => "trace_iter",
@@ -148,6 +153,8 @@ pub enum Helper {
     MapLookup = 1,
     /// `bpf_map_update_elem(map, key, value, flags)`.
     MapUpdate = 2,
+    /// `bpf_map_delete_elem(map, key)`: an error if there is none.
+    MapDelete = 3,
     /// `bpf_redirect(device, flags)` from a filter of a device: the verdict that sends the frame out there; 4.2.
     Redirect = 23,
     /// `bpf_skb_load_bytes(ctx, offset, to, length)`: an error if the packet is shorter, wherever its bytes lie; 4.5.
@@ -178,6 +185,9 @@ pub enum Helper {
     SkcToTcp6Sock = 136,
     /// `bpf_skc_to_udp6_sock(sock)`: the kernel's own structure, or null; 5.9, needs BTF of the kernel.
     SkcToUdp6Sock = 140,
+    /// `bpf_get_retval()`: what the programs before this one have decided, 0 or an errno below it; 5.18, for programs of
+    /// sockets 6.1.
+    GetRetval = 186,
     /// `bpf_set_retval(retval)`: the errno of a refusal (otherwise `EPERM`); 5.18.
     SetRetval = 187,
 }

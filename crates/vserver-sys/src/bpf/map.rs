@@ -13,11 +13,15 @@ const BPF_MAP_GET_FD_BY_ID: c_int = 14;
 const BPF_OBJ_GET_INFO_BY_FD: c_int = 15;
 /// More maps than any program of ours has.
 const MAX_MAPS: usize = 8;
+/// `BPF_F_NO_PREALLOC`; 4.6.
+const NO_PREALLOC: u32 = 1;
 
 /// `enum bpf_map_type`, those that we use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum MapType {
+    /// A table, whose entries take memory only while they are there; 3.19.
+    Hash = 1,
     /// Values by a number that is below the number of entries; 3.19.
     Array = 2,
     /// The same, a value for each processor; 4.6.
@@ -117,6 +121,7 @@ pub fn map_create(kind: MapType, key: u32, value: u32, entries: u32, name: &str)
         key_size: key,
         value_size: value,
         max_entries: entries,
+        map_flags: if kind == MapType::Hash { NO_PREALLOC } else { 0 },
         map_name: object_name(name),
         ..CreateAttr::default()
     };

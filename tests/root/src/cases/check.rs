@@ -19,7 +19,7 @@ fn every_setting_has_a_verdict() {
     let defaults = host.confdir().join(".defaults");
     tree::write(&defaults, "shell", "/bin/sh\n", 0o644);
     tree::write(&defaults, "netns/name", "x\n", 0o644);
-    guest.set("cflags", "sched_hard\nvirt_mem\n").set("rlimits/nproc", "50\n").set("rlimits/nsock", "5\n");
+    guest.set("cflags", "sched_hard\nvirt_mem\n").set("rlimits/nproc", "50\n").set("rlimits/locks", "5\n");
     guest.set("rlimits/core", "inf\n").set("nonetns", "").set("uts/machine", "vax\n").set("shel", "x\n");
     let ran = guest.v(&["check"]);
     ran.ok().says(&format!("{}/shel: warning: nothing reads this (did you mean 'shell'?)\n", guest.cfg.display()));
@@ -27,7 +27,7 @@ fn every_setting_has_a_verdict() {
         "honoured cflags sched_hard: cpu.max with burst\n",
         "cannot   cflags virt_mem: ",
         "honoured rlimits/nproc: pids.max\n",
-        "cannot   rlimits/nsock: the kernel has no such total\n",
+        "cannot   rlimits/locks: the kernel has no such total\n",
         "honoured rlimits/core: nothing of this value is lost\n",
         "cannot   uts/machine: a UTS namespace has its own host and domain name only",
         "honoured .defaults/shell: ",
@@ -38,7 +38,7 @@ fn every_setting_has_a_verdict() {
     }
     assert!(!ran.out.contains("cannot   .defaults/netns"), "{}", ran.out);
     let quiet = guest.v(&["check", "--quiet"]);
-    quiet.ok().says("/shel: warning: ").says(&format!("cannot   {}/rlimits/nsock: ", guest.name));
+    quiet.ok().says("/shel: warning: ").says(&format!("cannot   {}/rlimits/locks: ", guest.name));
     assert!(!quiet.out.contains("honoured"), "{}", quiet.out);
     let json: serde_json::Value = serde_json::from_str(&guest.v(&["check", "--json"]).ok().out).unwrap();
     assert_eq!(json["guest"], guest.name);

@@ -269,6 +269,11 @@ fn a_subvolume_is_held_to_its_limit() {
     guest.sh("rm /full; sync; dd if=/dev/urandom of=/full bs=1M count=48 && sync").ok();
     guest.stop();
     host.tool("vdlimit", &["--xid", &xid, directory]).exits(1).says("has no limit");
+    // One that is switched off does not count.
+    guest.set("dlimits/0/disabled", "").start();
+    host.tool("vdlimit", &["--xid", &xid, directory]).exits(1).says("has no limit");
+    guest.sh("rm /full; sync; dd if=/dev/urandom of=/full bs=1M count=48 && sync").ok();
+    guest.stop();
 }
 
 fn an_image_is_the_root_and_the_limit() {

@@ -6,6 +6,7 @@ mod bad_input;
 mod build;
 mod burst;
 mod catalog;
+mod cgroup_base;
 mod check;
 mod daemon;
 mod debian;
@@ -51,6 +52,7 @@ mod samples;
 mod scripts;
 mod small;
 mod snapshots;
+mod sockets;
 mod standing;
 mod start_options;
 mod strict;
@@ -80,6 +82,7 @@ const FILES: &[fn() -> Vec<Trial>] = &[
     limits::tests,
     burst::tests,
     catalog::tests,
+    cgroup_base::tests,
     check::tests,
     many::tests,
     memory::tests,
@@ -90,6 +93,7 @@ const FILES: &[fn() -> Vec<Trial>] = &[
     tun::tests,
     unify::tests,
     snapshots::tests,
+    sockets::tests,
     killed_unify::tests,
     interrupt::tests,
     killed_rename::tests,

@@ -31,11 +31,15 @@ type Row = (Resource, Option<Rlimit>, Option<Rlimit>);
 /// One per resource that has a limit here, in the order of their numbers; those per process as the guest's init has them.
 fn of_guest(members: &Members, record: &RunRecord, cgroup: &GuestCgroup) -> Result<Vec<Row>, CliError> {
     let limits = cgroup.limits()?;
-    let totals = ipc::totals(record)?;
+    let (totals, sockets) = (ipc::totals(record)?, record.sockets()?);
     let pages = |bytes: Option<Bytes>| Some(bytes.map_or(Rlimit::Infinity, |bytes| Rlimit::Value(bytes.0 / PAGE)));
     let row = |resource| match resource {
         Resource::Rss => Some((resource, pages(limits.memory_high), pages(limits.memory))),
         Resource::Nproc => Some((resource, None, Some(limits.pids.map_or(Rlimit::Infinity, Rlimit::Value)))),
+        Resource::Nsock => {
+            let hard = sockets?.limit.map_or(Rlimit::Infinity, Rlimit::Value);
+            Some((resource, None, Some(hard)))
+        }
         _ if ipc::counts(resource) => {
             totals.iter().find(|(own, _)| *own == resource).map(|(_, hard)| (resource, None, Some(*hard)))
         }

@@ -3,7 +3,8 @@
 
 use std::fmt::Write;
 
-use vserver_cgroup::{GuestCgroup, Layout, Stats};
+use vserver_cgroup::Stats;
+use vserver_net::SocketCount;
 use vserver_runtime::RunRecord;
 use vserver_types::Limits;
 
@@ -42,13 +43,13 @@ pub fn file(subject: &Subject, name: Option<&str>) -> Result<Option<String>, Cli
     let Some(record) = &subject.record else {
         return Ok(None);
     };
-    let Some(cgroup) = GuestCgroup::open(&Layout::detect()?, &record.name) else {
+    let Some(cgroup) = record.cgroup()? else {
         return Ok(None);
     };
     Ok(match name {
         Some("info") => Some(format!("ID:\t{}\nInfo:\t0000000000000000\nInit:\t{}\n", record.xid, record.init)),
         Some("status") => Some(status(record, cgroup.processes()?.len())),
-        Some("limit") => Some(limit(&cgroup.stats()?, &cgroup.limits()?)),
+        Some("limit") => Some(limit(&cgroup.stats()?, &cgroup.limits()?, record.sockets()?)),
         Some("cvirt") => Some(cvirt(record, &cgroup.stats()?)),
         _ => None,
     })
@@ -62,8 +63,8 @@ fn status(record: &RunRecord, tasks: usize) -> String {
     )
 }
 
-/// One line per limit; only processes and memory are counted for a guest as a whole.
-fn limit(stats: &Stats, limits: &Limits) -> String {
+/// One line per limit; only processes, memory and, if they are limited, sockets are counted for a guest as a whole.
+fn limit(stats: &Stats, limits: &Limits, sockets: Option<SocketCount>) -> String {
     let mut text = "Limit\t current\t     min/max\t\t    soft/hard\t\thits\n".to_owned();
     let pages = |bytes: Option<vserver_types::Bytes>| bytes.map(|bytes| bytes.0 / PAGE);
     for name in [
@@ -76,6 +77,10 @@ fn limit(stats: &Stats, limits: &Limits) -> String {
                 let most = pages(stats.memory_peak);
                 (pages(stats.memory_current), most, pages(limits.memory_high), pages(limits.memory), stats.oom_kills)
             }
+            "SOCK" => match sockets {
+                Some(all) => (Some(all.now), Some(all.most), None, all.limit, Some(all.refused)),
+                None => Default::default(),
+            },
             "ANON" => (pages(stats.memory_anon), None, None, None, None),
             _ => (None, None, None, None, None),
         };
@@ -106,8 +111,12 @@ mod tests {
     fn a_limit_to_the_byte() {
         let limits = Limits { pids: Some(200), ..Limits::default() };
         let stats = Stats { pids_current: Some(17), ..Stats::default() };
-        let text = limit(&stats, &limits);
+        let text = limit(&stats, &limits, None);
         assert_eq!(text.lines().nth(1), Some("PROC:\t      17\t       0/      17\t      -1/     200\t     0"));
         assert_eq!(text.lines().count(), 16);
+        assert_eq!(text.lines().nth(10), Some("SOCK:\t       0\t       0/       0\t      -1/      -1\t     0"));
+        let sockets = SocketCount { limit: Some(30), now: 4, most: 9, refused: 2 };
+        let text = limit(&stats, &limits, Some(sockets));
+        assert_eq!(text.lines().nth(10), Some("SOCK:\t       4\t       0/       9\t      -1/      30\t     2"));
     }
 }

@@ -49,7 +49,8 @@ impl Subject {
     pub fn of_process(word: &str, context: &Context) -> Result<Option<Self>, CliError> {
         let own = i32::try_from(std::process::id()).unwrap_or_default();
         let pid = if word == "-" { 0 } else { word.parse::<i32>().unwrap_or(-1) };
-        let Ok(owner) = vserver_monitor::owner(if pid == 0 { own } else { pid }) else {
+        let bases = vserver_runtime::cgroup_bases(&context.host)?;
+        let Ok(owner) = vserver_monitor::owner(if pid == 0 { own } else { pid }, &bases) else {
             return Ok(None);
         };
         let Some(name) = owner else {
