@@ -23,9 +23,25 @@ pub fn tests() -> Vec<Trial> {
     ]
 }
 
-/// System calls that change a name or make a change last.
-const CHANGES: &str = "rename,renameat,renameat2,symlink,symlinkat,unlink,unlinkat,link,linkat,mkdir,mkdirat,rmdir,fsync,\
-                       fdatasync,write,ftruncate";
+/// System calls that change a name or make a change last. strace counts each of them by itself.
+const CHANGES: [&str; 16] = [
+    "rename",
+    "renameat",
+    "renameat2",
+    "symlink",
+    "symlinkat",
+    "unlink",
+    "unlinkat",
+    "link",
+    "linkat",
+    "mkdir",
+    "mkdirat",
+    "rmdir",
+    "fsync",
+    "fdatasync",
+    "write",
+    "ftruncate",
+];
 
 /// A guest with all that a rename moves, and one that depends on it.
 fn prepared(host: &Fixture) -> (Guest<'_>, Guest<'_>, String) {
@@ -85,24 +101,17 @@ fn killed_at_every_change() {
     let host = Fixture::new();
     let (guest, other, new) = prepared(&host);
     let (mut kills, mut finished, mut undone) = (0, 0, 0);
-    for nth in 1..1000 {
-        let vserver = host.command("vserver").get_program().to_owned();
-        let inject = format!("inject={CHANGES}:signal=KILL:when={nth}");
-        let mut strace = Command::new("strace");
-        strace.args(["-qq", "-o", "/dev/null", "-e", &format!("trace={CHANGES}"), "-e", &inject]).arg(vserver);
-        strace.args([&guest.name, "rename", &new]).env("VSERVER_CONFDIR", host.confdir());
-        let done = strace.stdin(Stdio::null()).output().unwrap();
-        if done.status.success() {
-            break;
-        }
+    for (call, nth) in CHANGES.into_iter().flat_map(|call| points(&host, &guest, &new, call)) {
+        let done = killed_at(&host, &guest, &new, call, nth);
+        assert!(!done.status.success(), "{call} {nth} did not happen");
         kills += 1;
         // Whatever the next command is.
-        match nth % 3 {
+        match kills % 3 {
             0 => host.v(&["list"]).ok(),
             1 => host.v(&[&other.name, "status"]).exits(3),
             _ => host.tool("vserver-stat", &[] as &[&str]).ok(),
         };
-        let when = format!("killed at change {nth}");
+        let when = format!("killed at {call} {nth}");
         if whole(&host, &guest, &other, &new, &when) == new {
             finished += 1;
             host.v(&[&new, "rename", &guest.name]).ok();
@@ -110,9 +119,29 @@ fn killed_at_every_change() {
             undone += 1;
         }
     }
-    assert_eq!(whole(&host, &guest, &other, &new, "not killed"), new);
-    assert!(kills > 20 && finished > 10 && undone > 0, "{kills} kills, {finished} finished, {undone} undone");
-    host.v(&[&new, "rename", &guest.name]).ok();
+    assert_eq!(whole(&host, &guest, &other, &new, "at last"), guest.name);
+    assert!(kills > 60 && finished > 10 && undone > 0, "{kills} kills, {finished} finished, {undone} undone");
+}
+
+/// Each time that a whole rename makes this call. The guest has its name again afterwards.
+fn points(host: &Fixture, guest: &Guest<'_>, new: &str, call: &'static str) -> Vec<(&'static str, usize)> {
+    let log = host.scratch("calls").join(call);
+    let mut strace = Command::new("strace");
+    strace.args(["-qq", "-o", log.to_str().unwrap(), "-e", &format!("trace={call}"), "-e", "signal=none"]);
+    strace.arg(host.command("vserver").get_program()).args([&guest.name, "rename", new]);
+    let done = strace.env("VSERVER_CONFDIR", host.confdir()).stdin(Stdio::null()).output().unwrap();
+    assert!(done.status.success(), "{done:?}");
+    host.v(&[new, "rename", &guest.name]).ok();
+    let made = read(&log).lines().filter(|line| line.starts_with(&format!("{call}("))).count();
+    (1..=made).map(|nth| (call, nth)).collect()
+}
+
+fn killed_at(host: &Fixture, guest: &Guest<'_>, new: &str, call: &str, nth: usize) -> std::process::Output {
+    let inject = format!("inject={call}:signal=KILL:when={nth}");
+    let mut strace = Command::new("strace");
+    strace.args(["-qq", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e", &inject]);
+    strace.arg(host.command("vserver").get_program()).args([&guest.name, "rename", new]);
+    strace.env("VSERVER_CONFDIR", host.confdir()).stdin(Stdio::null()).output().unwrap()
 }
 
 fn killed_at_any_moment() {
