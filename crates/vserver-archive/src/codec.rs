@@ -135,6 +135,9 @@ fn archive(head: &[u8]) -> Result<Archive, &'static str> {
             "a cpio archive of the old kind that is not the same on all machines (`cpio -o -H newc` writes the other)",
         ),
         [b'0', b'7', b'0', b'7', b'0', ..] => Err("a cpio archive of an unknown kind"),
+        _ if is_dump(head) => Err(
+            "an archive of dump(8): unpack it into a directory with `restore -rf`, and give that to `build -m clone`",
+        ),
         [b'P', b'K', 3, 4, ..] => Err("a zip archive"),
         _ if head.len() < HEAD => Err("something shorter than one header"),
         _ if head.iter().all(|b| *b == 0) => Ok(Archive::Tar),
@@ -143,6 +146,13 @@ fn archive(head: &[u8]) -> Result<Archive, &'static str> {
         }
         _ => Err("something without a tar header"),
     }
+}
+
+/// `NFS_MAGIC` or `OFS_MAGIC` at byte 24, of a machine of either byte order. Source: `protocols/dumprestore.h`.
+fn is_dump(head: &[u8]) -> bool {
+    let magic: Option<&[u8; 4]> = head.get(24..).and_then(|rest| rest.first_chunk());
+    let is = |number: u32| matches!(number, 60_011 | 60_012);
+    magic.is_some_and(|bytes| is(u32::from_le_bytes(*bytes)) || is(u32::from_be_bytes(*bytes)))
 }
 
 #[cfg(test)]
@@ -160,6 +170,11 @@ mod tests {
         assert!(refusal(b"070703").contains("unknown kind"));
         assert!(refusal(&[b'x'; 600]).contains("without a tar header"));
         assert!(refusal(b"hello").contains("shorter"));
+        let mut dump = vec![0; 1024];
+        dump[24..28].copy_from_slice(&60_012_u32.to_le_bytes());
+        assert!(refusal(&dump).contains("dump(8)"));
+        dump[24..28].copy_from_slice(&60_011_u32.to_be_bytes());
+        assert!(refusal(&dump).contains("build -m clone"));
     }
 
     #[test]
