@@ -32,6 +32,8 @@ pub struct Stats {
     pub pids_limit: Option<u64>,
     /// Processes killed because the guest was over its memory limit (v1: 4.13).
     pub oom_kills: Option<u64>,
+    /// Periods of the token bucket in which processes wanted to run.
+    pub periods: Option<u64>,
     /// Periods in which the token bucket ran empty.
     pub throttled_periods: Option<u64>,
     /// How long processes were held back by it, summed over CPUs.
@@ -64,6 +66,7 @@ impl GuestCgroup {
     fn cpu(&self, stats: &mut Stats) -> Result<(), Error> {
         if let Some((top, v2)) = self.top_of(Controller::Cpu) {
             let text = files::read_optional(&top.join("cpu.stat"))?.unwrap_or_default();
+            stats.periods = files::flat_key(&text, "nr_periods");
             stats.throttled_periods = files::flat_key(&text, "nr_throttled");
             stats.throttled_time = match v2 {
                 true => files::flat_key(&text, "throttled_usec").map(Duration::from_micros),
