@@ -68,7 +68,8 @@ fn words(reader: &mut Reader, path: &Path) -> Vec<String> {
     reader.lines(path).into_iter().map(|line| line.text).collect()
 }
 
-/// Signal, wait, signal, wait, …: one token per line.
+/// Signal, wait, signal, wait, …: one token per line. A word that is none keeps no guest from its start, nor did it in the
+/// original: no signal is sent for it.
 fn killseq(reader: &mut Reader, path: &Path) -> Vec<KillStep> {
     let Some(tokens) = reader.arguments(path) else {
         return KILLSEQ.to_vec();
@@ -76,8 +77,8 @@ fn killseq(reader: &mut Reader, path: &Path) -> Vec<KillStep> {
     let mut steps: Vec<KillStep> = Vec::new();
     for pair in tokens.chunks(2) {
         let Some(signal) = signal(pair[0].text.trim()) else {
-            let message = format!("'{}' is not a signal", pair[0].text.escape_debug());
-            reader.error(path, Some(pair[0].number), message, "one signal or number of seconds per line, in turn");
+            let message = format!("'{}' is not a signal, and none is sent for it", pair[0].text.escape_debug());
+            reader.warn(path, Some(pair[0].number), message, "one signal or number of seconds per line, in turn");
             continue;
         };
         let wait = pair.get(1).and_then(|token| {
