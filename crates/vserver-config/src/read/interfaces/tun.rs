@@ -25,6 +25,11 @@ pub(super) fn read(reader: &mut Reader, own: &Path) -> Option<Tun> {
         }
         return None;
     }
+    let vlan = own.join("vlandev");
+    if reader.has(&vlan) {
+        let message = "the device is made by 'tun' or 'tap', so it is no VLAN, whatever its name";
+        reader.warn(&vlan, None, message, "remove it, or remove 'tun' and 'tap'");
+    }
     let id = "a number from 0 to 4294967294";
     let uid = reader.parsed(&own.join("uid"), id);
     let gid = reader.parsed(&own.join("gid"), id);
