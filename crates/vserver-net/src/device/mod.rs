@@ -62,6 +62,8 @@ pub struct AddressPlan {
 pub enum Added {
     /// It was not there: remove it when the guest stops.
     Now,
+    /// The same, with another scope: the kernel wants one for all IPv4 addresses of a network on a device.
+    WithScopeOfOthers,
     /// It was there before: it is not ours to remove.
     WasThere,
 }
@@ -76,21 +78,39 @@ pub fn add_address(plan: &AddressPlan) -> Result<Added, Error> {
     let index = index_of(&plan.dev)?;
     let turn = turn()?;
     let request = format!("adding the address {} to {}", plan.address, plan.dev);
-    let message = RouteNetlinkMessage::NewAddress(message_for(plan, index));
-    let added = match netlink::change(message, NLM_F_CREATE | NLM_F_EXCL) {
-        Ok(()) => Added::Now,
+    let add = |scope| {
+        let message = RouteNetlinkMessage::NewAddress(message_for(&AddressPlan { scope, ..plan.clone() }, index));
+        netlink::change(message, NLM_F_CREATE | NLM_F_EXCL)
+    };
+    let mut added = add(plan.scope).map(|()| Added::Now);
+    if added.as_ref().is_err_and(|error| is(error, Errno::EINVAL))
+        && let Some(scope) = scope_of_others(plan, index)
+    {
+        added = add(Some(scope)).map(|()| Added::WithScopeOfOthers);
+    }
+    let added = match added {
         Err(error) if is(&error, Errno::EEXIST) => Added::WasThere,
-        Err(source) => return Err(Error::Netlink { request, source }),
+        done => done.map_err(|source| Error::Netlink { request, source })?,
     };
     drop(turn);
     if plan.up {
         set_up(&plan.dev, index).inspect_err(|_| {
-            if added == Added::Now {
+            if added != Added::WasThere {
                 let _ = remove_address(&plan.dev, plan.address);
             }
         })?;
     }
     Ok(added)
+}
+
+/// That of an IPv4 address of the same network, if the device has one. Source: `__inet_insert_ifa` in `net/ipv4/devinet.c`.
+fn scope_of_others(plan: &AddressPlan, index: u32) -> Option<u8> {
+    let wanted = plan.address.network();
+    let is_beside = |other: IpNetwork| {
+        other.is_ipv4() && other.prefix() == wanted.prefix() && other.network() == wanted.network()
+    };
+    let all = messages(Some(index)).ok()?;
+    all.iter().find(|message| network_of(message).is_some_and(is_beside)).map(|message| message.header.scope.into())
 }
 
 /// Takes an address off a device; that it, or the device, is gone already is no error. Addresses of the same network

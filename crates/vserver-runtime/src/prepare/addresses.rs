@@ -137,6 +137,13 @@ pub(super) fn add_addresses(host: &Host, plan: &Plan, record: &mut RunRecord) ->
         if matches!(added, Ok(Added::WasThere)) || added.is_err() && !vserver_net::has_device(&wish.device) {
             record.addresses.pop();
         }
+        if matches!(added, Ok(Added::WithScopeOfOthers)) {
+            let reason = format!(
+                "{} has the scope of the other addresses of its network on {}: the kernel lets them have one only",
+                wish.address, wish.device
+            );
+            record.unenforced.push(Unenforced::partial("interfaces", reason));
+        }
         done_or_told(plan, record, format!("add {} to {}", wish.address, wish.device), added)?;
     }
     Ok(warnings)

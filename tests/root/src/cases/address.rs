@@ -255,10 +255,14 @@ fn every_part_of_an_interface() {
     }
     guest.set("interfaces/0/name", "web\n").set("interfaces/0/down", "");
     guest.set("interfaces/1/ip", "10.99.10.1\n").set("interfaces/1/disabled", "");
-    guest.start();
+    // The original read a scope and never used it, so that it kept no address from its device.
+    guest.set("interfaces/2/ip", "10.99.9.7\n").set("interfaces/2/scope", "host\n").set("interfaces/2/down", "");
+    guest.v(&["start"]).ok().says("10.99.9.7/24 has the scope of the other addresses of its network on t0");
     let shown = ip(&["-o", "-4", "addr", "show", "dev", "t0"]);
     assert!(shown.contains("inet 10.99.9.1/24 brd 10.99.9.250 scope link t0:web"), "{shown}");
     assert!(!shown.contains("10.99.10.1"), "{shown}");
+    let second = shown.lines().find(|line| line.contains("inet 10.99.9.7/24")).unwrap_or_else(|| panic!("{shown}"));
+    assert!(second.contains("scope link"), "{shown}");
     assert!(!ip(&["-o", "link", "show", "dev", "t0"]).contains("UP"));
     guest.stop();
     fs::remove_dir_all(guest.cfg.join("interfaces")).unwrap();
