@@ -156,6 +156,10 @@ fn finish(
     drop(filled.root);
     signals.check()?;
     let created = stage.commit(request, target, &guest)?;
+    if let Some(base) = &guest.pkgbase {
+        let place = base.join(guest.name.as_str());
+        std::fs::create_dir_all(&place).map_err(Error::io("make the directory", &place))?;
+    }
     let mut notes = filled.notes;
     notes.extend(created.notes);
     Ok(Built { root: target.root.clone(), config: created.dir, init_style: guest.init_style, notes })

@@ -34,7 +34,7 @@ pub fn delete(confdir: &Path, name: &GuestName) -> Result<Vec<String>, Error> {
     }
     let told = remove_disk(confdir, name, &config)?;
     remove_cache(&config, name)?;
-    remove_packages(confdir, name)?;
+    remove_packages(confdir, &config, name)?;
     if let Ok(run) = fs::read_link(config.join("run")) {
         // It is a file with a number, there only after a crash.
         if run.symlink_metadata().is_ok_and(|found| found.is_file()) {
@@ -108,10 +108,18 @@ fn remove_cache(config: &Path, name: &GuestName) -> Result<(), Error> {
     }
 }
 
-/// `<pkgbase>/<name>`, where the original kept a guest's package data; also of guests that do not use it any more.
-fn remove_packages(confdir: &Path, name: &GuestName) -> Result<(), Error> {
-    match real(&Defaults::new(confdir).pkgbase().join(name.as_str())) {
-        Some(dir) if dir.is_dir() => Ok(remove_guest_tree(&dir)?),
-        _ => Ok(()),
+/// `<pkgbase>/<name>`, where the original kept a guest's package data; also of guests that do not use it any more. Where its
+/// own link leads is its own only if it bears its name.
+fn remove_packages(confdir: &Path, config: &Path, name: &GuestName) -> Result<(), Error> {
+    let usual = Defaults::new(confdir).pkgbase().join(name.as_str());
+    let own = Some(config.join("apps/pkgmgmt/base")).filter(|link| link.is_symlink());
+    for place in own.into_iter().chain([usual]) {
+        match real(&place) {
+            Some(dir) if dir.is_dir() && dir.file_name().is_some_and(|last| last == name.as_str()) => {
+                remove_guest_tree(&dir)?;
+            }
+            _ => {}
+        }
     }
+    Ok(())
 }

@@ -74,8 +74,8 @@ pub struct BuildArgs {
     /// The original's vserver-build took the name here; it is the word before `build`
     #[arg(short, value_name = "NAME", hide = true)]
     pub name: Option<String>,
-    /// Where the host keeps package data is the same for all guests here
-    #[arg(long, value_name = "DIR", hide = true)]
+    /// Where the host may keep data of its packages, as DIR/NAME, instead of .defaults/apps/pkgmgmt/base/NAME
+    #[arg(long, value_name = "DIR")]
     pub pkgbase: Option<PathBuf>,
     /// Arguments of the method
     #[arg(trailing_var_arg = true, value_name = "METHOD ARGUMENTS")]

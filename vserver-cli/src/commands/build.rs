@@ -45,7 +45,7 @@ pub fn by_itself(words: &[OsString], context: &Context) -> Result<Exit, CliError
 /// Makes the guest that the options describe; silent if it succeeds without a terminal to show progress on.
 fn make(args: &BuildArgs, guest: &Guest, context: &Context) -> Result<Exit, CliError> {
     let printer = &context.printer;
-    no_other_place(args, guest)?;
+    no_other_name(args, guest)?;
     let afterwards = method::afterwards(args, printer)?;
     let mut host = context.host.clone();
     if let Some(dir) = &args.confdir {
@@ -101,22 +101,14 @@ fn fill(command: &[OsString], args: &BuildArgs, guest: &Guest, context: &Context
     Err(CliError::Refused(format!("guest '{name}' was not built: {why}; with --keep it would stay")))
 }
 
-/// Options of the original's that would say something else than the rest.
-fn no_other_place(args: &BuildArgs, guest: &Guest) -> Result<(), CliError> {
+/// An option of the original's that would say something else than the rest.
+fn no_other_name(args: &BuildArgs, guest: &Guest) -> Result<(), CliError> {
     if let Some(other) = args.name.as_ref().filter(|other| other.as_str() != guest.name.as_str()) {
         let text =
             format!("guest '{}' cannot be built as '{other}' (-n): its name is the word before `build`", guest.name);
         return Err(CliError::Refused(text));
     }
-    match &args.pkgbase {
-        None => Ok(()),
-        Some(dir) => Err(CliError::Refused(format!(
-            "guest '{0}' gets no package data at '{1}' (--pkgbase): lead the link apps/pkgmgmt/base of its configuration to \
-             '{1}/{0}' after the build, or that of .defaults to '{1}' for all guests",
-            guest.name,
-            dir.display()
-        ))),
-    }
+    Ok(())
 }
 
 fn age(days: Option<u32>) -> Duration {

@@ -52,16 +52,16 @@ impl Family {
     }
 }
 
-/// Moves what the guest's tools know to the host, below `<pkgbase>/NAME`. To be called under the guest's lock, while it is
+/// Moves what the guest's tools know to the host, to where its configuration leads, else to `<pkgbase>/NAME`. To be called under the guest's lock, while it is
 /// stopped.
 ///
 /// # Errors
 /// [`Error::PackageData`] if something lies there already and not `force`; after any error the guest's own tools go on as before.
 pub fn externalize(confdir: &Path, name: &GuestName, style: PackageStyle, force: bool) -> Result<(), Error> {
     let config = confdir.join(name.as_str());
-    let base = vserver_config::Defaults::new(confdir).pkgbase().join(name.as_str());
+    let base = place(confdir, name);
     let parent = parent_of(&base)?;
-    let base = parent.join(name.as_str());
+    let base = parent.join(base.file_name().unwrap_or(name.as_str().as_ref()));
     if has_content(&base) && !force {
         return Err(Error::PackageData { name: name.clone(), path: base });
     }
@@ -125,6 +125,13 @@ fn offer_apt_conf(confdir: &Path, place: &Path) -> Result<(), Error> {
         fs::copy(&default, place).map_err(Error::io("copy", &default))?;
     }
     Ok(())
+}
+
+/// Where a link of the configuration leads counts before the place that all guests have.
+fn place(confdir: &Path, name: &GuestName) -> PathBuf {
+    let link = confdir.join(name.as_str()).join("apps/pkgmgmt/base");
+    let target = fs::read_link(&link).ok().and_then(|target| Some(link.parent()?.join(target)));
+    target.unwrap_or_else(|| vserver_config::Defaults::new(confdir).pkgbase().join(name.as_str()))
 }
 
 fn tree(config: &Path) -> Result<GuestRoot, Error> {

@@ -19,6 +19,9 @@ const DIRS: [&str; 4] = ["apps/init", "interfaces", "uts", "cpuset"];
 /// Links of every guest's directory.
 const LINKS: [&str; 3] = ["vdir", "cache", "run"];
 
+/// The link to what the host keeps of a guest's packages.
+const PKGBASE: &str = "apps/pkgmgmt/base";
+
 /// A guest's directory that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Created {
@@ -136,6 +139,11 @@ fn write(confdir: &Path, draft: &Path, guest: &NewGuest) -> Result<(PathBuf, Vec
     for (link, target) in [("vdir", &vdir), ("cache", &cache), ("run", &run)] {
         let path = draft.join(link);
         symlink(target, &path).map_err(Error::io("create", &path))?;
+    }
+    if let Some(base) = &guest.pkgbase {
+        let path = draft.join(PKGBASE);
+        path.parent().map_or(Ok(()), make_dir)?;
+        symlink(base.join(name), &path).map_err(Error::io("create", &path))?;
     }
     let fstab = guest.fstab.clone().map_or_else(|| defaults.fstab(), Ok)?;
     write_file(&draft.join("fstab"), fstab.as_bytes())?;

@@ -40,6 +40,9 @@ pub struct NewGuest {
     pub cache: Option<PathBuf>,
     /// Target of the link `run` (`--lockfile`); by default `/var/run/vservers/<name>`.
     pub lockfile: Option<PathBuf>,
+    /// Directory of guests' package data that it has a place in (`--pkgbase`): target of the link `apps/pkgmgmt/base`, with its
+    /// name put after it. Its packages are managed from inside until `pkgmgmt externalize` moves the data there.
+    pub pkgbase: Option<PathBuf>,
     /// User namespace; `None` writes no file.
     pub userns: Option<Userns>,
     /// Content of `fstab`; by default the host's.
@@ -79,6 +82,7 @@ impl NewGuest {
             vdir: None,
             cache: None,
             lockfile: None,
+            pkgbase: None,
             userns: None,
             fstab: None,
             files: Vec::new(),
@@ -113,6 +117,7 @@ impl NewGuest {
             line("cpuset/mem_exclusive", set.mems.as_ref().and_then(|(_, flag)| digit(*flag)));
             line("cpuset/virtualized", set.virtualized.then(|| "1".to_owned()));
         }
+        line("apps/pkgmgmt/internal", self.pkgbase.as_ref().map(|_| String::new()));
         let mut notes = Vec::new();
         for (number, interface) in self.interfaces.iter().enumerate() {
             notes.extend(self.interface_files(number, interface, &mut files));

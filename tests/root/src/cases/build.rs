@@ -13,6 +13,7 @@ use crate::trial::Trial;
 pub fn tests() -> Vec<Trial> {
     vec![
         Trial::new("build::skeleton_writes_the_configuration", skeleton_writes_the_configuration),
+        Trial::new("build::a_place_for_package_data", a_place_for_package_data),
         Trial::new("build::template_of_every_compression", template_of_every_compression)
             .needs(Need::Tool("xz"))
             .needs(Need::Tool("zstd"))
@@ -22,6 +23,26 @@ pub fn tests() -> Vec<Trial> {
         Trial::new("build::broken_template_leaves_nothing", broken_template_leaves_nothing),
         Trial::new("build::force_keeps_what_was_there", force_keeps_what_was_there),
     ]
+}
+
+/// compat/commands.md §4: `--pkgbase`. The host's tools put their data there, and it goes with the guest.
+fn a_place_for_package_data() {
+    let host = Fixture::new();
+    let (name, xid) = host.fresh();
+    let (base, cfg) = (host.scratch("pkg"), host.confdir().join(&name));
+    let context = xid.to_string();
+    let words =
+        [name.as_str(), "build", "-m", "skeleton", "--context", &context, "--pkgbase", base.to_str().unwrap()];
+    host.v(&words).ok();
+    assert_eq!(fs::read_link(cfg.join("apps/pkgmgmt/base")).unwrap(), base.join(&name));
+    assert!(base.join(&name).is_dir() && cfg.join("apps/pkgmgmt/internal").exists());
+    host.v(&[name.as_str(), "pkgmgmt", "is-internal"]).ok();
+    tree::write(&cfg, "apps/pkgmgmt/style", "debian\n", 0o644);
+    host.v(&[name.as_str(), "pkgmgmt", "externalize"]).ok();
+    assert!(base.join(&name).join("apt/etc").is_dir());
+    assert!(!host.trees().join(".pkg").exists(), "it went to the place of all guests");
+    host.v(&["--silent", name.as_str(), "delete"]).ok();
+    assert!(!base.join(&name).exists() && base.is_dir() && !cfg.exists());
 }
 
 /// compat/commands.md §4 and behaviours.md §7.1.

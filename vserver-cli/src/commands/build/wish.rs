@@ -16,6 +16,11 @@ pub fn new_guest(args: &BuildArgs, name: &GuestName, host: &Host) -> Result<(New
     let cpuset = cpuset(args)?;
     let (mut guest, notes) = guest_of(&args.guest, name, host)?;
     guest.lockfile.clone_from(&args.lockfile);
+    let pkgbase = args
+        .pkgbase
+        .as_deref()
+        .map(|dir| std::path::absolute(dir).map_err(CliError::io(format!("cannot find '{}'", dir.display()))));
+    guest.pkgbase = pkgbase.transpose()?;
     guest.cpuset = cpuset;
     Ok((guest, notes))
 }
