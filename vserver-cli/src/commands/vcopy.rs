@@ -1,12 +1,14 @@
 //! `vcopy`. Source: util-vserver, `commands.md` §8, `behaviours.md` §9.1.
 
+use std::ffi::OsString;
 use std::path::Path;
 
-use vserver_types::Exit;
+use vserver_types::{Exit, GuestName};
 
 use crate::args::CopyTreeArgs;
+use crate::commands::build;
 use crate::commands::unify::subject::{self, Subject};
-use crate::commands::vserver::text;
+use crate::commands::vserver::{Guest, How, text};
 use crate::context::Context;
 use crate::error::CliError;
 
@@ -37,17 +39,39 @@ pub fn run(args: &CopyTreeArgs, context: &Context) -> Result<Exit, CliError> {
     Ok(Exit::Success)
 }
 
+/// What the destination lacks: a configuration like that of a new skeleton, and the directory that says that its files are to
+/// be shared. A tree that is there already is taken as it is. Whether the guest is new.
+fn prepare(to: &GuestName, from: &GuestName, context: &Context) -> Result<bool, CliError> {
+    let config = context.host.confdir.join(to.as_str());
+    // Nothing is made if there is nothing to copy.
+    let (source, _) = vserver_config::read(&context.host.confdir, from)?;
+    let new = !config.exists();
+    if new {
+        let guest = Guest { word: to.to_string(), name: to.clone(), verbose: false, how: How::default() };
+        let mut words = vec!["-m", "skeleton", "--i-know-its-there"];
+        // What the tree will need to start is what it brings.
+        let style = source.init.style.map(|style| style.to_string());
+        words.extend(style.iter().flat_map(|style| ["--initstyle", style.as_str()]));
+        let words: Vec<OsString> = words.into_iter().map(OsString::from).collect();
+        build::run(&words, &guest, &Context { host: context.host.clone(), printer: context.printer.quiet(true) })?;
+    }
+    let own = config.join("apps/vunify");
+    std::fs::create_dir_all(&own).map_err(CliError::io(format!("cannot make '{}'", own.display())))?;
+    Ok(new)
+}
+
 fn by_name(to: &str, from: &str, args: &CopyTreeArgs, context: &Context) -> Result<(Subject, Subject), CliError> {
     let (to, from) = (subject::name(to)?, subject::name(from)?);
     if to == from {
         return Err(CliError::usage("vcopy", "two guests are needed, not one twice", Exit::Failure));
     }
-    let own = context.host.confdir.join(to.as_str()).join("apps/vunify");
-    if !args.strict && own.parent().and_then(Path::parent).is_some_and(Path::is_dir) {
-        std::fs::create_dir_all(&own).map_err(CliError::io(format!("cannot make '{}'", own.display())))?;
-    }
+    let new = !args.strict && !args.walk.dry_run && prepare(&to, &from, context)?;
     // Every command takes locks in this order, so that two cannot wait for each other.
     let (first, second) = if to < from { (&to, &from) } else { (&from, &to) };
-    let (first, second) = (Subject::of_guest(first, context)?, Subject::of_guest(second, context)?);
+    let of = |name: &GuestName| match new && name == &to {
+        true => Subject::of_new_guest(name, context),
+        false => Subject::of_guest(name, context),
+    };
+    let (first, second) = (of(first)?, of(second)?);
     Ok(if to < from { (first, second) } else { (second, first) })
 }

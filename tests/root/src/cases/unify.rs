@@ -19,6 +19,7 @@ pub fn tests() -> Vec<Trial> {
             a_clone_has_an_identity_and_files_of_its_own,
         ),
         Trial::new("unify::reference_guests", reference_guests),
+        Trial::new("unify::vcopy_makes_what_the_destination_lacks", vcopy_makes_what_the_destination_lacks),
         Trial::new("unify::vcopy_shares_copies_and_leaves", vcopy_shares_copies_and_leaves),
         Trial::new("unify::vclone_makes_a_tree", vclone_makes_a_tree),
         Trial::new("unify::the_configuration_decides", the_configuration_decides),
@@ -336,6 +337,26 @@ fn vclone_makes_a_tree() {
     source.start().sh("echo more >> /srv/append").ok();
     source.stop();
     assert_eq!(fs::read_to_string(to.join("srv/append")).unwrap(), "what srv/append had at the beginning\n");
+}
+
+/// compat/commands.md §8: a configuration like that of a new skeleton.
+fn vcopy_makes_what_the_destination_lacks() {
+    let host = Fixture::new();
+    let [source, _] = pair(&host);
+    let (name, _) = host.fresh();
+    let cfg = host.confdir().join(&name);
+    host.tool("vcopy", &["--strict", &name, &source.name]).exits(1);
+    host.tool("vcopy", &["-n", &name, &source.name]).exits(1);
+    host.tool("vcopy", &[name.as_str(), "nobody"]).exits(1).says("nobody");
+    assert!(!cfg.exists() && !host.trees().join(&name).exists());
+    host.tool("vcopy", &[&name, &source.name]).ok();
+    assert!(cfg.join("apps/vunify").is_dir() && cfg.join("fstab").exists());
+    assert_eq!(fs::read_to_string(cfg.join("name")).unwrap(), format!("{name}\n"));
+    let copied = host.trees().join(&name);
+    assert_eq!(copied.join("srv/same").metadata().unwrap().ino(), inode(&source, "srv/same"));
+    host.v(&[&name, "start"]).ok();
+    host.v(&[&name, "exec", "cat", "/srv/same"]).ok();
+    host.v(&[&name, "stop"]).ok();
 }
 
 fn vcopy_shares_copies_and_leaves() {

@@ -40,6 +40,15 @@ pub fn name(word: &str) -> Result<GuestName, CliError> {
 impl Subject {
     /// That of a guest, by its configuration.
     pub fn of_guest(name: &GuestName, context: &Context) -> Result<Self, CliError> {
+        Self::of(name, true, context)
+    }
+
+    /// The same of one that was made just now: it has no packages that could be asked for their configuration files.
+    pub fn of_new_guest(name: &GuestName, context: &Context) -> Result<Self, CliError> {
+        Self::of(name, false, context)
+    }
+
+    fn of(name: &GuestName, has_packages: bool, context: &Context) -> Result<Self, CliError> {
         let host = &context.host;
         let (config, _) = vserver_config::read(&host.confdir, name)?;
         let Some(sharing) = vserver_config::sharing(&host.confdir, name) else {
@@ -51,7 +60,8 @@ impl Subject {
             )));
         };
         // Its own tools are asked before its lock is held, because they need it.
-        let (rules, own) = (rules(&sharing)?, configuration_files(&sharing, name, context)?);
+        let rules = rules(&sharing)?;
+        let own = if has_packages { configuration_files(&sharing, name, context)? } else { Some(Vec::new()) };
         let (held, root) = hold(name, &config.vdir, context)?;
         let own = match own {
             Some(own) => own,
