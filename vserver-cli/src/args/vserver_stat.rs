@@ -26,4 +26,7 @@ pub struct VserverStatArgs {
     /// As JSON: sizes in bytes, times in milliseconds
     #[arg(long)]
     pub json: bool,
+    /// It takes none
+    #[arg(hide = true, value_name = "NAME")]
+    pub words: Vec<String>,
 }

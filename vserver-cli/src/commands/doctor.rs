@@ -9,6 +9,7 @@ use vserver_types::{Exit, GuestName};
 
 use crate::context::Context;
 use crate::error::CliError;
+use crate::resolve;
 
 /// One thing to see to.
 #[derive(Debug, Serialize)]
@@ -29,11 +30,13 @@ enum Severity {
 
 /// Prints what there is: 0 if there is nothing.
 pub fn network(as_json: bool, context: &Context) -> Result<Exit, CliError> {
+    resolve::root_is_there(&context.host.confdir)?;
     let names = vserver_config::list(&context.host.confdir)?;
     // What is wrong with a guest's own configuration is for `check` to say.
     let read = |name: &GuestName| vserver_config::survey(&context.host.confdir, name).ok().map(|(config, _)| config);
     let guests: Vec<_> = names.iter().filter_map(read).collect();
-    let mut found: Vec<Finding> = vserver_monitor::wildcards()?.iter().map(listener).collect();
+    let mut found: Vec<Finding> =
+        vserver_monitor::wildcards(&vserver_runtime::cgroup_bases(&context.host)?)?.iter().map(listener).collect();
     found.extend(pitfalls::pitfalls(&guests));
     found.sort_by_key(|finding| finding.severity);
     if as_json {

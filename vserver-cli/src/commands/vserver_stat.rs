@@ -13,6 +13,12 @@ use crate::error::CliError;
 
 /// One row for the host and one for each running guest.
 pub fn run(args: &VserverStatArgs, context: &Context) -> Result<Exit, CliError> {
+    if let Some(word) = args.words.first() {
+        let fault = format!(
+            "it shows every context and takes no name, as '{word}' is; try `vserver {word} status` or `vserver-stat | grep -w {word}`"
+        );
+        return Err(CliError::usage("vserver-stat", &fault, Exit::Failure));
+    }
     let records = vserver_runtime::running(&context.host)?;
     if args.net {
         return net(&records, args.json, context);
@@ -21,7 +27,7 @@ pub fn run(args: &VserverStatArgs, context: &Context) -> Result<Exit, CliError> 
         return disk(&records, args.json, context);
     }
     let known: Vec<_> = records.iter().map(known).collect();
-    let rows = Sample::take()?.rows(&known);
+    let rows = Sample::take(&vserver_runtime::cgroup_bases(&context.host)?)?.rows(&known);
     if args.json {
         context.printer.json(&rows)?;
         return Ok(Exit::Success);
