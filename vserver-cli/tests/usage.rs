@@ -186,9 +186,14 @@ fn a_reader_that_leaves_is_no_failure() {
 /// A root that is not there has not no guests: it is the wrong one, or there never was a guest.
 #[test]
 fn a_configuration_root_that_is_not_there_is_told() {
-    for words in
-        [&["list"][..], &["list", "--json"], &["--all", "status"], &["--mark", "x", "stop"], &["web*", "start"]]
-    {
+    for words in [
+        &["list"][..],
+        &["list", "--json"],
+        &["--all", "status"],
+        &["--mark", "x", "stop"],
+        &["web*", "start"],
+        &["doctor", "network"],
+    ] {
         let output = run(&[&["vserver", "--confdir", "/nonexistent/root"], words].concat());
         let said = text(&output.stderr);
         assert!(
