@@ -85,7 +85,7 @@ impl Host<'_> {
         };
         Ok(vec![
             figure("cached file pages of 10 guests", |resident| resident.tree),
-            figure("the same with the journals they write", Resident::all),
+            figure("the same with all that they write", Resident::all),
         ])
     }
 
