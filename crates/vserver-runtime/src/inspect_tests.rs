@@ -94,7 +94,7 @@ fn every_line_of_a_file_is_looked_at() {
     tree.set("web", "bcapabilities", "NO_SUCH\n# fine\nCHOWN,NEITHER\nNOR_THIS\n");
     tree.set("web", "fstab", "none /proc\n\nnone /a/../.. tmpfs defaults 0 0\nx y\n");
     tree.set("web", "apps/init/depends", "nobody\nno one\n");
-    tree.set("web", "apps/init/killseq", "15\nfast\nslow\n");
+    tree.set("web", "apps/init/killseq", "15\nfast\n9\nslow\n");
     let faults = tree.faults("web");
     for place in [
         "bcapabilities:1:",
@@ -106,7 +106,7 @@ fn every_line_of_a_file_is_looked_at() {
         "apps/init/depends:1:",
         "apps/init/depends:2:",
         "apps/init/killseq:2:",
-        "apps/init/killseq:3:",
+        "apps/init/killseq:4:",
     ] {
         assert!(faults.iter().any(|fault| fault.starts_with(place)), "{place} is not in {faults:#?}");
     }
