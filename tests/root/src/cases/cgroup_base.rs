@@ -96,6 +96,11 @@ fn what_holds_a_guest_holds_it_there() {
     assert_eq!(fs::read_to_string(of(&base, "pids").join(&guest.name).join("pids.max")).unwrap().trim(), "40");
     let forks = guest.sh("i=0; while [ $i -lt 60 ]; do sleep 5 & i=$((i+1)); done; echo all; kill $(jobs -p)");
     assert!(!forks.out.contains("all"), "{forks:?}");
+    // The shell ends at the first that fails; until the others have ended, there is no room for a helper either.
+    let count = of(&base, "pids").join(&guest.name).join("pids.current");
+    eventually("its processes have ended", SOON, || {
+        fs::read_to_string(&count).unwrap().trim().parse::<u32>().unwrap() < 10
+    });
     assert_ne!(guest.sh("/self --serve 127.9.61.2:8080").code, 0);
     guest.sh("hostname other && hostname").ok().says("other");
     // The end of its supervisor is the end of it, and the next command clears up.

@@ -28,7 +28,7 @@ const KEYS: &str = "chmod 700 .; for user in one other; do
   gpg --batch --quiet --passphrase '' --quick-gen-key $user@example.org rsa2048 sign never
   gpg --batch --quiet --armor --export $user@example.org >$user; done
 rpmsign --define \"__gpg $(command -v gpg)\" --define \"_gpg_path $GNUPGHOME\" --define '_gpg_name one@example.org' --addsign $1/*.rpm >/dev/null
-gpgconf --kill all; createrepo_c -q --update $1";
+gpgconf --kill all; createrepo_c -q $1";
 
 /// Packages that are signed by the first of two keys, both in `keys/`.
 fn signed(host: &Fixture, made: &Path) {
