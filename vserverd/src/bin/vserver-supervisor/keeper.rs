@@ -22,18 +22,19 @@ pub fn run(arguments: &[String]) -> ExitCode {
     let [name, confdir, vserver, pid, rest @ ..] = arguments else {
         return ExitCode::FAILURE;
     };
+    let Ok(supervisor) = pid.parse() else {
+        return ExitCode::FAILURE;
+    };
     // Only a saving, as in the supervisor.
     memory::forget_startup_code().ok();
-    if !rest.is_empty()
-        && let Ok(supervisor) = pid.parse()
-    {
+    if !rest.is_empty() {
         // Without it such sockets hear the first address.
         gather::until_the_end_of(supervisor).ok();
     }
-    let status = match pid.parse().map(Pid::from_raw).map(wait_for) {
-        Ok(Some(WaitStatus::Exited(_, status))) => Some(status),
-        Ok(Some(_)) => None,
-        Ok(None) | Err(_) => return ExitCode::FAILURE,
+    let status = match wait_for(Pid::from_raw(supervisor)) {
+        Some(WaitStatus::Exited(_, status)) => Some(status),
+        Some(_) => None,
+        None => return ExitCode::FAILURE,
     };
     let Some(ending) = Ending::from_status(status) else {
         return ExitCode::SUCCESS;
