@@ -15,6 +15,8 @@ const ZSTD_WINDOW: u32 = 27;
 /// Bytes that are looked at: a tar header.
 const HEAD: usize = 512;
 
+const DUMP: &str = "an archive of dump(8), which only `build -m template` takes, from a file: restore(8) has to read it";
+
 /// A stream with a view of its first bytes.
 struct Peeked<'a> {
     head: Vec<u8>,
@@ -67,13 +69,15 @@ impl Codec {
     }
 }
 
-/// What can be unpacked.
+/// What an archive is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Archive {
     /// tar(1)
     Tar,
     /// cpio(1)
     Cpio,
+    /// dump(8): it names files by their inodes, and restore(8) knows how to unpack them; here nothing does.
+    Dump,
 }
 
 /// An archive without its compressions.
@@ -87,17 +91,30 @@ pub(crate) struct Opened<'a> {
 /// The archive inside `input`.
 pub(crate) fn open<'a>(input: impl Read + Send + 'a) -> Result<Opened<'a>, Error> {
     let (layers, peeked) = uncover(input)?;
-    let archive = archive(&peeked.head).map_err(|found| Error::NotTar { found })?;
+    let archive = match archive(&peeked.head) {
+        Ok(Archive::Dump) => Err(DUMP),
+        other => other,
+    };
+    let archive = archive.map_err(|found| Error::NotTar { found })?;
     Ok(Opened { stream: Box::new(peeked.join()), archive, compressed: !layers.is_empty() })
 }
 
-/// How an archive is wrapped, outermost first, and what it is; `None` if it is no archive that can be unpacked.
+/// How an archive is wrapped, outermost first, and what it is; `None` if it is none that is known.
 ///
 /// # Errors
 /// [`Error::Read`], also if the compressed bytes are broken; [`Error::NotTar`] after too many compressions.
 pub fn layers<'a>(input: impl Read + Send + 'a) -> Result<(Vec<Codec>, Option<Archive>), Error> {
     let (layers, peeked) = uncover(input)?;
     Ok((layers, archive(&peeked.head).ok()))
+}
+
+/// What an archive of dump(8) holds without its compressions, and whether it had any; `None` if it is something else.
+///
+/// # Errors
+/// As [`layers`].
+pub fn dump<'a>(input: impl Read + Send + 'a) -> Result<Option<(impl Read + 'a, bool)>, Error> {
+    let (layers, peeked) = uncover(input)?;
+    Ok(is_dump(&peeked.head).then(|| (peeked.join(), !layers.is_empty())))
 }
 
 /// Takes all compressions off.
@@ -135,9 +152,7 @@ fn archive(head: &[u8]) -> Result<Archive, &'static str> {
             "a cpio archive of the old kind that is not the same on all machines (`cpio -o -H newc` writes the other)",
         ),
         [b'0', b'7', b'0', b'7', b'0', ..] => Err("a cpio archive of an unknown kind"),
-        _ if is_dump(head) => Err(
-            "an archive of dump(8): unpack it into a directory with `restore -rf`, and give that to `build -m clone`",
-        ),
+        _ if is_dump(head) => Ok(Archive::Dump),
         [b'P', b'K', 3, 4, ..] => Err("a zip archive"),
         _ if head.len() < HEAD => Err("something shorter than one header"),
         _ if head.iter().all(|b| *b == 0) => Ok(Archive::Tar),
@@ -159,6 +174,22 @@ fn is_dump(head: &[u8]) -> bool {
 mod tests {
     use super::*;
 
+    #[test]
+    fn what_dump_made_is_known_in_any_compression() {
+        let mut bytes = vec![1; 2048];
+        bytes[24..28].copy_from_slice(&60_012_u32.to_le_bytes());
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        io::Write::write_all(&mut packed, &bytes).unwrap();
+        let packed = packed.finish().unwrap();
+        for (input, wrapped) in [(&bytes, false), (&packed, true)] {
+            let (mut content, compressed) = dump(input.as_slice()).unwrap().unwrap();
+            let mut found = Vec::new();
+            content.read_to_end(&mut found).unwrap();
+            assert_eq!((found == bytes, compressed), (true, wrapped));
+        }
+        assert!(dump(&[1; 2048][..]).unwrap().is_none());
+    }
+
     fn refusal(bytes: &[u8]) -> String {
         open(bytes).err().map(|e| e.to_string()).unwrap_or_default()
     }
@@ -174,7 +205,7 @@ mod tests {
         dump[24..28].copy_from_slice(&60_012_u32.to_le_bytes());
         assert!(refusal(&dump).contains("dump(8)"));
         dump[24..28].copy_from_slice(&60_011_u32.to_be_bytes());
-        assert!(refusal(&dump).contains("build -m clone"));
+        assert!(refusal(&dump).contains("restore(8)"));
     }
 
     #[test]

@@ -29,7 +29,7 @@ mod sparse;
 mod stream;
 mod unpack;
 
-pub use codec::{Archive, Codec, layers};
+pub use codec::{Archive, Codec, dump, layers};
 pub use error::Error;
 pub use options::{All, Choice, Limits, Options, Select};
 pub use pack::{measure, pack, survey};

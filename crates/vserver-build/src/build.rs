@@ -95,7 +95,7 @@ fn fill(
     match &request.method {
         Method::Skeleton => skeleton::devices(&root)?,
         Method::Template(arguments) => {
-            notes = template::unpack(arguments, request, &root, signals, progress)?;
+            notes = template::unpack(arguments, request, (stage, &root), signals, progress)?;
             if !arguments.keep_dev {
                 skeleton::devices(&root)?;
             }

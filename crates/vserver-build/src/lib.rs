@@ -36,6 +36,7 @@ mod packages;
 mod programs;
 mod rename;
 mod request;
+mod restore;
 mod rsync;
 mod settle;
 mod signals;

@@ -13,13 +13,14 @@ use vserver_fs::GuestRoot;
 
 use crate::request::{BuildRequest, Template};
 use crate::signals::{Interruptible, Signals, give_up};
-use crate::{Error, Progress};
+use crate::stage::Stage;
+use crate::{Error, Progress, restore};
 
 /// Unpacks all, and says what was left out.
 pub(crate) fn unpack(
     arguments: &Template,
     request: &BuildRequest,
-    root: &GuestRoot,
+    (stage, root): (&Stage, &GuestRoot),
     signals: &Signals,
     progress: &mut dyn Progress,
 ) -> Result<Vec<String>, Error> {
@@ -30,6 +31,9 @@ pub(crate) fn unpack(
     let mut notes = Vec::new();
     for tarball in &arguments.tarballs {
         progress.stage(&format!("unpacking {}", tarball.display()));
+        if restore::unpack(tarball, stage, root, signals, progress)? {
+            continue;
+        }
         let report = one(tarball, &options, root, &mut All, signals, progress)?;
         notes.extend(left_out(tarball, &report));
     }

@@ -32,6 +32,7 @@ const PACKAGES: &[&str] = &[
     "zypper",
     "pacman-package-manager",
     "qemu-utils",
+    "dump",
     "fdisk",
     "gnupg",
 ];

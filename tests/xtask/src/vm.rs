@@ -27,6 +27,7 @@ const PACKAGES: &[&str] = &[
     "zstd",
     "xz-utils",
     "bzip2",
+    "dump",
 ];
 
 /// Runs inside as root. `/tmp` there is an overlay and `/` is 9p, neither of which can be mapped, and a tmpfs only from

@@ -21,7 +21,7 @@ Methods and their arguments, after `--`:
   image        -s FILE [--partition N] [--below DIR] (qcow2, vmdk, vhdx, vdi, raw)
   clone        --source GUEST|DIR [-X EXCLUDE-LIST]
   oci          -s IMAGE [--image NAME] (an OCI image layout or a docker archive, a directory or a tar archive)
-  template     -t FILE|- [-t FILE]… (tar or cpio; plain, gz, xz, bz2, zst) [--nodevsanity]
+  template     -t FILE|- [-t FILE]… (tar, cpio or dump; plain, gz, xz, bz2, zst) [--nodevsanity]
 `vserver NAME build -m METHOD -- --help` explains them. Defaults for all options: CONFDIR/.defaults/apps/build/options, one
 word a line, unless NO_DEFAULT_OPTS is set.
 

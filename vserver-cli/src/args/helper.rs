@@ -64,8 +64,8 @@ pub struct KeepAliveArgs {
     name = "h2ext",
     version = concat!(env!("CARGO_PKG_VERSION"), " -- says how to unpack a file"),
     override_usage = "h2ext [-q] [-d FILE] ARCHIVE...",
-    after_help = "Known are tar and cpio archives, plain or compressed by gzip, bzip2, xz or zstd; anything else is an unknown\n\
-                  format. A file of descriptions is taken and not needed.\n\
+    after_help = "Known are archives of tar, cpio and dump, plain or compressed by gzip, bzip2, xz or zstd; anything else is an\n\
+                  unknown format. A file of descriptions is taken and not needed.\n\
                   Example: h2ext guest.tar.gz"
 )]
 pub struct H2extArgs {

@@ -19,6 +19,9 @@ pub fn tests() -> Vec<Trial> {
             .needs(Need::Tool("zstd"))
             .needs(Need::Tool("bzip2"))
             .smoke(),
+        Trial::new("build::template_that_dump_made", template_that_dump_made)
+            .needs(Need::Tool("dump"))
+            .needs(Need::Tool("mke2fs")),
         Trial::new("build::template_from_standard_input", template_from_standard_input),
         Trial::new("build::broken_template_leaves_nothing", broken_template_leaves_nothing),
         Trial::new("build::force_keeps_what_was_there", force_keeps_what_was_there),
@@ -114,6 +117,42 @@ fn template_of_every_compression() {
         host.v(&[&name, "exec", "cat", "/etc/inittab"]).ok();
         host.v(&["--silent", &name, "delete"]).ok();
     }
+}
+
+/// dump(8) reads no directory, only a file system: one in a file, on a loop device that goes with the shell.
+const DUMP: &str = r#"
+truncate -s 32M image && mke2fs -q -t ext4 -d root image && loop=$(losetup --find --show image) || exit 1
+trap 'losetup --detach "$loop"' EXIT
+dump -0 -q -f tree.dump "$loop"
+"#;
+
+fn template_that_dump_made() {
+    let host = Fixture::new();
+    tarball(&host, "");
+    let dir = host.scratch("tarballs");
+    assert!(Command::new("sh").args(["-c", DUMP]).current_dir(&dir).status().unwrap().success());
+    assert!(Command::new("gzip").args(["-k", "tree.dump"]).current_dir(&dir).status().unwrap().success());
+    let build = |file: &str| {
+        let (name, xid) = host.fresh();
+        let (file, context) = (dir.join(file), xid.to_string());
+        let words = [&name, "build", "-m", "template", "--context", &context, "--initstyle", "plain", "--", "-t"];
+        (host.v(&[&words[..], &[file.to_str().unwrap()]].concat()), name)
+    };
+    for file in ["tree.dump", "tree.dump.gz"] {
+        let (built, name) = build(file);
+        built.ok();
+        let root = host.trees().join(&name);
+        let links = std::os::unix::fs::MetadataExt::nlink(&fs::metadata(root.join("etc/passwd")).unwrap());
+        assert_eq!(links, 2, "{file}: hard links stay hard links");
+        assert!(!root.join("restoresymtable").exists());
+        host.v(&[&name, "start"]).ok();
+        host.v(&[&name, "exec", "cat", "/etc/inittab"]).ok();
+        host.v(&["--silent", &name, "delete"]).ok();
+    }
+    let whole = fs::read(dir.join("tree.dump")).unwrap();
+    fs::write(dir.join("torn.dump"), &whole[..whole.len() / 2]).unwrap();
+    build("torn.dump").0.exits(1).says("restore");
+    assert_eq!(fs::read_dir(host.trees()).unwrap().count(), 0, "nothing is left of a torn archive");
 }
 
 fn template_from_standard_input() {

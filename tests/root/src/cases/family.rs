@@ -88,11 +88,11 @@ fn archives_are_known_by_their_content() {
         dir.join(name).display().to_string()
     };
     let all = [
-        (tar(&[], "plain.bin"), "tar -x"),
-        (tar(&["-z"], "a.bin"), "gzip -dc | tar -x"),
-        (tar(&["-j"], "b.bin"), "bzip2 -dc | tar -x"),
-        (tar(&["-J"], "c.bin"), "xz -dc | tar -x"),
-        (tar(&["--zstd"], "d.bin"), "zstd -dc | tar -x"),
+        (tar(&[], "plain.bin"), "tar -x --numeric-owner"),
+        (tar(&["-z"], "a.bin"), "gzip -d -c | tar -x --numeric-owner"),
+        (tar(&["-j"], "b.bin"), "bzip2 -d -c | tar -x --numeric-owner"),
+        (tar(&["-J"], "c.bin"), "xz -d -c | tar -x --numeric-owner"),
+        (tar(&["--zstd"], "d.bin"), "zstd -d -c | tar -x --numeric-owner"),
     ];
     for (path, how) in &all {
         assert_eq!(host.tool("h2ext", &[path]).ok().out, format!("{path}: {how}\n"));

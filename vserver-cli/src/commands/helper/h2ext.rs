@@ -1,4 +1,4 @@
-//! `h2ext`: how archives are unpacked, by their first bytes.
+//! `h2ext`: how archives are unpacked, by their first bytes. Source: util-vserver, `config-tree.md`, "h2ext magic".
 
 use std::fs::File;
 use std::path::Path;
@@ -33,15 +33,16 @@ fn how(path: &Path) -> Result<String, CliError> {
         Err(_) => return Ok(UNKNOWN.to_owned()),
     };
     let inner = match archive {
-        Some(Archive::Tar) => "tar -x",
-        Some(Archive::Cpio) => "cpio -idm",
+        Some(Archive::Tar) => "tar -x --numeric-owner",
+        Some(Archive::Cpio) => "cpio -i --numeric-uid-gid",
+        Some(Archive::Dump) => "restore -rf -",
         None => UNKNOWN,
     };
     let steps = codecs.into_iter().map(|codec| match codec {
-        Codec::Gzip => "gzip -dc",
-        Codec::Bzip2 => "bzip2 -dc",
-        Codec::Xz => "xz -dc",
-        Codec::Zstd => "zstd -dc",
+        Codec::Gzip => "gzip -d -c",
+        Codec::Bzip2 => "bzip2 -d -c",
+        Codec::Xz => "xz -d -c",
+        Codec::Zstd => "zstd -d -c",
     });
     Ok(steps.chain([inner]).collect::<Vec<_>>().join(" | "))
 }
