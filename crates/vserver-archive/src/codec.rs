@@ -15,7 +15,8 @@ const ZSTD_WINDOW: u32 = 27;
 /// Bytes that are looked at: a tar header.
 const HEAD: usize = 512;
 
-const DUMP: &str = "an archive of dump(8), which only `build -m template` takes, from a file: restore(8) has to read it";
+const DUMP: &str =
+    "an archive of dump(8), which only `build -m template` takes, from a file: restore(8) has to read it";
 
 /// A stream with a view of its first bytes.
 struct Peeked<'a> {

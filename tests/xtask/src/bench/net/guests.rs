@@ -66,7 +66,8 @@ pub fn places(bin: &Path, home: &Path, me: &Path) -> Result<Vec<Place>, String> 
     Ok(all)
 }
 
-/// Enters a new directory of every hierarchy that costs processes something; the stage takes them away.
+/// Enters a new directory of every hierarchy that costs processes something, as deep as a service in its slice; the stage takes
+/// them away.
 fn in_cgroup() -> Result<Enter, String> {
     let mounts = fs::read_to_string("/proc/mounts").map_err(|error| format!("/proc/mounts: {error}"))?;
     let mut enter = String::new();
@@ -75,7 +76,7 @@ fn in_cgroup() -> Result<Enter, String> {
         let [_, dir, kind, options, ..] = fields[..] else { continue };
         let costs = |word| ["cpu", "memory", "pids"].contains(&word);
         if kind == "cgroup2" || kind == "cgroup" && options.split(',').any(costs) {
-            let dir = Path::new(dir).join("vserver-bench");
+            let dir = Path::new(dir).join("vserver-bench/service");
             fs::create_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
             enter += &format!("echo $$ > {}/cgroup.procs; ", dir.display());
         }
