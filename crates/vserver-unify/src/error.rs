@@ -38,7 +38,9 @@ pub enum Error {
         tree: PathBuf,
     },
     /// A store names a digest that we do not know.
-    #[error("the store '{store}' uses the digest '{method}', which is not known; sha1 and blake3 are")]
+    #[error(
+        "the store '{store}' uses the digest '{method}', which is not known; sha1, blake3, blake3-80 and pieces-48 are"
+    )]
     Method {
         /// The store.
         store: PathBuf,

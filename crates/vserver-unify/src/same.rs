@@ -13,6 +13,8 @@ use rustix::io::Errno;
 const CHUNK: usize = 128 << 10;
 /// The largest file of which all is kept in memory while others are compared with it.
 const KEPT: usize = 512 << 10;
+/// How much each of the pieces is that stand for a file: at its beginning, in the middle, at its end.
+const SAMPLE: usize = 8 << 10;
 
 /// What must be equal besides the content. Source: util-vserver, `behaviours.md` §9.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,6 +42,11 @@ impl Key {
 /// What every change of a file changes. The change time alone would do, but ticks of a coarse clock are long.
 pub(crate) fn state(stat: &FileStat) -> [i64; 6] {
     [stat.st_ctime, stat.st_ctime_nsec, stat.st_mtime, stat.st_mtime_nsec, stat.st_size, i64::from(stat.st_mode)]
+}
+
+/// What a file takes of the disk, in bytes.
+pub(crate) fn space(stat: &FileStat) -> u64 {
+    u64::try_from(stat.st_blocks).unwrap_or(0) * 512
 }
 
 /// Room for comparing, one for each thread.
@@ -75,13 +82,38 @@ impl Model {
         &self.file
     }
 
+    /// As it was looked at, but for links of our own.
+    pub fn stat(&self) -> &FileStat {
+        &self.stat
+    }
+
     pub fn inode(&self) -> u64 {
         self.stat.st_ino
+    }
+
+    /// Whether it is too large to be kept in memory, so that it is read again for each comparison.
+    pub fn is_large(size: u64) -> bool {
+        size > KEPT as u64
     }
 
     /// Compares byte for byte with a file of the same size, then the extended attributes (capabilities and ACLs among them).
     pub fn same(&mut self, other: &File, room: &mut Room) -> io::Result<bool> {
         Ok(self.same_content(other, room)? && self.same_attributes(other, room)?)
+    }
+
+    /// The same with several at once.
+    pub fn same_as(&mut self, others: &[&File], room: &mut Room) -> Vec<io::Result<bool>> {
+        let mut same: Vec<io::Result<bool>> = others.iter().map(|_| Ok(true)).collect();
+        if let Err(error) = self.compare(others, room, |number, outcome| same[number] = outcome) {
+            let again = || error.raw_os_error().map_or(error.kind().into(), io::Error::from_raw_os_error);
+            return others.iter().map(|_| Err(again())).collect();
+        }
+        for (same, other) in same.iter_mut().zip(others) {
+            if matches!(same, Ok(true)) {
+                *same = self.same_attributes(other, room);
+            }
+        }
+        same
     }
 
     /// Gives all that is in it, piece by piece.
@@ -92,6 +124,19 @@ impl Model {
         }
         for (at, length) in pieces(self.size()) {
             let read = fill(&self.file, &mut room.own[..length], at)?;
+            take(&room.own[..read]);
+        }
+        Ok(())
+    }
+
+    /// Gives a few pieces of it: all of one that is not larger than they are.
+    pub fn sample(&mut self, room: &mut Room, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+        let (size, length) = (self.size(), SAMPLE as u64);
+        if size <= 3 * length {
+            return self.read(room, take);
+        }
+        for at in [0, (size - length) / 2, size - length] {
+            let read = fill(&self.file, &mut room.own[..SAMPLE], at)?;
             take(&room.own[..read]);
         }
         Ok(())
@@ -126,7 +171,21 @@ impl Model {
     }
 
     fn same_content(&mut self, other: &File, room: &mut Room) -> io::Result<bool> {
+        let mut same = Ok(true);
+        self.compare(&[other], room, |_, outcome| same = outcome)?;
+        same
+    }
+
+    /// Compares its content with that of several at once, so that it is read once for all of them. `differs` is told the number
+    /// of each that is not the same, or what came of reading it.
+    fn compare(
+        &mut self,
+        others: &[&File],
+        room: &mut Room,
+        mut differs: impl FnMut(usize, io::Result<bool>),
+    ) -> io::Result<()> {
         let kept = self.keep()?;
+        let mut left: Vec<(usize, &File)> = others.iter().copied().enumerate().collect();
         for (at, length) in pieces(self.size()) {
             let own = match (&self.content, usize::try_from(at)) {
                 (Some(content), Ok(at)) if kept => content.get(at..at + length).unwrap_or_default(),
@@ -135,13 +194,21 @@ impl Model {
                     &room.own[..read]
                 }
             };
-            let read = fill(other, &mut room.other[..length], at)?;
-            // Less than there was means that somebody has changed one of them.
-            if own.len() != length || own != &room.other[..read] {
-                return Ok(false);
+            left.retain(|(number, other)| {
+                // Less than there was means that somebody has changed one of them.
+                let same = fill(other, &mut room.other[..length], at)
+                    .map(|read| own.len() == length && *own == room.other[..read]);
+                let stays = matches!(same, Ok(true));
+                if !stays {
+                    differs(*number, same);
+                }
+                stays
+            });
+            if left.is_empty() {
+                break;
             }
         }
-        Ok(true)
+        Ok(())
     }
 
     fn same_attributes(&mut self, other: &File, room: &mut Room) -> io::Result<bool> {

@@ -2,9 +2,9 @@
 //!
 //! ```text
 //!  .hash/                 0700, root's: nobody reaches an old set-user-id file through it
-//!  ├── method             blake3-80; sha1 in stores of util-vserver, blake3 in our first ones
+//!  ├── method             pieces-48; sha1 in stores of util-vserver, blake3 and blake3-80 in our first ones
 //!  ├── .lock              one run at a time
-//!  └── qn6w2rbd…          digest; -00000001 and on behind it where equal digests belong to files that are not equal
+//!  └── qN6w2+bd           digest; -00000001 and on behind it where equal digests belong to files that are not equal
 //! ```
 //!
 //! Older stores have entries `ab/…-00000000`, in directories, and `.index` with the inodes of all of them, so that a
@@ -32,8 +32,11 @@ use crate::Error;
 use crate::exchange::link;
 use crate::held::open_to_read;
 use crate::same::{Key, Model, Room};
+pub(crate) use method::Extent;
 use method::Method;
 
+/// Most entries with one digest that are tried.
+const ENTRIES: u32 = 4_096;
 /// How long another run is waited for.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -51,6 +54,8 @@ pub struct Store {
 /// Where a file belongs in the store.
 pub(crate) struct Slot<'a> {
     store: &'a OwnedFd,
+    /// As it is told.
+    pub digest: String,
     directories: Vec<String>,
     rest: String,
 }
@@ -90,11 +95,16 @@ impl Store {
         rustix::fs::syncfs(&self.dir).map_err(Error::io("write to the disk what is in", &self.path))
     }
 
-    /// Where a file belongs, and its digest.
-    pub(crate) fn slot(&self, file: &mut Model, key: &Key, room: &mut Room) -> io::Result<(Slot<'_>, String)> {
-        let digest = self.method.digest(file, key, room)?;
+    /// The digests under which a file may lie, in this order, with how many entries may lie there that are not equal.
+    pub(crate) fn extents(&self) -> impl Iterator<Item = (Extent, u32)> + use<> {
+        self.method.extents().iter().map(|extent| (*extent, if *extent == Extent::All { ENTRIES } else { 1 }))
+    }
+
+    /// Where a file belongs by its digest of that extent.
+    pub(crate) fn slot(&self, file: &mut Model, key: &Key, extent: Extent, room: &mut Room) -> io::Result<Slot<'_>> {
+        let digest = self.method.digest(file, key, extent, room)?;
         let (directories, rest) = self.method.place(&digest);
-        Ok((Slot { store: &self.dir, directories, rest }, digest))
+        Ok(Slot { store: &self.dir, digest, directories, rest })
     }
 
     /// Remembers what is shared now besides what it knew.

@@ -21,8 +21,8 @@ pub use reference::{AgainstOptions, unify};
 const THREADS: usize = 12;
 /// How many read directories.
 const SCANNERS: usize = 4;
-/// Groups that a thread takes at once, if they are in one directory.
-const PORTION: usize = 64;
+/// Groups that a thread takes at once, if they are in one directory, and bytes: large files are to keep all of them busy.
+const PORTION: (usize, u64) = (64, 16 << 20);
 /// An empty file takes nothing of the disk, any other a block, and a page of memory: it is worth a link. util-vserver began at
 /// 16 bytes. Source: `behaviours.md` §9.3.
 const MIN_SIZE: u64 = 1;
@@ -157,6 +157,22 @@ fn by_directory(mut groups: Vec<&[Found]>) -> Vec<&[Found]> {
     groups
 }
 
+/// Parts of what is in one directory.
+fn portions<'a>(mut groups: &'a [&'a [Found]]) -> Vec<&'a [&'a [Found]]> {
+    let mut all = Vec::new();
+    while !groups.is_empty() {
+        let (mut number, mut bytes) = (0, 0);
+        while number < groups.len() && number < PORTION.0 && bytes < PORTION.1 {
+            bytes += groups[number].iter().map(|found| found.key.size).sum::<u64>();
+            number += 1;
+        }
+        let (portion, rest) = groups.split_at(number);
+        all.push(portion);
+        groups = rest;
+    }
+    all
+}
+
 /// Directory and name of the first file of a group.
 fn place(group: &[Found]) -> ((u16, &OsStr), &OsStr) {
     group.first().map_or(((0, OsStr::new("")), OsStr::new("")), |first| {
@@ -185,10 +201,8 @@ impl Work<'_> {
     /// Files with one key go to one thread, so that no two of them deal with one entry.
     fn run(&self, files: &[Found]) {
         let groups = by_directory(files.chunk_by(|a, b| a.key == b.key).collect());
-        let portions: Vec<&[&[Found]]> = groups
-            .chunk_by(|a, b| place(a).0 == place(b).0)
-            .flat_map(|directory| directory.chunks(PORTION))
-            .collect();
+        let portions: Vec<&[&[Found]]> =
+            groups.chunk_by(|a, b| place(a).0 == place(b).0).flat_map(portions).collect();
         let next = AtomicUsize::new(0);
         std::thread::scope(|scope| {
             for _ in 0..THREADS {

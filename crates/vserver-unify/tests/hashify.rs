@@ -75,6 +75,42 @@ fn equal_files_of_all_guests_become_one_inode_whatever_they_are_called() {
 }
 
 #[test]
+fn large_files_of_one_size_become_as_many_as_they_are() {
+    let Some(host) = Host::new() else { return };
+    // Equal at the beginning, in the middle and at the end, which is what the store's names are of.
+    let content = |which: u8| {
+        let mut content = vec![1; 900_000];
+        content[200_000] = which;
+        content
+    };
+    for (number, guest) in ["a", "b", "c"].into_iter().enumerate() {
+        for at in 0..8 {
+            host.put(&format!("{guest}/{at}"), &content((number as u8 + at) % 4));
+        }
+        fs::hard_link(host.path(&format!("{guest}/0")), host.path(&format!("{guest}/x"))).unwrap();
+    }
+    let dry = host.hashify(&["a", "b", "c"], Options { dry_run: true, ..Options::default() });
+    for (guests, unified) in [(&["a", "b"][..], 12), (&["a", "b", "c"], 9), (&["a", "b", "c"], 0)] {
+        let totals = host.hashify(guests, Options::default());
+        assert_eq!((totals.unified, totals.failed), (unified, 0), "{totals:?}");
+    }
+    assert_eq!((dry.unified, dry.failed), (23, 0), "{dry:?}");
+    let mut inodes = Vec::new();
+    for (number, guest) in ["a", "b", "c"].into_iter().enumerate() {
+        for at in 0..8 {
+            let (name, which) = (format!("{guest}/{at}"), (number as u8 + at) % 4);
+            assert!(fs::read(host.path(&name)).unwrap() == content(which), "{name}");
+            inodes.push((host.inode(&name), which));
+        }
+        assert_eq!(host.inode(&format!("{guest}/x")), host.inode(&format!("{guest}/0")));
+    }
+    inodes.sort_unstable();
+    inodes.dedup();
+    assert_eq!(inodes.len(), 4);
+    assert_eq!(fs::read_dir(host.path("hash")).unwrap().count(), 2 + 4);
+}
+
+#[test]
 fn a_guest_that_comes_later_finds_what_the_store_has() {
     let Some(host) = Host::new() else { return };
     for guest in ["a", "b"] {
@@ -101,7 +137,8 @@ fn a_file_of_one_byte_takes_a_block_and_is_shared_and_an_empty_one_is_not() {
 #[test]
 fn a_new_store_has_no_directories_and_old_ones_go_on_with_theirs() {
     let Some(host) = Host::new() else { return };
-    for (method, flat) in [(None, true), (Some("blake3\n"), false), (Some("sha1\n"), false)] {
+    for (method, length) in [(None, 8), (Some("blake3-80\n"), 16), (Some("blake3\n"), 0), (Some("sha1\n"), 0)] {
+        let flat = length > 0;
         for guest in ["a", "b", "c"] {
             host.put(&format!("{guest}/x"), b"the very same content");
         }
@@ -115,7 +152,7 @@ fn a_new_store_has_no_directories_and_old_ones_go_on_with_theirs() {
         let entries = || fs::read_dir(host.path("hash")).unwrap().map(|entry| entry.unwrap());
         assert_eq!(entries().any(|entry| entry.file_type().unwrap().is_dir()), !flat, "{method:?}");
         assert_eq!(host.path("hash/.index").exists(), !flat, "{method:?}");
-        let entry = entries().find(|entry| entry.file_name().len() == 16);
+        let entry = entries().find(|entry| entry.file_name().len() == length);
         assert_eq!(entry.map(|entry| entry.metadata().unwrap().ino()), flat.then(|| host.inode("c/x")), "{method:?}");
         ["a", "b", "c", "hash"].iter().for_each(|dir| fs::remove_dir_all(host.path(dir)).unwrap());
     }

@@ -20,11 +20,24 @@ pub(super) enum Method {
     /// None: 256 directories cost a mebibyte, and long names as much again as short ones. Whoever makes two files of one
     /// short digest has two files that are not equal, and gets two entries.
     Short,
+    /// The same with names of eight letters, mostly of a few pieces of a file. Since files are compared anyway, nothing else of
+    /// them need be read for a name; only where another file has it, a second name is of all that is in the file.
+    Pieces,
 }
 
 /// Digits of a short digest, of five bits each.
 const SHORT: usize = 16;
 const DIGITS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+/// Letters of a name of [`Method::Pieces`], of six bits each: more would cost 4 bytes of a directory for each file.
+const LETTERS: usize = 8;
+const ALPHABET: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+";
+
+/// How much of a file a digest is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    Pieces,
+    All,
+}
 
 impl Method {
     /// That of the store, which is chosen at its first use.
@@ -35,6 +48,7 @@ impl Method {
                 "sha1" | "" => Ok(Self::Sha1),
                 "blake3" => Ok(Self::Blake3),
                 "blake3-80" => Ok(Self::Short),
+                "pieces-48" => Ok(Self::Pieces),
                 other => Err(Error::Method { store: store.to_owned(), method: other.escape_debug().to_string() }),
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => Self::choose(store, &file),
@@ -45,18 +59,23 @@ impl Method {
     /// One with directories of entries but without that file was begun with the original's default.
     fn choose(store: &Path, file: &Path) -> Result<Self, Error> {
         let old = names(store).map_err(Error::io("list", store))?.iter().any(|name| name.len() == 2);
-        let (method, text) = if old { (Self::Sha1, "sha1\n") } else { (Self::Short, "blake3-80\n") };
+        let (method, text) = if old { (Self::Sha1, "sha1\n") } else { (Self::Pieces, "pieces-48\n") };
         atomic::write(file, text.as_bytes(), 0o644)?;
         Ok(method)
     }
 
     /// Whether entries lie in the store itself: then listing that says which inodes they are.
     pub fn is_flat(self) -> bool {
-        self == Self::Short
+        matches!(self, Self::Short | Self::Pieces)
+    }
+
+    /// The digests under which a file may lie, in this order. Under the last of them may be several that are not equal.
+    pub fn extents(self) -> &'static [Extent] {
+        if self == Self::Pieces { &[Extent::Pieces, Extent::All] } else { &[Extent::All] }
     }
 
     /// As it is written in names. The record before the content is packed and in little endian.
-    pub fn digest(self, file: &mut Model, key: &Key, room: &mut Room) -> io::Result<String> {
+    pub fn digest(self, file: &mut Model, key: &Key, extent: Extent, room: &mut Room) -> io::Result<String> {
         let mut record = Vec::with_capacity(36);
         record.extend(key.mode.to_le_bytes());
         record.extend(key.uid.to_le_bytes());
@@ -79,6 +98,20 @@ impl Method {
                 let hash = hash.finalize();
                 Ok(if self == Self::Short { short(hash.as_bytes()) } else { hash.to_hex().to_string() })
             }
+            Self::Pieces => {
+                let mut hash = blake3::Hasher::new();
+                hash.update(&record);
+                let take = |bytes: &[u8]| {
+                    hash.update(bytes);
+                };
+                match extent {
+                    Extent::Pieces => file.sample(room, take)?,
+                    Extent::All => file.read(room, take)?,
+                }
+                // One of all is another one even where the pieces are all.
+                hash.update(&[u8::from(extent == Extent::All)]);
+                Ok(letters(hash.finalize().as_bytes()))
+            }
         }
     }
 
@@ -87,7 +120,7 @@ impl Method {
         let levels = match self {
             Self::Sha1 => 2,
             Self::Blake3 => 1,
-            Self::Short => 0,
+            Self::Short | Self::Pieces => 0,
         };
         let directories = (0..levels).map(|level| digest[level * 2..level * 2 + 2].to_owned()).collect();
         (directories, digest[levels * 2..].to_owned())
@@ -101,12 +134,18 @@ fn short(hash: &[u8; 32]) -> String {
     (0..SHORT).map(|at| char::from(digit(at))).collect()
 }
 
+fn letters(hash: &[u8; 32]) -> String {
+    let bits = hash.first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
+    let letter = |at: usize| ALPHABET[(bits >> (58 - 6 * at)) as usize % ALPHABET.len()];
+    (0..LETTERS).map(|at| char::from(letter(at))).collect()
+}
+
 /// Whether a name in a flat store is that of an entry, and not of what else is in there.
 pub(super) fn is_entry(name: &[u8]) -> bool {
-    let (digest, number) = name.split_at(name.len().min(SHORT));
-    digest.len() == SHORT
-        && digest.iter().all(|digit| DIGITS.contains(digit))
-        && (number.is_empty() || number.first() == Some(&b'-'))
+    let (digest, number) = name.split_at(name.iter().position(|byte| *byte == b'-').unwrap_or(name.len()));
+    let of =
+        |length: usize, digits: &[u8]| digest.len() == length && digest.iter().all(|digit| digits.contains(digit));
+    (of(SHORT, DIGITS) || of(LETTERS, ALPHABET)) && number.len() != 1
 }
 
 #[cfg(test)]
@@ -120,7 +159,7 @@ mod tests {
         let key = Key { size: 5, mode: 0o100_644, uid: 0, gid: 0, mtime: 1_700_000_000 };
         let stat = nix::sys::stat::fstat(&file).unwrap();
         let mut model = Model::new(file.reopen().unwrap(), stat);
-        let digest = Method::Sha1.digest(&mut model, &key, &mut Room::new()).unwrap();
+        let digest = Method::Sha1.digest(&mut model, &key, Extent::All, &mut Room::new()).unwrap();
         let mut record = Vec::new();
         record.extend([0xa4, 0x81, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         record.extend([0; 8]);
@@ -140,10 +179,11 @@ mod tests {
         hash[..10].copy_from_slice(&[0x00, 0x44, 0x32, 0x14, 0xc7, 0x42, 0x54, 0xb6, 0x35, 0xcf]);
         assert_eq!(short(&hash), "abcdefghijklmnop");
         assert_eq!(Method::Short.place("abcdefghijklmnop"), (Vec::new(), "abcdefghijklmnop".to_owned()));
-        let entries = ["abcdefghijklmnop", "abcdefghijklmnop-00000001"];
+        assert_eq!(letters(&hash), "aeqYfmDc");
+        let entries = ["abcdefghijklmnop", "abcdefghijklmnop-00000001", "aB3_+xyz", "aB3_+xyz-00000001"];
         assert!(entries.iter().all(|name| is_entry(name.as_bytes())));
         assert!(
-            !["method", ".lock", ".index", "abcdefghijklmno.", "abcdefghijklmnopq"]
+            !["method", ".lock", ".index", "abcdefghijklmno.", "abcdefghijklmnopq", "aB3_+xy.", "aB3_+xyz1"]
                 .iter()
                 .any(|n| is_entry(n.as_bytes()))
         );
@@ -152,7 +192,9 @@ mod tests {
     #[test]
     fn an_old_store_keeps_its_digest_and_a_new_one_gets_the_faster() {
         let base = tempfile::tempdir().unwrap();
-        assert_eq!(Method::of(base.path()).unwrap(), Method::Short);
+        assert_eq!(Method::of(base.path()).unwrap(), Method::Pieces);
+        assert_eq!(Method::of(base.path()).unwrap(), Method::Pieces);
+        std::fs::write(base.path().join("method"), "blake3-80\n").unwrap();
         assert_eq!(Method::of(base.path()).unwrap(), Method::Short);
         std::fs::write(base.path().join("method"), "blake3\n").unwrap();
         assert_eq!(Method::of(base.path()).unwrap(), Method::Blake3);

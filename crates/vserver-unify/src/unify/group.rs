@@ -1,7 +1,8 @@
 //! Files that are equal in all but perhaps their content.
 //!
 //! Nearly always they are copies of one file, so each is first compared with the last one that was found; that reads less
-//! than a digest does. Only a file that differs from it needs one.
+//! than a digest does. Only a file that differs from it needs one. Large ones are compared several at once, block by block, so
+//! that none is read twice.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -12,11 +13,12 @@ use nix::sys::stat::{FileStat, fstat};
 use super::{Event, Skip, Work};
 use crate::exchange::{Exchanged, exchange};
 use crate::held::{Directories, Held};
-use crate::same::{Key, Model, Room};
+use crate::same::{Key, Model, Room, space};
 use crate::scan::{Found, shown};
+use crate::store::Extent;
 
-/// Most entries with one digest that are tried.
-const ENTRIES: u32 = 4_096;
+/// How many large files are compared at once. Each is open meanwhile, and a process may open 1 024.
+const AT_ONCE: usize = 16;
 
 /// One thread's work on one group after the other.
 pub(super) struct Group<'a> {
@@ -38,6 +40,9 @@ enum Fate {
     First,
 }
 
+/// A file that is open until it is clear what becomes of it.
+type Waiting<'f> = (&'f Found, Held);
+
 type Outcome<T> = std::result::Result<T, Skip>;
 
 impl<'a> Group<'a> {
@@ -46,30 +51,58 @@ impl<'a> Group<'a> {
     }
 
     /// Deals with all files of a group.
-    pub fn process(&mut self, files: &[Found]) {
+    pub fn process(&mut self, mut files: &[Found]) {
         let (mut model, mut seen) = (None, HashSet::new());
-        for found in files {
-            let path = shown(&found.path);
-            let fate = self.one(found, &mut model, &mut seen);
-            self.tell(found.tree.into(), &path, fate);
+        while !files.is_empty() {
+            let (now, rest) = files.split_at(at_once(files));
+            files = rest;
+            let mut waiting = Vec::with_capacity(now.len());
+            for found in now {
+                match self.hold(found) {
+                    Ok(held) => waiting.push((found, held)),
+                    Err(why) => self.tell(found, Err(why)),
+                }
+            }
+            self.wave(waiting, &mut model, &mut seen);
         }
     }
 
-    fn one(&mut self, found: &Found, model: &mut Option<Model>, seen: &mut HashSet<String>) -> Outcome<Fate> {
-        let held = self.hold(found)?;
-        if let Some(known) = model {
-            if known.inode() == held.stat.st_ino {
-                return Ok(Fate::Kept(Skip::Unified));
+    /// Those that are open now: against the model, and the first of what is left gives the next one.
+    fn wave(&mut self, mut waiting: Vec<Waiting<'_>>, model: &mut Option<Model>, seen: &mut HashSet<String>) {
+        loop {
+            waiting = self.by_model(waiting, model.as_mut());
+            if waiting.is_empty() {
+                return;
             }
-            if known.same(&held.file, &mut self.room).map_err(failed)?
-                && let Some(freed) = self.join(&held, known)?
-            {
-                return Ok(Fate::Unified { freed, entry: None });
+            let (found, held) = waiting.remove(0);
+            match self.by_digest(found, held, seen) {
+                Ok((fate, next)) => {
+                    *model = Some(next);
+                    self.tell(found, Ok(fate));
+                }
+                Err(why) => self.tell(found, Err(why)),
             }
         }
-        let (fate, next) = self.by_digest(found, held, seen)?;
-        *model = Some(next);
-        Ok(fate)
+    }
+
+    /// Those that are the same as the model become one with it; gives the others.
+    fn by_model<'f>(&mut self, waiting: Vec<Waiting<'f>>, model: Option<&mut Model>) -> Vec<Waiting<'f>> {
+        let Some(model) = model else { return waiting };
+        let (one, others): (Vec<_>, Vec<_>) =
+            waiting.into_iter().partition(|(_, held)| held.stat.st_ino == model.inode());
+        one.into_iter().for_each(|(found, _)| self.tell(found, Ok(Fate::Kept(Skip::Unified))));
+        let files: Vec<_> = others.iter().map(|(_, held)| &held.file).collect();
+        let same = model.same_as(&files, &mut self.room);
+        let mut left = Vec::new();
+        for ((found, held), same) in others.into_iter().zip(same) {
+            let joined = same.map_err(failed).and_then(|same| if same { self.join(&held, model) } else { Ok(None) });
+            match joined {
+                Ok(Some(freed)) => self.tell(found, Ok(Fate::Unified { freed, entry: None })),
+                Ok(None) => left.push((found, held)),
+                Err(why) => self.tell(found, Err(why)),
+            }
+        }
+        left
     }
 
     /// Opens it, and looks whether it is still what the walk has seen.
@@ -86,37 +119,43 @@ impl<'a> Group<'a> {
     /// Against the entries of the store with its digest; if none is equal it becomes one. Gives the file that the next of its
     /// group is compared with.
     fn by_digest(&mut self, found: &Found, held: Held, seen: &mut HashSet<String>) -> Outcome<(Fate, Model)> {
-        let inode = held.stat.st_ino;
         let mut own = Model::new(held.file.try_clone().map_err(failed)?, held.stat);
-        let (slot, digest) = self.work.store.slot(&mut own, &found.key, &mut self.room).map_err(failed)?;
-        for number in 0..ENTRIES {
-            let Some(entry) = slot.entry(number).map_err(failed)? else {
-                if self.work.options.dry_run {
-                    // The store has none, but this run may have met one.
-                    let fate = match seen.insert(digest) {
-                        true => Fate::Kept(Skip::Different),
-                        false => Fate::Unified { freed: space(&held.stat), entry: None },
-                    };
-                    return Ok((fate, own));
+        let store = self.work.store;
+        for (extent, most) in store.extents() {
+            let slot = store.slot(&mut own, &found.key, extent, &mut self.room).map_err(failed)?;
+            for number in 0..most {
+                let Some(entry) = slot.entry(number).map_err(failed)? else {
+                    if self.work.options.dry_run {
+                        return Ok((self.would(found, &mut own, seen)?, own));
+                    }
+                    if !slot.fill(number, &held.file).map_err(failed)? {
+                        continue;
+                    }
+                    own.was_linked().map_err(failed)?;
+                    self.shared.push(own.inode());
+                    return Ok((Fate::First, own));
+                };
+                let stat = fstat(&entry).map_err(failed)?;
+                if stat.st_ino == own.inode() {
+                    self.shared.push(own.inode());
+                    return Ok((Fate::Kept(Skip::Unified), own));
                 }
-                if !slot.fill(number, &held.file).map_err(failed)? {
-                    continue;
+                if let Some((freed, entry)) = self.entry(found, &held, entry, stat)? {
+                    self.shared.push(stat.st_ino);
+                    return Ok((Fate::Unified { freed, entry: Some(slot.digest) }, entry));
                 }
-                own.was_linked().map_err(failed)?;
-                self.shared.push(inode);
-                return Ok((Fate::First, own));
-            };
-            let stat = fstat(&entry).map_err(failed)?;
-            if stat.st_ino == inode {
-                self.shared.push(inode);
-                return Ok((Fate::Kept(Skip::Unified), own));
-            }
-            if let Some((freed, entry)) = self.entry(found, &held, entry, stat)? {
-                self.shared.push(stat.st_ino);
-                return Ok((Fate::Unified { freed, entry: Some(digest) }, entry));
             }
         }
         Err(Skip::Different)
+    }
+
+    /// What would become of one that the store does not have: this run may have met one.
+    fn would(&mut self, found: &Found, own: &mut Model, seen: &mut HashSet<String>) -> Outcome<Fate> {
+        let slot = self.work.store.slot(own, &found.key, Extent::All, &mut self.room).map_err(failed)?;
+        Ok(match seen.insert(slot.digest) {
+            true => Fate::Kept(Skip::Different),
+            false => Fate::Unified { freed: space(own.stat()), entry: None },
+        })
     }
 
     /// With one entry of the store; none if it is not equal.
@@ -147,8 +186,8 @@ impl<'a> Group<'a> {
         Key::of(stat, self.work.options.ignore_mtime)
     }
 
-    fn tell(&self, tree: usize, path: &str, fate: Outcome<Fate>) {
-        let sums = &self.work.sums;
+    fn tell(&self, found: &Found, fate: Outcome<Fate>) {
+        let (sums, tree, path) = (&self.work.sums, usize::from(found.tree), &*shown(&found.path));
         match fate {
             Ok(Fate::Unified { freed, entry }) => {
                 sums.unified.fetch_add(1, Ordering::Relaxed);
@@ -165,11 +204,16 @@ impl<'a> Group<'a> {
     }
 }
 
-fn failed(error: impl Into<std::io::Error>) -> Skip {
-    Skip::Failed(error.into().to_string())
+/// How many of them are compared together. A name of an inode that is among them already waits for the next time: that one's
+/// exchange changes the inode.
+fn at_once(files: &[Found]) -> usize {
+    if files.first().is_none_or(|found| !Model::is_large(found.key.size)) {
+        return files.len().min(1);
+    }
+    let mut inodes = HashSet::new();
+    files.iter().take(AT_ONCE).take_while(|found| inodes.insert((found.tree, found.inode))).count()
 }
 
-/// What a file takes of the disk, in bytes.
-fn space(stat: &FileStat) -> u64 {
-    u64::try_from(stat.st_blocks).unwrap_or(0) * 512
+fn failed(error: impl Into<std::io::Error>) -> Skip {
+    Skip::Failed(error.into().to_string())
 }

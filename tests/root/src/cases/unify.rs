@@ -207,7 +207,7 @@ fn the_configuration_decides() {
     for (name, shared) in [("srv/same", true), ("srv/mode", false), ("srv/append", false), ("srv/owner", false)] {
         assert_eq!(inode(&pair[0], name) == inode(&pair[1], name), shared, "{name}");
     }
-    assert_eq!(fs::read_to_string(store.join("method")).unwrap(), "blake3-80\n");
+    assert_eq!(fs::read_to_string(store.join("method")).unwrap(), "pieces-48\n");
     let again = host.tool("vhashify", &[&names[..], &["-vvv"]].concat());
     again.ok().says("  skipping '/srv/same' (already unified)").says("  skipping '/srv/mode' (excluded)");
     // A guest of its own list that ignores packages.
