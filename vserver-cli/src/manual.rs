@@ -1,4 +1,4 @@
-//! The one source of help texts, man pages and completions: the definitions in `args`, and `plain` for programs whose
+//! The one source of help texts, man pages and completions: the definitions in `args`, and [`mod@plain`] for programs whose
 //! command line is a few fixed words.
 
 mod plain;

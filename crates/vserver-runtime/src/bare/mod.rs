@@ -3,7 +3,7 @@
 //! A bare context is a directory below `vserver/.contexts` in the cgroup v2 hierarchy, `x<xid>` for a context and
 //! `n<nid>` for a network context, and a record of its words. Who is in the directory or below is in the context. Tools
 //! chain by `exec`, so directories nest: `.contexts/x40012/n40012` is a process in both. A network context carries the
-//! address programs; those of all directories above hold too. The last process takes its context along (`watch`).
+//! address programs; those of all directories above hold too. The last process takes its context along ([`watch`]).
 
 mod enter;
 mod record;
