@@ -184,7 +184,7 @@ fn same_list(have: &str, want: &str) -> bool {
 }
 
 /// The members of a list in the kernel's format; `None` if it is not one.
-fn members(list: &str) -> Option<BTreeSet<u32>> {
+pub(crate) fn members(list: &str) -> Option<BTreeSet<u32>> {
     let mut found = BTreeSet::new();
     for part in list.trim().split(',').filter(|part| !part.is_empty()) {
         let (first, last) = part.split_once('-').unwrap_or((part, part));

@@ -61,6 +61,7 @@ mod processes;
 mod raw;
 mod remove;
 mod stats;
+mod view;
 
 pub use create::GuestCgroup;
 pub use device_bpf::DeviceProgram;
@@ -71,3 +72,4 @@ pub use freeze::Brake;
 pub use layout::{Controller, Kind, Layout};
 pub use processes::list;
 pub use stats::Stats;
+pub use view::Memory;

@@ -63,7 +63,7 @@ impl GuestCgroup {
         Ok(stats)
     }
 
-    fn cpu(&self, stats: &mut Stats) -> Result<(), Error> {
+    pub(crate) fn cpu(&self, stats: &mut Stats) -> Result<(), Error> {
         if let Some((top, v2)) = self.top_of(Controller::Cpu) {
             let text = files::read_optional(&top.join("cpu.stat"))?.unwrap_or_default();
             stats.periods = files::flat_key(&text, "nr_periods");

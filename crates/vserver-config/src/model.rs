@@ -84,6 +84,8 @@ pub struct GuestConfig {
     pub hz: u32,
     /// CPUs and memory nodes.
     pub cpuset: Option<CpuSet>,
+    /// `/proc` and `/sys` show those CPUs only (`cpuset/virtualized`).
+    pub cpuset_virtualized: bool,
     /// Control files, name and value, in alphabetical order, names of cgroup v1 or v2 as found.
     pub cgroup: Vec<(String, String)>,
     /// Where the cgroups of all guests are (`.defaults/cgroup/base`).

@@ -109,9 +109,12 @@ fn details(config: &GuestConfig) -> Vec<Appraisal> {
     lost.extend(refused(config));
     lost.extend(DevicePolicy::default().with_raw(&config.cgroup).1);
     lost.extend(devices::plan(config).1);
-    let held = unapplied::flags_of(config).filter(|(_, effect)| effect.verdict == Verdict::Honoured);
+    let is_lost = |setting: &String| lost.iter().any(|one| one.setting == *setting);
+    let held: Vec<_> = unapplied::flags_of(config)
+        .filter(|(setting, effect)| effect.verdict == Verdict::Honoured && !is_lost(setting))
+        .collect();
     let held =
-        held.map(|(setting, effect)| Appraisal { setting, verdict: effect.verdict, how: effect.how.to_owned() });
+        held.into_iter().map(|(setting, effect)| Appraisal { setting, verdict: effect.verdict, how: effect.how.to_owned() });
     let lost = lost.into_iter().map(|one: Unenforced| Appraisal {
         setting: one.setting,
         verdict: one.degree.into(),

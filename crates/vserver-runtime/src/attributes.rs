@@ -60,6 +60,7 @@ pub fn call_policy(config: &GuestConfig, userns: bool, systemd: bool) -> Seccomp
         // Known when the capabilities are.
         names: false,
         limits: false,
+        sysinfo: false,
         ping: !config.no_ncontext && config.network_space == NetworkSpace::Host,
         syslog: ccaps.contains(ContextCaps::SYSLOG),
         tiocsti: ccaps.contains(ContextCaps::TIOCSTI),

@@ -22,7 +22,7 @@ use crate::stage::{Stage, own_namespace};
 pub fn become_keeper(
     host: &Host,
     prepared: &Prepared,
-    supervisor: i32,
+    (supervisor, server): (i32, Option<i32>),
     image: &OwnedFd,
     stage: Option<&Stage>,
 ) -> Result<Infallible> {
@@ -64,6 +64,7 @@ pub fn become_keeper(
         text(supervisor.to_string().as_bytes()),
     ];
     argv.extend(gathers.then(|| c"gathers".to_owned()));
+    argv.extend(server.map(|server| text(format!("server={server}").as_bytes())));
     let environment: Vec<CString> = host.environment().iter().map(|pair| text(pair.as_encoded_bytes())).collect();
     execveat(image.as_fd(), c"", &argv, &environment, AtFlags::AT_EMPTY_PATH).map_err(failed(plan))
 }

@@ -36,8 +36,15 @@ pub struct Successor {
 }
 
 /// Makes it ready.
-pub fn prepare(host: &Host, plan: &Plan, spawned: &Spawned, kit: &Kit) -> Result<Successor> {
-    let settings = settings_file(&settings(host, plan, spawned, kit), plan)?;
+pub fn prepare(
+    host: &Host,
+    plan: &Plan,
+    spawned: &Spawned,
+    kit: &Kit,
+    sysinfo: Option<&OwnedFd>,
+) -> Result<Successor> {
+    let settings = Settings { sysinfo: sysinfo.is_some(), ..settings(host, plan, spawned, kit) };
+    let settings = settings_file(&settings, plan)?;
     let above = |fd: BorrowedFd<'_>| -> Result<OwnedFd> {
         let number = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(200)).map_err(failed(plan))?;
         fd::inherited(number).map_err(failed(plan))
@@ -45,7 +52,8 @@ pub fn prepare(host: &Host, plan: &Plan, spawned: &Spawned, kit: &Kit) -> Result
     let own = [settings.as_fd(), kit.listener.as_fd(), spawned.pidfd(), spawned.master(), spawned.pts()];
     let doors = kit.doors.birthplace.iter().chain(&kit.doors.tasks).map(AsFd::as_fd);
     let petitions = kit.petitions.iter().flat_map(|(hear, tell)| [hear.as_fd(), tell.as_fd()]);
-    let inherited = own.into_iter().chain(doors).chain(petitions).map(above).collect::<Result<Vec<_>>>()?;
+    let sysinfo = sysinfo.map(AsFd::as_fd);
+    let inherited = own.into_iter().chain(doors).chain(petitions).chain(sysinfo).map(above).collect::<Result<Vec<_>>>()?;
     Ok(Successor { inherited, image: above(kit.image.fd.as_fd())? })
 }
 
@@ -76,6 +84,7 @@ fn settings(host: &Host, plan: &Plan, spawned: &Spawned, kit: &Kit) -> Settings 
         log_limit: LOG_LIMIT,
         confinement: plan.confinement.clone(),
         hard_limits: plan.hard_limits.clone(),
+        sysinfo: false,
         orders: plan.stop_orders(),
     }
 }

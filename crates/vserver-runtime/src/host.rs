@@ -38,6 +38,8 @@ pub struct Host {
     pub lock_dir: PathBuf,
     /// The program that becomes a guest's supervisor and, in init-less guests, its first process.
     pub supervisor: PathBuf,
+    /// The program that serves a guest's own files in `/proc`.
+    pub view: PathBuf,
     /// The command line program that cleans up after a guest has ended by itself.
     pub vserver: PathBuf,
 }
@@ -57,6 +59,7 @@ impl Host {
             helper_dir: PathBuf::from("/var/run/vshelper"),
             lock_dir: absolute(environment(LOCKDIR_VARIABLE).unwrap_or_else(|| PathBuf::from(LOCK_DIR))),
             supervisor: program("vserver-supervisor"),
+            view: program("vserver-view"),
             vserver: program("vserver"),
         }
     }

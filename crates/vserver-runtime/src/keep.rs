@@ -22,6 +22,7 @@ use crate::launch::Kit;
 use crate::prepare::Prepared;
 use crate::record::{RunRecord, start_time};
 use crate::stage::Stage;
+use crate::view::{self, Served};
 use crate::{become_keeper, become_supervisor, compat_state, netns};
 
 /// What the keeper has beside the builder's things.
@@ -57,24 +58,35 @@ pub fn keep(
     prepared: &Prepared,
     token: SingleThreaded,
     kit: Kit,
-    blueprint: &Blueprint,
+    mut blueprint: Blueprint,
     own: Kept<'_>,
 ) -> ! {
     let Kept { place, stage, word, tell } = own;
     let keeper = Pid::this();
-    match settle(prepared, token, &place) {
-        Ok(Forked::Parent(supervisor)) => {
+    match settle(host, prepared, token, &place, stage) {
+        Ok((Forked::Parent(supervisor), served)) => {
+            let children = (supervisor, served.map(|served| served.server));
             let heard = await_word(&word).map_err(Error::layer("hear the launcher", &prepared.plan.name));
-            let become_keeper = || become_keeper::become_keeper(host, prepared, supervisor, &kit.image.fd, stage);
+            let become_keeper = || become_keeper::become_keeper(host, prepared, children, &kit.image.fd, stage);
             speak(tell, heard.and_then(|()| become_keeper()))
         }
-        Ok(Forked::Child) => build(host, prepared, token, &kit, blueprint, (keeper, word, tell)),
+        Ok((Forked::Child, served)) => {
+            blueprint.view = served.map(|served| view::of(&prepared.plan, served));
+            build(host, prepared, token, &kit, &blueprint, (keeper, word, tell))
+        }
         Err(error) => speak(tell, Err(error)),
     }
 }
 
-/// Where the keeper stays: in no session, directory and cgroup of its caller's. Then it forks the builder.
-fn settle(prepared: &Prepared, token: SingleThreaded, place: &Entry) -> Result<Forked> {
+/// Where the keeper stays: in no session, directory and cgroup of its caller's. Then it forks the server of the guest's own
+/// files, if there is one, and the builder.
+fn settle(
+    host: &Host,
+    prepared: &Prepared,
+    token: SingleThreaded,
+    place: &Entry,
+    stage: Option<&Stage>,
+) -> Result<(Forked, Option<Served>)> {
     let name = &prepared.plan.name;
     setsid().map_err(Error::layer("begin a session", name))?;
     chdir("/").map_err(Error::layer("enter the root directory", name))?;
@@ -86,7 +98,9 @@ fn settle(prepared: &Prepared, token: SingleThreaded, place: &Entry) -> Result<F
     if let Some(rooms) = &prepared.rooms {
         netns::hold_name(&prepared.record, rooms)?;
     }
-    process::fork(token, 0).map_err(Error::layer("fork", name))
+    let served = view::begin(host, prepared, token, stage)?;
+    let forked = process::fork(token, 0).map_err(Error::layer("fork", name))?;
+    Ok((forked, served))
 }
 
 /// The word itself is for the builder; when it was given, or never will be, the pipe has no writer any more.
@@ -141,8 +155,9 @@ fn raise(
             .map_err(|error| vserver_sandbox::Error::Child { report: error.chain() })
     };
     let failed = |error: vserver_sandbox::Error| Error::Start { name: name.clone(), report: error.line() };
+    let sysinfo = view::sysinfo(&prepared.plan, blueprint)?;
     let spawned = spawn(token, blueprint, announce).map_err(failed)?;
-    match become_supervisor::prepare(host, &prepared.plan, &spawned, kit) {
+    match become_supervisor::prepare(host, &prepared.plan, &spawned, kit, sysinfo.as_ref()) {
         Ok(successor) => spawned.confirm().map(|()| successor).map_err(failed),
         Err(error) => Err(failed(spawned.end(vserver_sandbox::Error::Child { report: error.chain() }))),
     }

@@ -106,7 +106,7 @@ pub fn launch(
         }
         Forked::Child => {
             drop((report, ended, give));
-            keep(host, prepared, token, kit, &blueprint, Kept { place, stage, word, tell })
+            keep(host, prepared, token, kit, blueprint, Kept { place, stage, word, tell })
         }
     }
 }
@@ -220,6 +220,7 @@ fn blueprint(prepared: &Prepared, kit: &Kit, report: Option<OwnedFd>) -> Result<
         workshop: plan.workshop.clone(),
         devices: plan.devices.iter().filter_map(|plan| Some((plan.path.clone()?, plan.node.clone()))).collect(),
         sysctls: plan.sysctls.clone(),
+        view: None,
         confinement: plan.confinement.clone(),
         petitions: kit.petitions.as_ref().map(|(_, tell)| copy(tell)).transpose()?,
         brake: begins_on_hold(prepared).then(|| brake(prepared)).transpose()?,

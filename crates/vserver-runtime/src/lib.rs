@@ -55,6 +55,7 @@ mod teardown;
 mod terminal;
 mod traffic;
 mod unapplied;
+mod view;
 pub mod vars;
 mod workshop;
 

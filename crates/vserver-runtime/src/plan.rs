@@ -2,6 +2,7 @@
 
 mod network;
 mod tun;
+pub mod view;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -28,6 +29,7 @@ use crate::unapplied;
 
 pub(crate) use network::network;
 pub use network::{AddressPlan, NetworkPlan, TunPlan, VlanPlan};
+pub use view::ViewPlan;
 use network::{addresses, nid, vlans};
 
 /// Everything that a start will do.
@@ -74,6 +76,9 @@ pub struct Plan {
     pub attributes: Attributes,
     /// Settings of its own namespaces, below `/proc/sys`.
     pub sysctls: Vec<(String, String)>,
+    /// Files of `/proc` that are its own.
+    #[serde(default, skip_serializing_if = "ViewPlan::is_empty")]
+    pub view: ViewPlan,
     /// What its processes are held to.
     pub confinement: Confinement,
     /// How far its root may raise hard limits of processes.
@@ -165,6 +170,7 @@ impl Plan {
             workshop: None,
             attributes: Attributes::of(config, confinement.caps, mode),
             sysctls: sysctls(config),
+            view: view::plan(config),
             hard_limits: hard_limits(config, id_base.is_some(), confinement.caps),
             confinement,
             limits,
@@ -242,8 +248,9 @@ fn confinement(config: &GuestConfig, mode: SeccompMode, unenforced: &mut Vec<Une
     unenforced.extend(mode.unenforced());
     let names = !userns || !caps.contains(Capability::SYS_ADMIN);
     let limits = !hard_limits(config, userns, caps).is_empty();
+    let sysinfo = view::plan(config).answers_sysinfo();
     let failed = Error::layer("compile the system call policy", &config.name);
-    let (filter, asking) = seccomp::filters(SeccompMode { names, limits, ..mode }).map_err(failed)?;
+    let (filter, asking) = seccomp::filters(SeccompMode { names, limits, sysinfo, ..mode }).map_err(failed)?;
     Ok(Confinement {
         userns,
         caps,

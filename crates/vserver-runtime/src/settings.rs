@@ -17,6 +17,8 @@ pub mod fds {
     pub const BELL: i32 = 5;
     /// The keeper's fourth.
     pub const ITERATOR: i32 = 6;
+    /// The first of the server of the guest's own files in `/proc`: `/dev/fuse`.
+    pub const FUSE: i32 = 3;
     /// [`super::Settings`] as JSON.
     pub const SETTINGS: i32 = 3;
     /// The listening control socket.
@@ -28,7 +30,8 @@ pub mod fds {
     /// The guest's devpts instance.
     pub const PTS: i32 = 7;
     /// The first of the doors into its cgroups: the v2 directory if there is one, then the `tasks` files. After them, if
-    /// processes of the guest have calls answered, the two ends of the way for listeners.
+    /// processes of the guest have calls answered, the two ends of the way for listeners; then, if sysinfo(2) is one of them,
+    /// where the answer is read.
     pub const DOORS: i32 = 8;
 }
 
@@ -140,6 +143,9 @@ pub struct Settings {
     /// How far the guest's root may raise hard limits.
     #[serde(default)]
     pub hard_limits: Vec<Ulimit>,
+    /// The last door is a file with what sysinfo(2) answers.
+    #[serde(default)]
+    pub sysinfo: bool,
     /// How it is ended, unless the stop says otherwise.
     pub orders: StopOrders,
 }

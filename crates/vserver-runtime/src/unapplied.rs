@@ -32,6 +32,7 @@ pub fn found(config: &GuestConfig) -> Vec<Unenforced> {
         all.push(Unenforced::none(format!("sysctl {name}"), reason));
     }
     all.extend(flags(config));
+    all.extend(crate::plan::view::unapplied(config));
     all
 }
 

@@ -117,6 +117,8 @@ pub struct Blueprint {
     pub devices: Vec<(PathBuf, Option<DeviceNode>)>,
     /// Files below `/proc/sys` of the guest's own namespaces, and what is written to them.
     pub sysctls: Vec<(String, String)>,
+    /// What in its `/proc` and `/sys` tells of itself, if anything does.
+    pub view: Option<View>,
     /// What its processes are held to.
     pub confinement: Confinement,
     /// Where the supervisor hears of calls that it has to answer.
@@ -125,6 +127,17 @@ pub struct Blueprint {
     pub entry: Entry,
     /// What puts it on hold before it executes that, if it shall begin so.
     pub brake: Option<Brake>,
+}
+
+/// Files that tell of the guest, served by a process of the host's, in place of those that tell of the host.
+#[derive(Debug)]
+pub struct View {
+    /// The directory that has them, mounted nowhere.
+    pub files: OwnedFd,
+    /// Which of them are to be found in `/proc`, under the same names.
+    pub proc: Vec<&'static str>,
+    /// `online` is to be found in `/sys/devices/system/cpu`.
+    pub cpus: bool,
 }
 
 /// What the first process writes, and where, to stop all processes of its cgroup, itself among them.

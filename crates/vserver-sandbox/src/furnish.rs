@@ -6,15 +6,16 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::AtFlags;
-use nix::sys::stat::{Mode, fstat, mkdirat};
+use nix::sys::stat::{Mode, SFlag, fstat, mkdirat, mknodat};
 use nix::sys::statfs::{TMPFS_MAGIC, fstatfs};
 use nix::unistd::{Gid, Uid, fchownat};
 use vserver_sys::mount::{self, NODEV, NOEXEC, NOSUID, RDONLY};
 
 use crate::beneath;
-use crate::blueprint::Workshop;
+use crate::blueprint::{View, Workshop};
 use crate::dev::{self, Dev};
 use crate::error::{Result, Step};
+use crate::view::{CPU_DIRECTORIES, CPU_LISTS};
 
 /// Ids that a guest has.
 const RANGE: u32 = 65_536;
@@ -76,7 +77,7 @@ fn is_new_tmpfs(mount: &OwnedFd) -> bool {
 }
 
 /// Attaches `/dev` with all that belongs to it, `/sys` and the mounts that come along.
-pub fn furnish(dev: &Dev, carried: &[Carried], base: u32) -> Result<()> {
+pub fn furnish(dev: &Dev, carried: &[Carried], base: u32, view: Option<&View>) -> Result<()> {
     let root = beneath::own_root()?;
     attach(&root, "dev", dev.dev.as_fd())?;
     attach(&root, "dev/pts", dev.pts.as_fd())?;
@@ -86,7 +87,14 @@ pub fn furnish(dev: &Dev, carried: &[Carried], base: u32) -> Result<()> {
     let console =
         mount::clone_tree(dev.pts.as_fd(), &number, false).step(|| "take the console's terminal".to_owned())?;
     attach(&root, "dev/console", console.as_fd())?;
-    attach(&root, "sys", empty_sys(base)?.as_fd())?;
+    let view = view.filter(|view| view.cpus);
+    attach(&root, "sys", empty_sys(base, view.is_some())?.as_fd())?;
+    if let Some(view) = view {
+        for list in CPU_LISTS {
+            let path = format!("sys/devices/system/cpu/{list}");
+            view.cover("online", beneath::target(&root, &path)?.as_fd(), &format!("/{path}"))?;
+        }
+    }
     for Carried { target, mount, .. } in carried {
         attach(&root, &target.to_string_lossy(), mount.as_fd())?;
     }
@@ -109,11 +117,18 @@ fn attach(root: &OwnedFd, path: &str, mount: BorrowedFd<'_>) -> Result<()> {
     mount::attach(mount, target.as_fd()).step(|| format!("mount on /{path}"))
 }
 
-/// Without a network namespace of its own a guest has no sysfs: an empty read-only directory with a place for its cgroups.
-fn empty_sys(base: u32) -> Result<OwnedFd> {
+/// Without a network namespace of its own a guest has no sysfs: an empty read-only directory with a place for its cgroups, and
+/// one for its list of processors if it has one of its own.
+fn empty_sys(base: u32, cpus: bool) -> Result<OwnedFd> {
     let sys = dev::tmpfs(&[(c"size", "4k"), (c"nr_inodes", "16"), (c"mode", "0755")], base, NOSUID | NODEV | NOEXEC)?;
-    for directory in ["fs", "fs/cgroup"] {
-        mkdirat(sys.as_fd(), directory, Mode::from_bits_truncate(0o755)).step(|| format!("make /sys/{directory}"))?;
+    let directories = if cpus { &CPU_DIRECTORIES[..] } else { &[] };
+    for directory in ["fs", "fs/cgroup"].iter().chain(directories) {
+        mkdirat(sys.as_fd(), *directory, Mode::from_bits_truncate(0o755)).step(|| format!("make /sys/{directory}"))?;
+    }
+    for list in CPU_LISTS.iter().filter(|_| cpus) {
+        let path = format!("devices/system/cpu/{list}");
+        mknodat(sys.as_fd(), path.as_str(), SFlag::S_IFREG, Mode::from_bits_truncate(0o444), 0)
+            .step(|| format!("make /sys/{path}"))?;
     }
     mount::set_attributes(sys.as_fd(), RDONLY, 0, false).step(|| "make /sys read-only".to_owned())?;
     Ok(sys)

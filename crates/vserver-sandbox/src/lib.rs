@@ -28,5 +28,6 @@ mod pivot;
 mod proc;
 mod root;
 mod sysctl;
+mod view;
 
 pub use error::{Error, Result};

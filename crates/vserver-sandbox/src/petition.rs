@@ -15,6 +15,7 @@ mod limits;
 mod memory;
 mod names;
 mod ping;
+mod sysinfo;
 
 use std::fs;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -81,6 +82,8 @@ pub struct Guest<'a> {
     pub base: u32,
     /// How far its root may raise the hard limits of its processes.
     pub limits: &'a [Ulimit],
+    /// Where the answer to sysinfo(2) is read, if it is answered.
+    pub sysinfo: Option<BorrowedFd<'a>>,
 }
 
 /// Forks a helper for a call of a process of the guest's, and returns its pid. If it ends without having answered, the caller
@@ -93,12 +96,18 @@ pub fn answer(token: SingleThreaded, guest: &Guest<'_>, listener: BorrowedFd<'_>
     }
 }
 
+/// Whether answering it is reading and writing some bytes.
+pub fn is_small(asked: &Asked) -> bool {
+    asked.number == libc::SYS_sysinfo
+}
+
 fn help(guest: &Guest<'_>, listener: BorrowedFd<'_>, asked: &Asked) -> io::Result<()> {
     let base = guest.base;
     let answer = match asked.number {
         libc::SYS_sethostname => names::set(names::Which::Host, base, listener, asked),
         libc::SYS_setdomainname => names::set(names::Which::Domain, base, listener, asked),
         libc::SYS_prlimit64 | libc::SYS_setrlimit => limits::raise(guest, listener, asked),
+        libc::SYS_sysinfo => sysinfo::tell(guest, asked),
         libc::SYS_socket if ping::make(base, listener, asked).is_ok() => return Ok(()),
         _ => Answer::GoOn,
     };

@@ -11,6 +11,7 @@ use nix::sys::stat::{Mode, SFlag, fstatat, mkdirat, mknodat};
 use vserver_sys::mount::{self, NODEV, NOEXEC, NOSUID, RDONLY};
 
 use crate::beneath;
+use crate::blueprint::View;
 use crate::dev;
 use crate::error::{Result, Step};
 use crate::policy::proc::{self, Treatment};
@@ -35,8 +36,8 @@ pub fn own() -> Result<OwnedFd> {
 
 /// Mounts and masks `/proc`. The caller is in the mount namespace of `pivot` and has the host's rights. `classic` guests
 /// share the host's uid 0, so every entry that all procfs instances share becomes read-only for them: its mode and owner
-/// would change on the host too.
-pub fn mount(procfs: &OwnedFd, classic: bool) -> Result<()> {
+/// would change on the host too. Files that `view` has are the guest's own.
+pub fn mount(procfs: &OwnedFd, classic: bool, view: Option<&View>) -> Result<()> {
     let root = beneath::own_root()?;
     // The blanks lie under /proc: a part of a mount can be copied only once the mount is attached (before Linux 6.15).
     let blank = Blank::make()?;
@@ -45,6 +46,10 @@ pub fn mount(procfs: &OwnedFd, classic: bool) -> Result<()> {
     mount::attach(procfs.as_fd(), beneath::target(&root, "proc")?.as_fd()).step(|| "mount /proc".to_owned())?;
     let root = procfs.as_fd();
     for name in global_entries(root)? {
+        if let Some(view) = view.filter(|view| view.covers(&name)) {
+            view.cover(&name, beneath::target(root, &name)?.as_fd(), &format!("/proc/{name}"))?;
+            continue;
+        }
         match proc::treatment(&name, classic) {
             Treatment::Plain => {}
             Treatment::ReadOnly => read_only(root, &name)?,

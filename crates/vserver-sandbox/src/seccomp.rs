@@ -47,6 +47,8 @@ pub struct SeccompMode {
     pub names: bool,
     /// `set_rlimit` of a guest that lacks the capability for it: its supervisor raises hard limits.
     pub limits: bool,
+    /// `virt_mem`, `virt_load`: sysinfo(2) tells of the guest, and its supervisor answers.
+    pub sysinfo: bool,
     /// The guest is held to addresses of the host's network stack: its supervisor makes its ping sockets.
     pub ping: bool,
     /// `syslog`: the real kernel log, as far as the kernel itself shows it. Otherwise it is empty.

@@ -127,25 +127,29 @@ fn raise(token: SingleThreaded, blueprint: &Blueprint, walls: &Walls, born: &Bor
         Some(layers) => pivot::pivot(merged::over(walls.tree.as_fd(), layers.as_fd(), base)?.as_fd())?,
         None => pivot::pivot(walls.tree.as_fd())?,
     }
-    furnish::furnish(&walls.dev, &walls.carried, base)?;
-    mount_proc(token, born, home, blueprint.base.is_none())?;
+    if let Some(view) = &blueprint.view {
+        view.attach()?;
+    }
+    furnish::furnish(&walls.dev, &walls.carried, base, blueprint.view.as_ref())?;
+    mount_proc(token, born, home, blueprint)?;
     blueprint.workshop.as_ref().map_or(Ok(()), furnish::furnish_again)
 }
 
 /// Mounts the guest's `/proc` with the host's rights.
-fn mount_proc(token: SingleThreaded, born: &Born, home: &Home, classic: bool) -> Result<()> {
+fn mount_proc(token: SingleThreaded, born: &Born, home: &Home, blueprint: &Blueprint) -> Result<()> {
     match proc::of_process(home.proc(), born.pid)? {
-        Some(procfs) => proc::mount(&procfs, classic),
-        None => mount_proc_inside(token, born, home, classic),
+        Some(procfs) => proc::mount(&procfs, blueprint.base.is_none(), blueprint.view.as_ref()),
+        None => mount_proc_inside(token, born, home, blueprint),
     }
 }
 
 /// The same by a helper inside the guest's PID namespace that never executes anything of the guest.
-fn mount_proc_inside(token: SingleThreaded, born: &Born, home: &Home, classic: bool) -> Result<()> {
+fn mount_proc_inside(token: SingleThreaded, born: &Born, home: &Home, blueprint: &Blueprint) -> Result<()> {
     let (report, tell) = pipe2(OFlag::O_CLOEXEC).step(|| "make a pipe".to_owned())?;
     setns(&born.pidfd, CloneFlags::CLONE_NEWPID).step(|| "join the guest's PID namespace".to_owned())?;
     let Forked::Parent(helper) = process::fork(token, 0).step(|| "fork".to_owned())? else {
-        tell_and_end(tell, &proc::own().and_then(|procfs| proc::mount(&procfs, classic)));
+        let (classic, view) = (blueprint.base.is_none(), blueprint.view.as_ref());
+        tell_and_end(tell, &proc::own().and_then(|procfs| proc::mount(&procfs, classic, view)));
     };
     home.children_at_home()?;
     drop(tell);

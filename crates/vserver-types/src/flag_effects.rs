@@ -172,9 +172,10 @@ const CFLAGS: &[Effect] = &[
     effect("sched_pause", Honoured, "cgroup.freeze", "flags::sched_pause_holds_everything"),
     effect(
         "virt_mem",
-        Cannot,
-        "not yet: /proc/meminfo and sysinfo(2) show the host's memory; the limits themselves hold",
-        "",
+        Honoured,
+        "/proc/meminfo, /proc/swaps and sysinfo(2) show the guest's limits and what it uses, by a server of its own (FUSE); without \
+         a limit the total is the host's",
+        "own_proc::virt_mem",
     ),
     effect(
         "virt_uptime",
@@ -184,11 +185,17 @@ const CFLAGS: &[Effect] = &[
     ),
     effect(
         "virt_cpu",
-        Cannot,
-        "not yet: /proc/stat and /proc/cpuinfo show the host's processors; sched_getaffinity follows cpuset/",
-        "",
+        Honoured,
+        "/proc/stat, /proc/cpuinfo and /sys/devices/system/cpu show the processors of its cpuset, counted from 0, and the guest's \
+         time, spread evenly over them, by a server of its own (FUSE)",
+        "own_proc::virt_cpu",
     ),
-    effect("virt_load", Cannot, "not yet: /proc/loadavg and sysinfo(2) show the host's load", ""),
+    effect(
+        "virt_load",
+        Honoured,
+        "/proc/loadavg and sysinfo(2) show the load of the guest's own tasks, by a server of its own (FUSE)",
+        "own_proc::virt_load",
+    ),
     effect("virt_time", Cannot, "the wall clock is in no namespace", ""),
     effect("hide_mount", Honoured, "always so: the root is pivoted", "flags::fakeinit_and_hide_mount"),
     effect("hide_netif", Cannot, "see nflags", ""),

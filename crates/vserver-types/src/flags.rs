@@ -212,6 +212,10 @@ word! {
         VIRT_MEM = 0x1_0000,
         /// Uptime counts from the guest's start.
         VIRT_UPTIME = 0x2_0000,
+        /// `/proc` shows its own processors.
+        VIRT_CPU = 0x4_0000,
+        /// It has a load average of its own.
+        VIRT_LOAD = 0x8_0000,
         /// Foreign interfaces are hidden.
         HIDE_NETIF = 0x200_0000,
         /// Start-up and shutdown are told to a helper.

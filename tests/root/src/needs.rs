@@ -12,6 +12,8 @@ pub enum Need {
     Vlans,
     /// A kernel that makes tun devices.
     Tun,
+    /// A kernel with FUSE.
+    Fuse,
     /// A kernel that holds projects to quotas.
     Quotas,
     /// A mirror of Debian, which the host's apt reaches.
@@ -24,7 +26,7 @@ pub enum Need {
 impl Need {
     /// Whether nothing that could be installed would meet it: such a test says nothing about this machine.
     pub fn is_of_the_kernel(&self) -> bool {
-        matches!(self, Self::Vlans | Self::Tun | Self::Quotas)
+        matches!(self, Self::Vlans | Self::Tun | Self::Fuse | Self::Quotas)
     }
 
     /// Why it is not met, or nothing.
@@ -34,6 +36,9 @@ impl Need {
             Self::Vlans if !makes(VLAN) => Some("not applicable: this kernel has no VLAN devices (8021q)".into()),
             Self::Tun if !makes("ip tuntap add dev t mode tun") => {
                 Some("not applicable: this kernel has no tun devices (tun)".into())
+            }
+            Self::Fuse if !Path::new("/dev/fuse").exists() => {
+                Some("not applicable: this kernel has no FUSE (fuse)".into())
             }
             Self::Quotas if !has_quotas() => {
                 Some("not applicable: this kernel has no quotas (cargo xtask vm disk::)".into())

@@ -44,7 +44,9 @@ fn lay(bin: &Path, root: &Path) -> std::io::Result<()> {
     place(&bin.join("vserverd"), &sbin.join("vserverd"), 0o755)?;
     let lib = root.join("lib/vserver");
     fs::create_dir_all(&lib)?;
-    place(&bin.join("vserver-supervisor"), &lib.join("vserver-supervisor"), 0o755)?;
+    for program in ["vserver-supervisor", "vserver-view"] {
+        place(&bin.join(program), &lib.join(program), 0o755)?;
+    }
     for data in ["distributions", "etc-templates"] {
         let from = repository().join(data);
         if from.is_dir() {

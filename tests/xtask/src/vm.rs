@@ -36,7 +36,7 @@ const PACKAGES: &[&str] = &[
 const INSIDE: &str = r#"#!/bin/sh
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 exec >"$1/log" 2>&1
-for module in loop ext4 xfs btrfs quota_v2 overlay veth tun 8021q; do modprobe $module; done
+for module in loop ext4 xfs btrfs quota_v2 overlay veth tun 8021q fuse; do modprobe $module; done
 mount -t tmpfs -o size=1800m none /mnt && truncate -s 1400m /mnt/image && mkfs.ext4 -q /mnt/image && mkdir /mnt/trees &&
     mount -o loop /mnt/image /mnt/trees || exit 1
 cp -r "$1/bin" /mnt/bin || exit 1
@@ -127,7 +127,7 @@ fn follow(log: &Path, is_over: impl Fn() -> bool) -> String {
 fn lay_out(bin: &Path, work: &Path) -> std::io::Result<()> {
     let _ = fs::remove_dir_all(work);
     fs::create_dir_all(work.join("bin"))?;
-    for program in ["vserver", "vserverd", "vserver-supervisor", "vserver-probe", "vserver-root-tests"] {
+    for program in ["vserver", "vserverd", "vserver-supervisor", "vserver-view", "vserver-probe", "vserver-root-tests"] {
         fs::copy(bin.join(program), work.join("bin").join(program))?;
     }
     fs::write(work.join("inside"), INSIDE)

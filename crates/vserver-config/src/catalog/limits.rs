@@ -91,11 +91,11 @@ const SETTINGS: &[Setting] = &[
         "nothing keeps other cgroups from these nodes, which is said at start: v2 has no such thing, and on v1 it would take all nodes from the host's own",
         "limits::exclusive_cpus_are_had_or_said",
     ),
-    partly(
+    honoured(
         "cpuset/virtualized",
         Kind::Scalar,
-        "sched_getaffinity shows the guest's CPUs only; /proc/cpuinfo and /sys not yet",
-        "limits::every_key_of_cpuset",
+        "as virt_cpu: /proc/stat, /proc/cpuinfo and /sys/devices/system/cpu show the guest's processors only, counted from 0",
+        "own_proc::cpuset_virtualized",
     ),
     partly(
         "cpuset/nocreate",

@@ -157,6 +157,7 @@ fn guest(reader: &mut Reader, confdir: &Path, dir: &Path, name: &GuestName) -> G
         sched: sched::read(reader, dir),
         hz: defaults::read_hz(reader, &defaults),
         cpuset: limits::cpuset(reader, dir),
+        cpuset_virtualized: reader.scalar(&dir.join("cpuset/virtualized")).is_some_and(|text| text == "1"),
         cgroup: limits::cgroup(reader, dir, &defaults),
         cgroup_base: defaults::read_cgroup_base(reader, &defaults),
         nice: limits::nice(reader, dir),

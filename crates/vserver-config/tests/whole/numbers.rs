@@ -14,6 +14,7 @@ pub struct Numbers {
     pub ulimits: Vec<Ulimit>,
     pub sched: Option<Sched>,
     pub cpuset: Option<CpuSet>,
+    pub cpuset_virtualized: bool,
     pub cgroup: Vec<(String, String)>,
     pub nice: Option<i32>,
     pub ionice: Option<IoNice>,
@@ -106,17 +107,18 @@ pub fn numbers() -> impl Strategy<Value = Numbers> {
         rlimits().boxed(),
         ulimits().boxed(),
         sched().boxed(),
-        cpuset().boxed(),
+        (cpuset(), any::<bool>()).boxed(),
         cgroup.boxed(),
         small.boxed(),
         sysctl.boxed(),
     )
-        .prop_map(|(rlimits, ulimits, sched, cpuset, cgroup, (nice, ionice, badness, personality), sysctl)| {
+        .prop_map(|(rlimits, ulimits, sched, (cpuset, cpuset_virtualized), cgroup, (nice, ionice, badness, personality), sysctl)| {
             Numbers {
                 rlimits,
                 ulimits,
                 sched,
                 cpuset,
+                cpuset_virtualized,
                 cgroup: cgroup.into_iter().collect(),
                 nice,
                 ionice,

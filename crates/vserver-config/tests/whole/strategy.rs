@@ -227,6 +227,7 @@ pub fn config() -> impl Strategy<Value = GuestConfig> {
                 sched: numbers.sched,
                 hz: HZ,
                 cpuset: numbers.cpuset,
+                cpuset_virtualized: numbers.cpuset_virtualized,
                 cgroup: numbers.cgroup,
                 cgroup_base: CgroupBase::default(),
                 nice: numbers.nice,

@@ -25,7 +25,7 @@ fn every_setting_has_a_verdict() {
     ran.ok().says(&format!("{}/shel: warning: nothing reads this (did you mean 'shell'?)\n", guest.cfg.display()));
     for line in [
         "honoured cflags sched_hard: cpu.max with burst\n",
-        "cannot   cflags virt_mem: ",
+        "honoured cflags virt_mem: /proc/meminfo",
         "honoured rlimits/nproc: pids.max\n",
         "cannot   rlimits/locks: the kernel has no such total\n",
         "honoured rlimits/core: nothing of this value is lost\n",

@@ -43,6 +43,7 @@ mod netns;
 
 mod oci;
 mod outside;
+mod own_proc;
 mod packages;
 mod prefix;
 mod programs;
@@ -117,6 +118,7 @@ const FILES: &[fn() -> Vec<Trial>] = &[
     switch::tests,
     strict::tests,
     outside::tests,
+    own_proc::tests,
     packages::tests,
     daemon::tests,
     prefix::tests,

@@ -5,6 +5,7 @@ use std::ffi::{CStr, CString, OsStr, OsString};
 use std::process::ExitCode;
 
 use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Pid, execve};
 use vserver_runtime::settings::Ending;
@@ -16,8 +17,8 @@ use crate::gather;
 /// The keeper's own, which says where its guest's state is if that is no usual place, is put behind it.
 const ENVIRONMENT: [&CStr; 3] = [c"HOME=/", c"TERM=linux", c"PATH=/sbin:/usr/sbin:/bin:/usr/bin"];
 
-/// `NAME CONFDIR VSERVER PID [gathers]`: the guest, its configuration root, the program that cleans up, the supervisor,
-/// and that the keeper lets datagram sockets hear all of the guest's addresses.
+/// `NAME CONFDIR VSERVER PID [gathers] [server=PID]`: the guest, its configuration root, the program that cleans up, the
+/// supervisor, that the keeper lets datagram sockets hear all of the guest's addresses, and who serves the guest's own `/proc`.
 pub fn run(arguments: &[String]) -> ExitCode {
     let [name, confdir, vserver, pid, rest @ ..] = arguments else {
         return ExitCode::FAILURE;
@@ -27,11 +28,12 @@ pub fn run(arguments: &[String]) -> ExitCode {
     };
     // Only a saving, as in the supervisor.
     memory::forget_startup_code().ok();
-    if !rest.is_empty() {
+    if rest.iter().any(|word| word == "gathers") {
         // Without it such sockets hear the first address.
         gather::until_the_end_of(supervisor).ok();
     }
-    let status = match wait_for(Pid::from_raw(supervisor)) {
+    let server = rest.iter().find_map(|word| word.strip_prefix("server=")?.parse().ok().map(Pid::from_raw));
+    let status = match wait_for(Pid::from_raw(supervisor), server) {
         Some(WaitStatus::Exited(_, status)) => Some(status),
         Some(_) => None,
         None => return ExitCode::FAILURE,
@@ -60,12 +62,24 @@ fn environment() -> Vec<CString> {
     ENVIRONMENT.into_iter().map(CStr::to_owned).chain(own).collect()
 }
 
-fn wait_for(pid: Pid) -> Option<WaitStatus> {
+/// Waits for the supervisor, and sees to it that the server has ended then, too: nothing of the guest stays behind.
+fn wait_for(supervisor: Pid, mut server: Option<Pid>) -> Option<WaitStatus> {
     loop {
-        match waitpid(pid, None) {
-            Ok(status) => return Some(status),
+        match waitpid(None, None) {
+            Ok(status) if status.pid() == Some(supervisor) => {
+                server.into_iter().for_each(end);
+                return Some(status);
+            }
+            // The guest goes on without it.
+            Ok(status) => server = server.filter(|server| status.pid() != Some(*server)),
             Err(Errno::EINTR) => {}
             Err(_) => return None,
         }
     }
+}
+
+/// A child that nobody has waited for yet keeps its number.
+fn end(child: Pid) {
+    kill(child, Signal::SIGKILL).ok();
+    while waitpid(child, None) == Err(Errno::EINTR) {}
 }

@@ -49,10 +49,12 @@ pub struct Handles {
     pub doors: Doors,
     /// What its processes ask for.
     pub petitions: Option<Petitions>,
+    /// What sysinfo(2) answers.
+    pub sysinfo: Option<OwnedFd>,
 }
 
-/// Takes over the doors that the settings speak of, and the way for listeners.
-pub fn doors(settings: &Settings) -> io::Result<(Doors, Option<Petitions>)> {
+/// Takes over the doors that the settings speak of, the way for listeners, and what sysinfo(2) answers.
+pub fn doors(settings: &Settings) -> io::Result<(Doors, Option<Petitions>, Option<OwnedFd>)> {
     let mut number = fds::DOORS;
     let mut next = || {
         number += 1;
@@ -62,7 +64,8 @@ pub fn doors(settings: &Settings) -> io::Result<(Doors, Option<Petitions>)> {
     let tasks = (0..settings.tasks).map(|_| next()).collect::<io::Result<_>>()?;
     let asks = settings.confinement.asking.is_some();
     let petitions = asks.then(|| Ok::<_, io::Error>(Petitions::new(next()?, next()?))).transpose()?;
-    Ok((Doors { birthplace, tasks }, petitions))
+    let sysinfo = settings.sysinfo.then(&mut next).transpose()?;
+    Ok((Doors { birthplace, tasks }, petitions, sysinfo))
 }
 
 /// A guest's supervisor.
@@ -77,6 +80,7 @@ pub struct Supervisor {
     sessions: Vec<Session>,
     strays: Strays,
     petitions: Option<Petitions>,
+    sysinfo: Option<OwnedFd>,
     ending: Option<Ending>,
     /// The stop command.
     command: Option<Session>,
@@ -87,7 +91,7 @@ pub struct Supervisor {
 impl Supervisor {
     /// Ready to run.
     pub fn new(token: SingleThreaded, settings: Settings, handles: Handles) -> io::Result<Self> {
-        let Handles { control, init, console, pts, doors, petitions } = handles;
+        let Handles { control, init, console, pts, doors, petitions, sysinfo } = handles;
         fd::cloexec_from(3)?;
         let console = Console::new(console, settings.log.clone(), settings.log_limit)?;
         Ok(Self {
@@ -101,6 +105,7 @@ impl Supervisor {
             sessions: Vec::new(),
             strays: Strays::default(),
             petitions,
+            sysinfo,
             ending: None,
             command: None,
             senders: Vec::new(),
@@ -204,7 +209,9 @@ impl Supervisor {
             let name = self.settings.name.as_str();
             let Settings { base, hard_limits: limits, .. } = &self.settings;
             let cgroup_base = self.settings.cgroup_base.as_str();
-            petitions.serve(self.token, &Guest { name, cgroup_base, doors: &self.doors, base: *base, limits });
+            let sysinfo = self.sysinfo.as_ref().map(AsFd::as_fd);
+            let guest = Guest { name, cgroup_base, doors: &self.doors, base: *base, limits, sysinfo };
+            petitions.serve(self.token, &guest);
         }
     }
 

@@ -25,6 +25,9 @@ pub(super) fn plan(editor: &mut Editor<'_>, defaults: &Path, now: &GuestConfig, 
     if now.cpuset != wanted.cpuset {
         cpuset(editor, wanted.cpuset.as_ref());
     }
+    if now.cpuset_virtualized != wanted.cpuset_virtualized {
+        editor.scalar("cpuset/virtualized", Some(if wanted.cpuset_virtualized { "1" } else { "0" }));
+    }
     if now.cgroup != wanted.cgroup {
         cgroup(editor, defaults, &wanted.cgroup);
     }

@@ -78,6 +78,7 @@ pub(super) fn differences(one: &GuestConfig, other: &GuestConfig) -> Vec<&'stati
         sched,
         hz,
         cpuset,
+        cpuset_virtualized,
         cgroup,
         cgroup_base,
         nice,
