@@ -45,7 +45,8 @@ impl GuestCgroup {
         };
         let (limit, high, swap_limit) = memory::read(&self.knobs(Controller::Memory, &mut Vec::new()));
         let stat = files::read_optional(&top.join("memory.stat"))?.unwrap_or_default();
-        let detail = if v2 { lines(&stat).map(|(key, value)| (key.to_owned(), value)).collect() } else { of_v1(&stat) };
+        let detail =
+            if v2 { lines(&stat).map(|(key, value)| (key.to_owned(), value)).collect() } else { of_v1(&stat) };
         let (current, swap) = match v2 {
             true => (number("memory.current")?, number("memory.swap.current")?),
             false => (number("memory.usage_in_bytes")?, detail.get("swap").copied().unwrap_or(0)),

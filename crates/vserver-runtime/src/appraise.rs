@@ -113,8 +113,11 @@ fn details(config: &GuestConfig) -> Vec<Appraisal> {
     let held: Vec<_> = unapplied::flags_of(config)
         .filter(|(setting, effect)| effect.verdict == Verdict::Honoured && !is_lost(setting))
         .collect();
-    let held =
-        held.into_iter().map(|(setting, effect)| Appraisal { setting, verdict: effect.verdict, how: effect.how.to_owned() });
+    let held = held.into_iter().map(|(setting, effect)| Appraisal {
+        setting,
+        verdict: effect.verdict,
+        how: effect.how.to_owned(),
+    });
     let lost = lost.into_iter().map(|one: Unenforced| Appraisal {
         setting: one.setting,
         verdict: one.degree.into(),

@@ -53,7 +53,8 @@ pub fn prepare(
     let doors = kit.doors.birthplace.iter().chain(&kit.doors.tasks).map(AsFd::as_fd);
     let petitions = kit.petitions.iter().flat_map(|(hear, tell)| [hear.as_fd(), tell.as_fd()]);
     let sysinfo = sysinfo.map(AsFd::as_fd);
-    let inherited = own.into_iter().chain(doors).chain(petitions).chain(sysinfo).map(above).collect::<Result<Vec<_>>>()?;
+    let inherited =
+        own.into_iter().chain(doors).chain(petitions).chain(sysinfo).map(above).collect::<Result<Vec<_>>>()?;
     Ok(Successor { inherited, image: above(kit.image.fd.as_fd())? })
 }
 

@@ -55,8 +55,8 @@ mod teardown;
 mod terminal;
 mod traffic;
 mod unapplied;
-mod view;
 pub mod vars;
+mod view;
 mod workshop;
 
 pub use appraise::{Appraisal, appraise};

@@ -29,8 +29,8 @@ use crate::unapplied;
 
 pub(crate) use network::network;
 pub use network::{AddressPlan, NetworkPlan, TunPlan, VlanPlan};
-pub use view::ViewPlan;
 use network::{addresses, nid, vlans};
+pub use view::ViewPlan;
 
 /// Everything that a start will do.
 #[derive(Clone, Debug, Serialize, Deserialize)]

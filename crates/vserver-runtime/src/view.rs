@@ -14,9 +14,9 @@ use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, chdir, dup2_stderr, dup2_stdin, dup2_stdout, execve, getppid};
 use vserver_sandbox::blueprint::{Blueprint, View};
+use vserver_sys::fd;
 use vserver_sys::mount::{self, NODEV, NOEXEC, NOSUID, RDONLY};
 use vserver_sys::process::{self, Forked, SingleThreaded};
-use vserver_sys::fd;
 
 use crate::error::{Error, Result};
 use crate::host::Host;

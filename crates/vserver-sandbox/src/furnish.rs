@@ -123,7 +123,8 @@ fn empty_sys(base: u32, cpus: bool) -> Result<OwnedFd> {
     let sys = dev::tmpfs(&[(c"size", "4k"), (c"nr_inodes", "16"), (c"mode", "0755")], base, NOSUID | NODEV | NOEXEC)?;
     let directories = if cpus { &CPU_DIRECTORIES[..] } else { &[] };
     for directory in ["fs", "fs/cgroup"].iter().chain(directories) {
-        mkdirat(sys.as_fd(), *directory, Mode::from_bits_truncate(0o755)).step(|| format!("make /sys/{directory}"))?;
+        mkdirat(sys.as_fd(), *directory, Mode::from_bits_truncate(0o755))
+            .step(|| format!("make /sys/{directory}"))?;
     }
     for list in CPU_LISTS.iter().filter(|_| cpus) {
         let path = format!("devices/system/cpu/{list}");

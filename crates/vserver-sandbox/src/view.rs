@@ -32,13 +32,14 @@ impl View {
     /// Lays file `name` over `target`.
     pub(crate) fn cover(&self, name: &str, target: BorrowedFd<'_>, shown: &str) -> Result<()> {
         let path = CString::new(name).unwrap_or_default();
-        let copy = mount::clone_tree(self.files.as_fd(), &path, false).map_err(|source| match source.raw_os_error() {
-            Some(number) if number == Errno::ENOTCONN as i32 => {
-                let what = "the server of the guest's own /proc (vserver-view) has ended at its start";
-                Error::Step { step: format!("mount on {shown}: {what}"), source }
-            }
-            _ => Error::Step { step: format!("find the guest's own {name}"), source },
-        })?;
+        let copy =
+            mount::clone_tree(self.files.as_fd(), &path, false).map_err(|source| match source.raw_os_error() {
+                Some(number) if number == Errno::ENOTCONN as i32 => {
+                    let what = "the server of the guest's own /proc (vserver-view) has ended at its start";
+                    Error::Step { step: format!("mount on {shown}: {what}"), source }
+                }
+                _ => Error::Step { step: format!("find the guest's own {name}"), source },
+            })?;
         mount::attach(copy.as_fd(), target).step(|| format!("mount on {shown}"))
     }
 }

@@ -127,7 +127,9 @@ fn follow(log: &Path, is_over: impl Fn() -> bool) -> String {
 fn lay_out(bin: &Path, work: &Path) -> std::io::Result<()> {
     let _ = fs::remove_dir_all(work);
     fs::create_dir_all(work.join("bin"))?;
-    for program in ["vserver", "vserverd", "vserver-supervisor", "vserver-view", "vserver-probe", "vserver-root-tests"] {
+    for program in
+        ["vserver", "vserverd", "vserver-supervisor", "vserver-view", "vserver-probe", "vserver-root-tests"]
+    {
         fs::copy(bin.join(program), work.join("bin").join(program))?;
     }
     fs::write(work.join("inside"), INSIDE)

@@ -112,19 +112,29 @@ pub fn numbers() -> impl Strategy<Value = Numbers> {
         small.boxed(),
         sysctl.boxed(),
     )
-        .prop_map(|(rlimits, ulimits, sched, (cpuset, cpuset_virtualized), cgroup, (nice, ionice, badness, personality), sysctl)| {
-            Numbers {
+        .prop_map(
+            |(
                 rlimits,
                 ulimits,
                 sched,
-                cpuset,
-                cpuset_virtualized,
-                cgroup: cgroup.into_iter().collect(),
-                nice,
-                ionice,
-                badness,
-                personality,
+                (cpuset, cpuset_virtualized),
+                cgroup,
+                (nice, ionice, badness, personality),
                 sysctl,
-            }
-        })
+            )| {
+                Numbers {
+                    rlimits,
+                    ulimits,
+                    sched,
+                    cpuset,
+                    cpuset_virtualized,
+                    cgroup: cgroup.into_iter().collect(),
+                    nice,
+                    ionice,
+                    badness,
+                    personality,
+                    sysctl,
+                }
+            },
+        )
 }

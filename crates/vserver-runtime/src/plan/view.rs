@@ -31,11 +31,8 @@ impl ViewPlan {
 
     /// Names below `/proc`.
     pub fn files(&self) -> Vec<&'static str> {
-        let sets = [
-            (self.memory, &["meminfo", "swaps"][..]),
-            (self.cpus, &["stat", "cpuinfo"]),
-            (self.load, &["loadavg"]),
-        ];
+        let sets =
+            [(self.memory, &["meminfo", "swaps"][..]), (self.cpus, &["stat", "cpuinfo"]), (self.load, &["loadavg"])];
         sets.into_iter().filter(|(wanted, _)| *wanted).flat_map(|(_, files)| files).copied().collect()
     }
 }

@@ -28,7 +28,10 @@ pub fn tests() -> Vec<Trial> {
         ("own_proc::many_readers_and_writers", many_readers_and_writers),
     ];
     let mut tests: Vec<Trial> = all.map(|(name, body)| Trial::new(name, body).needs(Need::Fuse)).into();
-    tests.push(Trial::new("own_proc::a_guest_that_does_not_ask_has_no_server", a_guest_that_does_not_ask_has_no_server));
+    tests.push(Trial::new(
+        "own_proc::a_guest_that_does_not_ask_has_no_server",
+        a_guest_that_does_not_ask_has_no_server,
+    ));
     tests
 }
 
@@ -110,9 +113,8 @@ fn used_memory_grows() {
     let guest = guest(&host, Mode::User, &[("cflags", "virt_mem\n"), ("rlimits/rss.hard", "32768\n")]);
     guest.start();
     let before = free(&guest, "Mem:");
-    let script = "x=$(head -c 25165824 /dev/zero | tr '\\0' a); echo ready >/tmp/ready; exec sleep 1000";
-    // The variable is gone with the shell: it stays.
-    let mut hog = guest.host_command(&["exec", "sh", "-c", &script.replace("exec sleep", "sleep")]).spawn().unwrap();
+    let script = "x=$(head -c 25165824 /dev/zero | tr '\\0' a); echo ready >/tmp/ready; sleep 1000; true";
+    let mut hog = guest.host_command(&["exec", "sh", "-c", script]).spawn().unwrap();
     eventually("the hog has its memory", Duration::from_secs(10), || guest.sh("cat /tmp/ready").code == 0);
     eventually("what it has is used", Duration::from_secs(5), || {
         let after = free(&guest, "Mem:");
@@ -248,11 +250,11 @@ fn a_guest_outlives_its_server() {
     let host = Fixture::new();
     let guest = guest(&host, Mode::User, &[("cflags", "virt_mem,virt_cpu,virt_load\n")]);
     guest.start();
-    let reading = guest.host_command(&["exec", "sh", "-c", "while cat /proc/meminfo >/dev/null; do :; done"]);
+    let reading = guest.host_command(&["exec", "sh", "-c", "while cat /proc/meminfo >/dev/null; do :; done; exit 7"]);
     let mut reading = { reading }.stderr(std::process::Stdio::null()).spawn().unwrap();
     let pid = server(&guest).expect("its server");
     kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
-    assert!(!reading.wait().unwrap().success(), "a reader is told that there is nobody");
+    assert_eq!(reading.wait().unwrap().code(), Some(7), "a reader is told that there is nobody");
     eventually("nothing of the server is left", Duration::from_secs(5), || !is_there(pid));
     for name in ["meminfo", "swaps", "stat", "cpuinfo", "loadavg"] {
         guest.exec(&["cat", &format!("/proc/{name}")]).exits(1).says("not connected");

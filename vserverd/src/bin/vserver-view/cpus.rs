@@ -48,7 +48,7 @@ pub fn stat(count: usize, work: &Work, tasks: &Tasks) -> String {
         writeln!(text, "cpu{cpu} {} 0 {} {} 0 0 0 0 0 0", part(user), part(system), part(idle)).ok();
     }
     // Interrupts and switches are the host's.
-    let Tasks { running, blocked, newest, .. } = tasks;
+    let (Tasks { blocked, newest, .. }, running) = (tasks, tasks.with_the_reader());
     writeln!(text, "intr 0\nctxt 0\nbtime {}\nprocesses {newest}", work.begun).ok();
     writeln!(text, "procs_running {running}\nprocs_blocked {blocked}\nsoftirq 0 0 0 0 0 0 0 0 0 0 0").ok();
     text
@@ -118,7 +118,7 @@ mod tests {
         assert!(text.starts_with(
             "cpu  101 0 50 1849 0 0 0 0 0 0\ncpu0 51 0 25 925 0 0 0 0 0 0\ncpu1 50 0 25 924 0 0 0 0 0 0\nintr 0\n"
         ));
-        assert!(text.contains("btime 1700000000\nprocesses 77\nprocs_running 3\nprocs_blocked 1\n"));
+        assert!(text.contains("btime 1700000000\nprocesses 77\nprocs_running 4\nprocs_blocked 1\n"));
         assert!(stat(0, &Work { elapsed: Duration::ZERO, ..work }, &Tasks::default()).contains("cpu0 101 0 50 0 "));
     }
 
@@ -126,10 +126,7 @@ mod tests {
     fn processors_are_counted_anew() {
         let host = "processor\t: 0\nmodel\t\t: A\n\nprocessor\t: 1\nmodel\t\t: B\n\nprocessor\t: 2\nmodel\t\t: C\n\nHardware\t: x\n";
         let text = cpuinfo(host, &BTreeSet::from([1, 2]));
-        assert_eq!(
-            text,
-            "processor\t: 0\nmodel\t\t: B\n\nprocessor\t: 1\nmodel\t\t: C\n\nHardware\t: x\n\n"
-        );
+        assert_eq!(text, "processor\t: 0\nmodel\t\t: B\n\nprocessor\t: 1\nmodel\t\t: C\n\nHardware\t: x\n\n");
         assert_eq!((list(1), list(4)), ("0\n".to_owned(), "0-3\n".to_owned()));
     }
 }

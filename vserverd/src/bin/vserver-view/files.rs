@@ -21,15 +21,8 @@ pub enum File {
 
 impl File {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 7] = [
-        Self::Meminfo,
-        Self::Swaps,
-        Self::Stat,
-        Self::Cpuinfo,
-        Self::Loadavg,
-        Self::Online,
-        Self::Sysinfo,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Meminfo, Self::Swaps, Self::Stat, Self::Cpuinfo, Self::Loadavg, Self::Online, Self::Sysinfo];
 
     /// Its name in the root directory.
     pub fn name(self) -> &'static str {

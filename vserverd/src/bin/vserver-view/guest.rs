@@ -91,7 +91,8 @@ impl Guest {
     fn tasks(&mut self) -> Tasks {
         let now = Instant::now();
         match self.tasks {
-            Some((when, tasks)) if now.duration_since(when) < LOOK_LASTS => tasks,
+            // Before its first process there is nothing to remember.
+            Some((when, tasks)) if tasks.total > 0 && now.duration_since(when) < LOOK_LASTS => tasks,
             _ => {
                 let tasks = Tasks::look(&self.cgroup);
                 self.tasks = Some((now, tasks));

@@ -60,7 +60,7 @@ impl Load {
             let rounded = average + ONE / 200;
             format!("{}.{:02}", rounded >> SHIFT, (rounded % ONE * 100) >> SHIFT)
         });
-        format!("{one} {five} {fifteen} {}/{} {}\n", tasks.running, tasks.total, tasks.newest)
+        format!("{one} {five} {fifteen} {}/{} {}\n", tasks.with_the_reader(), tasks.total, tasks.newest)
     }
 
     /// As sysinfo(2) has them.
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn it_nears_what_runs() {
         let tasks = Tasks { total: 9, running: 2, blocked: 0, newest: 41 };
-        assert_eq!(after(0, 2).text(&tasks), "0.00 0.00 0.00 2/9 41\n");
+        assert_eq!(after(0, 2).text(&tasks), "0.00 0.00 0.00 3/9 41\n");
         // After one minute 1 - 1/e of two.
         assert!(after(12, 2).text(&tasks).starts_with("1.2"), "{}", after(12, 2).text(&tasks));
         assert!(after(2000, 2).text(&tasks).starts_with("2.00 2.00 2.00 "), "{}", after(2000, 2).text(&tasks));

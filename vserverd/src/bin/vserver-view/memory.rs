@@ -166,7 +166,8 @@ mod tests {
 
     #[test]
     fn the_limit_is_all_there_is() {
-        let used = memory(100 * MIB, &[("file", 60 * MIB), ("inactive_file", 50 * MIB), ("slab_reclaimable", 4 * MIB)]);
+        let used =
+            memory(100 * MIB, &[("file", 60 * MIB), ("inactive_file", 50 * MIB), ("slab_reclaimable", 4 * MIB)]);
         let text = meminfo(HOST, &used);
         for line in [
             "MemTotal:         524288 kB\n",
@@ -189,7 +190,9 @@ mod tests {
         let share = Share::of(Whole::of(HOST), &soft);
         assert_eq!((share.total, share.free), (384 * MIB, 0));
         assert_eq!((share.swap_total, share.swap_free), (128 * MIB, 112 * MIB));
-        assert!(swaps(HOST, &soft).contains("none") && swaps(HOST, &soft).contains("virtual\t\t131072\t\t16384\t\t-2\n"));
+        assert!(
+            swaps(HOST, &soft).contains("none") && swaps(HOST, &soft).contains("virtual\t\t131072\t\t16384\t\t-2\n")
+        );
         let none = Memory { swap_limit: Some(0), ..memory(0, &[]) };
         assert_eq!(swaps(HOST, &none).lines().count(), 1);
     }
@@ -199,7 +202,9 @@ mod tests {
         let odd = memory(u64::MAX, &[("file", u64::MAX), ("slab_reclaimable", u64::MAX), ("active_file", u64::MAX)]);
         let share = Share::of(Whole::of(HOST), &odd);
         assert!(share.free + share.cached + share.reclaimable <= share.total, "{share:?}");
-        assert!(share.available <= share.total && share.shared <= share.cached && share.swap_free <= share.swap_total);
+        assert!(
+            share.available <= share.total && share.shared <= share.cached && share.swap_free <= share.swap_total
+        );
         let unlimited = Share::of(Whole::of(HOST), &Memory::default());
         assert_eq!((unlimited.total, unlimited.free), (4096 * MIB, 4096 * MIB));
         assert_eq!(unlimited.swap_total, 1024 * MIB);

@@ -47,7 +47,8 @@ pub fn serve(device: &OwnedFd, guest: &mut Guest) -> io::Result<()> {
             Err(Errno::ENODEV) => return Ok(()),
             Err(errno) => return Err(errno.into()),
         };
-        if let Some(bytes) = room.get(..length).and_then(Question::parse).and_then(|asked| answer(asked, &mut said, guest))
+        if let Some(bytes) =
+            room.get(..length).and_then(Question::parse).and_then(|asked| answer(asked, &mut said, guest))
         {
             // Whoever does not wait for it any more needs none.
             write(device, &bytes).ok();
@@ -89,12 +90,15 @@ fn answer(asked: Question<'_>, said: &mut Said, guest: &mut Guest) -> Option<Vec
         (ask::LOOKUP, None) => match File::ALL.into_iter().find(|file| file.name().as_bytes() == asked.name()) {
             Some(file) => {
                 let answer = to().long(file.node()).long(0).long(FOREVER).long(0).nothing(8);
-                described(answer, file, said, guest).done()
+                described(answer, file, 0).done()
             }
             None => refuse(Errno::ENOENT),
         },
         // Asked again at every opening: how large it is then.
-        (ask::GETATTR, Some(file)) => described(to().nothing(16), file, said, guest).done(),
+        (ask::GETATTR, Some(File::Sysinfo)) => described(to().nothing(16), File::Sysinfo, 0).done(),
+        (ask::GETATTR, Some(file)) => {
+            described(to().nothing(16), file, said.text(file, || guest.text(file)).len()).done()
+        }
         (ask::GETATTR, None) => to().long(FOREVER).nothing(8).attributes(ROOT, mode::DIRECTORY | 0o555, 0).done(),
         (ask::OPEN, Some(_)) => to().long(said.open()).word(DIRECT).word(0).done(),
         (ask::READ, Some(file)) => {
@@ -113,11 +117,10 @@ fn answer(asked: Question<'_>, said: &mut Said, guest: &mut Guest) -> Option<Vec
 
 /// sendfile(2) reads no more than the size says, other calls whatever there is: so it says somewhat more, and the kernel
 /// takes it back when it finds the end.
-fn described(answer: Answer, file: File, said: &mut Said, guest: &mut Guest) -> Answer {
+fn described(answer: Answer, file: File, length: usize) -> Answer {
     const MORE: u64 = 4096;
-    let size = if file == File::Sysinfo { 0 } else { said.text(file, || guest.text(file)).len() as u64 + MORE };
     let rights = if file == File::Sysinfo { 0o400 } else { 0o444 };
-    answer.attributes(file.node(), mode::FILE | rights, size)
+    answer.attributes(file.node(), mode::FILE | rights, length as u64 + MORE)
 }
 
 /// `struct fuse_init_in` and `fuse_init_out`.

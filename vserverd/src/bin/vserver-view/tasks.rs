@@ -14,12 +14,19 @@ const MOST: usize = 512;
 pub struct Tasks {
     /// How many there are.
     pub total: usize,
-    /// How many run or want to.
+    /// How many run or want to. Who reads what we say waits for us meanwhile and is not among them.
     pub running: usize,
     /// How many wait and cannot be interrupted.
     pub blocked: usize,
     /// The highest number that one of them has inside.
     pub newest: u32,
+}
+
+impl Tasks {
+    /// The same with the one who asks, who would run if the kernel itself answered.
+    pub fn with_the_reader(&self) -> usize {
+        self.running + 1
+    }
 }
 
 /// One thread.

@@ -111,7 +111,13 @@ impl Answer {
     pub fn attributes(self, node: u64, kind: u32, size: u64) -> Self {
         let links = if kind & mode::DIRECTORY == 0 { 1 } else { 2 };
         let blocks = 0;
-        self.long(node).long(size).long(blocks).nothing(3 * 8 + 3 * 4).word(kind).word(links).nothing(3 * 4)
+        self.long(node)
+            .long(size)
+            .long(blocks)
+            .nothing(3 * 8 + 3 * 4)
+            .word(kind)
+            .word(links)
+            .nothing(3 * 4)
             .word(4096)
             .word(0)
     }
