@@ -120,7 +120,6 @@ fn guest(reader: &mut Reader, confdir: &Path, dir: &Path, name: &GuestName) -> G
     let network_space = netns::read(reader, dir, &defaults, name, &interfaces);
     let flags = flags::read(reader, dir, &interfaces);
     let context = context(reader, dir);
-    let shell = [dir.join("shell"), defaults.join("shell")];
     let mut unapplied = catalog::unapplied(&catalog::found_by(reader, confdir, dir));
     unapplied.extend(catalog::lost(reader, dir));
     let display_name = reader.scalar(&dir.join("name")).filter(|name| !name.is_empty());
@@ -135,7 +134,7 @@ fn guest(reader: &mut Reader, confdir: &Path, dir: &Path, name: &GuestName) -> G
         ncontext: number::<Nid>(reader, &dir.join("ncontext")).or(context.map(|xid| Nid(xid.0))),
         no_ncontext: reader.has(&dir.join("noncontext")),
         disabled: reader.has(&dir.join("disabled")),
-        shell: reader.first_scalar(&shell).filter(|shell| !shell.is_empty()),
+        shell: reader.first_scalar(&[dir.join("shell"), defaults.join("shell")]).filter(|shell| !shell.is_empty()),
         keepfds: [dir, &defaults].into_iter().any(|base| reader.has(&base.join("keepfds"))),
         noisy: reader.has(&dir.join("noisy")),
         userns: userns(reader, dir),
