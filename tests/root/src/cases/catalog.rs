@@ -174,9 +174,8 @@ const THIRD: [(&str, &str); 15] = [
 ];
 /// Opened by a start (mtab), a helper (action), package tools (pkgmgmt), tools that share files (vunify) or a build (fstab,
 /// context.next, debootstrap, files), which have tests of their own; or by nobody, as the table says of them.
-const ELSEWHERE: [(Tree, &str); 35] = [
+const ELSEWHERE: [(Tree, &str); 34] = [
     (Tree::Guest, "cpuset/name"),
-    (Tree::Guest, "cpuset/virtualized"),
     (Tree::Guest, "uts/context"),
     (Tree::Guest, "spaces/ipc"),
     (Tree::Guest, "spaces/uts"),
