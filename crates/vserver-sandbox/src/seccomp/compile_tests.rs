@@ -34,6 +34,7 @@ const fn plain(userns: bool, nesting: bool, netns: bool) -> SeccompMode {
         spaces: 0,
         utsname: false,
         limits: false,
+        sysinfo: false,
         names: false,
         ping: false,
         syslog: false,
@@ -418,7 +419,7 @@ fn mounting_and_remounting_are_two_rights() {
 
 #[test]
 fn what_the_supervisor_answers_is_asked_and_nothing_else() {
-    let mode = SeccompMode { utsname: true, names: true, limits: true, ping: true, ..USER };
+    let mode = SeccompMode { utsname: true, names: true, limits: true, sysinfo: true, ping: true, ..USER };
     let (judges, asks) = super::super::filters(mode).unwrap();
     let stack = vec![judges, asks.unwrap()];
     let asked = |name: &str, args: &[u64]| {
@@ -429,6 +430,7 @@ fn what_the_supervisor_answers_is_asked_and_nothing_else() {
     assert!(asked("prlimit64", &[0, 7, 0x7fff_0000_1000, 0]) && asked("setrlimit", &[7, 1]));
     assert!(!asked("prlimit64", &[0, 7 | vserver_sys::prlimit::UNASKED, 0x7fff_0000_1000, 0]));
     assert!(!asked("prlimit64", &[0, 7, 0, 1]) && !asked("getrlimit", &[7, 1]));
+    assert!(asked("sysinfo", &[1]));
     // With SOCK_CLOEXEC and SOCK_NONBLOCK, too.
     assert!(asked("socket", &[2, 2 | 0o2_004_000, 1]) && asked("socket", &[10, 2, 58]));
     assert!(asked("socket", &[2, 3, 1]) && asked("socket", &[10, 3, 58]));
