@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use vserver_fs::GuestRoot;
 
@@ -17,6 +17,9 @@ use crate::{Error, child};
 const PROGRAM: &str = "restore";
 /// What it leaves at the top of the tree, for a next dump that has only what has changed.
 const TABLE: &str = "restoresymtable";
+/// The archive beside the tree, where restore(8) finds nothing else of the host.
+const COPY: &str = "dump";
+const LOG: &str = "restore.log";
 const PIECE: usize = 1 << 20;
 
 /// Unpacks the file if it is such an archive. From standard input none is taken: it could not be read again.
@@ -35,7 +38,7 @@ pub(crate) fn unpack(
     }
     let file = File::open(archive).map_err(Error::io("open the tarball", archive))?;
     let unread = |source| Error::Unpack { tarball: archive.to_owned(), source };
-    let Some((content, compressed)) = vserver_archive::dump(file).map_err(unread)? else {
+    let Some(content) = vserver_archive::dump(file).map_err(unread)? else {
         return Ok(false);
     };
     if !child::installed(PROGRAM) {
@@ -43,17 +46,12 @@ pub(crate) fn unpack(
     }
     let work = stage.dir().join("tool");
     fs::create_dir_all(&work).map_err(Error::io("make the directory", &work))?;
-    let mut room = Room { tree: stage.root().to_owned(), work, ..Room::default() };
-    let inside = if compressed {
-        plain(content, &room.work.join("dump"), signals)?;
-        PathBuf::from(WORK).join("dump")
-    } else {
-        let place = archive.canonicalize().map_err(Error::io("find the archive", archive))?;
-        room.lent.extend(place.parent().map(Path::to_owned));
-        place
-    };
-    let done = run(&room, &inside, stage, signals, progress);
-    for left in [room.work.join("dump"), stage.log("restore.log")] {
+    let room = Room { tree: stage.root().to_owned(), work, ..Room::default() };
+    let copy = room.work.join(COPY);
+    plain(content, &copy, signals)?;
+    let done = run(&room, stage, signals, progress);
+    // A second archive needs the same names.
+    for left in [copy, stage.log(LOG)] {
         forget(&left)?;
     }
     done?;
@@ -64,16 +62,10 @@ pub(crate) fn unpack(
 }
 
 /// It never asks, and what it would keep for itself goes to the directory of the build.
-fn run(
-    room: &Room,
-    archive: &Path,
-    stage: &Stage,
-    signals: &Signals,
-    progress: &mut dyn Progress,
-) -> Result<(), Error> {
-    let words = ["env", "-C", TREE, PROGRAM, "-r", "-y", "-T", WORK, "-f"].map(OsString::from);
-    let words: Vec<OsString> = words.into_iter().chain([archive.as_os_str().to_owned()]).collect();
-    child::run(PROGRAM, &mut room.command(&words)?, &stage.log("restore.log"), signals, progress)
+fn run(room: &Room, stage: &Stage, signals: &Signals, progress: &mut dyn Progress) -> Result<(), Error> {
+    let archive = format!("{WORK}/{COPY}");
+    let words = ["env", "-C", TREE, PROGRAM, "-r", "-y", "-T", WORK, "-f", &archive].map(OsString::from);
+    child::run(PROGRAM, &mut room.command(&words)?, &stage.log(LOG), signals, progress)
 }
 
 /// Without its compressions it becomes a file: restore(8) knows not all of them.
@@ -89,7 +81,6 @@ fn plain(mut content: impl Read, to: &Path, signals: &Signals) -> Result<(), Err
     }
 }
 
-/// A second archive needs the same names.
 fn forget(path: &Path) -> Result<(), Error> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io("remove", path)(error)),
