@@ -12,6 +12,7 @@ use crate::meter::Meter;
 use crate::policy::Table;
 use crate::program::{Features, HOOKS, Hook, METERS};
 use crate::steering::{Held, Steer, Steering};
+use crate::wildcards::Wildcards;
 use crate::{AddressPolicy, Error};
 
 /// Holds all processes of the cgroup directory `cgroup_v2` and of those below it to `policy`. Call it before the first
@@ -21,17 +22,29 @@ use crate::{AddressPolicy, Error};
 /// The programs belong to the directory and vanish with it; whoever called may exit. Needs root in the initial user
 /// namespace and kernel 5.3.
 ///
-/// Returns what this kernel, or this form of address sharing, cannot do.
-///
 /// # Errors
 /// Everything that would leave the guest less confined: then nothing is attached that was not before.
-pub fn confine(cgroup_v2: BorrowedFd<'_>, policy: &AddressPolicy, steer: Steer) -> Result<Vec<Unenforced>, Error> {
+pub fn confine(cgroup_v2: BorrowedFd<'_>, policy: &AddressPolicy, steer: Steer) -> Result<Confined, Error> {
     // What was counted so far stays, and so do the rates.
     let before = Meter::of(cgroup_v2).map_err(no_meter)?;
     let meter = before.map_or_else(|| Meter::make().map_err(no_meter), Ok)?;
-    let steered =
-        Steering::of_guest(cgroup_v2).map_err(|source| Error::Load { place: AttachType::SockOps, source })?;
-    Programs::begin_with(policy, steer, meter, steered).attach(cgroup_v2, Place::Perhaps)
+    let failed = |place| move |source| Error::Load { place, source };
+    let steered = Steering::of_guest(cgroup_v2).map_err(failed(AttachType::SockOps))?;
+    let wildcards = Wildcards::of_guest(cgroup_v2).map_err(failed(AttachType::Inet4Bind))?;
+    let known = steered.is_some();
+    let programs = Programs::begin_with(policy, steer, meter, (steered, wildcards));
+    let held = if known { None } else { programs.steering().map_err(failed(AttachType::SockOps))? };
+    Ok(Confined { report: programs.attach(cgroup_v2, Place::Perhaps)?, held })
+}
+
+/// What became of [`confine()`].
+#[derive(Debug)]
+pub struct Confined {
+    /// What this kernel, or this form of address sharing, cannot do.
+    pub report: Vec<Unenforced>,
+    /// What was made for the guest just now, if anything: as long as somebody holds this, and serves what is in it, its wildcard
+    /// sockets hear all of its addresses.
+    pub held: Option<Held>,
 }
 
 fn no_meter(source: io::Error) -> Error {
@@ -57,6 +70,8 @@ pub struct Programs {
     loaded: Vec<(&'static Hook, OwnedFd)>,
     report: Vec<Unenforced>,
     steering: Option<Steering>,
+    /// The programs refer to it: it must live until they are loaded.
+    _wildcards: Option<Wildcards>,
     meter: Meter,
 }
 
@@ -66,7 +81,7 @@ impl Programs {
     /// # Errors
     /// As [`confine()`].
     pub fn begin(policy: &AddressPolicy, steer: Steer) -> Result<Self, Error> {
-        Ok(Self::begin_with(policy, steer, Meter::make().map_err(no_meter)?, None))
+        Ok(Self::begin_with(policy, steer, Meter::make().map_err(no_meter)?, (None, None)))
     }
 
     /// Those of a guest that has a network stack of its own, or all of the host's addresses: its traffic is counted and
@@ -77,19 +92,27 @@ impl Programs {
     pub fn load_meter() -> Result<Self, Error> {
         let meter = Meter::make().map_err(no_meter)?;
         let table = Table { meter: Some(meter.tables()), ..Table::default() };
-        let mut all =
-            Self { table, left: METERS.iter(), loaded: Vec::new(), report: Vec::new(), steering: None, meter };
+        let (left, loaded, report) = (METERS.iter(), Vec::new(), Vec::new());
+        let mut all = Self { table, left, loaded, report, steering: None, _wildcards: None, meter };
         all.load_until(|| false)?;
         Ok(all)
     }
 
-    /// With the steering that the guest has, `steered`, if it has one.
-    fn begin_with(policy: &AddressPolicy, steer: Steer, meter: Meter, steered: Option<Steering>) -> Self {
+    /// With the steering and the notes that the guest has, if it has them.
+    fn begin_with(
+        policy: &AddressPolicy,
+        steer: Steer,
+        meter: Meter,
+        (steered, wildcards): (Option<Steering>, Option<Wildcards>),
+    ) -> Self {
         let mut table = Table::new(policy);
+        // Nobody follows the addresses of a context without a keeper.
+        let wildcards = wildcards.or_else(|| if steer == Steer::No { None } else { Wildcards::make().ok() });
+        table.wildcards = wildcards.as_ref().map(Wildcards::number);
         let (steering, report) = steering(&table, steer, steered);
         table.steering = steering.as_ref().map(Steering::tables);
         table.meter = Some(meter.tables());
-        Self { table, left: HOOKS.iter(), loaded: Vec::new(), report, steering, meter }
+        Self { table, left: HOOKS.iter(), loaded: Vec::new(), report, steering, _wildcards: wildcards, meter }
     }
 
     /// Loads one after the other until all are loaded, or `enough` says so.
@@ -180,6 +203,10 @@ fn load(hook: &Hook, table: &Table) -> Result<Loaded, Error> {
         }
         before = Some(program);
     }
+    if table.wildcards.is_some() {
+        // Nothing can be noted on this kernel; that is no reason to hold a guest to nothing.
+        return load(hook, &Table { wildcards: None, ..table.clone() });
+    }
     let source = first.unwrap_or_else(|| io::Error::from(io::ErrorKind::Unsupported));
     match hook.without {
         // EPERM is about us, not about the kernel: never to be taken for an old kernel.
@@ -207,10 +234,15 @@ fn put(cgroup: BorrowedFd<'_>, known: Place, hook: &Hook, program: BorrowedFd<'_
 /// How a wildcard becomes several addresses, and what of it a guest does not get.
 fn steering(table: &Table, steer: Steer, steered: Option<Steering>) -> (Option<Steering>, Vec<Unenforced>) {
     // What is known of bound sockets stays, also if one address is left.
-    if !table.has_several() && steered.is_none() {
+    if !table.has_several() && steer != Steer::Always && steered.is_none() {
         return (None, Vec::new());
     }
-    let found = steered.map_or_else(|| Steering::of_this_namespace(table, steer), |steered| Ok(Some(steered)));
+    let make = || match table.wildcards {
+        Some(_) => Steering::of_this_namespace(table, steer),
+        // Without notes nobody knows what is to be steered.
+        None => Ok(None),
+    };
+    let found = steered.map_or_else(make, |steered| Ok(Some(steered)));
     let (steering, whose) = match found {
         Ok(Some(steering)) if steering.datagrams.is_some() => return (Some(steering), Vec::new()),
         Ok(Some(steering)) => (Some(steering), "a datagram socket"),

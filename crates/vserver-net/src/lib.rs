@@ -31,8 +31,9 @@ mod resettle;
 mod sockets;
 pub mod space;
 mod steering;
+mod wildcards;
 
-pub use confine::{Place, Programs, confine};
+pub use confine::{Confined, Place, Programs, confine};
 pub use device::{
     Added, AddressPlan, Broadcast, Standing, TUN_NODE, TunPlan, add_address, add_tun, add_vlan, addresses_on_host,
     change_tun, has_device, remove_address, remove_device, settle, tuns_of_nobody,

@@ -74,6 +74,8 @@ pub(crate) struct Table {
     pub localhost: Localhost,
     pub hide_loopback: bool,
     pub multicast: bool,
+    /// Where `bind` notes what was bound to a wildcard; `None`: nowhere.
+    pub wildcards: Option<i32>,
     /// How wildcard sockets hear the addresses after the first; `None`: not at all.
     pub steering: Option<Tables>,
     /// Where traffic is counted; `None`: not at all.
@@ -92,6 +94,7 @@ impl Table {
             localhost: policy.localhost,
             hide_loopback: policy.hide_loopback,
             multicast: policy.multicast,
+            wildcards: None,
             steering: None,
             meter: None,
         };

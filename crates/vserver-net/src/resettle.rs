@@ -2,7 +2,8 @@
 //!
 //! Programs enter a socket in the table of [`crate::steering`] when it is bound or begins to listen, and are not asked again. So
 //! whoever changes the addresses of a guest that runs goes through the sockets of its processes: what stands under an
-//! address that is no longer the guest's is taken out, and wildcard sockets are entered for those that are new.
+//! address that is no longer the guest's is taken out, and wildcard sockets are entered for those that are new. So it is
+//! also with a guest that has had one address until now, and so no table: what was a wildcard is noted at the sockets.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,23 +12,23 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{SockaddrStorage, getpeername, getsockname};
-use vserver_sys::bpf::{socket_enter, table_get, table_keys, table_remove};
+use vserver_sys::bpf::{socket_enter, table_get, table_keys, table_remove, table_set};
 use vserver_sys::{pidfd, socket};
 
 use crate::AddressPolicy;
 use crate::policy::{Table, word, words};
-use crate::program::parts::MAPPED;
-use crate::program::steer;
-use crate::steering::Steering;
+use crate::program::parts::{MAPPED, UDP};
+use crate::program::{gather, steer};
+use crate::steering::{DatagramSteering, Steering};
+use crate::wildcards::{Noted, Wildcards};
 
 /// A socket that hears what belongs to no connection.
 struct Hearing {
     socket: OwnedFd,
     cookie: u64,
     key: Key,
-    /// It is an `AF_INET6` socket.
-    six: bool,
-    wildcard: bool,
+    /// If it was bound to a wildcard.
+    wildcard: Option<Noted>,
 }
 
 /// A key of the table of listeners, apart.
@@ -46,15 +47,24 @@ struct Key {
 /// What the kernel says: then some of the sockets hear what they heard before.
 pub fn resettle(cgroup_v2: BorrowedFd<'_>, policy: &AddressPolicy, pids: &[i32]) -> io::Result<()> {
     let Some(steering) = Steering::of_guest(cgroup_v2)? else { return Ok(()) };
+    let Some(wildcards) = Wildcards::of_guest(cgroup_v2)? else { return Ok(()) };
     let table = Table::new(policy);
     steering.follow(&table)?;
-    let all = hearing(&steering, pids)?;
+    let all = hearing(&wildcards, pids)?;
     let own: BTreeSet<u64> = all.iter().map(|one| one.cookie).collect();
     forget(&steering, &table, &own)?;
-    let exact: BTreeSet<Key> = all.iter().filter(|one| !one.wildcard).map(|one| one.key).collect();
-    for one in all.iter().filter(|one| one.wildcard) {
-        for address in addresses_for(one, &table) {
-            let key = Key { address, ..one.key };
+    let exact: BTreeSet<Key> = all.iter().filter(|one| one.wildcard.is_none()).map(|one| one.key).collect();
+    for (one, noted) in all.iter().filter_map(|one| Some((one, one.wildcard?))) {
+        let datagrams = one.key.protocol.cast_unsigned() == UDP;
+        if datagrams && noted.port.is_some() {
+            // Its answers would come from another port than the one that was asked.
+            continue;
+        }
+        if let (true, Some(own)) = (datagrams, &steering.datagrams) {
+            tell(own, one, noted)?;
+        }
+        for address in addresses_for(noted, &table) {
+            let key = Key { address, port: noted.port.unwrap_or(one.key.port), ..one.key };
             // One that is bound to exactly that address is found without the table.
             if !exact.contains(&key) {
                 socket_enter(steering.sockets.as_fd(), &key.bytes(), one.socket.as_fd())?;
@@ -78,12 +88,18 @@ fn forget(steering: &Steering, table: &Table, own: &BTreeSet<u64>) -> io::Result
     Ok(())
 }
 
+/// Lets a datagram socket answer from where it was asked, as `program::gather` notes it for those that are bound later.
+fn tell(steering: &DatagramSteering, one: &Hearing, noted: Noted) -> io::Result<()> {
+    let mut note = [noted.families().to_ne_bytes(), [0; 4]].concat();
+    note.extend(one.key.bytes());
+    debug_assert_eq!(note.len(), gather::NOTE_LENGTH as usize);
+    table_set(steering.bound.as_fd(), &one.cookie.to_ne_bytes(), &note)
+}
+
 /// The addresses that a wildcard socket stands for, as `program::steer` enters them.
-fn addresses_for(one: &Hearing, table: &Table) -> Vec<[u32; 4]> {
-    let [a, b, c, _] = one.key.address;
-    let four = [a, b, c] == [0, 0, MAPPED];
-    let six = table.own6.iter().copied().filter(|_| one.six);
-    mapped(table).filter(|_| four).chain(six).collect()
+fn addresses_for(noted: Noted, table: &Table) -> Vec<[u32; 4]> {
+    let six = table.own6.iter().copied().filter(|_| noted.six);
+    mapped(table).filter(|_| noted.four).chain(six).collect()
 }
 
 fn mapped(table: &Table) -> impl Iterator<Item = [u32; 4]> {
@@ -91,7 +107,7 @@ fn mapped(table: &Table) -> impl Iterator<Item = [u32; 4]> {
 }
 
 /// Every socket once, whoever shares it.
-fn hearing(steering: &Steering, pids: &[i32]) -> io::Result<Vec<Hearing>> {
+fn hearing(wildcards: &Wildcards, pids: &[i32]) -> io::Result<Vec<Hearing>> {
     let mut found = BTreeMap::new();
     for &pid in pids {
         match sockets_of(pid) {
@@ -101,7 +117,7 @@ fn hearing(steering: &Steering, pids: &[i32]) -> io::Result<Vec<Hearing>> {
             Err(error) => return Err(error),
         }
     }
-    let all = found.into_values().filter_map(|socket| of_socket(steering, socket).transpose());
+    let all = found.into_values().filter_map(|socket| of_socket(wildcards, socket).transpose());
     all.collect()
 }
 
@@ -129,21 +145,21 @@ fn gone(error: &io::Error) -> bool {
 }
 
 /// What matters of a socket; `None` for one that hears only its own connection, or nothing yet.
-fn of_socket(steering: &Steering, socket: OwnedFd) -> io::Result<Option<Hearing>> {
+fn of_socket(wildcards: &Wildcards, socket: OwnedFd) -> io::Result<Option<Hearing>> {
     let Some(protocol) = socket::hears(socket.as_fd())? else { return Ok(None) };
     let number = socket.as_raw_fd();
     let Ok(bound) = getsockname::<SockaddrStorage>(number) else { return Ok(None) };
-    let (address, port, six) = match (bound.as_sockaddr_in(), bound.as_sockaddr_in6()) {
-        (Some(four), _) => ([0, 0, MAPPED, word(four.ip())], four.port(), false),
-        (_, Some(six)) => (words(six.ip()), six.port(), true),
+    let (address, port) = match (bound.as_sockaddr_in(), bound.as_sockaddr_in6()) {
+        (Some(four), _) => ([0, 0, MAPPED, word(four.ip())], four.port()),
+        (_, Some(six)) => (words(six.ip()), six.port()),
         _ => return Ok(None),
     };
     if port == 0 || getpeername::<SockaddrStorage>(number).is_ok() {
         return Ok(None);
     }
     let cookie = socket::cookie(socket.as_fd())?;
-    let wildcard = table_get(steering.wildcards.as_fd(), &cookie.to_ne_bytes())?.is_some();
-    Ok(Some(Hearing { socket, cookie, key: Key { address, port, protocol }, six, wildcard }))
+    let wildcard = wildcards.noted(socket.as_fd())?;
+    Ok(Some(Hearing { socket, cookie, key: Key { address, port, protocol }, wildcard }))
 }
 
 impl Key {

@@ -4,8 +4,8 @@
 //! other addresses the socket is entered in a table by address and port when it begins to listen, and a program that the
 //! kernel asks before it looks for a listener itself (`sk_lookup`, 5.9) hands new connections for them to it. One such
 //! program and one table serve all guests of a network namespace; each guest's own programs enter nothing but that
-//! guest's addresses. The kernel takes out a socket that is closed, and the program goes with the last keeper that holds
-//! its link. Source: `Documentation/bpf/prog_sk_lookup.rst`, `Documentation/bpf/map_sockmap.rst`.
+//! guest's addresses. The kernel takes out a socket that is closed, and the program goes with the last keeper or supervisor that
+//! holds its link. Source: `Documentation/bpf/prog_sk_lookup.rst`, `Documentation/bpf/map_sockmap.rst`.
 //!
 //! Nothing runs in a guest's cgroup that may enter a datagram socket. So `bind` notes it by its cookie and rings a bell, and
 //! the guest's keeper runs an iterator over the datagram sockets, which enters those that were noted ([`Gathering`], 5.12):
@@ -28,7 +28,6 @@ use crate::program::{answer, gather, steer};
 const NAME: &str = "vs_steer_2";
 /// Names of the maps, by which they are found again.
 const LISTENERS: &str = "vs_listeners";
-const WILDCARDS: &str = "vs_wildcards";
 const NOTED: &str = "vs_datagrams";
 const ASKED: &str = "vs_askers";
 const BELL: &str = "vs_bell";
@@ -37,7 +36,7 @@ const GATHERER: &str = "vs_gather";
 const OVER_DATAGRAMS: &str = "bpf_iter_udp";
 /// Sockets that listen on further addresses, of all guests together. One more is heard on its first address only.
 const SOCKETS: u32 = 1 << 14;
-/// Sockets of a guest that are bound to a wildcard and do not listen yet; the longest forgotten give way.
+/// Datagram sockets of a guest that are bound; the longest forgotten give way.
 const BOUND: u32 = 1 << 10;
 /// Senders of datagrams to wildcard sockets of a guest that are remembered; the longest forgotten give way.
 const ASKERS: u32 = 1 << 12;
@@ -47,8 +46,6 @@ const ASKERS: u32 = 1 << 12;
 pub(crate) struct Steering {
     /// Listening sockets by address and port.
     pub sockets: OwnedFd,
-    /// Cookies of sockets that were bound to a wildcard.
-    pub wildcards: OwnedFd,
     /// The program is attached as long as somebody holds this.
     pub link: OwnedFd,
     /// For datagram sockets, if this kernel can.
@@ -64,7 +61,7 @@ pub(crate) struct DatagramSteering {
     gatherer: OwnedFd,
 }
 
-/// What the keeper of a guest with several addresses holds.
+/// What the keeper of a guest with several addresses holds, or its supervisor if it has had one address at start.
 #[derive(Debug)]
 pub struct Held {
     /// As long as somebody holds this, wildcard sockets hear more than one address.
@@ -82,11 +79,10 @@ pub struct Gathering {
     pub iterator: OwnedFd,
 }
 
-/// Numbers of the two tables as a program names them when it is loaded.
+/// Numbers of the tables as a program names them when it is loaded.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tables {
     pub sockets: i32,
-    pub wildcards: i32,
     pub datagrams: Option<Datagrams>,
 }
 
@@ -103,10 +99,10 @@ pub(crate) struct Datagrams {
 /// Whether a guest's wildcard sockets shall hear more than its first address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Steer {
-    /// Yes; somebody holds [`crate::Programs::steering`] for it.
+    /// Yes, if it has several; somebody holds the means for it.
     Yes,
-    /// If the means for it are there, because the guest's keeper holds them, or that of another.
-    IfPossible,
+    /// The same also if it has one, as sockets may be bound to what was a wildcard before.
+    Always,
     /// No: nobody stays who would hold them.
     No,
 }
@@ -115,10 +111,11 @@ impl Steering {
     /// That of this network namespace, if there is one or it is to be made.
     pub fn of_this_namespace(table: &Table, wish: Steer) -> io::Result<Option<Self>> {
         let netns = File::open("/proc/self/ns/net")?;
-        let found = if wish == Steer::No { None } else { find(netns.metadata()?.ino(), None)? };
-        let (sockets, link) = match found {
+        if wish == Steer::No {
+            return Ok(None);
+        }
+        let (sockets, link) = match find(netns.metadata()?.ino(), None)? {
             Some(found) => found,
-            None if wish != Steer::Yes => return Ok(None),
             None => {
                 let sockets = map_create(MapType::SockHash, steer::KEY_LENGTH, 8, SOCKETS, LISTENERS)?;
                 let program = steer::steer(sockets.as_raw_fd()).map_err(io::Error::other)?;
@@ -127,25 +124,23 @@ impl Steering {
                 (sockets, link)
             }
         };
-        let wildcards = map_create(MapType::LruHash, 8, 4, BOUND, WILDCARDS)?;
-        // Whoever comes later than the keeper cannot make it listen to another bell.
-        let datagrams = if wish == Steer::Yes { DatagramSteering::make(table, &sockets).ok() } else { None };
-        Ok(Some(Self { sockets, wildcards, link, datagrams }))
+        let datagrams = DatagramSteering::make(table, &sockets).ok();
+        Ok(Some(Self { sockets, link, datagrams }))
     }
 
     /// That of a guest that runs, whose cgroup directory in the v2 hierarchy this is: what its programs refer to. `None` if
     /// it has none, or nobody holds the link any more.
     pub fn of_guest(cgroup_v2: BorrowedFd<'_>) -> io::Result<Option<Self>> {
-        let maps = maps_of(cgroup_v2)?;
+        let maps = maps_of(cgroup_v2, &[AttachType::SockOps, AttachType::Inet4PostBind, AttachType::Udp4Sendmsg])?;
         let map = |name: &str| maps.iter().find(|(own, _)| own == name).map(|(_, id)| *id);
-        let (Some(sockets), Some(wildcards)) = (map(LISTENERS), map(WILDCARDS)) else { return Ok(None) };
+        let Some(sockets) = map(LISTENERS) else { return Ok(None) };
         let netns = File::open("/proc/self/ns/net")?.metadata()?.ino();
         let Some((sockets, link)) = find(netns, Some(sockets))? else { return Ok(None) };
         let datagrams = match (map(NOTED), map(ASKED), map(BELL)) {
             (Some(bound), Some(answers), Some(bell)) => DatagramSteering::held(bound, answers, bell)?,
             _ => None,
         };
-        Ok(Some(Self { sockets, wildcards: map_by_id(wildcards)?, link, datagrams }))
+        Ok(Some(Self { sockets, link, datagrams }))
     }
 
     /// Lets datagram sockets that are bound from now on hear the addresses of `table`.
@@ -162,7 +157,7 @@ impl Steering {
             answers: own.answers.as_raw_fd(),
             bell: own.bell.as_raw_fd(),
         });
-        Tables { sockets: self.sockets.as_raw_fd(), wildcards: self.wildcards.as_raw_fd(), datagrams }
+        Tables { sockets: self.sockets.as_raw_fd(), datagrams }
     }
 
     /// Descriptors for the keeper.
@@ -197,11 +192,11 @@ impl DatagramSteering {
     }
 }
 
-/// Names and ids of the maps to which the programs of a guest's cgroup refer, those that have to do with steering.
-fn maps_of(cgroup_v2: BorrowedFd<'_>) -> io::Result<Vec<(String, u32)>> {
+/// Names and ids of the maps to which the programs of a guest's cgroup in `places` refer.
+pub(crate) fn maps_of(cgroup_v2: BorrowedFd<'_>, places: &[AttachType]) -> io::Result<Vec<(String, u32)>> {
     let mut found = Vec::new();
-    for place in [AttachType::SockOps, AttachType::Inet4PostBind, AttachType::Udp4Sendmsg] {
-        for program in prog_query(cgroup_v2, place)? {
+    for place in places {
+        for program in prog_query(cgroup_v2, *place)? {
             for id in prog_info(prog_by_id(program)?.as_fd())?.maps {
                 found.push((map_name(map_by_id(id)?.as_fd())?, id));
             }

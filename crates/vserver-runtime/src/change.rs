@@ -1,10 +1,10 @@
 //! What of a running guest's words changes while it runs, under its lock.
 
-use std::os::fd::AsFd;
-
 use vserver_cgroup::{DevicePolicy, GuestCgroup};
+use vserver_net::Steer;
 use vserver_types::{ContextCaps, ContextFlags, FlagKind, GuestName, Limits, NetCaps, Unenforced};
 
+use crate::addresses::{confine, gains};
 use crate::attributes::Attributes;
 use crate::choose::cpus;
 use crate::devices;
@@ -47,7 +47,7 @@ pub fn change_attributes(
         report.extend(apply_bucket(&record, &cgroup)?);
     }
     if now.ccaps != record.attributes.ccaps {
-        report.extend(follow(&mut record, &cgroup)?);
+        report.extend(follow(host, &mut record, &cgroup)?);
     }
     if changed & ContextFlags::SCHED_PAUSE != 0 {
         let pause = wanted.cflags.contains(ContextFlags::SCHED_PAUSE);
@@ -74,9 +74,11 @@ pub fn change_network(
     if !change(&mut network, &mut record.attributes) {
         return Ok(Vec::new());
     }
-    record.network = Some(network);
+    let earlier = record.network.replace(network);
     let cgroup = record.cgroup_of_running()?;
-    let mut report = confine(&record, &cgroup)?;
+    // What was bound to a wildcard before shall hear what comes, also in a guest with one address.
+    let steer = if gains(earlier.as_ref(), record.network.as_ref()) { Steer::Always } else { Steer::Yes };
+    let mut report = confine(host, &record, &cgroup, steer)?;
     if record.attributes.ncaps.contains(NetCaps::TUN_CREATE) != before {
         report.extend(follow_tun(&mut record, &cgroup)?);
     }
@@ -128,27 +130,12 @@ pub(crate) fn running(host: &Host, name: &GuestName) -> Result<RunRecord> {
     record.ok_or_else(|| Error::NotRunning { name: name.clone() })
 }
 
-fn follow(record: &mut RunRecord, cgroup: &GuestCgroup) -> Result<Vec<Unenforced>> {
+fn follow(host: &Host, record: &mut RunRecord, cgroup: &GuestCgroup) -> Result<Vec<Unenforced>> {
     let words = record.attributes;
     if let Some(network) = &mut record.network {
         network.follow(words.ncaps, words.ccaps, words.nflags);
     }
-    confine(record, cgroup)
-}
-
-fn confine(record: &RunRecord, cgroup: &GuestCgroup) -> Result<Vec<Unenforced>> {
-    let (Some(network), Some(directory)) = (&record.network, cgroup.v2_dir()) else {
-        return Ok(Vec::new());
-    };
-    let policy = network.policy();
-    let mut report = vserver_net::confine(directory.as_fd(), &policy, vserver_net::Steer::IfPossible)
-        .map_err(Error::layer("hold the guest to its addresses", &record.name))?;
-    let pids = cgroup.processes().map_err(Error::layer("list the processes", &record.name))?;
-    if let Err(error) = vserver_net::resettle(directory.as_fd(), &policy, &pids) {
-        let reason = format!("sockets that are bound already do not follow ({error}): restart the servers");
-        report.push(Unenforced::partial("addresses", reason));
-    }
-    Ok(report)
+    confine(host, record, cgroup, Steer::Yes)
 }
 
 /// The token bucket of the configuration as a bound (`sched_hard`) or as a weight.

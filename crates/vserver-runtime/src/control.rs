@@ -54,6 +54,11 @@ pub enum Request {
     },
     /// End the guest, without giving it time, when this connection ends.
     Tie,
+    /// Hold what follows as descriptors as long as the guest runs: with it wildcard sockets hear several addresses (`vserver_net`).
+    Steer {
+        /// Behind the first: a bell, and an iterator to be run when it rings.
+        gathers: bool,
+    },
     /// Say who you are.
     Hello,
 }

@@ -12,6 +12,7 @@ pub mod control;
 pub mod plan;
 pub mod settings;
 
+mod addresses;
 mod appraise;
 mod attributes;
 mod become_keeper;

@@ -259,7 +259,7 @@ const NFLAGS: &[Effect] = &[
     effect(
         "single_ip",
         Honoured,
-        "a wildcard bind becomes one to the only address; with several a TCP socket hears all of them",
+        "a wildcard bind becomes one to the only address; with several a TCP or UDP socket hears all of them",
         "flags_net::single_ip",
     ),
     effect(

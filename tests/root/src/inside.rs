@@ -1,11 +1,15 @@
 //! What this program does inside a guest: it is static, so a test copies it there.
 
 use std::io::{self, Read, Write};
-use std::net::{TcpStream, UdpSocket};
+use std::net::{Ipv6Addr, SocketAddrV6, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use nix::sys::signal::{SigSet, Signal};
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrIn6, bind, listen, setsockopt, socket, sockopt,
+};
 
 /// First argument: map and touch so many bytes.
 pub const ALLOCATE: &str = "--allocate";
@@ -19,6 +23,9 @@ pub const ASK: &str = "--ask";
 /// First argument: send every datagram to an address and port back, for a minute.
 pub const ECHO: &str = "--echo";
 
+/// First argument: listen at this port of `::`, for IPv6 alone, and accept for a minute.
+pub const LISTEN6: &str = "--listen6";
+
 /// Only argument: be a first process that listens to SIGINT after a second.
 pub const LATE_INIT: &str = "--late-init";
 
@@ -30,6 +37,24 @@ pub fn echo(address: &str) -> ExitCode {
     let mut buffer = [0; 2048];
     while let Ok((length, from)) = socket.recv_from(&mut buffer) {
         socket.send_to(&buffer[..length], from).ok();
+    }
+    ExitCode::SUCCESS
+}
+
+/// As servers with a socket for each family do.
+pub fn listen6(port: &str) -> ExitCode {
+    let flags = SockFlag::SOCK_CLOEXEC;
+    let socket = socket(AddressFamily::Inet6, SockType::Stream, flags, None).unwrap();
+    setsockopt(&socket, sockopt::Ipv6V6Only, &true).unwrap();
+    let all = SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, port.parse().unwrap(), 0, 0);
+    bind(socket.as_raw_fd(), &SockaddrIn6::from(all)).unwrap();
+    listen(&socket, Backlog::new(8).unwrap()).unwrap();
+    let patience = std::time::Instant::now() + Duration::from_secs(60);
+    let listener = TcpListener::from(socket);
+    listener.set_nonblocking(true).unwrap();
+    while std::time::Instant::now() < patience {
+        drop(listener.accept());
+        std::thread::sleep(Duration::from_millis(20));
     }
     ExitCode::SUCCESS
 }

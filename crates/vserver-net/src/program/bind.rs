@@ -9,7 +9,7 @@ use super::parts::{
     LOCALHOST, MAPPED, ONE, UDP, if_multicast, if_multicast6, if_one_of, if_one_of6, load, refuse, set, set6, sock,
     sock_addr, sort6,
 };
-use super::steer::note_wildcard;
+use super::wild::{Families, note_wildcard};
 use crate::policy::{Localhost, Table};
 
 /// Byte and bit of `skc_ipv6only` in the kernel's `struct sock_common`: after `skc_family` (16, two bytes) and
@@ -56,7 +56,7 @@ pub fn bind6(table: &Table, features: Features) -> Result<Vec<Insn>, AssembleErr
         Some(&first6) if table.own4.is_empty() => set6(&mut asm, ADDRESS, first6),
         _ => set6(&mut asm, ADDRESS, [0, 0, MAPPED, table.first4()]),
     }
-    note_wildcard(&mut asm, table);
+    note_wildcard(&mut asm, table, Families::Both);
     asm.jump(allow);
     verdicts(asm, table, features, allow, deny)
 }
@@ -104,7 +104,7 @@ fn own_or_replaced(asm: &mut Assembler, table: &Table, offset: i16, allow: Label
     let (not_any, not_localhost) = (asm.label(), asm.label());
     asm.jump_if32(Cond::NotEqual, Reg::R7, 0, not_any);
     set(asm, offset, table.first4());
-    note_wildcard(asm, table);
+    note_wildcard(asm, table, Families::Four);
     asm.jump(allow);
 
     asm.place(not_any);
@@ -136,8 +136,9 @@ fn wildcard_only6(asm: &mut Assembler, table: &Table, allow: Label) {
     asm.push(Insn::alu64_imm(Alu::And, Reg::R2, IPV6ONLY_BIT)).jump_if64(Cond::Equal, Reg::R2, 0, dual);
     if let Some(&first6) = table.own6.first() {
         set6(asm, sock_addr::USER_IP6, first6);
-        note_wildcard(asm, table);
+        note_wildcard(asm, table, Families::Six);
     } else {
+        note_wildcard(asm, table, Families::Later);
         // Any free port: the one asked for would collide with the next guest that does the same.
         set6(asm, sock_addr::USER_IP6, [0, 0, 0, ONE]);
         set(asm, sock_addr::USER_PORT, 0);

@@ -4,19 +4,18 @@
 use vserver_sys::bpf::{Alu, AssembleError, Assembler, Cond, Helper, Insn, Reg, Size};
 
 use super::parts::{MAPPED, UDP, load, sock};
-use super::steer::{
-    AF_INET, COOKIE, KEEP, KEY, KEY_LENGTH, PORT, PROTOCOL, REPLACE, argument, keep4, keep6, key_of, look_up,
-};
+use super::steer::{COOKIE, KEEP, KEY, KEY_LENGTH, PORT, PROTOCOL, REPLACE, argument, keep4, keep6, key_of, look_up};
+use super::wild::{FOUR, NOTED_FAMILIES, SIX, noted};
 use crate::policy::Table;
 
-/// What is noted of a socket: the address family if it was bound to a wildcard, else 0; then the key of its own address.
+/// What is noted of a socket: the families for which it was bound to a wildcard (`wild.rs`), or 0; then the key of its own
+/// address.
 pub(crate) const NOTE_LENGTH: u32 = 8 + KEY_LENGTH;
 /// Where a note is built, relative to the frame pointer: its key is that of `steer.rs`.
 const NOTE: i16 = KEY - 8;
 /// Where the parts of a key stand in a note.
 const NOTED: i16 = 8;
 
-const AF_INET6: i32 = 10;
 /// `BPF_RB_FORCE_WAKEUP`
 const WAKE: i32 = 2;
 /// Where the context of the iterator holds the socket.
@@ -25,17 +24,16 @@ const SOCKET: i16 = 8;
 /// After a bind of the family `six`, where it is allowed: notes a datagram socket. `R6` is the context, `struct bpf_sock`;
 /// clobbers `R0`–`R5`.
 pub fn note_datagram(asm: &mut Assembler, table: &Table, six: bool) {
-    let Some((tables, datagrams)) = table.steering.and_then(|tables| Some((tables, tables.datagrams?))) else {
-        return;
-    };
+    let datagrams = table.steering.and_then(|tables| tables.datagrams);
+    let (Some(wildcards), Some(datagrams)) = (table.wildcards, datagrams) else { return };
     let (exact, other) = (asm.label(), asm.label());
     asm.push(load(Reg::R2, Reg::R6, sock::PROTOCOL)).jump_if32(Cond::NotEqual, Reg::R2, UDP, other);
-    asm.push(Insn::mov64(Reg::R1, Reg::R6)).push(Insn::call(Helper::SocketCookie));
-    asm.push(Insn::store(Size::Double, Reg::R10, COOKIE, Reg::R0));
-    look_up(asm, tables.wildcards, COOKIE);
+    asm.push(Insn::mov64(Reg::R2, Reg::R6));
+    noted(asm, wildcards);
     asm.push(Insn::store_imm(Size::Double, Reg::R10, NOTE, 0)).jump_if64(Cond::Equal, Reg::R0, 0, exact);
-    let family = if six { AF_INET6 } else { AF_INET as i32 };
-    asm.push(Insn::store_imm(Size::Word, Reg::R10, NOTE, family)).place(exact);
+    asm.push(load(Reg::R2, Reg::R0, NOTED_FAMILIES)).push(Insn::store(Size::Word, Reg::R10, NOTE, Reg::R2));
+    asm.place(exact).push(Insn::mov64(Reg::R1, Reg::R6)).push(Insn::call(Helper::SocketCookie));
+    asm.push(Insn::store(Size::Double, Reg::R10, COOKIE, Reg::R0));
     if six {
         keep6(asm, KEY, (Reg::R6, sock::SRC_IP6));
     } else {
@@ -68,12 +66,14 @@ pub(crate) fn gather(table: &Table, sockets: i32, bound: i32) -> Result<Vec<Insn
     asm.push(load(Reg::R7, Reg::R7, 0)).jump_if64(Cond::NotEqual, Reg::R7, 0, wildcard);
     enter(&mut asm, sockets, REPLACE);
     asm.jump(done).place(wildcard);
-    asm.push(load(Reg::R2, Reg::R10, KEY + 8)).jump_if32(Cond::NotEqual, Reg::R2, MAPPED, only6);
+    asm.push(Insn::mov64(Reg::R2, Reg::R7)).push(Insn::alu64_imm(Alu::And, Reg::R2, FOUR));
+    asm.jump_if64(Cond::Equal, Reg::R2, 0, only6);
     for &ip in &table.own4 {
         key_of(&mut asm, [0, 0, MAPPED, ip]);
         enter(&mut asm, sockets, KEEP);
     }
-    asm.jump_if32(Cond::Equal, Reg::R7, AF_INET, done).place(only6);
+    asm.place(only6).push(Insn::mov64(Reg::R2, Reg::R7)).push(Insn::alu64_imm(Alu::And, Reg::R2, SIX));
+    asm.jump_if64(Cond::Equal, Reg::R2, 0, done);
     for &ip in &table.own6 {
         key_of(&mut asm, ip);
         enter(&mut asm, sockets, KEEP);

@@ -8,6 +8,7 @@
 //! | `shown.rs` | `recvmsg`, `getsockname`, `getpeername`, `accept` | the private loopback is shown as 127.0.0.1 |
 //! | `socket.rs` | `socket` | only TCP, UDP, UDP-Lite, MPTCP, and ICMP if allowed |
 //! | `count.rs` | `socket`, and its end, of a guest with a limit of sockets | at most so many |
+//! | `wild.rs` | `bind` of a wildcard | it is noted that it was one |
 //! | `steer.rs` | `listen`, and connections to a listener | a wildcard listens on all of the guest's addresses |
 //! | `gather.rs` | after `bind` of datagram sockets | the same for these, with the help of the guest's keeper |
 //! | `answer.rs` | datagrams of such sockets | they leave from the address that was asked |
@@ -33,6 +34,7 @@ pub(crate) mod parts;
 mod shown;
 mod socket;
 pub(crate) mod steer;
+pub(crate) mod wild;
 
 use vserver_sys::bpf::{AssembleError, AttachType, Insn};
 

@@ -54,6 +54,8 @@ pub mod sock_ops {
     pub const LOCAL_IP6: i16 = 48;
     /// In host order.
     pub const LOCAL_PORT: i16 = 68;
+    /// Kernel 5.3.
+    pub const SK: i16 = 184;
 }
 
 pub const TCP: u32 = 6;

@@ -3,7 +3,8 @@
 use vserver_sys::bpf::{Alu, AssembleError, Assembler, Cond, Helper, Insn, Label, Reg, Size};
 
 use super::Features;
-use super::parts::{MAPPED, TCP, UDP, load, sock_addr, sock_ops};
+use super::parts::{MAPPED, TCP, UDP, load, sock_ops};
+use super::wild::{FOUR, NOTED_FAMILIES, NOTED_PORT, SIX, noted};
 use crate::policy::Table;
 
 /// A key of the table: an IPv6 address (IPv4 as `::ffff:a.b.c.d`), a port in host order, a protocol.
@@ -12,9 +13,8 @@ pub(crate) const KEY_LENGTH: u32 = 24;
 pub(super) const KEY: i16 = -24;
 pub(super) const PORT: i16 = KEY + 16;
 pub(super) const PROTOCOL: i16 = KEY + 20;
-/// Where a cookie is kept, and the value that goes with it.
+/// Where a cookie is kept.
 pub(super) const COOKIE: i16 = -40;
-const VALUE: i16 = -48;
 
 pub(super) const AF_INET: u32 = 2;
 /// `BPF_SOCK_OPS_TCP_LISTEN_CB`; 4.18.
@@ -57,33 +57,33 @@ pub(crate) fn steer(sockets: i32) -> Result<Vec<Insn>, AssembleError> {
 pub fn listen(table: &Table, _: Features) -> Result<Vec<Insn>, AssembleError> {
     let mut asm = Assembler::new();
     let other = asm.label();
-    let Some(tables) = table.steering else {
+    let (Some(tables), Some(wildcards)) = (table.steering, table.wildcards) else {
         asm.exit_with(1);
         return asm.finish();
     };
     asm.push(Insn::mov64(Reg::R6, Reg::R1)).push(load(Reg::R2, Reg::R6, sock_ops::OP));
     asm.jump_if32(Cond::NotEqual, Reg::R2, LISTEN, other);
-    asm.push(Insn::mov64(Reg::R1, Reg::R6)).push(Insn::call(Helper::SocketCookie));
-    asm.push(Insn::store(Size::Double, Reg::R10, COOKIE, Reg::R0));
-    look_up(&mut asm, tables.wildcards, COOKIE);
+    asm.push(Insn::load(Size::Double, Reg::R2, Reg::R6, sock_ops::SK)).jump_if64(Cond::Equal, Reg::R2, 0, other);
+    noted(&mut asm, wildcards);
     asm.push(Insn::mov64(Reg::R7, Reg::R0));
     asm.push(Insn::store_imm(Size::Word, Reg::R10, PROTOCOL, TCP as i32));
     asm.push(load(Reg::R2, Reg::R6, sock_ops::FAMILY));
     key(&mut asm, (sock_ops::LOCAL_IP4, sock_ops::LOCAL_IP6, sock_ops::LOCAL_PORT));
-    let wildcard = asm.label();
+    let (wildcard, own_port, only6) = (asm.label(), asm.label(), asm.label());
     asm.jump_if64(Cond::NotEqual, Reg::R7, 0, wildcard);
     enter(&mut asm, tables.sockets, REPLACE);
     asm.jump(other);
 
-    asm.place(wildcard);
-    let only6 = asm.label();
-    // A wildcard became a mapped address for a dual-stack socket, and a native one for a socket that is IPv6 only.
-    asm.push(load(Reg::R2, Reg::R10, KEY + 8)).jump_if32(Cond::NotEqual, Reg::R2, MAPPED, only6);
+    asm.place(wildcard).push(load(Reg::R3, Reg::R7, NOTED_PORT)).jump_if64(Cond::Equal, Reg::R3, 0, own_port);
+    asm.push(Insn::store(Size::Word, Reg::R10, PORT, Reg::R3)).place(own_port);
+    asm.push(load(Reg::R7, Reg::R7, NOTED_FAMILIES));
+    asm.push(Insn::mov64(Reg::R2, Reg::R7)).push(Insn::alu64_imm(Alu::And, Reg::R2, FOUR));
+    asm.jump_if64(Cond::Equal, Reg::R2, 0, only6);
     for &ip in &table.own4 {
         enter_for(&mut asm, tables.sockets, [0, 0, MAPPED, ip]);
     }
-    asm.push(load(Reg::R2, Reg::R6, sock_ops::FAMILY)).jump_if32(Cond::Equal, Reg::R2, AF_INET, other);
-    asm.place(only6);
+    asm.place(only6).push(Insn::mov64(Reg::R2, Reg::R7)).push(Insn::alu64_imm(Alu::And, Reg::R2, SIX));
+    asm.jump_if64(Cond::Equal, Reg::R2, 0, other);
     for &ip in &table.own6 {
         enter_for(&mut asm, tables.sockets, ip);
     }
@@ -91,25 +91,6 @@ pub fn listen(table: &Table, _: Features) -> Result<Vec<Insn>, AssembleError> {
     asm.place(other).push(Insn::mov32_imm(Reg::R2, u32::MAX));
     asm.push(Insn::store(Size::Word, Reg::R6, sock_ops::REPLY, Reg::R2)).exit_with(1);
     asm.finish()
-}
-
-/// In `bind`, where a wildcard has just been replaced: notes that it was one. `R6` is the context; clobbers `R0`–`R5`.
-pub fn note_wildcard(asm: &mut Assembler, table: &Table) {
-    let Some(tables) = table.steering else { return };
-    let (known, other) = (asm.label(), asm.label());
-    asm.push(load(Reg::R2, Reg::R6, sock_addr::PROTOCOL)).jump_if32(Cond::Equal, Reg::R2, TCP, known);
-    if tables.datagrams.is_some() {
-        asm.jump_if32(Cond::Equal, Reg::R2, UDP, known);
-    }
-    asm.jump(other).place(known);
-    asm.push(Insn::mov64(Reg::R1, Reg::R6)).push(Insn::call(Helper::SocketCookie));
-    asm.push(Insn::store(Size::Double, Reg::R10, COOKIE, Reg::R0));
-    asm.push(Insn::store_imm(Size::Word, Reg::R10, VALUE, 1));
-    argument(asm, Reg::R1, tables.wildcards, COOKIE, Reg::R2);
-    asm.push(Insn::mov64(Reg::R3, Reg::R10));
-    asm.push(Insn::alu64_imm(Alu::Add, Reg::R3, i32::from(VALUE)));
-    asm.push(Insn::mov64_imm(Reg::R4, REPLACE)).push(Insn::call(Helper::MapUpdate));
-    asm.place(other);
 }
 
 /// Builds a key from a context at `R6` whose address family is in `R2`.

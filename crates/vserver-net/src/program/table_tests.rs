@@ -14,6 +14,7 @@ use rbpf::EbpfVmRaw;
 use vserver_sys::bpf::{Assembler, Insn, Reg, Size};
 
 use super::parts::{MAPPED, TCP, UDP};
+use super::wild::{FOUR, SIX};
 use super::*;
 use crate::policy::{word, words};
 use crate::steering::{Datagrams, Tables};
@@ -27,12 +28,12 @@ const COUNTS: i32 = 106;
 const SHAPES: i32 = 107;
 /// Lengths of keys and values, by table.
 const LENGTHS: [(i32, usize, usize); 6] =
-    [(SOCKETS, 24, 8), (WILDCARDS, 8, 4), (BOUND, 8, 32), (ANSWERS, 32, 16), (COUNTS, 4, 24), (SHAPES, 4, 48)];
+    [(SOCKETS, 24, 8), (WILDCARDS, 8, 8), (BOUND, 8, 32), (ANSWERS, 32, 16), (COUNTS, 4, 24), (SHAPES, 4, 48)];
 
 const FIRST: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const SECOND: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
-const SIX: &str = "2001:db8::1";
+const OVER_SIX: &str = "2001:db8::1";
 /// The socket in question.
 const OWN: u64 = 7;
 const FULL: Features = Features { errno: true, low_ports: true, v6only: true };
@@ -40,6 +41,9 @@ const FULL: Features = Features { errno: true, low_ports: true, v6only: true };
 #[derive(Default)]
 struct World {
     tables: BTreeMap<(u64, Vec<u8>), Box<[u8]>>,
+    /// What is noted of a socket for the first time is noted here: the machine asks beforehand what may be touched.
+    note: Box<[u8; 8]>,
+    noted: bool,
     now: u64,
     rings: u32,
     assigned: Option<u64>,
@@ -78,6 +82,18 @@ fn map_update(map: u64, key: u64, value: u64, flags: u64, _: u64) -> u64 {
         false => {
             world.tables.insert(key, value.into());
             0
+        }
+    })
+}
+
+fn sk_storage_get(map: u64, socket: u64, value: u64, flags: u64, _: u64) -> u64 {
+    assert!(map == WILDCARDS as u64 && value == 0 && (socket != 0));
+    WORLD.with_borrow_mut(|world| match world.tables.get(&(map, OWN.to_ne_bytes().to_vec())) {
+        Some(note) => note.as_ptr().expose_provenance() as u64,
+        None if flags == 0 => 0,
+        None => {
+            world.noted = true;
+            world.note.as_ptr().expose_provenance() as u64
         }
     })
 }
@@ -149,13 +165,14 @@ fn written_out(program: &[Insn]) -> Vec<u8> {
 fn run(program: &[Insn], context: &mut [u8], more: &[&[u8]]) -> u64 {
     let code = written_out(program);
     let mut vm = EbpfVmRaw::new(Some(&code)).unwrap();
-    let helpers: [(u32, rbpf::ebpf::Helper); 8] = [
+    let helpers: [(u32, rbpf::ebpf::Helper); 9] = [
         (1, map_lookup),
         (2, map_update),
         (5, now),
         (46, cookie),
         (70, sock_hash_update),
         (86, release),
+        (107, sk_storage_get),
         (124, assign),
         (130, ring),
     ];
@@ -163,7 +180,7 @@ fn run(program: &[Insn], context: &mut [u8], more: &[&[u8]]) -> u64 {
         vm.register_helper(number, helper).unwrap();
     }
     WORLD.with_borrow(|world| {
-        for lent in more.iter().copied().chain(world.tables.values().map(|value| &**value)) {
+        for lent in more.iter().copied().chain(world.tables.values().map(|value| &**value)).chain([&world.note[..]]) {
             let start = lent.as_ptr().expose_provenance() as u64;
             vm.register_allowed_memory(start..start + lent.len() as u64);
         }
@@ -175,7 +192,8 @@ fn table(addresses: &[&str]) -> Table {
     let datagrams = Some(Datagrams { bound: BOUND, answers: ANSWERS, bell: BELL });
     let mut table = Table {
         loopback: word(Ipv4Addr::new(127, 0, 5, 1)),
-        steering: Some(Tables { sockets: SOCKETS, wildcards: WILDCARDS, datagrams }),
+        wildcards: Some(WILDCARDS),
+        steering: Some(Tables { sockets: SOCKETS, datagrams }),
         ..Table::default()
     };
     for address in addresses {
@@ -188,7 +206,7 @@ fn table(addresses: &[&str]) -> Table {
 }
 
 fn both() -> Table {
-    table(&["192.0.2.1", "192.0.2.2", SIX])
+    table(&["192.0.2.1", "192.0.2.2", OVER_SIX])
 }
 
 fn fresh(entries: &[(i32, Vec<u8>, Vec<u8>)]) {
@@ -196,8 +214,13 @@ fn fresh(entries: &[(i32, Vec<u8>, Vec<u8>)]) {
     WORLD.set(World { tables, ..World::default() });
 }
 
-fn wildcard() -> (i32, Vec<u8>, Vec<u8>) {
-    (WILDCARDS, OWN.to_ne_bytes().to_vec(), 1_u32.to_ne_bytes().to_vec())
+/// A note, as it is kept and as `bind` makes it.
+fn note(families: i32, port: u32) -> Vec<u8> {
+    bytes(&[families.cast_unsigned(), port])
+}
+
+fn wildcard(families: i32) -> (i32, Vec<u8>, Vec<u8>) {
+    (WILDCARDS, OWN.to_ne_bytes().to_vec(), note(families, 0))
 }
 
 fn bytes(words: &[u32]) -> Vec<u8> {
@@ -239,6 +262,7 @@ fn listens(table: &Table, family: u32, address: [u32; 4], op: u32) -> u32 {
     put(&mut context, 28, &[address[3]]);
     put(&mut context, 48, &address);
     put(&mut context, 68, &[PORT]);
+    put(&mut context, 184, &[1]);
     assert_eq!(run(&steer::listen(table, FULL).unwrap(), &mut context, &[]), 1);
     u32::from_ne_bytes(context[4..8].try_into().unwrap())
 }
@@ -247,19 +271,25 @@ const LISTEN: u32 = 11;
 
 #[test]
 fn a_wildcard_listener_is_entered_for_what_is_free() {
-    let six = words(SIX.parse().unwrap());
-    for (family, address, expected) in [
-        (AF_INET, mapped(FIRST), [true, true, false]),
-        (AF_INET6, mapped(FIRST), [true, true, true]),
-        (AF_INET6, six, [false, false, true]),
+    let six = words(OVER_SIX.parse().unwrap());
+    for (family, address, families, expected) in [
+        (AF_INET, mapped(FIRST), FOUR, [true, true, false]),
+        (AF_INET6, mapped(FIRST), FOUR | SIX, [true, true, true]),
+        (AF_INET6, six, SIX, [false, false, true]),
+        // Bound when the guest had no IPv4 address yet.
+        (AF_INET6, six, FOUR | SIX, [true, true, true]),
     ] {
-        fresh(&[wildcard()]);
+        fresh(&[wildcard(families)]);
         assert_eq!(listens(&both(), family, address, LISTEN), u32::MAX);
         let heard = [mapped(FIRST), mapped(SECOND), six].map(|ip| hearer(ip, PORT, TCP) == Some(OWN));
-        assert_eq!(heard, expected, "{family} {address:?}");
+        assert_eq!(heard, expected, "{family} {address:?} {families}");
     }
+    // Bound when it had no IPv6 address yet, and so at another port.
+    fresh(&[(WILDCARDS, OWN.to_ne_bytes().to_vec(), note(SIX, 80))]);
+    listens(&both(), AF_INET6, [0, 0, 0, 1_u32.to_be()], LISTEN);
+    assert_eq!([80, PORT].map(|port| hearer(six, port, TCP)), [Some(OWN), None]);
     // Somebody asked for the second one before.
-    fresh(&[wildcard(), (SOCKETS, key(mapped(SECOND), PORT, TCP), 99_u64.to_ne_bytes().to_vec())]);
+    fresh(&[wildcard(FOUR), (SOCKETS, key(mapped(SECOND), PORT, TCP), 99_u64.to_ne_bytes().to_vec())]);
     listens(&both(), AF_INET, mapped(FIRST), LISTEN);
     assert_eq!([FIRST, SECOND].map(|ip| hearer(mapped(ip), PORT, TCP)), [Some(OWN), Some(99)]);
 }
@@ -271,14 +301,14 @@ fn a_listener_at_one_address_takes_its_place() {
     assert_eq!(hearer(mapped(SECOND), PORT, TCP), Some(OWN));
     assert_eq!(entries(SOCKETS), 1);
     // Other steps in the life of a socket say nothing.
-    fresh(&[wildcard()]);
+    fresh(&[wildcard(FOUR)]);
     assert_eq!(listens(&both(), AF_INET, mapped(FIRST), 5), u32::MAX);
     assert_eq!(entries(SOCKETS), 0);
 }
 
 #[test]
 fn a_packet_goes_to_whoever_is_entered() {
-    let six = words(SIX.parse().unwrap());
+    let six = words(OVER_SIX.parse().unwrap());
     let program = steer::steer(SOCKETS).unwrap();
     for (protocol, family, address, port, found) in [
         (TCP, AF_INET, mapped(SECOND), PORT, true),
@@ -302,28 +332,58 @@ fn a_packet_goes_to_whoever_is_entered() {
     }
 }
 
-/// `bind` of a wildcard, and what is noted then.
-fn binds(protocol: u32) -> usize {
+/// `bind` of a wildcard, and what is noted then: families and port.
+fn binds(table: &Table, protocol: u32, six: bool) -> Option<(u32, u32)> {
     fresh(&[]);
     let mut context = vec![0; 72];
+    context[24..26].copy_from_slice(&443_u16.to_be_bytes());
     put(&mut context, 36, &[protocol]);
-    assert_eq!(run(&bind::bind4(&both(), FULL).unwrap(), &mut context, &[]), 1);
-    assert_eq!(context[4..8], word(FIRST).to_ne_bytes());
-    entries(WILDCARDS)
+    put(&mut context, 64, &[1]);
+    // That the socket is IPv6 only, no helper says here.
+    let dual = Features { v6only: false, ..FULL };
+    let program = if six { bind::bind6(table, dual) } else { bind::bind4(table, dual) };
+    assert_eq!(run(&program.unwrap(), &mut context, &[]) & 1, 1);
+    WORLD.with_borrow(|world| {
+        let word = |at: usize| u32::from_ne_bytes(world.note[at..at + 4].try_into().unwrap());
+        world.noted.then(|| (word(0), word(4)))
+    })
 }
 
 #[test]
-fn wildcards_are_noted_where_something_comes_of_it() {
-    assert_eq!([TCP, UDP, 136, 1].map(binds), [1, 1, 0, 0]);
+fn wildcards_are_noted_also_where_there_is_one_address() {
+    let one = Table { steering: None, ..table(&["192.0.2.1"]) };
+    for table in [both(), one] {
+        assert_eq!([TCP, UDP].map(|protocol| binds(&table, protocol, false)), [Some((1, 0)); 2]);
+        assert_eq!([136, 1].map(|protocol| binds(&table, protocol, false)), [None; 2]);
+        assert_eq!(binds(&table, TCP, true), Some((3, 0)));
+    }
+    assert_eq!(binds(&Table { wildcards: None, ..both() }, TCP, false), None);
 }
 
-/// After `bind`: whether something was noted, with which family, and whether the keeper was woken.
-fn bound(protocol: u32, six: bool, wild: bool) -> (Option<u32>, u32) {
-    fresh(if wild { std::slice::from_ref(Box::leak(Box::new(wildcard()))) } else { &[] });
+/// `[::]:443` for IPv6 only, in a guest that has no IPv6 address yet.
+#[test]
+fn the_port_that_was_asked_for_is_noted() {
+    fresh(&[]);
+    let mut asm = Assembler::new();
+    asm.push(Insn::mov64(Reg::R6, Reg::R1));
+    wild::note_wildcard(&mut asm, &both(), wild::Families::Later);
+    asm.exit_with(1);
+    let mut context = vec![0; 72];
+    context[24..26].copy_from_slice(&443_u16.to_be_bytes());
+    put(&mut context, 36, &[TCP]);
+    put(&mut context, 64, &[1]);
+    run(&asm.finish().unwrap(), &mut context, &[]);
+    assert_eq!(WORLD.with_borrow(|world| world.note.to_vec()), note(SIX, 443));
+}
+
+/// After `bind`: whether something was noted, for which families, and whether the keeper was woken.
+fn bound(protocol: u32, six: bool, wild: i32) -> (Option<u32>, u32) {
+    let entries = if wild == 0 { Vec::new() } else { vec![wildcard(wild)] };
+    fresh(&entries);
     let mut context = vec![0; 80];
     put(&mut context, 12, &[protocol]);
     put(&mut context, 24, &[word(FIRST)]);
-    put(&mut context, 28, &if six { words(SIX.parse().unwrap()) } else { mapped(FIRST) });
+    put(&mut context, 28, &if six { words(OVER_SIX.parse().unwrap()) } else { mapped(FIRST) });
     put(&mut context, 44, &[53]);
     let program = if six { bind::post_bind6(&both(), FULL) } else { bind::post_bind4(&both(), FULL) };
     assert_eq!(run(&program.unwrap(), &mut context, &[]), 1);
@@ -335,24 +395,25 @@ fn bound(protocol: u32, six: bool, wild: bool) -> (Option<u32>, u32) {
 
 #[test]
 fn datagram_sockets_are_noted_and_the_keeper_is_woken() {
-    assert_eq!(bound(TCP, false, true), (None, 0));
-    assert_eq!(bound(UDP, false, true), (Some(AF_INET), 1));
-    assert_eq!(bound(UDP, true, true), (Some(AF_INET6), 1));
-    assert_eq!(bound(UDP, false, false), (Some(0), 1));
+    assert_eq!(bound(TCP, false, FOUR), (None, 0));
+    assert_eq!(bound(UDP, false, FOUR), (Some(1), 1));
+    assert_eq!(bound(UDP, true, FOUR | SIX), (Some(3), 1));
+    assert_eq!(bound(UDP, false, 0), (Some(0), 1));
 }
 
 #[test]
 fn the_keeper_enters_what_was_noted() {
-    let six = words(SIX.parse().unwrap());
+    let six = words(OVER_SIX.parse().unwrap());
     let program = gather::gather(&both(), SOCKETS, BOUND).unwrap();
     let note = |family: u32, address: [u32; 4]| {
         let value = [bytes(&[family, 0]), key(address, 53, UDP)].concat();
         (BOUND, OWN.to_ne_bytes().to_vec(), value)
     };
     for (family, address, expected) in [
-        (AF_INET, mapped(FIRST), [true, true, false]),
-        (AF_INET6, mapped(FIRST), [true, true, true]),
-        (AF_INET6, six, [false, false, true]),
+        (1, mapped(FIRST), [true, true, false]),
+        (3, mapped(FIRST), [true, true, true]),
+        (2, six, [false, false, true]),
+        (3, six, [true, true, true]),
         (0, mapped(SECOND), [false, true, false]),
     ] {
         fresh(&[note(family, address)]);

@@ -297,12 +297,12 @@ fn another_policy(guests: &Guests) {
     let directory = File::open(&guests.mail.0).unwrap();
     let ids = |place| prog_query(directory.as_fd(), place).unwrap();
     let before = ids(AttachType::Inet4Bind);
-    confine(directory.as_fd(), &policy(&["10.99.0.4"], LOOPBACKS[1]), Steer::IfPossible).unwrap();
+    confine(directory.as_fd(), &policy(&["10.99.0.4"], LOOPBACKS[1]), Steer::Yes).unwrap();
     let after = ids(AttachType::Inet4Bind);
     assert_eq!((before.len(), after.len()), (1, 1));
     assert_ne!(before, after);
     run(&guests.mail, "is_now_4");
-    confine(directory.as_fd(), &policy(&["10.99.0.3"], LOOPBACKS[1]), Steer::IfPossible).unwrap();
+    confine(directory.as_fd(), &policy(&["10.99.0.3"], LOOPBACKS[1]), Steer::Yes).unwrap();
 }
 
 /// All in one network, so that each removal of the first takes the others with it in the kernel.

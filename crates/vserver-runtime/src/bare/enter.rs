@@ -76,7 +76,8 @@ impl Bare {
         };
         let handle = File::open(dir).map_err(Error::io("open", dir))?;
         let action = format!("hold network context {} to its addresses", self.number);
-        vserver_net::confine(handle.as_fd(), &network.policy(), vserver_net::Steer::No).map_err(failed(action))
+        let confined = vserver_net::confine(handle.as_fd(), &network.policy(), vserver_net::Steer::No);
+        Ok(confined.map_err(failed(action))?.report)
     }
 }
 

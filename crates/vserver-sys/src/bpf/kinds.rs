@@ -177,6 +177,9 @@ pub enum Helper {
     SkLookupUdp = 85,
     /// `bpf_sk_release(sock)`: due for every socket that a lookup found.
     SkRelease = 86,
+    /// `bpf_sk_storage_get(map, sock, value, flags)`: what is noted at the socket, or null; with flag 1 it is made, of zeros if
+    /// `value` is null. From bind 5.3, after bind 5.9.
+    SkStorageGet = 107,
     /// `bpf_sk_assign(ctx, sock, flags)`: this socket gets the packet; 5.9 from a socket search.
     SkAssign = 124,
     /// `bpf_ringbuf_output(map, data, size, flags)`; 5.8.

@@ -30,6 +30,8 @@ pub enum MapType {
     LruHash = 9,
     /// Sockets by key; one that is closed is taken out; 4.18.
     SockHash = 18,
+    /// Something about each socket, which goes with it; see [`super::storage_create`]; 5.2.
+    SocketStorage = 24,
     /// A queue from programs to a process, of whole pages; 5.8.
     RingBuffer = 27,
 }

@@ -30,6 +30,20 @@ pub fn table_get(map: BorrowedFd<'_>, key: &[u8]) -> io::Result<Option<Vec<u8>>>
     }
 }
 
+/// Sets the value of `key` in a table whose values are bytes.
+///
+/// # Errors
+/// `EINVAL` if it is no such table or the lengths are others.
+pub fn table_set(map: BorrowedFd<'_>, key: &[u8], value: &[u8]) -> io::Result<()> {
+    let info = table(map, Some(key))?;
+    if info.kind != MapType::LruHash as u32 || info.value_size as usize != value.len() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let mut attr = ElementAttr { value: value.as_ptr().expose_provenance() as u64, ..element(map, key) };
+    // SAFETY: the kernel has said that keys and values of this map are as long as these, which it only reads.
+    unsafe { command(BPF_MAP_UPDATE_ELEM, &mut attr) }.map(drop)
+}
+
 /// All keys; what comes or goes meanwhile may be missing.
 ///
 /// # Errors

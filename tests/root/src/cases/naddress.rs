@@ -16,7 +16,8 @@ pub fn tests() -> Vec<Trial> {
     vec![
         Trial::new("naddress::servers_follow", servers_follow).smoke(),
         Trial::new("naddress::an_address_changes_hands", an_address_changes_hands),
-        Trial::new("naddress::a_second_address_is_for_new_sockets", a_second_address_is_for_new_sockets),
+        Trial::new("naddress::of_one_address", of_one_address).smoke(),
+        Trial::new("naddress::of_no_address", of_no_address),
     ]
 }
 
@@ -156,19 +157,62 @@ fn an_address_changes_hands() {
     one.stop();
 }
 
-/// flags.md §6, `single_ip`: what was bound while there was one address stays with it, and a second one ends that. Whoever
-/// wants it for a wildcard restarts the guest, as the command says; a server that asks for it has it at once.
-fn a_second_address_is_for_new_sockets() {
+/// A guest that begins with one address, and so without the means to hear more: what is bound to a wildcard already hears what
+/// comes, of either family as far as the socket is of it, and no longer when it goes.
+fn of_one_address() {
     let host = Fixture::new();
     let peer = beside("10.99.38");
     let guest = with_servers(&host, &["10.99.38.1"]);
+    // Of one family, and one that asks for its address.
+    guest.sh("httpd -p 0.0.0.0:81 -h /www && httpd -p 10.99.38.1:82 -h /www").ok();
+    guest.sh("/self --echo 0.0.0.0:54 >/dev/null 2>&1 & /self --echo 10.99.38.1:55 >/dev/null 2>&1 &").ok();
     hears(&peer, &guest, "10.99.38.1");
-    let nid = guest.xid.to_string();
-    let added = host.tool("naddress", &["--add", "--nid", &nid, "--ip", "10.99.38.2"]);
-    added.ok().says("a socket bound to 0.0.0.0 or :: hears the guest's first address only");
+    eventually("all servers", LIMIT, || [54, 55].iter().all(|port| echoes(&peer, "10.99.38.1", *port)));
+    let added = host.tool("naddress", &["--add", "--nid", &guest.xid.to_string(), "--ip", "10.99.38.2"]);
+    assert_eq!(added.ok().err, "", "there is nothing to say");
+    naddress(&host, &guest, "--add --ip fd00:9:36::2");
+    for address in ["10.99.38.2", "fd00:9:36::2", "10.99.38.1"] {
+        hears(&peer, &guest, address);
+    }
+    let page = |address: &str, port: u16| peer.inside(|| fetch(&at(address, port)).is_ok());
+    assert!(page("10.99.38.2", 81) && page("10.99.38.1", 81) && !page("fd00:9:36::2", 81));
+    assert!(echoes(&peer, "10.99.38.2", 54) && !echoes(&peer, "fd00:9:36::2", 54));
+    assert!(page("10.99.38.1", 82) && !page("10.99.38.2", 82) && !page("fd00:9:36::2", 82));
+    assert!(echoes(&peer, "10.99.38.1", 55) && !echoes(&peer, "10.99.38.2", 55));
+    // What is bound from now on, too, of which the supervisor is told.
+    guest.sh("httpd -p 0.0.0.0:83 -h /www; /self --echo [::]:56 >/dev/null 2>&1 &").ok();
+    for address in ["10.99.38.1", "10.99.38.2", "fd00:9:36::2"] {
+        eventually(&format!("bound later, at {address}"), LIMIT, || echoes(&peer, address, 56));
+    }
+    assert!(page("10.99.38.2", 83));
+    guest.sh("/self --get 127.0.0.1:80").ok().says("page of");
+
+    naddress(&host, &guest, "--remove --ip 10.99.38.1");
+    silent(&peer, "10.99.38.1");
+    naddress(&host, &guest, "--remove --ip fd00:9:36::2");
+    silent(&peer, "fd00:9:36::2");
+    hears(&peer, &guest, "10.99.38.2");
+    assert!(!page("10.99.38.1", 82), "its address is gone");
+    naddress(&host, &guest, "--set --ip 10.99.38.3");
+    hears(&peer, &guest, "10.99.38.3");
     silent(&peer, "10.99.38.2");
-    hears(&peer, &guest, "10.99.38.1");
-    guest.sh("/self --echo 10.99.38.2:53 >/dev/null 2>&1 &").ok();
-    eventually("asked for", LIMIT, || echoes(&peer, "10.99.38.2", 53));
+    guest.stop();
+}
+
+/// One that begins with its loopback alone: what is bound to all addresses hears the first that it gets, also of a family
+/// for which the kernel has bound the socket elsewhere.
+fn of_no_address() {
+    let host = Fixture::new();
+    let peer = beside("10.99.39");
+    let guest = with_servers(&host, &[]);
+    guest.sh("/self --listen6 443 >/dev/null 2>&1 &").ok();
+    eventually("a server inside", LIMIT, || guest.sh("/self --get 127.0.0.1:80").code == 0);
+    silent(&peer, "10.99.39.1");
+    naddress(&host, &guest, "--add --ip 10.99.39.1 --ip fd00:9:36::1");
+    hears(&peer, &guest, "10.99.39.1");
+    hears(&peer, &guest, "fd00:9:36::1");
+    let meets = |address: &str, port: u16| peer.inside(|| TcpStream::connect(at(address, port)).is_ok());
+    eventually("IPv6 alone", LIMIT, || meets("fd00:9:36::1", 443));
+    assert!(!meets("10.99.39.1", 443));
     guest.stop();
 }

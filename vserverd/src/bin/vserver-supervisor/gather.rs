@@ -1,8 +1,10 @@
-//! What the keeper of a guest with several addresses does besides waiting: when a datagram socket was bound, it lets the
-//! kernel look through all of them, which enters the new one for all addresses of the guest. See `vserver_net`.
+//! What is done for a guest with several addresses: when a datagram socket was bound, the kernel is let look through all of
+//! them, which enters the new one for all addresses of the guest. See `vserver_net`. The keeper does it besides waiting;
+//! for a guest that got its second address while it runs, the supervisor.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -29,6 +31,54 @@ pub fn until_the_end_of(supervisor: i32) -> io::Result<()> {
         bell.silence();
         iter_run(iterator.as_fd())?;
         wait(&mut [end()], PollTimeout::from(PAUSE))?;
+    }
+}
+
+/// What the supervisor holds and serves, if it was given it.
+pub struct Steering {
+    _link: OwnedFd,
+    gathering: Option<(Bell, OwnedFd)>,
+    /// Deaf until then.
+    until: Option<Instant>,
+}
+
+impl Steering {
+    /// The descriptors of a request.
+    pub fn take(fds: Vec<OwnedFd>, gathers: bool) -> io::Result<Self> {
+        let mut fds = fds.into_iter();
+        let mut next = || fds.next().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput));
+        let link = next()?;
+        let gathering = if gathers { Some((Bell::listen(next()?)?, next()?)) } else { None };
+        Ok(Self { _link: link, gathering, until: None })
+    }
+
+    /// For poll, unless it is deaf.
+    pub fn bell(&self) -> Option<BorrowedFd<'_>> {
+        let (bell, _) = self.gathering.as_ref()?;
+        self.until.is_none().then(|| bell.as_fd())
+    }
+
+    /// Does what the bell calls for, and returns how long it is going to be deaf. What the kernel cannot do now it is asked for
+    /// at the next ring.
+    pub fn serve(&mut self) -> Option<Duration> {
+        let (bell, iterator) = self.gathering.as_ref()?;
+        let now = Instant::now();
+        if let Some(left) =
+            self.until.map(|until| until.saturating_duration_since(now)).filter(|left| !left.is_zero())
+        {
+            return Some(left);
+        }
+        self.until = None;
+        let mut watched = [PollFd::new(bell.as_fd(), PollFlags::POLLIN)];
+        wait(&mut watched, PollTimeout::ZERO).ok()?;
+        if !watched[0].any().unwrap_or(false) {
+            return None;
+        }
+        bell.silence();
+        iter_run(iterator.as_fd()).ok();
+        let pause = Duration::from_millis(u64::from(PAUSE));
+        self.until = Some(now + pause);
+        Some(pause)
     }
 }
 

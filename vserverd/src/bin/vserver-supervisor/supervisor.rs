@@ -22,6 +22,7 @@ use vserver_sys::{fd, memory, pidfd, tty};
 
 use crate::console::Console;
 use crate::ending::{Act, Ending};
+use crate::gather::Steering;
 use crate::hearing;
 use crate::limits;
 use crate::petitions::Petitions;
@@ -81,6 +82,8 @@ pub struct Supervisor {
     strays: Strays,
     petitions: Option<Petitions>,
     sysinfo: Option<OwnedFd>,
+    /// What a guest needs that got its second address while it runs.
+    steering: Option<Steering>,
     ending: Option<Ending>,
     /// The stop command.
     command: Option<Session>,
@@ -106,6 +109,7 @@ impl Supervisor {
             strays: Strays::default(),
             petitions,
             sysinfo,
+            steering: None,
             ending: None,
             command: None,
             senders: Vec::new(),
@@ -118,7 +122,8 @@ impl Supervisor {
         memory::forget_startup_code().ok();
         loop {
             let pause = self.petitions.as_ref().and_then(Petitions::pause);
-            let timeout = self.proceed().into_iter().chain(pause).min();
+            let deaf = self.steering.as_mut().and_then(Steering::serve);
+            let timeout = self.proceed().into_iter().chain(pause).chain(deaf).min();
             let (init, control, console) = self.wait(timeout)?;
             if console {
                 self.console.pump();
@@ -148,6 +153,7 @@ impl Supervisor {
             watched.extend(session.command_fd().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
         }
         watched.extend(self.petitions.iter().flat_map(Petitions::fds).map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+        watched.extend(self.steering.iter().filter_map(Steering::bell).map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
         watched.extend(self.strays.fds().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
         let timeout =
             timeout.map_or(PollTimeout::NONE, |time| PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX));
@@ -260,6 +266,13 @@ impl Supervisor {
                 session.reply(&Reply::Accepted, &[]);
                 session.state = State::Tied;
             }
+            Request::Steer { gathers } => match Steering::take(fds, gathers) {
+                Ok(steering) => {
+                    self.steering = Some(steering);
+                    session.reply(&Reply::Accepted, &[]);
+                }
+                Err(error) => session.refuse(format!("the bell cannot be heard: {error}")),
+            },
             Request::Exec { argv, env, user, passed, birthplace, tasks, terminal } => {
                 let mut fds = fds.into_iter();
                 let stdio = passed.map(|passed| passed.then(|| fds.next()).flatten());
