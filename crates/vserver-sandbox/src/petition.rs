@@ -16,6 +16,7 @@ mod memory;
 mod names;
 mod ping;
 mod sysinfo;
+mod udplite;
 
 use std::fs;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -108,10 +109,16 @@ fn help(guest: &Guest<'_>, listener: BorrowedFd<'_>, asked: &Asked) -> io::Resul
         libc::SYS_setdomainname => names::set(names::Which::Domain, base, listener, asked),
         libc::SYS_prlimit64 | libc::SYS_setrlimit => limits::raise(guest, listener, asked),
         libc::SYS_sysinfo => sysinfo::tell(guest, asked),
-        libc::SYS_socket if ping::make(base, listener, asked).is_ok() => return Ok(()),
+        libc::SYS_socket if socket(base, listener, asked).is_ok() => return Ok(()),
         _ => Answer::GoOn,
     };
     seccomp::answer(listener, asked.id, answer)
+}
+
+/// What the kernel would make without a source.
+fn socket(base: u32, listener: BorrowedFd<'_>, asked: &Asked) -> io::Result<()> {
+    let udplite = asked.arguments[2] as i32 == libc::IPPROTO_UDPLITE;
+    if udplite { udplite::make(base, listener, asked) } else { ping::make(base, listener, asked) }
 }
 
 /// The v2 cgroup that the caller is in, below the guest's: what a socket may do, and who pays for the helper, is decided

@@ -49,7 +49,8 @@ pub struct SeccompMode {
     pub limits: bool,
     /// `virt_mem`, `virt_load`: sysinfo(2) tells of the guest, and its supervisor answers.
     pub sysinfo: bool,
-    /// The guest is held to addresses of the host's network stack: its supervisor makes its ping sockets.
+    /// The guest is held to addresses of the host's network stack: its supervisor makes its sockets for ping and
+    /// UDP-Lite.
     pub ping: bool,
     /// `syslog`: the real kernel log, as far as the kernel itself shows it. Otherwise it is empty.
     pub syslog: bool,

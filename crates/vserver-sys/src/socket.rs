@@ -1,7 +1,7 @@
 //! Sockets: what nix has no word for.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use crate::check;
 
@@ -21,6 +21,17 @@ pub fn hears(socket: BorrowedFd<'_>) -> io::Result<Option<i32>> {
     let protocol = option(socket, libc::SO_PROTOCOL, 0_i32)?;
     let listens = protocol == libc::IPPROTO_TCP && option(socket, libc::SO_ACCEPTCONN, 0_i32)? != 0;
     Ok((listens || protocol == libc::IPPROTO_UDP).then_some(protocol))
+}
+
+/// A socket of UDP-Lite (`IPPROTO_UDPLITE`, 2.6.20) of a family, with `SOCK_CLOEXEC` and `SOCK_NONBLOCK` as `flags` say.
+///
+/// # Errors
+/// `EPROTONOSUPPORT` if the kernel has none.
+pub fn udplite(family: i32, flags: i32) -> io::Result<OwnedFd> {
+    // SAFETY: three integers.
+    let fd = check(unsafe { libc::socket(family, libc::SOCK_DGRAM | flags, libc::IPPROTO_UDPLITE) }.into())?;
+    // SAFETY: the kernel returned a new descriptor that nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
 /// A number that getsockopt(2) knows; `T` is an integer of the option's length.

@@ -18,6 +18,7 @@ mod ring;
 mod settings;
 mod sockets;
 mod tunnels;
+mod udplite;
 
 use std::process::ExitCode;
 
@@ -52,6 +53,7 @@ const TABLES: &[&[Check]] = &[
     ring::CHECKS,
     sockets::CHECKS,
     tunnels::CHECKS,
+    udplite::CHECKS,
     frames::CHECKS,
     attack::CHECKS,
     load::CHECKS,

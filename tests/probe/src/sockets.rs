@@ -46,7 +46,6 @@ pub const CHECKS: &[Check] = &[
     with("E05", "abstract_connect", "NAME", abstract_connect),
     with("N01", "bind", "ADDRESS PORT [udp]", bind),
     with("N02", "connect", "ADDRESS PORT [udp]", connect),
-    with("N19", "bind_udplite", "ADDRESS PORT", bind_udplite),
 ];
 
 fn socket(family: i64, kind: i64, protocol: i64) -> Answer {
@@ -182,20 +181,6 @@ fn bind(args: &[String]) -> Answer {
         Some((address, false)) => TcpListener::bind(address).and_then(|socket| socket.local_addr()),
     };
     named(bound)
-}
-
-/// The address that a UDP-Lite socket then has.
-fn bind_udplite(args: &[String]) -> Answer {
-    const UDPLITE: i64 = 136;
-    let Some((SocketAddr::V4(address), _)) = endpoint(args) else {
-        return Answer::Refused(Errno::EINVAL);
-    };
-    let bound = call(libc::SYS_socket, &[libc::AF_INET.into(), libc::SOCK_DGRAM.into(), UDPLITE]).and_then(|fd| {
-        let fd = i32::try_from(fd).map_err(|_| Errno::EBADF)?;
-        nix::sys::socket::bind(fd, &SockaddrIn::from(address))?;
-        nix::sys::socket::getsockname::<SockaddrIn>(fd)
-    });
-    named(bound.map(|name| SocketAddr::V4(name.into())).map_err(Into::into))
 }
 
 /// The source address that the connection then has.

@@ -1,14 +1,14 @@
 //! What this program does inside a guest: it is static, so a test copies it there.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv6Addr, SocketAddrV6, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, SockaddrIn6, bind, listen, setsockopt, socket, sockopt,
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, SockaddrIn6, bind, listen, setsockopt, socket, sockopt,
 };
 
 /// First argument: map and touch so many bytes.
@@ -23,6 +23,9 @@ pub const ASK: &str = "--ask";
 /// First argument: send every datagram to an address and port back, for a minute.
 pub const ECHO: &str = "--echo";
 
+/// The same over UDP-Lite.
+pub const ECHO_LITE: &str = "--echo-lite";
+
 /// First argument: listen at this port of `::`, for IPv6 alone, and accept for a minute.
 pub const LISTEN6: &str = "--listen6";
 
@@ -31,7 +34,26 @@ pub const LATE_INIT: &str = "--late-init";
 
 /// Says where the socket is bound, then serves.
 pub fn echo(address: &str) -> ExitCode {
-    let socket = UdpSocket::bind(address).unwrap();
+    send_back(&UdpSocket::bind(address).unwrap())
+}
+
+/// The same over UDP-Lite.
+pub fn echo_lite(address: &str) -> ExitCode {
+    send_back(&udplite(address.parse().unwrap()).unwrap())
+}
+
+/// A socket of UDP-Lite that is bound.
+pub fn udplite(address: SocketAddr) -> io::Result<UdpSocket> {
+    let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let socket = vserver_sys::socket::udplite(family as i32, SockFlag::SOCK_CLOEXEC.bits())?;
+    match address {
+        SocketAddr::V4(four) => bind(socket.as_raw_fd(), &SockaddrIn::from(four))?,
+        SocketAddr::V6(six) => bind(socket.as_raw_fd(), &SockaddrIn6::from(six))?,
+    }
+    Ok(socket.into())
+}
+
+fn send_back(socket: &UdpSocket) -> ExitCode {
     socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     println!("{}", socket.local_addr().unwrap());
     let mut buffer = [0; 2048];

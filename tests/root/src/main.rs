@@ -46,6 +46,7 @@ fn main() -> ExitCode {
         [_, inside::GET, address] => inside::get(address),
         [_, inside::ASK, socket] => inside::ask(socket),
         [_, inside::ECHO, address] => inside::echo(address),
+        [_, inside::ECHO_LITE, address] => inside::echo_lite(address),
         [_, inside::LISTEN6, port] => inside::listen6(port),
         [_, inside::LATE_INIT] => inside::late_init(),
         _ => harness(),

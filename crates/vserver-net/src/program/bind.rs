@@ -6,8 +6,8 @@ use vserver_sys::bpf::{Alu, AssembleError, Assembler, Cond, Helper, Insn, Label,
 use super::Features;
 use super::gather::note_datagram;
 use super::parts::{
-    LOCALHOST, MAPPED, ONE, UDP, if_multicast, if_multicast6, if_one_of, if_one_of6, load, refuse, set, set6, sock,
-    sock_addr, sort6,
+    LOCALHOST, MAPPED, ONE, UDP, UDPLITE, if_multicast, if_multicast6, if_one_of, if_one_of6, load, refuse, set,
+    set6, sock, sock_addr, sort6,
 };
 use super::wild::{Families, note_wildcard};
 use crate::policy::{Localhost, Table};
@@ -49,6 +49,13 @@ pub fn bind6(table: &Table, features: Features) -> Result<Vec<Insn>, AssembleErr
     asm.jump(deny);
 
     asm.place(to.any);
+    if let Some(&first6) = table.own6.first() {
+        // Born with an IPv6 address, it cannot have another kind any more, and no program sees whether it is IPv6 only.
+        let other = asm.label();
+        asm.push(load(Reg::R2, Reg::R6, sock_addr::PROTOCOL)).jump_if32(Cond::NotEqual, Reg::R2, UDPLITE, other);
+        set6(&mut asm, ADDRESS, first6);
+        asm.jump(allow).place(other);
+    }
     if features.v6only {
         wildcard_only6(&mut asm, table, allow);
     }
@@ -110,6 +117,8 @@ fn own_or_replaced(asm: &mut Assembler, table: &Table, offset: i16, allow: Label
     asm.place(not_any);
     if table.localhost == Localhost::Private {
         asm.jump_if32(Cond::NotEqual, Reg::R7, LOCALHOST, not_localhost);
+        // See `packet.rs`: it would hear nothing.
+        asm.push(load(Reg::R2, Reg::R6, sock_addr::PROTOCOL)).jump_if32(Cond::Equal, Reg::R2, UDPLITE, deny);
         set(asm, offset, table.loopback);
         asm.jump(allow);
     }

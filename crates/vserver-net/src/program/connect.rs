@@ -5,7 +5,8 @@ use vserver_sys::bpf::{Alu, AssembleError, Assembler, Cond, Helper, Insn, Label,
 
 use super::Features;
 use super::parts::{
-    LOCALHOST, MAPPED, ONE, UDP, if_loopback_net, if_one_of, if_one_of6, load, refuse, set, sock, sock_addr, sort6,
+    LOCALHOST, MAPPED, ONE, UDP, UDPLITE, if_loopback_net, if_one_of, if_one_of6, load, refuse, set, sock, sock_addr,
+    sort6,
 };
 use crate::policy::{Localhost, Table};
 
@@ -65,7 +66,9 @@ pub(super) fn redirect(asm: &mut Assembler, table: &Table, offset: i16, bound: (
     if_loopback_net(asm, refused);
     asm.jump(source);
 
-    asm.place(local);
+    asm.place(local).push(load(Reg::R2, Reg::R6, sock_addr::PROTOCOL));
+    // Nobody can look for these, so whether the guest or the host would answer is not known.
+    asm.jump_if32(Cond::Equal, Reg::R2, UDPLITE, refused);
     if_answering(asm, table, bound, here);
     if_somebody_at(asm, table.loopback, here);
     if !table.own4.is_empty() {

@@ -7,7 +7,9 @@ use vserver_sys::bpf::{Alu, AssembleError, Assembler, Cond, Insn, Label, Reg, Si
 use super::Features;
 use super::answer::remember;
 use super::meter::{Direction, meter};
-use super::parts::{ONE, TCP, if_loopback_net, if_multicast, if_multicast6, if_one_of, if_one_of6, load, skb};
+use super::parts::{
+    ONE, TCP, UDPLITE, if_loopback_net, if_multicast, if_multicast6, if_one_of, if_one_of6, load, skb,
+};
 use crate::policy::Table;
 
 const ETH_P_IP: u32 = 0x0800_u16.to_be() as u32;
@@ -31,26 +33,31 @@ const IP6_SOURCE: i16 = 8;
 const IP6_DESTINATION: i16 = 24;
 
 /// Outgoing: the source is the guest's, and the destination is no loopback but the guest's. Answers over TCP are
-/// excepted: a guest in 127.0.0.0/8 is called by the host from 127.0.0.1.
+/// excepted: a guest in 127.0.0.0/8 is called by the host from 127.0.0.1. UDP-Lite has no part in the loopback, as no program
+/// is asked at its `connect`: a server of the host's on the wildcard would take the guest for a local client.
 pub fn egress(table: &Table, _: Features) -> Result<Vec<Insn>, AssembleError> {
     let mut asm = Assembler::new();
     let (ip6, pass, drop) = head(&mut asm);
     let inside = asm.label();
 
-    let own_source = asm.label();
+    let (own_source, private) = (asm.label(), asm.label());
     header(&mut asm, IP4_LENGTH, drop);
     asm.push(load(Reg::R7, Reg::R8, IP4_SOURCE));
-    if_one_of(&mut asm, Reg::R7, &table.local4(), own_source);
-    asm.jump(drop);
+    if_one_of(&mut asm, Reg::R7, &local_but_private(table), own_source);
+    asm.jump_if32(Cond::NotEqual, Reg::R7, table.loopback, drop);
+    if_udplite(&mut asm, drop);
     asm.place(own_source);
     if_icmp_but_no_echo(&mut asm, drop);
     asm.push(load(Reg::R7, Reg::R8, IP4_DESTINATION));
-    if_one_of(&mut asm, Reg::R7, &table.local4(), inside);
+    if_one_of(&mut asm, Reg::R7, &local_but_private(table), inside);
+    asm.jump_if32(Cond::Equal, Reg::R7, table.loopback, private);
     let loopback = asm.label();
     if_loopback_net(&mut asm, loopback);
     asm.jump(pass).place(loopback);
     if_not_tcp_answer(&mut asm, drop);
-    asm.jump(pass);
+    asm.jump(pass).place(private);
+    if_udplite(&mut asm, drop);
+    asm.jump(inside);
 
     asm.place(ip6);
     if !table.own6.is_empty() {
@@ -101,6 +108,16 @@ pub fn ingress(table: &Table, _: Features) -> Result<Vec<Insn>, AssembleError> {
         asm.jump(pass);
     }
     verdicts(asm, table, Direction::Ingress, (pass, inside, drop))
+}
+
+/// What may stand as a source or destination of the guest's own, without its private loopback.
+fn local_but_private(table: &Table) -> Vec<u32> {
+    table.local4().into_iter().filter(|address| *address != table.loopback).collect()
+}
+
+/// Goes to `drop` if the IPv4 packet at `R8` is UDP-Lite. Clobbers `R2`.
+fn if_udplite(asm: &mut Assembler, drop: Label) {
+    asm.push(Insn::load(Size::Byte, Reg::R2, Reg::R8, IP4_PROTOCOL)).jump_if32(Cond::Equal, Reg::R2, UDPLITE, drop);
 }
 
 /// Tells IPv4, which goes on, from IPv6. It asks the kernel what it is, not the version in the header, which the sender

@@ -60,6 +60,7 @@ pub mod sock_ops {
 
 pub const TCP: u32 = 6;
 pub const UDP: u32 = 17;
+pub const UDPLITE: u32 = 136;
 
 /// 127.0.0.1 as the guest says it.
 pub const LOCALHOST: u32 = word(Ipv4Addr::LOCALHOST);

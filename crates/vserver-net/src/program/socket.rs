@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use vserver_sys::bpf::{AssembleError, Assembler, Cond, Insn, Label, Reg};
 
 use super::Features;
-use super::parts::{TCP, UDP, load, refuse, sock};
+use super::parts::{TCP, UDP, UDPLITE, load, refuse, sock};
 use crate::policy::Table;
 
 const STREAM: u32 = 1;
@@ -17,7 +17,6 @@ const INET6: u32 = 10;
 
 const ICMP: u32 = 1;
 const ICMPV6: u32 = 58;
-const UDPLITE: u32 = 136;
 const MPTCP: u32 = 262;
 
 /// May this socket exist?

@@ -22,7 +22,7 @@ use vserver_sys::socket::disconnect;
 use super::effective_user;
 
 /// `SOCK_*` without the flags.
-const TYPE: i32 = 0xf;
+pub(super) const TYPE: i32 = 0xf;
 
 /// Makes it and hands it over. Called in the caller's cgroup, whose programs decide whether there may be one.
 pub(super) fn make(base: u32, listener: BorrowedFd<'_>, asked: &Asked) -> io::Result<()> {
@@ -72,7 +72,7 @@ fn create(
 }
 
 /// Gives up every right.
-fn become_a_user(user: u32, group: u32) -> io::Result<()> {
+pub(super) fn become_a_user(user: u32, group: u32) -> io::Result<()> {
     let (user, group) = (Uid::from_raw(user), Gid::from_raw(group));
     setgroups(&[])?;
     setresgid(group, group, group)?;

@@ -265,9 +265,10 @@ fn k23_packet_filters_where_they_are_its_own() {
 fn n19_transports() {
     const TCP: u64 = 6;
     const UDP: u64 = 17;
+    const UDP_LITE: u64 = 136;
     for family in [2, 10] {
         let ping = if family == 2 { 1 } else { 58 };
-        for (kind, protocols) in [(1, &[0, TCP][..]), (2, &[0, UDP, ping])] {
+        for (kind, protocols) in [(1, &[0, TCP][..]), (2, &[0, UDP, UDP_LITE, ping])] {
             for protocol in 0..300 {
                 let expected = if protocols.contains(&protocol) { ALLOW } else { NO_PROTOCOL };
                 for flags in [0, 0o4000, 0o2_000_000] {
@@ -434,6 +435,7 @@ fn what_the_supervisor_answers_is_asked_and_nothing_else() {
     // With SOCK_CLOEXEC and SOCK_NONBLOCK, too.
     assert!(asked("socket", &[2, 2 | 0o2_004_000, 1]) && asked("socket", &[10, 2, 58]));
     assert!(asked("socket", &[2, 3, 1]) && asked("socket", &[10, 3, 58]));
+    assert!(asked("socket", &[2, 2, 136]) && asked("socket", &[10, 2 | 0o2_000_000, 136]));
     for other in [[2, 2, 17], [2, 2, 0], [2, 1, 1], [2, 3, 255], [10, 2, 1], [10, 3, 1], [1, 2, 1]] {
         assert!(!asked("socket", &other), "{other:?}");
     }
