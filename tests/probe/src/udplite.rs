@@ -1,11 +1,14 @@
-//! UDP-Lite: from where a guest's datagrams come, and each way that we know to send some from elsewhere.
+//! UDP-Lite: from where a guest's datagrams come, and each way that we know to send some from elsewhere. And UDP, where a
+//! connected socket says something with a datagram.
 
 use std::io::{self, IoSlice};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrIn, bind, connect, sendmsg, setsockopt, sockopt};
+use nix::sys::socket::{
+    ControlMessage, MsgFlags, SockaddrIn, SockaddrIn6, bind, connect, sendmsg, setsockopt, sockopt,
+};
 
 use crate::answer::{Answer, call, number};
 use crate::{Check, with};
@@ -14,6 +17,7 @@ pub const CHECKS: &[Check] = &[
     with("N19", "bind_udplite", "ADDRESS PORT", |args| named(bound(args))),
     with("N19", "connect_udplite", "ADDRESS PORT", |args| named(connected(args))),
     with("N19", "send_udplite", "ADDRESS PORT", |args| named(sent(args))),
+    with("N01", "told_udp", "ADDRESS PORT SOURCE", |args| told_udp(args).unwrap_or(Answer::Refused(Errno::EINVAL))),
     with("N19", "forge_udplite", "ADDRESS PORT SOURCE OWN", |args| {
         forge(args).unwrap_or(Answer::Refused(Errno::EINVAL))
     }),
@@ -36,10 +40,11 @@ fn endpoint(args: &[String]) -> io::Result<SocketAddr> {
 
 fn bind_to(socket: &UdpSocket, address: SocketAddr) -> io::Result<()> {
     let number = socket.as_raw_fd();
-    Ok(match address {
+    match address {
         SocketAddr::V4(four) => bind(number, &SockaddrIn::from(four))?,
-        SocketAddr::V6(six) => bind(number, &nix::sys::socket::SockaddrIn6::from(six))?,
-    })
+        SocketAddr::V6(six) => bind(number, &SockaddrIn6::from(six))?,
+    }
+    Ok(())
 }
 
 /// The address that it has then.
@@ -103,7 +108,18 @@ fn from_bound(
 
 /// By `IP_PKTINFO`.
 fn told(to: SocketAddrV4, source: Ipv4Addr, connects: bool) -> io::Result<usize> {
-    let socket = made(false)?;
+    tell(&made(false)?, to, source, connects)
+}
+
+/// The same over UDP.
+fn told_udp(args: &[String]) -> Option<Answer> {
+    let SocketAddr::V4(to) = endpoint(args).ok()? else { return None };
+    let source = args.get(2)?.parse().ok()?;
+    let sent = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|socket| tell(&socket, to, source, true));
+    Some(sent.map(drop).map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0))).into())
+}
+
+fn tell(socket: &UdpSocket, to: SocketAddrV4, source: Ipv4Addr, connects: bool) -> io::Result<usize> {
     let info = libc::in_pktinfo {
         ipi_ifindex: 0,
         ipi_spec_dst: libc::in_addr { s_addr: u32::from_ne_bytes(source.octets()) },

@@ -1,7 +1,7 @@
 //! Datagrams sent without `connect`: each has its own destination, and may name its own source (`IP_PKTINFO`).
 
 use nix::errno::Errno;
-use vserver_sys::bpf::{AssembleError, Assembler, Cond, Insn, Reg, Size};
+use vserver_sys::bpf::{Alu, AssembleError, Assembler, Cond, Insn, Label, Reg, Size};
 
 use super::Features;
 use super::answer::recall;
@@ -23,7 +23,16 @@ pub fn sendmsg4(table: &Table, features: Features) -> Result<Vec<Insn>, Assemble
         asm.jump_if32(Cond::NotEqual, Reg::R8, LOCALHOST, given);
         asm.push(Insn::mov32_imm(Reg::R8, table.loopback));
     }
-    asm.place(given).push(Insn::store(Size::Word, Reg::R10, GIVEN, Reg::R8));
+    asm.place(given);
+    let (elsewhere, kept) = (asm.label(), asm.label());
+    asm.jump_if32(Cond::NotEqual, Reg::R7, 0, elsewhere);
+    if_connected(&mut asm, kept, elsewhere);
+    asm.place(kept).push(Insn::mov32_imm(Reg::R9, table.first4()));
+    asm.push(Insn::store(Size::Word, Reg::R6, sock_addr::MSG_SRC_IP4, Reg::R8));
+    if_one_of(&mut asm, Reg::R8, &table.local4(), allow);
+    asm.push(Insn::store(Size::Word, Reg::R6, sock_addr::MSG_SRC_IP4, Reg::R9)).jump(allow);
+
+    asm.place(elsewhere).push(Insn::store(Size::Word, Reg::R10, GIVEN, Reg::R8));
     redirect(&mut asm, table, sock_addr::USER_IP4, (Reg::R10, GIVEN), refused);
 
     // The first is what a wildcard became, so it does not say that somebody has chosen.
@@ -47,9 +56,17 @@ pub fn sendmsg6(table: &Table, features: Features) -> Result<Vec<Insn>, Assemble
         refuse(&mut asm, features, Errno::ENETUNREACH);
         return asm.finish();
     };
-    let (allow, refused) = (asm.label(), asm.label());
+    let (allow, refused, nowhere, kept, elsewhere) =
+        (asm.label(), asm.label(), asm.label(), asm.label(), asm.label());
     asm.push(Insn::mov64(Reg::R6, Reg::R1));
-    if_one_of6(&mut asm, Reg::R6, sock_addr::USER_IP6, &[[0, 0, 0, ONE], [0; 4]], refused);
+    if_one_of6(&mut asm, Reg::R6, sock_addr::USER_IP6, &[[0, 0, 0, ONE]], refused);
+    if_one_of6(&mut asm, Reg::R6, sock_addr::USER_IP6, &[[0; 4]], nowhere);
+    asm.jump(elsewhere).place(nowhere);
+    if_connected(&mut asm, kept, refused);
+    asm.place(kept);
+    if_one_of6(&mut asm, Reg::R6, sock_addr::MSG_SRC_IP6, &table.own6, allow);
+    set6(&mut asm, sock_addr::MSG_SRC_IP6, first6);
+    asm.jump(allow).place(elsewhere);
     if_one_of6(&mut asm, Reg::R6, sock_addr::MSG_SRC_IP6, &table.own6[1..], allow);
     // The first is what a wildcard became, as for IPv4.
     recall(&mut asm, table, true, allow);
@@ -60,4 +77,11 @@ pub fn sendmsg6(table: &Table, features: Features) -> Result<Vec<Insn>, Assemble
     refuse(&mut asm, features, Errno::ECONNREFUSED);
     asm.place(allow).exit_with(1);
     asm.finish()
+}
+
+/// Where no address is given: a connected socket comes here, too, if the datagram says something of its own (`IP_TOS`,
+/// `IP_PKTINFO`), and then without even a port. Its destination was judged when it connected, so only the source matters.
+fn if_connected(asm: &mut Assembler, connected: Label, other: Label) {
+    asm.push(load(Reg::R2, Reg::R6, sock_addr::USER_PORT)).push(Insn::alu64_imm(Alu::And, Reg::R2, 0xffff));
+    asm.jump_if64(Cond::Equal, Reg::R2, 0, connected).jump(other);
 }

@@ -376,6 +376,35 @@ fn datagrams_leave_with_an_own_source() {
     assert_eq!(context.run(datagram::sendmsg4, &two()), refused(Errno::ECONNREFUSED));
 }
 
+/// The kernel asks about a datagram of a connected socket if it says something of its own, and gives no destination.
+#[test]
+fn connected_sockets_keep_an_own_source() {
+    for (given, source) in
+        [(SECOND, SECOND), (FIRST, FIRST), (LOOPBACK, LOOPBACK), (LOCALHOST, LOOPBACK), (OTHER, FIRST)]
+    {
+        let mut context = Context::new().put4(SOURCE, given).put(PROTOCOL, 17);
+        assert_eq!(context.run(datagram::sendmsg4, &two()), ALLOWED, "{given}");
+        assert_eq!((context.get4(SOURCE), context.get4(IP4)), (source, ANY), "{given}");
+    }
+    // To 0.0.0.0, where a port says that somebody asked for it: the guest itself, where nobody is.
+    let mut context = Context::new().put(24, 53_u32.to_be() >> 16).put(PROTOCOL, 17);
+    assert_eq!(context.run(datagram::sendmsg4, &two()), refused(Errno::ECONNREFUSED));
+}
+
+/// UDP-Lite has no part in the loopback, and `::` means IPv6 for it.
+#[test]
+fn udplite_has_no_loopback() {
+    let mut context = Context::new().put4(IP4, LOCALHOST).put(PROTOCOL, 136);
+    assert_eq!(context.run(bind::bind4, &two()), refused(Errno::EADDRNOTAVAIL));
+    let mut context = Context::new().put4(IP4, ANY).put(PROTOCOL, 136);
+    assert_eq!((context.run(bind::bind4, &two()), context.get4(IP4)), (ALLOWED_LOW, FIRST));
+    let mut context = Context::new().put4(IP4, LOCALHOST).put(PROTOCOL, 136).listener_on(LOOPBACK);
+    assert_eq!(context.run(datagram::sendmsg4, &two()), refused(Errno::ECONNREFUSED));
+    let mut context = Context::new().put6(IP6, "::").put(PROTOCOL, 136);
+    assert_eq!(context.run(bind::bind6, &policy(&["192.0.2.1", "2001:db8::1"])), ALLOWED_LOW);
+    assert_eq!(context.bytes[8..24], Context::new().put6(IP6, "2001:db8::1").bytes[8..24]);
+}
+
 #[test]
 fn ipv6_datagrams_need_an_ipv6_address() {
     const SOURCE6: i16 = 44;
@@ -389,6 +418,8 @@ fn ipv6_datagrams_need_an_ipv6_address() {
     assert_eq!(send(&both, "::", "2001:db8::9"), (ALLOWED, 1_u32.to_be()));
     assert_eq!(send(&both, "2001:db8::5", "2001:db8::9"), (ALLOWED, 1_u32.to_be()));
     assert_eq!(send(&both, "::", "::1").0, refused(Errno::ECONNREFUSED));
+    // Of a connected socket.
+    assert_eq!(send(&both, "2001:db8::5", "::"), (ALLOWED, 1_u32.to_be()));
 }
 
 #[test]
