@@ -21,6 +21,7 @@ mod udplite;
 use std::fs;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 
 use nix::errno::Errno;
 use nix::sys::socket::{
@@ -115,8 +116,13 @@ fn help(guest: &Guest<'_>, listener: BorrowedFd<'_>, asked: &Asked) -> io::Resul
     seccomp::answer(listener, asked.id, answer)
 }
 
-/// What the kernel would make without a source.
+/// What the kernel would make without a source. It is of our network namespace: a process of the guest's that has gone into
+/// one of its own gets from the kernel what it has there.
 fn socket(base: u32, listener: BorrowedFd<'_>, asked: &Asked) -> io::Result<()> {
+    let network = |of: &str| fs::metadata(format!("/proc/{of}/ns/net")).map(|namespace| namespace.ino());
+    if network(&asked.pid.to_string())? != network("self")? || !seccomp::still_waits(listener, asked.id) {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
     let udplite = asked.arguments[2] as i32 == libc::IPPROTO_UDPLITE;
     if udplite { udplite::make(base, listener, asked) } else { ping::make(base, listener, asked) }
 }

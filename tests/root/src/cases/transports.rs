@@ -18,6 +18,7 @@ pub fn tests() -> Vec<Trial> {
     vec![
         Trial::new("transports::only_those_that_are_held", only_those_that_are_held).needs(Need::Probe),
         Trial::new("transports::udplite", udplite).needs(Need::Probe),
+        Trial::new("transports::in_a_network_of_its_own", in_a_network_of_its_own).needs(Need::Probe),
     ]
 }
 
@@ -119,6 +120,24 @@ fn udplite() {
         assert_eq!(heard(&server).1, source, "{said}");
     }
     hears(&guest, &there);
+    guest.stop();
+}
+
+/// The supervisor makes no socket of the guest's network for a process that has left it, as containers inside do.
+fn in_a_network_of_its_own() {
+    let host = Fixture::new();
+    fs::write("/proc/sys/net/ipv4/ping_group_range", "0 2147483647").unwrap();
+    let guest = host.guest();
+    fs::copy(program("vserver-probe"), guest.root.join("probe")).unwrap();
+    guest.set("ccapabilities", "namespace\n").address(0, "127.9.42.1", 8).start();
+    let ask = |line: &str| guest.sh(line).out.trim().to_owned();
+    assert_eq!(ask("/probe socket 2 2 1"), "OK");
+    // What a new network namespace lets nobody do.
+    assert_eq!(ask("unshare -n /probe socket 2 2 1"), "EACCES");
+    if ask("/probe socket 2 2 136") == "OK" {
+        assert_eq!(ask("/probe bind_udplite 127.9.42.1 8412"), "OK 127.9.42.1:8412");
+        assert_eq!(ask("unshare -n /probe connect_udplite 127.9.42.1 53"), "ENETUNREACH");
+    }
     guest.stop();
 }
 
