@@ -2,10 +2,11 @@
 //! what an old one says. Comments and whatever nothing reads survive that.
 //!
 //! The format is util-vserver's and stays so, file for file: a tree made by this crate can be used by the original and
-//! the other way round. Ours alone are `userns` (`auto` or `off`) and `disk/image` in a
+//! the other way round. Ours alone are `userns` (`auto` or `off`), `apparmor` and `disk/image` in a
 //! guest's directory, and `.defaults/sched/hz`.
 //! Nothing below a guest's root is touched, and no line is ever given to a shell.
 
+mod apparmor;
 mod boot;
 mod bucket;
 pub mod catalog;
@@ -31,6 +32,7 @@ mod storage;
 mod switch;
 mod write;
 
+pub use apparmor::AppArmor;
 pub use boot::{Boot, BootFacts};
 pub use defaults::{CACHEBASE, Defaults, FIRST_CONTEXT, FSTAB, HZ, VDIRBASE};
 pub use describe::describe;

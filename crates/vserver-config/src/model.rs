@@ -10,6 +10,7 @@ use vserver_types::{
     Resource, ResourceLimit, Rlimit, Traffic, Ulimit, Unenforced, Xid,
 };
 
+use crate::apparmor::AppArmor;
 use crate::init::Init;
 use crate::mounts::FstabEntry;
 use crate::network_space::NetworkSpace;
@@ -48,6 +49,8 @@ pub struct GuestConfig {
     pub noisy: bool,
     /// User namespace: our own file `userns`.
     pub userns: Userns,
+    /// What AppArmor does with it: our own file `apparmor`, else `.defaults/apparmor`.
+    pub apparmor: AppArmor,
     /// Changes to the capability bounding set; the base is the runtime's, as it depends on [`Userns`].
     pub bcaps: FlagEdit,
     /// Context capabilities, final.

@@ -426,7 +426,7 @@ fn limits_come_from_pages() {
 }
 
 /// A file of each kind of reader.
-const FILES: [&str; 26] = [
+const FILES: [&str; 27] = [
     "context",
     "ncontext",
     "name",
@@ -453,6 +453,7 @@ const FILES: [&str; 26] = [
     "apps/init/killseq",
     "apps/init/environment",
     "userns",
+    "apparmor",
 ];
 
 proptest! {

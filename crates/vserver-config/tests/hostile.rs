@@ -10,13 +10,14 @@ use proptest::prelude::*;
 use vserver_config::{Boot, Error, Severity, describe, mounts, read};
 
 /// One file for each kind of reader, and for each place that reads in a way of its own.
-const FILES: [&str; 48] = [
+const FILES: [&str; 49] = [
     "name",
     "context",
     "ncontext",
     "tag",
     "shell",
     "userns",
+    "apparmor",
     "bcapabilities",
     "ccapabilities",
     "ncapabilities",

@@ -10,6 +10,7 @@ use vserver_config::{
 use vserver_fs::GuestRoot;
 use vserver_types::GuestName;
 
+use crate::apparmor;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::init_style;
@@ -44,6 +45,7 @@ pub fn inspect(host: &Host, name: &GuestName) -> Result<Vec<Diagnostic>> {
             Err(error) => found.extend(unusable(&config, &error, &found)),
         }
     }
+    found.extend(apparmor::fault(&config));
     found.extend(sources(&config));
     found.extend(no_image(&config));
     found.extend(links(host, &config, running(host, name))?);
@@ -86,7 +88,8 @@ pub(crate) fn judge_disk(config: &GuestConfig) -> Result<()> {
     }
 }
 
-/// Refuses a guest whose tree is not there, or out of whose tree a mount would lead. Its own root is mounted by now.
+/// Refuses a guest whose tree is not there, out of whose tree a mount would lead, or whose AppArmor profile is not loaded.
+/// Its own root is mounted by now.
 pub(crate) fn judge(config: &GuestConfig) -> Result<()> {
     let mut diagnostics: Vec<Diagnostic> = dangling(config, &[]).into_iter().collect();
     if diagnostics.is_empty() {
@@ -95,6 +98,7 @@ pub(crate) fn judge(config: &GuestConfig) -> Result<()> {
             Err(error) => diagnostics.extend(unusable(config, &error, &[])),
         }
     }
+    diagnostics.extend(apparmor::fault(config));
     match diagnostics.is_empty() {
         true => Ok(()),
         false => Err(vserver_config::Error::Invalid { diagnostics }.into()),

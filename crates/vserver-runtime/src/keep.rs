@@ -158,7 +158,11 @@ fn raise(
     let sysinfo = view::sysinfo(&prepared.plan, blueprint)?;
     let spawned = spawn(token, blueprint, announce).map_err(failed)?;
     match become_supervisor::prepare(host, &prepared.plan, &spawned, kit, sysinfo.as_ref()) {
-        Ok(successor) => spawned.confirm().map(|()| successor).map_err(failed),
+        Ok(successor) => {
+            // On hold it has not executed its program.
+            let label = blueprint.confinement.label.as_deref().filter(|_| blueprint.brake.is_none());
+            spawned.confirm(label).map(|()| successor).map_err(failed)
+        }
         Err(error) => Err(failed(spawned.end(vserver_sandbox::Error::Child { report: error.chain() }))),
     }
 }

@@ -13,6 +13,7 @@ pub mod plan;
 pub mod settings;
 
 mod addresses;
+mod apparmor;
 mod appraise;
 mod attributes;
 mod become_keeper;
@@ -60,6 +61,7 @@ pub mod vars;
 mod view;
 mod workshop;
 
+pub use apparmor::AppArmorPlan;
 pub use appraise::{Appraisal, appraise};
 pub use attributes::Attributes;
 pub use change::{change_attributes, change_devices, change_network};

@@ -17,6 +17,7 @@ use vserver_types::{
     Traffic, Ulimit, Unenforced, Xid,
 };
 
+use crate::apparmor::{self, AppArmorPlan};
 use crate::attributes::{self, Attributes};
 use crate::devices::{self, DevicePlan};
 use crate::disk::{self, DiskPlan};
@@ -79,6 +80,9 @@ pub struct Plan {
     /// Files of `/proc` that are its own.
     #[serde(default, skip_serializing_if = "ViewPlan::is_empty")]
     pub view: ViewPlan,
+    /// Its AppArmor namespace and profile.
+    #[serde(default, skip_serializing_if = "AppArmorPlan::is_empty")]
+    pub apparmor: AppArmorPlan,
     /// What its processes are held to.
     pub confinement: Confinement,
     /// How far its root may raise hard limits of processes.
@@ -171,6 +175,7 @@ impl Plan {
             attributes: Attributes::of(config, confinement.caps, mode),
             sysctls: sysctls(config),
             view: view::plan(config),
+            apparmor: apparmor::plan(config),
             hard_limits: hard_limits(config, id_base.is_some(), confinement.caps),
             confinement,
             limits,
@@ -265,6 +270,7 @@ fn confinement(config: &GuestConfig, mode: SeccompMode, unenforced: &mut Vec<Une
             .filter(|_| unapplied::can_set_badness(config.badness))
             .map(|bias| i32::try_from(bias.clamp(-1000, 1000)).unwrap_or(0)),
         personality: config.personality.or_else(|| unapplied::machine_domain(config)),
+        label: None,
     })
 }
 

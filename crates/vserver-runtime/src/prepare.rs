@@ -21,7 +21,7 @@ use crate::interrupt::Interrupts;
 use crate::mounts::Origin;
 use crate::plan::Plan;
 use crate::record::RunRecord;
-use crate::{disk, furnish, mounts, netns, old_locks, shared, sockets};
+use crate::{apparmor, disk, furnish, mounts, netns, old_locks, shared, sockets};
 
 use addresses::{add_addresses, changes_the_network};
 
@@ -55,7 +55,7 @@ pub struct Prepared {
 /// Does it. After an error the caller tears down what the record says; `kept` is its network namespace, for that.
 pub fn prepare(
     host: &Host,
-    plan: Plan,
+    mut plan: Plan,
     mut record: RunRecord,
     loading: Loading,
     kept: &mut Option<OwnedFd>,
@@ -67,7 +67,9 @@ pub fn prepare(
     (record.attributes, record.network) = (plan.attributes, plan.network.clone());
     record.traffic = plan.traffic;
     record.cgroup_base.clone_from(&plan.cgroup_base);
+    record.apparmor.clone_from(&plan.apparmor.namespace);
     record.save(host)?;
+    plan.confinement.label = apparmor::make(&plan.apparmor, &mut record);
     let tree = GuestRoot::open(&plan.tree).map_err(Error::layer("open the tree", &name))?;
     shared::settle(&tree, &plan)?;
     own_mount_points(&tree, &plan)?;

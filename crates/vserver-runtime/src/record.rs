@@ -131,6 +131,9 @@ pub struct RunRecord {
     /// Its configuration makes a tun or tap device for it.
     #[serde(default)]
     pub own_tuns: bool,
+    /// Its AppArmor namespace, to be removed at stop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apparmor: Option<String>,
     /// Devices that it was given while it runs, as lines of `devices.allow`.
     #[serde(default)]
     pub devices: Vec<String>,
@@ -171,6 +174,7 @@ impl RunRecord {
             attributes: Attributes::default(),
             has_tun: false,
             own_tuns: false,
+            apparmor: None,
             devices: Vec::new(),
             network: None,
             traffic: Traffic::default(),

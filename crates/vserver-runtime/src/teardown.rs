@@ -11,7 +11,7 @@ use crate::choose::layout;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::record::RunRecord;
-use crate::{compat_state, disk, netns, old_locks, shared, traffic};
+use crate::{apparmor, compat_state, disk, netns, old_locks, shared, traffic};
 
 /// Ends what is left of the guest's processes and removes its cgroups, addresses, and state.
 pub fn teardown(host: &Host, record: &RunRecord) -> Result<()> {
@@ -42,6 +42,7 @@ pub fn teardown_with(
     netns::remove(record).into_iter().for_each(&mut attempt);
     attempt(traffic::write_down(host, record));
     attempt(with_cgroup(layout.as_ref(), record, "remove its cgroups", GuestCgroup::remove));
+    attempt(apparmor::remove(record));
     attempt(compat_state::clear(host, record));
     if failures.is_empty() {
         let dir = host.guest_dir(&record.name);

@@ -3,6 +3,8 @@
 use vserver_config::{GuestConfig, Userns, catalog};
 use vserver_types::{ContextCaps, ContextFlags, Effect, FlagKind, NetCaps, NetFlags, Unenforced, Verdict};
 
+use crate::apparmor;
+
 /// All of them, in the order of the configuration's files.
 pub fn found(config: &GuestConfig) -> Vec<Unenforced> {
     let mut all = Vec::new();
@@ -33,6 +35,7 @@ pub fn found(config: &GuestConfig) -> Vec<Unenforced> {
     }
     all.extend(flags(config));
     all.extend(crate::plan::view::unapplied(config));
+    all.extend(apparmor::unapplied(config));
     all
 }
 

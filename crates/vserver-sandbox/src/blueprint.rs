@@ -29,6 +29,9 @@ pub struct Confinement {
     pub oom_score_adj: Option<i32>,
     /// Execution domain and flags, personality(2).
     pub personality: Option<u32>,
+    /// AppArmor label, if the guest gets one of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
 }
 
 /// The way into a guest's cgroups, opened by whoever knows the hierarchies.

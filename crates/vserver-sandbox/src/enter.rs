@@ -23,7 +23,7 @@ use crate::birth::enter_v1;
 use crate::blueprint::{Confinement, Doors};
 use crate::confine::{Identity, become_user, confine, limit, limit_descriptors, take_standing};
 use crate::error::{Error, Result, Step};
-use crate::{frames, passwd};
+use crate::{frames, label, passwd};
 
 /// The guest that is entered.
 #[derive(Debug)]
@@ -141,7 +141,8 @@ fn intermediate(token: SingleThreaded, target: &Target<'_>, job: Option<&Job>, r
 fn stand(target: &Target<'_>) -> Result<()> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let host_proc = open("/proc", flags, Mode::empty()).step(|| "open /proc".to_owned())?;
-    take_standing(target.confinement, host_proc.as_fd(), None)
+    take_standing(target.confinement, host_proc.as_fd(), None)?;
+    target.confinement.label.as_ref().map_or(Ok(()), |wanted| label::at_exec(wanted, host_proc.as_fd()))
 }
 
 /// Closes everything above standard error but `kept`. A directory of the host, as the guest's cgroup's is, would lead up

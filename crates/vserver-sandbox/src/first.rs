@@ -18,7 +18,7 @@ use crate::blueprint::{Blueprint, Brake, Entry};
 use crate::confine::{Identity, become_user, confine, limit, limit_descriptors};
 use crate::dev;
 use crate::error::{Error, Result, Step};
-use crate::sysctl;
+use crate::{label, sysctl};
 
 /// All but its program.
 pub struct Ready<'a> {
@@ -48,6 +48,7 @@ pub fn live<'a>(
     mount_own(blueprint)?;
     chdir("/").step(|| "enter the root directory".to_owned())?;
     let (image, number) = keep_descriptors(&blueprint.entry)?;
+    blueprint.confinement.label.as_ref().map_or(Ok(()), |wanted| label::at_exec(wanted, host_proc))?;
     confine(&blueprint.confinement, blueprint.petitions.as_ref().map(AsFd::as_fd))?;
     become_user(&blueprint.confinement, &Identity::Root)?;
     // Last, because every change of credentials clears it: with its supervisor gone a guest does not go on.

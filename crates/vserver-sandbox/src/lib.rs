@@ -22,6 +22,7 @@ mod error;
 mod first;
 mod furnish;
 mod home;
+mod label;
 mod merged;
 pub mod passwd;
 mod pivot;

@@ -29,7 +29,7 @@ use crate::dev::{self, Dev};
 use crate::error::{Error, Result, Step};
 use crate::furnish::{self, Carried};
 use crate::home::Home;
-use crate::{merged, pivot, proc, root, userns};
+use crate::{label, merged, pivot, proc, root, userns};
 
 /// A guest whose first process is on its way to its program.
 #[derive(Debug)]
@@ -60,9 +60,10 @@ impl Spawned {
         self.dev.pts.as_fd()
     }
 
-    /// Waits until its first program is executed.
-    pub fn confirm(mut self) -> Result<()> {
-        match self.born.confirm() {
+    /// Waits until its first program is executed. `label` is the AppArmor label that it has then.
+    pub fn confirm(mut self, label: Option<&str>) -> Result<()> {
+        let looked = self.born.confirm();
+        match looked.and_then(|()| label.map_or(Ok(()), |wanted| label::verify(self.born.pid, wanted))) {
             Ok(()) => Ok(()),
             Err(error) => Err(self.end(error)),
         }

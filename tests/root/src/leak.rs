@@ -23,6 +23,7 @@ impl Snapshot {
         let mut lines = BTreeSet::new();
         lines.extend(mounts());
         lines.extend(cgroups().iter().map(|dir| format!("cgroup {}", dir.display())));
+        lines.extend(policies().iter().map(|path| format!("AppArmor {}", path.display())));
         if !host_network {
             lines.extend(addresses());
         }
@@ -73,6 +74,20 @@ pub fn cgroups() -> BTreeSet<PathBuf> {
         }
     }
     found
+}
+
+/// AppArmor's own files (Linux 4.11).
+pub const POLICY: &str = "/sys/kernel/security/apparmor/policy";
+
+/// Policy namespaces and profiles of this test's: below their directories, names of profiles have a number behind them.
+pub fn policies() -> Vec<PathBuf> {
+    let prefix = prefix(std::process::id());
+    let in_dir = |kind: &str| {
+        let dir = Path::new(POLICY).join(kind);
+        let ours = names_in(&dir).into_iter().filter(|name| name.contains(&prefix));
+        ours.map(|name| dir.join(name)).collect::<Vec<_>>()
+    };
+    ["namespaces", "profiles"].into_iter().flat_map(in_dir).collect()
 }
 
 /// Mount points of all cgroup hierarchies.

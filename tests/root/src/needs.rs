@@ -16,6 +16,10 @@ pub enum Need {
     Fuse,
     /// A kernel that holds projects to quotas.
     Quotas,
+    /// A kernel that uses AppArmor.
+    AppArmor,
+    /// A kernel that does not.
+    NoAppArmor,
     /// A mirror of Debian, which the host's apt reaches.
     Mirror,
     /// This workspace's probe program, built beside us.
@@ -26,7 +30,7 @@ pub enum Need {
 impl Need {
     /// Whether nothing that could be installed would meet it: such a test says nothing about this machine.
     pub fn is_of_the_kernel(&self) -> bool {
-        matches!(self, Self::Vlans | Self::Tun | Self::Fuse | Self::Quotas)
+        matches!(self, Self::Vlans | Self::Tun | Self::Fuse | Self::Quotas | Self::AppArmor | Self::NoAppArmor)
     }
 
     /// Why it is not met, or nothing.
@@ -43,6 +47,10 @@ impl Need {
             Self::Quotas if !has_quotas() => {
                 Some("not applicable: this kernel has no quotas (cargo xtask vm disk::)".into())
             }
+            Self::AppArmor if !has_apparmor() => {
+                Some("not applicable: this kernel has no AppArmor (cargo xtask vm apparmor::)".into())
+            }
+            Self::NoAppArmor if has_apparmor() => Some("not applicable: this kernel has AppArmor".into()),
             Self::Mirror if !reaches_a_mirror() => {
                 Some("needs a mirror of Debian, and apt-get reaches none (no network?)".into())
             }
@@ -71,6 +79,10 @@ fn has_quotas() -> bool {
         mkfs.ext4 -q -F -O project,quota $image; mount -o loop,prjquota $image /mnt";
     let tried = || std::process::Command::new("unshare").args(["-m", "sh", "-c", script]).output();
     *FOUND.get_or_init(|| tried().is_ok_and(|output| output.status.success()))
+}
+
+fn has_apparmor() -> bool {
+    std::fs::read_to_string("/sys/module/apparmor/parameters/enabled").is_ok_and(|text| text.trim() == "Y")
 }
 
 /// Tried once, with a small package.

@@ -236,9 +236,22 @@ fn clean(base: &Path) {
     for dir in leak::cgroups().iter().rev() {
         let _ = fs::remove_dir(dir);
     }
+    leak::policies().iter().for_each(|path| forget(path));
     let _ = nix::mount::umount2(base, nix::mount::MntFlags::MNT_DETACH);
     // The immutable flag may have been set by a test of it.
     if let Err(error) = fs::remove_dir_all(base) {
         eprintln!("could not remove {}: {error}", base.display());
+    }
+}
+
+/// A namespace is a directory to be removed; a profile is removed by its name.
+fn forget(policy: &Path) {
+    match fs::read_to_string(policy.join("name")) {
+        Ok(name) => {
+            let _ = fs::write(Path::new(leak::POLICY).join(".remove"), name.trim());
+        }
+        Err(_) => {
+            let _ = fs::remove_dir(policy);
+        }
     }
 }

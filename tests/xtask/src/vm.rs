@@ -28,6 +28,7 @@ const PACKAGES: &[&str] = &[
     "xz-utils",
     "bzip2",
     "dump",
+    "apparmor",
 ];
 
 /// Runs inside as root. `/tmp` there is an overlay and `/` is 9p, neither of which can be mapped, and a tmpfs only from

@@ -14,6 +14,9 @@ const DETACHED: &str = "the host's root is always detached; bind what a guest ne
 const FOR_GUESTS: &[Setting] = &[
     honoured("shell", Kind::Scalar, "program for enter, one word", "enter::shell_of_the_guest_or_the_host")
         .for_guests_without(&["shell"]),
+    honoured("apparmor", Kind::Scalar, "as of a guest", "apparmor::a_profile_of_the_host_holds_the_guest")
+        .for_guests_without(&["apparmor"])
+        .by_value(),
     cannot("keepfds", Kind::Flag, "no descriptor of the host is handed to a guest").for_guests_without(&[]),
     cannot("nonamespace", Kind::Flag, "a guest without a mount namespace cannot be made safe; it has one")
         .for_guests_without(&["namespace"]),

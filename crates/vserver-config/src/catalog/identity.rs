@@ -68,6 +68,13 @@ const LINK: &[Setting] = &[
         .seen_in("security::e04_inherited_descriptors"),
     cannot("legacy", Kind::Flag, "a guest of the 2.4 kind is refused; move its settings and remove the file"),
     honoured(
+        "apparmor",
+        Kind::Scalar,
+        "ours: a profile of the host that holds all of the guest, or unconfined; without it the guest has a policy namespace of its own, where AppArmor is",
+        "apparmor::a_profile_of_the_host_holds_the_guest",
+    )
+    .by_value(),
+    honoured(
         "userns",
         Kind::Scalar,
         "ours: auto (the guest's root is nobody on the host) or off (as in Linux-VServer)",

@@ -60,6 +60,7 @@ pub fn describe(confdir: &Path, config: &GuestConfig, warnings: &[Diagnostic]) -
     put("personality", identity::personality(&subject));
     put("uts", identity::uts(&config.uts));
     put("enter_shell", json!(config.shell));
+    put("apparmor", json!(Some(config.apparmor.as_line()).filter(|line| !line.is_empty())));
     put("keepfds", json!(config.keepfds));
     put("pkgmgmt", json!(pkgmgmt(&subject)));
     for (key, value) in identity::flags(&subject) {

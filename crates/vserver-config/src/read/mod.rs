@@ -27,7 +27,7 @@ use crate::error::{Diagnostic, Error, Severity};
 use crate::list::nearest_guest;
 use crate::model::{DeviceMap, GuestConfig, Userns, Uts};
 use crate::reader::Reader;
-use crate::{catalog, defaults, mounts, sched};
+use crate::{apparmor, catalog, defaults, mounts, sched};
 
 pub use amount::parse_limit;
 pub use interfaces::scope_number;
@@ -138,6 +138,7 @@ fn guest(reader: &mut Reader, confdir: &Path, dir: &Path, name: &GuestName) -> G
         keepfds: [dir, &defaults].into_iter().any(|base| reader.has(&base.join("keepfds"))),
         noisy: reader.has(&dir.join("noisy")),
         userns: userns(reader, dir),
+        apparmor: apparmor::read(reader, dir, &defaults),
         bcaps: flags.bcaps,
         ccaps: flags.ccaps,
         cflags: flags.cflags,

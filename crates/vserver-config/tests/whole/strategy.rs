@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use ipnetwork::Ipv4Network;
 use proptest::option;
 use proptest::prelude::*;
-use vserver_config::{FstabEntry, GuestConfig, HZ, Interface, NetworkSpace, Tun, Userns, Uts, Vlan};
+use vserver_config::{AppArmor, FstabEntry, GuestConfig, HZ, Interface, NetworkSpace, Tun, Userns, Uts, Vlan};
 use vserver_types::{CgroupBase, ContextCaps, ContextFlags, FlagEdit, GuestAddress, NetCaps, NetFlags, Nid, Xid};
 
 use crate::{disk, life, numbers};
@@ -167,6 +167,7 @@ struct Identity {
     context: Option<Xid>,
     ncontext: Option<Nid>,
     shell: Option<String>,
+    apparmor: AppArmor,
     marks: [bool; 5],
 }
 
@@ -174,8 +175,8 @@ fn identity() -> impl Strategy<Value = Identity> {
     let path = || "/[a-z]{1,5}/[a-z]{1,5}".prop_map(PathBuf::from);
     let numbers = (option::of(2u32..=49151), option::of(2u32..=65535));
     let vdir = prop_oneof![path(), Just(PathBuf::from(DIR).join("vdir"))];
-    (scalar(), vdir, path(), option::of(path()), numbers, option::of(scalar()), any::<[bool; 5]>()).prop_map(
-        |(display_name, vdir, run_target, cache, (context, ncontext), shell, marks)| Identity {
+    (scalar(), vdir, path(), option::of(path()), numbers, (option::of(scalar()), apparmor()), any::<[bool; 5]>())
+        .prop_map(|(display_name, vdir, run_target, cache, (context, ncontext), (shell, apparmor), marks)| Identity {
             display_name,
             vdir,
             run_target,
@@ -183,9 +184,14 @@ fn identity() -> impl Strategy<Value = Identity> {
             context: context.map(Xid),
             ncontext: ncontext.or(context).map(Nid),
             shell,
+            apparmor,
             marks,
-        },
-    )
+        })
+}
+
+fn apparmor() -> impl Strategy<Value = AppArmor> {
+    let profile = "[a-z][a-z/ ]{0,8}[a-z]".prop_map(AppArmor::Profile);
+    prop_oneof![Just(AppArmor::Own), Just(AppArmor::Off), profile]
 }
 
 /// A whole guest.
@@ -209,6 +215,7 @@ pub fn config() -> impl Strategy<Value = GuestConfig> {
                 keepfds: identity.marks[2],
                 noisy: identity.marks[3],
                 userns: if identity.marks[4] { Userns::Off } else { Userns::Auto },
+                apparmor: identity.apparmor,
                 bcaps: flags.bcaps,
                 ccaps: flags.ccaps,
                 cflags: flags.cflags,

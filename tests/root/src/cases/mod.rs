@@ -2,6 +2,7 @@
 
 mod address;
 mod antispoof;
+mod apparmor;
 mod bad_input;
 mod build;
 mod burst;
@@ -98,6 +99,7 @@ const FILES: &[fn() -> Vec<Trial>] = &[
     killed_unify::tests,
     interrupt::tests,
     killed_rename::tests,
+    apparmor::tests,
     bad_input::tests,
     build::tests,
     host_address::tests,

@@ -34,6 +34,10 @@ pub(super) fn plan(editor: &mut Editor<'_>, now: &GuestConfig, wanted: &GuestCon
     if now.userns != wanted.userns {
         editor.scalar("userns", Some(if wanted.userns == Userns::Off { "off" } else { "auto" }));
     }
+    if now.apparmor != wanted.apparmor {
+        // An empty line hides the host's.
+        editor.scalar("apparmor", Some(wanted.apparmor.as_line()));
+    }
     if now.badness != wanted.badness {
         editor.scalar("badness", wanted.badness.map(|bias| bias.to_string()).as_deref());
     }

@@ -60,6 +60,7 @@ pub(super) fn differences(one: &GuestConfig, other: &GuestConfig) -> Vec<&'stati
         keepfds,
         noisy,
         userns,
+        apparmor,
         bcaps,
         ccaps,
         cflags,
