@@ -153,7 +153,6 @@ impl Plan {
         let mode = attributes::call_policy(config, id_base.is_some(), init.systemd);
         let confinement = confinement(config, mode, &mut unenforced)?;
         unenforced.extend(netns::shortfall(config, confinement.caps));
-        let (killseq, stop_timeout) = (killseq(config), config.init.sync_timeout);
         Ok(Self {
             name: name.clone(),
             tree: config.vdir.clone(),
@@ -186,8 +185,8 @@ impl Plan {
             addresses: addresses(config)?,
             network: network(config, xid),
             traffic: config.traffic,
-            killseq,
-            stop_timeout,
+            killseq: killseq(config),
+            stop_timeout: config.init.sync_timeout,
             unenforced,
         })
     }

@@ -122,11 +122,10 @@ fn guest(reader: &mut Reader, confdir: &Path, dir: &Path, name: &GuestName) -> G
     let context = context(reader, dir);
     let mut unapplied = catalog::unapplied(&catalog::found_by(reader, confdir, dir));
     unapplied.extend(catalog::lost(reader, dir));
-    let display_name = reader.scalar(&dir.join("name")).filter(|name| !name.is_empty());
     GuestConfig {
         name: name.clone(),
         dir: dir.to_owned(),
-        display_name: display_name.unwrap_or_else(|| name.to_string()),
+        display_name: display_name(reader, dir).unwrap_or_else(|| name.to_string()),
         vdir: vdir(reader, dir),
         run_target: link(dir, "run").unwrap_or_else(|| Path::new(RUN_DIR).join(name.as_str())),
         cache: link(dir, "cache"),
@@ -193,6 +192,10 @@ fn link(dir: &Path, name: &str) -> Option<PathBuf> {
         Ok(target) => Some(dir.join(target)),
         Err(_) => fs::symlink_metadata(&path).is_ok().then_some(path),
     }
+}
+
+fn display_name(reader: &mut Reader, dir: &Path) -> Option<String> {
+    reader.scalar(&dir.join("name")).filter(|name| !name.is_empty())
 }
 
 fn vdir(reader: &mut Reader, dir: &Path) -> PathBuf {
