@@ -31,7 +31,7 @@ pub(crate) struct Room {
     pub work: PathBuf,
     /// A directory that outlives the build, and where in the tree the tool finds it.
     pub cache: Option<(PathBuf, &'static str)>,
-    /// Directories of the host, read-only at the same place.
+    /// Directories and files of the host, read-only at the same place.
     pub lent: Vec<PathBuf>,
     /// A directory of the host whose programs and libraries come first.
     pub exec: Option<PathBuf>,

@@ -1,6 +1,6 @@
 # Raises a root of its own for package tools of the host, and runs one there without the rights to leave it.
 # Arguments: an empty directory, the tree, a directory of the build, the cache and its place in the tree (or two empty words),
-# directories that are lent, --, the program with its arguments.
+# directories and files that are lent, --, the program with its arguments.
 set -e
 umask 022
 new=$1 tree=$2 work=$3 cache=$4 place=$5
@@ -10,7 +10,7 @@ cd "$new"
 mkdir -p etc/ssl dev proc sys run tmp root guest work old var/tmp var/lib var/cache var/log
 chmod 1777 tmp var/tmp
 lend() {
-    mkdir -p ".$1"
+    if [ -d "$1" ]; then mkdir -p ".$1"; else mkdir -p ".${1%/*}"; : >".$1"; fi
     mount --bind "$1" ".$1"
     mount -o remount,bind,ro,nosuid,nodev ".$1"
 }

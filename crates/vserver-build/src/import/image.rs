@@ -1,11 +1,12 @@
-//! The image of a disk. It is unpacked by qemu-img(1), which finds nothing of the host but the image's own directory (an image
-//! can name other files as its content); its table of partitions is read by sfdisk(8), there, too; and the partition with the
+//! The image of a disk. It is unpacked by qemu-img(1), which finds nothing of the host but the image's own files (an image
+//! can name any file as its content); its table of partitions is read by sfdisk(8), there, too; and the partition with the
 //! root is copied out and mounted, read-only, where nobody sees it.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -125,8 +126,22 @@ fn room(image: &Path, stage: &Stage) -> Result<Room, Error> {
     let place = image.canonicalize().map_err(Error::io("find the image", image))?;
     let work = stage.dir().join("tool");
     fs::create_dir_all(&work).map_err(Error::io("make the directory", &work))?;
-    let lent = place.parent().map(Path::to_owned).into_iter().collect();
-    Ok(Room { tree: stage.root().to_owned(), work, lent, ..Room::default() })
+    Ok(Room { tree: stage.root().to_owned(), work, lent: files(&place)?, ..Room::default() })
+}
+
+/// The image and the files beside it that are of it by their names: `web.vmdk` has its content in `web-flat.vmdk`. Others it may
+/// name, but not get: what it says of its content is the word of whoever made it.
+fn files(image: &Path) -> Result<Vec<PathBuf>, Error> {
+    let (Some(dir), Some(stem)) = (image.parent(), image.file_stem()) else { return Ok(vec![image.to_owned()]) };
+    let start = [stem.as_bytes(), b"-"].concat();
+    let mut found = vec![image.to_owned()];
+    for entry in dir.read_dir().map_err(Error::io("read the directory of the image", dir))? {
+        let entry = entry.map_err(Error::io("read the directory of the image", dir))?;
+        if entry.file_name().as_bytes().starts_with(&start) && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
 }
 
 struct Tools<'a> {

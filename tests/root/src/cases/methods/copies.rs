@@ -100,11 +100,17 @@ fn a_disk_and_its_root_partition() {
          dd if=one of=disk.raw bs=512 seek=2048 conv=notrunc,sparse status=none\n\
          dd if=two of=disk.raw bs=512 seek=20480 conv=notrunc,sparse status=none\n\
          for format in qcow2 vmdk; do qemu-img convert -O $format disk.raw disk.$format; done\n\
-         qemu-img create -q -f qcow2 -F raw -b /etc/shadow lies.qcow2 64M",
+         qemu-img convert -O vmdk -o subformat=monolithicFlat disk.raw pair.vmdk\n\
+         qemu-img create -q -f qcow2 -F raw -b /etc/shadow lies.qcow2 64M\n\
+         qemu-img create -q -f qcow2 -F raw -b \"$PWD/disk.raw\" beside.qcow2",
     );
-    for (image, more) in
-        [("disk.raw", &[][..]), ("disk.qcow2", &["--partition", "2"]), ("disk.vmdk", &[]), ("two", &[])]
-    {
+    for (image, more) in [
+        ("disk.raw", &[][..]),
+        ("disk.qcow2", &["--partition", "2"]),
+        ("disk.vmdk", &[]),
+        ("pair.vmdk", &[]),
+        ("two", &[]),
+    ] {
         let file = dir.join(image);
         let method = [&["-m", "image", "--", "-s", file.to_str().unwrap()], more].concat();
         let (name, root) = build(&host, &method);
@@ -126,6 +132,8 @@ fn a_disk_and_its_root_partition() {
     refused("disk.raw", &["--partition", "1"], "there is no root of a system in it");
     // Its content would be a file of the host's.
     refused("lies.qcow2", &[], "qemu-img failed");
+    // Or another's, that lies beside it.
+    refused("beside.qcow2", &[], "qemu-img failed");
     sh(&dir, "head -c 100 disk.qcow2 >torn.qcow2");
     refused("torn.qcow2", &[], "qemu-img failed");
 }
