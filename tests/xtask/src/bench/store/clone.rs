@@ -6,15 +6,20 @@ use std::path::Path;
 
 use super::super::figure::{Figure, Goal};
 use super::super::ours::NAME;
+use super::fresh::Fresh;
 use super::{Samples, configuration, copy, time};
+use crate::debian;
 use crate::shell::{command, run, say};
 
 const CLONES: usize = 7;
 
 /// Without keys of an ssh server to be made anew, with them, and what the slowest of them takes alone.
-pub fn measure(bin: &Path, home: &Path, base: &Path) -> Result<Vec<Figure>, String> {
-    let plain = home.join("trees/plain");
-    copy(base, &plain)?;
+pub fn measure(bin: &Path, home: &Path) -> Result<Vec<Figure>, String> {
+    let disk = Fresh::below(home)?;
+    let home = disk.path();
+    let (base, plain) = (home.join("trees/base"), home.join("trees/plain"));
+    copy(&debian::tree(), &base)?;
+    copy(&base, &plain)?;
     let keys = fs::read_dir(plain.join("etc/ssh")).map_err(|error| format!("the tree has no sshd: {error}"))?;
     for key in keys.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with("ssh_host_")) {
         fs::remove_file(key.path()).map_err(|error| format!("could not remove a key: {error}"))?;
@@ -23,7 +28,7 @@ pub fn measure(bin: &Path, home: &Path, base: &Path) -> Result<Vec<Figure>, Stri
     for number in 0..CLONES {
         say(&format!("clone {} of {CLONES}", number + 1));
         without.push(clone(bin, home, &plain, &format!("benchplain{number}"))?);
-        with.entry(NAME).or_default().push(clone(bin, home, base, &format!("benchclone{number}"))?);
+        with.entry(NAME).or_default().push(clone(bin, home, &base, &format!("benchclone{number}"))?);
         with.entry("ssh-keygen -t rsa").or_default().push(key(home)?);
     }
     let goal = || Goal::AtMost(300.0);
@@ -51,7 +56,8 @@ fn key(home: &Path) -> Result<f64, String> {
 
 /// The first build fills the cache, with the real debootstrap; the next ones are measured.
 pub fn builds(bin: &Path, home: &Path) -> Result<Vec<Figure>, String> {
-    let confdir = configuration(home)?;
+    let disk = Fresh::below(home)?;
+    let confdir = configuration(disk.path())?;
     let build = |name: &str| {
         let mut vserver =
             command(bin.join("vserver"), &[name, "build", "-m", "debootstrap", "--hostname", "build.test"]);

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::super::figure::{Figure, Goal};
 use super::super::ours::NAME;
+use super::fresh::Fresh;
 use super::{ROUNDS, Samples, alone, configuration};
 use crate::Outcome;
 use crate::shell::{command, run, say};
@@ -26,26 +27,24 @@ pub fn measure(bin: &Path, home: &Path, base: &Path, show: impl Fn(Vec<Figure>))
 }
 
 /// Ours with all checks of a hostile archive, against GNU tar with all that a file has. Both read a file that is in memory, and
-/// what they have written is on the disk before the other begins.
+/// each has a new disk.
 fn imports(bin: &Path, home: &Path, base: &Path, option: Option<&str>, name: &str) -> Result<Samples, String> {
     say(name);
-    let (confdir, archive) = (configuration(home)?, home.join(name));
+    let archive = home.join(name);
     let kept = ["--numeric-owner", "--xattrs", "--acls"];
     run(command("tar", &kept).args(option).arg("-cf").arg(&archive).arg("-C").arg(base).arg("."))?;
     let mut times = Samples::new();
     for _ in 0..ROUNDS {
+        let disk = Fresh::below(home)?;
+        let confdir = configuration(disk.path())?;
         let mut ours = command(bin.join("vserver"), &["benchimport"]);
         ours.args(["import", "--as-is", "--keep-identity"]).arg(&archive).env("VSERVER_CONFDIR", &confdir);
         times.entry(NAME).or_default().push(alone(&mut ours, home)?);
-        for made in [home.join("trees/benchimport"), confdir.join("benchimport")] {
-            fs::remove_dir_all(&made).map_err(|error| format!("could not remove {}: {error}", made.display()))?;
-        }
-        let out = home.join("unpacked");
-        fs::create_dir(&out).map_err(|error| format!("could not make {}: {error}", out.display()))?;
+        drop(disk);
+        let disk = Fresh::below(home)?;
         let mut tar = command("tar", &kept);
-        tar.arg("-xpf").arg(&archive).arg("-C").arg(&out);
+        tar.arg("-xpf").arg(&archive).arg("-C").arg(disk.path());
         times.entry("tar").or_default().push(alone(&mut tar, home)?);
-        fs::remove_dir_all(&out).map_err(|error| format!("could not remove {}: {error}", out.display()))?;
     }
     let _ = fs::remove_file(&archive);
     Ok(times)

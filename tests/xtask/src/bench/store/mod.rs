@@ -3,6 +3,7 @@
 pub mod cache;
 mod clone;
 mod fclones;
+mod fresh;
 mod import;
 mod kinds;
 mod large;
@@ -22,7 +23,7 @@ use crate::{Outcome, debian};
 
 /// The peers, as Debian packages; `hardlink` belongs to util-linux.
 pub const PACKAGES: &[&str] =
-    &["jdupes", "rdfind", "util-linux", "time", "debootstrap", "openssh-client", "busybox-static"];
+    &["jdupes", "rdfind", "util-linux", "e2fsprogs", "time", "debootstrap", "openssh-client", "busybox-static"];
 /// How often each is measured.
 const ROUNDS: usize = 3;
 /// What can be measured alone. `cache` is measured in namespaces of its own, with running guests.
@@ -44,6 +45,7 @@ pub struct Order<'a> {
 
 /// Measures and prints each part as soon as it is measured.
 pub fn perform(order: &Order<'_>, bin: &Path) -> Outcome {
+    fresh::apart()?;
     sweep();
     let home = PathBuf::from(format!("{KEEP}/store-{}", std::process::id()));
     let outcome = all(order, bin, &home);
@@ -68,7 +70,7 @@ fn all(order: &Order<'_>, bin: &Path, home: &Path) -> Outcome {
         show(large::measure(bin, home, order.full)?);
     }
     if wanted("clone") {
-        show(clone::measure(bin, home, &base)?);
+        show(clone::measure(bin, home)?);
     }
     if wanted("build") {
         show(clone::builds(bin, home)?);
@@ -127,7 +129,8 @@ fn copy(from: &Path, to: &Path) -> Outcome {
 fn configuration(home: &Path) -> Result<PathBuf, String> {
     let confdir = home.join("etc");
     let base = confdir.join(".defaults/vdirbase");
-    let written = fs::create_dir_all(confdir.join(".defaults")).and_then(|()| match base.is_symlink() {
+    let dirs = [home.join("trees"), confdir.join(".defaults")];
+    let written = dirs.iter().try_for_each(fs::create_dir_all).and_then(|()| match base.is_symlink() {
         true => Ok(()),
         false => symlink(home.join("trees"), &base),
     });

@@ -6,6 +6,7 @@ use std::process::Stdio;
 
 use super::super::figure::{Figure, Goal};
 use super::super::ours::NAME;
+use super::fresh::Fresh;
 use super::tools::{self, Tool};
 use super::{ROUNDS, Samples, copy, kinds};
 use crate::Outcome;
@@ -50,7 +51,7 @@ pub fn kinds(bin: &Path, home: &Path) -> Result<Vec<Figure>, String> {
 
 fn measure(bin: &Path, home: &Path, trees: &[PathBuf], works: [&'static str; 6]) -> Result<Vec<Figure>, String> {
     let mut all = Measured::default();
-    let copies = home.join("copies");
+    let copies = home.join("disk/copies");
     let guests: Vec<PathBuf> = (0..GUESTS).map(|number| copies.join(format!("guest{number}"))).collect();
     let tools = tools::all(bin, home, &copies, &guests);
     let [time, files, space, memory, second, what] = works;
@@ -86,7 +87,8 @@ struct Measured {
 
 impl Measured {
     fn one(&mut self, tool: &Tool, trees: &[PathBuf], guests: &[PathBuf], home: &Path) -> Outcome {
-        let copies = home.join("copies");
+        let disk = Fresh::below(home)?;
+        let copies = disk.path().join("copies");
         fs::create_dir_all(&copies).map_err(|error| error.to_string())?;
         for (guest, tree) in guests.iter().zip(trees.iter().cycle()) {
             run(command("cp", &["-a", "--reflink=never"]).arg(tree).arg(guest))?;
@@ -106,6 +108,6 @@ impl Measured {
                 self.second.entry(NAME).or_default().push(tools::timed(tool, home)?.0);
             }
         }
-        fs::remove_dir_all(&copies).map_err(|error| format!("could not remove {}: {error}", copies.display()))
+        Ok(())
     }
 }
