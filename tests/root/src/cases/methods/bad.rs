@@ -27,9 +27,11 @@ pub fn tests() -> Vec<Trial> {
             .needs(Need::Tool("zypper"))
             .within(600),
         Trial::new("methods::bad::a_mirror_of_debian_that_stops", a_mirror_of_debian_that_stops)
+            .needs(Need::Tool("debootstrap"))
             .needs(Need::Tool("mmdebstrap"))
             .needs(Need::Tool("dpkg-scanpackages"))
-            .needs(Need::Tool("gpg")),
+            .needs(Need::Tool("gpg"))
+            .within(600),
         Trial::new("methods::bad::an_alpine_package_that_stops", an_alpine_package_that_stops),
         rpm(
             "methods::bad::packages_that_are_not_signed_and_a_full_disk",
@@ -108,7 +110,7 @@ fn unknown_and_missing() {
     }
 }
 
-/// Serves the files below a directory; what ends like `broken` stops in the middle of it.
+/// Serves the files below a directory; what has `broken` in its name stops in the middle of it.
 fn mirror(dir: PathBuf, broken: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -128,7 +130,7 @@ fn answer(dir: &Path, broken: &str, mut stream: &std::net::TcpStream) -> std::io
     let Ok(content) = fs::read(dir.join(&path)) else {
         return stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     };
-    let count = if path.ends_with(broken) { content.len() / 2 } else { content.len() };
+    let count = if path.contains(broken) { content.len() / 2 } else { content.len() };
     write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", content.len())?;
     stream.write_all(&content[..count])
 }
@@ -200,6 +202,10 @@ fn a_mirror_of_debian_that_stops() {
             host.v(&["--silent", &name, "delete"]).ok();
         }
     }
+    // It asks ten times for each file, longer and longer apart: one package is enough.
+    let url = mirror(host.scratch("archive"), "apt_1.0");
+    let method = ["-m", "debootstrap", "--", "-d", "bookworm", "-m", &url, "--", &key, "--variant=minbase"];
+    refused(&host, &method, &["debootstrap could not fetch all that 'bookworm' needs"]);
 }
 
 /// The stand-in for apk reads files; what it finds is half of one.
@@ -245,11 +251,16 @@ fn packages_that_are_not_signed_and_a_full_disk() {
     refused_with(&host, &["--disk", "40M"], &method, &["the guest does not fit its disk of 40 MiB"]);
 }
 
-/// An archive of Debian's form with one package, signed by one of two keys, each in a keyring; its address.
+/// An archive of Debian's form with a package, and those that debootstrap asks for; signed by one of two keys,
+/// each in a keyring. Its address.
 fn archive(host: &Fixture) -> String {
     let (home, archive) = (host.scratch("keys"), host.scratch("archive"));
     tree::busybox(&archive.join("small"));
     write(&archive, "small/DEBIAN/control", CONTROL, 0o644);
+    for name in ["apt", "usr-is-merged"] {
+        let control = CONTROL.replace("Package: small", &format!("Package: {name}\nPriority: required"));
+        write(&archive, &format!("{name}/DEBIAN/control"), &control, 0o644);
+    }
     let made = Command::new("sh")
         .args(["-ec", ARCHIVE, "sh"])
         .arg(&archive)
@@ -267,11 +278,12 @@ const ARCHIVE: &str = "chmod 700 .; for user in one other; do
   gpg --batch --quiet --passphrase '' --quick-gen-key $user@example.org ed25519 sign never
   gpg --batch --quiet --export $user@example.org >$user.gpg; done
 cd $1; index=dists/bookworm/main/binary-amd64; mkdir -p pool $index
-dpkg-deb --root-owner-group -Zgzip -b small pool >/dev/null; rm -r small
-dpkg-scanpackages pool >$index/Packages 2>/dev/null
+for name in small apt usr-is-merged; do dpkg-deb --root-owner-group -Zgzip -b $name pool >/dev/null; rm -r $name; done
+dpkg-scanpackages pool >$index/Packages 2>/dev/null; gzip -k $index/Packages
 { printf 'Origin: test\nSuite: bookworm\nCodename: bookworm\nDate: %s\n' \"$(LC_ALL=C date -u -R)\"
   printf 'Architectures: amd64\nComponents: main\nSHA256:\n'
-  echo \" $(sha256sum $index/Packages | cut -d' ' -f1) $(stat -c %s $index/Packages) main/binary-amd64/Packages\"; } >dists/bookworm/Release
+  for file in Packages Packages.gz; do
+    echo \" $(sha256sum $index/$file | cut -d' ' -f1) $(stat -c %s $index/$file) main/binary-amd64/$file\"; done; } >dists/bookworm/Release
 gpg --batch --quiet -u one@example.org --clearsign -o dists/bookworm/InRelease dists/bookworm/Release
 gpgconf --kill all";
 
