@@ -118,7 +118,7 @@ fn fill(
             }
         }
         Method::Clone(arguments) => notes = clone::fill(arguments, &root, stage, request, signals, progress)?,
-        Method::Debootstrap(_) | Method::Rsync(_) | Method::Packages(_) => {}
+        Method::Debootstrap(_) | Method::Rsync(_) | Method::Fai(_) | Method::Packages(_) => {}
     }
     notes.extend(plan.perform(request, wish(request, &programs), stage, &root, signals, progress)?);
     if !matches!(&request.method, Method::Import(import) if import.as_is) {

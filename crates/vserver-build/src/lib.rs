@@ -24,6 +24,7 @@ mod distribution;
 mod error;
 mod explain;
 mod export;
+mod fai;
 mod fetched;
 mod import;
 mod init;
@@ -59,8 +60,8 @@ pub use import::{Import, LeftOut, Port, Remote, Source as ImportSource, Survey, 
 pub use init::detect as detect_init;
 pub use rename::{Recovered, recover, rename};
 pub use request::{
-    BuildRequest, Built, CloneOf, CopyRequest, Debootstrap, LimitWish, Manager, Method, OciImage, Packages, Progress,
-    Rsync, Silent, Template,
+    BuildRequest, Built, CloneOf, CopyRequest, Debootstrap, Fai, LimitWish, Manager, Method, OciImage, Packages,
+    Progress, Rsync, Silent, Template,
 };
 pub use settle::settle;
 /// Trees that were built once and are cloned since.

@@ -64,6 +64,8 @@ pub enum Method {
     Clone(CloneOf),
     /// rsync(1), from here or another host.
     Rsync(Rsync),
+    /// fai(8) of the host.
+    Fai(Fai),
     /// A package tool of the host.
     Packages(Packages),
 }
@@ -77,6 +79,21 @@ pub struct Rsync {
     pub options: Vec<String>,
     /// Options beside those.
     pub more: Vec<String>,
+}
+
+/// Arguments of the method fai.
+#[derive(Clone, Debug, Default)]
+pub struct Fai {
+    /// The config space, a directory or a URI; else that of FAI's settings.
+    pub space: Option<String>,
+    /// Where FAI's settings are, in place of `/etc/fai`.
+    pub settings: Option<PathBuf>,
+    /// Classes with commas; else FAI finds them by the config space.
+    pub classes: Option<String>,
+    /// The host name that FAI knows it by, in place of the guest's.
+    pub host: Option<String>,
+    /// More options of fai.
+    pub options: Vec<String>,
 }
 
 /// A package tool.

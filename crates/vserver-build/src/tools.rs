@@ -9,13 +9,14 @@ use crate::debootstrap::Run;
 use crate::request::{BuildRequest, Method, Progress};
 use crate::signals::Signals;
 use crate::stage::Stage;
-use crate::{Error, cache, packages, rsync, skeleton, tame};
+use crate::{Error, cache, fai, packages, rsync, skeleton, tame};
 
 /// What a tool is told.
 pub(crate) enum Plan {
     Debootstrap(Run),
     Packages(packages::Plan),
     Rsync(rsync::Run),
+    Fai(fai::Run),
     /// The method needs none.
     None,
 }
@@ -26,6 +27,7 @@ impl Plan {
             Method::Debootstrap(arguments) => Self::Debootstrap(Run::plan(arguments, defaults)?),
             Method::Packages(arguments) => Self::Packages(packages::Plan::of(arguments, defaults)?),
             Method::Rsync(arguments) => Self::Rsync(rsync::Run::plan(arguments)?),
+            Method::Fai(arguments) => Self::Fai(fai::Run::plan(arguments)?),
             _ => Self::None,
         })
     }
@@ -35,7 +37,7 @@ impl Plan {
         match self {
             Self::Debootstrap(run) => Some((&run.suite, &run.mirror)),
             Self::Packages(plan) => Some((plan.name(), "")),
-            Self::Rsync(_) | Self::None => None,
+            Self::Rsync(_) | Self::Fai(_) | Self::None => None,
         }
     }
 
@@ -54,6 +56,7 @@ impl Plan {
         match self {
             Self::None => return Ok(Vec::new()),
             Self::Rsync(run) => run.perform(stage, signals, progress)?,
+            Self::Fai(run) => run.perform(request, stage, signals, progress)?,
             Self::Packages(plan) => filled.notes = plan.perform(stage, root, &defaults, signals, progress)?,
             Self::Debootstrap(run) => {
                 let age = templates.age.filter(|_| run.is_kept());
@@ -68,10 +71,11 @@ impl Plan {
                 tame::copied(root, &request.guest)?;
                 return Ok(filled.notes);
             }
+            Self::Fai(_) => tame::copied(root, &request.guest)?,
             Self::Packages(_) => tame::built(root, &request.guest)?,
             Self::Debootstrap(run) => tame::debian(root, &request.guest, &run.suite, &run.mirror)?,
         }
-        // The keys that packages have made are those of a template, too.
+        // The keys that packages have made are those of a template, too, and of a base file.
         let Filled { mut notes, keys } = filled;
         notes.extend(identity(root, stage, keys, signals, progress)?);
         Ok(notes)

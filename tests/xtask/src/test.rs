@@ -12,6 +12,7 @@ const PACKAGES: &[&str] = &[
     "busybox-static",
     "debootstrap",
     "mmdebstrap",
+    "fai-client",
     "dpkg-dev",
     "strace",
     "curl",

@@ -18,6 +18,7 @@ Methods and their arguments, after `--`:
   pacman       -d DIST [-- PACKAGES] (Arch)
   rpm          [-d DIST] [-b BASEDIR] (--empty | [--force] [--nodeps] LIST…) (lists of package files)
   rsync        -s DIR|HOST:PATH [-o OPTION]… [-- more options of rsync]
+  fai          [-s CONFIG-SPACE] [-c CLASSES] [-d FAI-SETTINGS] [-- more options of fai]
   image        -s FILE [--partition N] [--below DIR] (qcow2, vmdk, vhdx, vdi, raw)
   clone        --source GUEST|DIR [-X EXCLUDE-LIST]
   oci          -s IMAGE [--image NAME] (an OCI image layout or a docker archive, a directory or a tar archive)
@@ -207,6 +208,38 @@ pub struct RsyncArgs {
     pub pkgmgmt: bool,
     /// More options of rsync
     #[arg(last = true, value_name = "OPTIONS")]
+    pub more: Vec<String>,
+}
+
+/// What FAI installs by a config space
+#[derive(Parser, Debug)]
+#[command(
+    name = "fai",
+    bin_name = "vserver NAME build -m fai --",
+    after_help = "The scripts of the config space run on this host, as FAI means them to.\n\
+                  Example: vserver web9 build -m fai -- -s /srv/fai/config -c DEBIAN,WEBSERVER"
+)]
+pub struct FaiArgs {
+    /// The config space, a directory or a URI that FAI knows; else the one of FAI's settings
+    #[arg(short = 's', long, value_name = "SPACE")]
+    pub cspace: Option<String>,
+    /// Classes; else FAI finds them by the config space
+    #[arg(short, long, value_name = "CLASS,…")]
+    pub class: Option<String>,
+    /// Where FAI's settings are (default /etc/fai)
+    #[arg(short = 'd', long, value_name = "DIR")]
+    pub faidir: Option<PathBuf>,
+    /// The host name that FAI knows it by (default: --hostname, else the guest's name)
+    #[arg(short = 'f', long, value_name = "HOST")]
+    pub guest: Option<String>,
+    /// Accepted for old scripts: FAI installs into the tree itself
+    #[arg(short = 'n', long, value_name = "DIR")]
+    pub nfsroot: Option<PathBuf>,
+    /// Accepted for old scripts
+    #[arg(short = 'a')]
+    pub all: bool,
+    /// More options of fai
+    #[arg(last = true, value_name = "OPTIONS", allow_hyphen_values = true)]
     pub more: Vec<String>,
 }
 

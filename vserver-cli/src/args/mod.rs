@@ -41,8 +41,8 @@ use crate::printer::Printer;
 
 pub use boot::{GeneratorArgs, VprocunhideArgs, VserverWrapperArgs, VshelperArgs};
 pub use build::{
-    BuildArgs, CloneArgs, DebootstrapArgs, ImageArgs, OciArgs, PackagesArgs, RpmArgs, RsyncArgs, SkeletonArgs,
-    TemplateArgs, build_command,
+    BuildArgs, CloneArgs, DebootstrapArgs, FaiArgs, ImageArgs, OciArgs, PackagesArgs, RpmArgs, RsyncArgs,
+    SkeletonArgs, TemplateArgs, build_command,
 };
 pub use bulk::{BulkArgs, StartVserversArgs};
 pub use chbind::{Addresses, ChbindArgs, Joining, NaddressArgs, NattributeArgs, NcontextArgs};

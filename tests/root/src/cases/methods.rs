@@ -3,6 +3,7 @@
 
 mod bad;
 mod copies;
+mod fai;
 mod inits;
 mod signed;
 
@@ -31,7 +32,10 @@ pub fn tests() -> Vec<Trial> {
         Trial::new("methods::alpine_by_apk", alpine_by_apk),
         Trial::new("methods::arch_by_pacman", arch_by_pacman).needs(Need::Tool("pacman")),
     ];
-    [own, bad::tests(), copies::tests(), inits::tests(), signed::tests()].into_iter().flatten().collect()
+    [own, bad::tests(), copies::tests(), fai::tests(), inits::tests(), signed::tests()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 const PAGE: &str = "served by a guest\n";

@@ -4,14 +4,14 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use vserver_build::{
-    CloneOf, Debootstrap, Import, ImportSource, Manager, Method, OciImage, Packages, Rsync, Template,
+    CloneOf, Debootstrap, Fai, Import, ImportSource, Manager, Method, OciImage, Packages, Rsync, Template,
 };
 use vserver_config::Defaults;
 use vserver_types::Exit;
 
 use crate::args::{
-    self, BuildArgs, CloneArgs, DebootstrapArgs, ImageArgs, OciArgs, PackagesArgs, RpmArgs, RsyncArgs, SkeletonArgs,
-    TemplateArgs,
+    self, BuildArgs, CloneArgs, DebootstrapArgs, FaiArgs, ImageArgs, OciArgs, PackagesArgs, RpmArgs, RsyncArgs,
+    SkeletonArgs, TemplateArgs,
 };
 use crate::commands::import;
 use crate::error::CliError;
@@ -26,9 +26,8 @@ const TOOLS: [(&str, Manager); 5] = [
     ("pacman", Manager::Pacman),
 ];
 /// Obsolete ones, and what is used in their place. Source: util-vserver, `commands.md` §4.
-const GONE: [(&str, &str); 4] = [
+const GONE: [(&str, &str); 3] = [
     ("urpmi", "use yum with the repositories of such a system"),
-    ("fai", "let FAI fill a directory, and use template with an archive of it"),
     ("legacy", "use template with an archive of the old guest's tree"),
     ("copy", "use `vserver OLD copy NEW`"),
 ];
@@ -74,6 +73,7 @@ pub fn choose(
             let own: RsyncArgs = args::parse(printer, words, Exit::Failure)?;
             Ok((Method::Rsync(Rsync { source: own.source, options: own.option, more: own.more }), own.dist))
         }
+        "fai" => fai(words, printer),
         "image" => image(words, printer),
         "rpm" => rpm(words, printer),
         tool if TOOLS.iter().any(|(name, _)| *name == tool) => packages(tool, words, printer),
@@ -159,6 +159,18 @@ fn of(manager: Manager, distribution: Option<String>) -> Packages {
     }
 }
 
+fn fai(words: &[OsString], printer: &Printer) -> Result<(Method, Option<String>), CliError> {
+    let own: FaiArgs = args::parse(printer, words, Exit::Failure)?;
+    if own.nfsroot.is_some() || own.all {
+        printer.warn(
+            "-n and -a of build-method 'fai' have no effect: FAI installs into the guest's tree, without an nfsroot",
+        );
+    }
+    let arguments =
+        Fai { space: own.cspace, settings: own.faidir, classes: own.class, host: own.guest, options: own.more };
+    Ok((Method::Fai(arguments), None))
+}
+
 /// A machine that never was one of this host: the rest is that of an import.
 fn image(words: &[OsString], printer: &Printer) -> Result<(Method, Option<String>), CliError> {
     let own: ImageArgs = args::parse(printer, words, Exit::Failure)?;
@@ -217,6 +229,17 @@ mod tests {
         let (method, _) = chosen(&line).unwrap();
         let Method::Rsync(made) = method else { panic!("{method:?}") };
         assert_eq!((made.source.as_str(), made.options.len(), made.more.len()), ("old:/srv", 1, 1));
+    }
+
+    #[test]
+    fn fai_and_the_words_of_the_original() {
+        let line =
+            ["-m", "fai", "--", "-s", "/srv/fai", "-c", "A,B", "-d", "/fai", "-f", "web1", "-n", "/root", "--", "-x"];
+        let (method, distribution) = chosen(&line).unwrap();
+        let Method::Fai(made) = method else { panic!("{method:?}") };
+        assert_eq!((made.space.as_deref(), made.classes.as_deref()), (Some("/srv/fai"), Some("A,B")));
+        assert_eq!((made.host.as_deref(), made.settings), (Some("web1"), Some("/fai".into())));
+        assert!(made.options == ["-x"] && distribution.is_none());
     }
 
     #[test]

@@ -97,6 +97,7 @@ fn unknown_and_missing() {
         ("debootstrap", "bookworm", "debootstrap"),
         ("mmdebstrap", "bookworm", "mmdebstrap"),
         ("yum", "fedora", "dnf"),
+        ("fai", "/etc/fai", "fai-client"),
         ("zypper", "opensuse-leap", "zypper"),
         ("pacman", "arch", "pacman-package-manager"),
         ("apk", "alpine", "apk-tools-static"),
