@@ -55,7 +55,7 @@ fn by_a_config_space() {
         &["--initstyle", "plain", "-m", "fai", "--", "-s", space.to_str().unwrap(), "-d", settings.to_str().unwrap()],
     );
     let said = fs::read_to_string(root.join("etc/made-by-fai")).unwrap();
-    assert!(said.starts_with("web.example.org is DEFAULT") && said.contains(" WEB"), "{said}");
+    assert!(said.starts_with("web.example.org is DEFAULT") && said.contains("\nWEB\n"), "{said}");
     assert!(root.join("mnt/here").exists(), "what the script mounted is gone");
     assert!(root.join("var/log/fai/web.example.org/last").exists(), "the tree has FAI's log");
     for file in ["/run/by-script", "/var/log/by-script"] {
@@ -76,7 +76,7 @@ fn what_fails_leaves_nothing() {
     let (space, settings) = space(&host);
     let (space, dir) = (space.to_str().unwrap(), settings.to_str().unwrap());
     refused(&host, &["-m", "fai", "--", "-s", "/no/such", "-d", dir], &["find the config space", "/no/such"]);
-    refused(&host, &["-m", "fai", "--", "-s", space, "-d", dir, "-c", "-x"], &["'-x'", "list of classes"]);
+    refused(&host, &["-m", "fai", "--", "-s", space, "-d", dir, "--class=-x"], &["'-x'", "list of classes"]);
     fs::rename(settings.join("nfsroot.conf"), settings.join("aside")).unwrap();
     refused(&host, &["-m", "fai", "--", "-s", space, "-d", dir], &["nfsroot.conf", "fai-server"]);
     fs::rename(settings.join("aside"), settings.join("nfsroot.conf")).unwrap();
