@@ -249,7 +249,8 @@ impl Drop for Stage {
     }
 }
 
-/// What is in the way of `--force`.
+/// What is in the way of `--force`: tree, disk, configuration, and what the host knows of the packages. Source: util-vserver,
+/// `commands.md` §4.
 fn set_aside(request: &BuildRequest, target: &Target, undo: &mut Undo) -> Result<(), Error> {
     if !request.force {
         return Ok(());
@@ -264,7 +265,9 @@ fn set_aside(request: &BuildRequest, target: &Target, undo: &mut Undo) -> Result
         let old = vserver_config::set_aside(&request.confdir, &request.guest.name)?;
         undo.done.push((target.config.clone(), old));
     }
-    Ok(())
+    let usual = || Defaults::new(&request.confdir).pkgbase();
+    let packages = request.guest.pkgbase.clone().unwrap_or_else(usual).join(request.guest.name.as_str());
+    if is_free(&packages)? { Ok(()) } else { undo.rename(&packages, &aside(&packages)) }
 }
 
 /// A tree or an image, with its snapshots: those of the guest that was there are none of the new one.

@@ -268,6 +268,7 @@ fn confinement(config: &GuestConfig, mode: SeccompMode, unenforced: &mut Vec<Une
             .badness
             .filter(|_| unapplied::can_set_badness(config.badness))
             .map(|bias| i32::try_from(bias.clamp(-1000, 1000)).unwrap_or(0)),
+        oom_adjust: config.ccaps.contains(ContextCaps::OOM_ADJUST) && unapplied::commands_resources(),
         personality: config.personality.or_else(|| unapplied::machine_domain(config)),
         label: None,
     })

@@ -28,6 +28,8 @@ pub fn found(config: &GuestConfig) -> Vec<Unenforced> {
     let reason = "this host's root lacks CAP_SYS_RESOURCE and cannot make the OOM killer spare a process; give the guest \
                   room in its memory limit";
     add(!can_set_badness(config.badness), "badness", reason);
+    let adjusts = config.ccaps.contains(ContextCaps::OOM_ADJUST);
+    add(adjusts && !commands_resources(), "ccapabilities oom_adjust", reason);
     for (name, _) in config.sysctl.iter().filter(|(name, _)| !is_the_guests(config, name)) {
         let reason =
             "it is not of the guest's own namespaces: it would change the host; set it there if that is meant";
@@ -75,13 +77,16 @@ fn flags(config: &GuestConfig) -> Vec<Unenforced> {
 
 /// A bias below nought needs a capability that root in a container may lack.
 pub fn can_set_badness(bias: Option<i64>) -> bool {
+    bias.is_none_or(|bias| bias >= 0) || commands_resources()
+}
+
+/// Whether this process holds CAP_SYS_RESOURCE of the host.
+pub fn commands_resources() -> bool {
     const SYS_RESOURCE: u32 = 24;
-    let status = || std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let held = |text: String| {
-        let line = text.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
-        u64::from_str_radix(line.trim(), 16).ok()
-    };
-    bias.is_none_or(|bias| bias >= 0) || held(status()).is_none_or(|caps| caps & 1 << SYS_RESOURCE != 0)
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let held = line.and_then(|line| u64::from_str_radix(line.trim(), 16).ok());
+    held.is_none_or(|caps| caps & 1 << SYS_RESOURCE != 0)
 }
 
 /// Whether a setting of `/proc/sys` belongs to namespaces of the guest's own, the network's among them if it has one.

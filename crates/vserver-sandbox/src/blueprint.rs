@@ -27,6 +27,9 @@ pub struct Confinement {
     pub ionice: Option<i32>,
     /// Bias on the OOM killer's choice, −1000 to 1000.
     pub oom_score_adj: Option<i32>,
+    /// Its processes may lower that bias by themselves.
+    #[serde(default)]
+    pub oom_adjust: bool,
     /// Execution domain and flags, personality(2).
     pub personality: Option<u32>,
     /// AppArmor label, if the guest gets one of its own.

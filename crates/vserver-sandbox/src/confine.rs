@@ -8,16 +8,15 @@ use std::io;
 use std::os::fd::BorrowedFd;
 
 use caps::{CapSet as Kind, Capability as Cap};
-use nix::fcntl::{OFlag, openat};
 use nix::sys::resource::{Resource as Rlim, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid, write};
+use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 use vserver_sys::{prlimit, process, seccomp};
 use vserver_types::{CapSet, Capability, Resource, Rlimit, Ulimit};
 
 use crate::blueprint::Confinement;
 use crate::error::{Error, Result, Step};
-use crate::petition;
+use crate::{oom, petition};
 
 /// Who a confined process becomes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,13 +44,11 @@ pub fn take_standing(wish: &Confinement, host_proc: BorrowedFd<'_>, process: Opt
     if let Some(priority) = wish.ionice {
         process::set_io_priority(pid, priority).step(|| "set the I/O priority".to_owned())?;
     }
-    if let Some(bias) = wish.oom_score_adj {
-        let path = process.map_or_else(|| "self/oom_score_adj".to_owned(), |pid| format!("{pid}/oom_score_adj"));
-        let file = openat(host_proc, path.as_str(), OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())
-            .step(|| format!("open /proc/{path}"))?;
-        write(file, bias.to_string().as_bytes()).step(|| format!("set the OOM killer's bias to {bias}"))?;
+    match (wish.oom_adjust, wish.oom_score_adj) {
+        (true, bias) => oom::set_without_floor(host_proc, process, bias),
+        (false, Some(bias)) => oom::set(host_proc, process, bias),
+        (false, None) => Ok(()),
     }
-    Ok(())
 }
 
 /// Descriptors that a process may have while it is on its way to its program, whatever that may have: those of its
@@ -159,7 +156,7 @@ fn members(set: CapSet) -> Result<HashSet<Cap>> {
     Ok(held.into_iter().filter(|cap| set.contains(Capability(cap.index()))).collect())
 }
 
-fn to_io(error: caps::errors::CapsError) -> io::Error {
+pub(crate) fn to_io(error: caps::errors::CapsError) -> io::Error {
     io::Error::other(error.to_string())
 }
 

@@ -24,6 +24,7 @@ mod furnish;
 mod home;
 mod label;
 mod merged;
+mod oom;
 pub mod passwd;
 mod pivot;
 mod proc;

@@ -98,9 +98,9 @@ const CCAPS: &[Effect] = &[
     ),
     effect(
         "oom_adjust",
-        Cannot,
-        "lowering asks for CAP_SYS_RESOURCE over the host; set the guest's bias in the file badness",
-        "",
+        Honoured,
+        "processes of the guest lower their own oom_score_adj as far as -1000, whoever they run as; this asks for CAP_SYS_RESOURCE of the host's root at start",
+        "standing::oom_adjust",
     ),
     effect(
         "audit_control",

@@ -183,6 +183,8 @@ word! {
         RAW_ICMP = 0x100,
         /// The real kernel log is visible.
         SYSLOG = 0x1000,
+        /// Processes may lower their own bias on the OOM killer's choice.
+        OOM_ADJUST = 0x2000,
         /// Audit requests of PAM and login are accepted.
         AUDIT_CONTROL = 0x4000,
         /// mount(2) in the guest's own namespace.

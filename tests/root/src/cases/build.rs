@@ -1,6 +1,7 @@
 //! build: skeleton, and template from every kind of tarball; the configuration that it writes.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -191,4 +192,23 @@ fn force_keeps_what_was_there() {
         names.filter(|name| name.starts_with(&format!("{}.~", guest.name)) && name.ends_with('~')).count()
     };
     assert_eq!((kept(host.trees()), kept(host.confdir())), (1, 1));
+    // What the host knows of its packages, too: where .defaults/ says, and where the command does.
+    let (usual, other) = (host.scratch("packages"), host.scratch("others"));
+    fs::create_dir_all(host.confdir().join(".defaults/apps/pkgmgmt")).unwrap();
+    symlink(&usual, host.confdir().join(".defaults/apps/pkgmgmt/base")).unwrap();
+    let xid = guest.xid.to_string();
+    let build = |more: &[&str]| {
+        let words = [guest.name.as_str(), "build", "-m", "skeleton", "--force", "--context", &xid];
+        host.v(&[&words[..], more].concat()).ok();
+    };
+    for (base, more) in [(&usual, vec![]), (&other, vec!["--pkgbase", other.to_str().unwrap()])] {
+        let old = base.join(&guest.name);
+        fs::create_dir(&old).unwrap();
+        build(&more);
+        assert_eq!(kept(base.clone()), 0, "an empty one is in nobody's way");
+        fs::create_dir_all(old.join("rpm/state")).unwrap();
+        build(&more);
+        assert_eq!(kept(base.clone()), 1);
+        assert!(!old.join("rpm").exists());
+    }
 }

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::process::Command;
+use std::time::Duration;
 
 use crate::fixture::{Fixture, Guest};
 use crate::needs::Need;
@@ -14,6 +15,7 @@ pub fn tests() -> Vec<Trial> {
         Trial::new("standing::sysctl_of_the_guests_own_namespaces", sysctl_of_the_guests_own_namespaces).smoke(),
         Trial::new("standing::sysctl_faults", sysctl_faults),
         Trial::new("standing::badness_ionice_and_nice", badness_ionice_and_nice).needs(Need::Tool("ionice")),
+        Trial::new("standing::oom_adjust", oom_adjust),
         Trial::new("standing::names", names),
         Trial::new("standing::environment_is_exactly_the_file", environment_is_exactly_the_file),
         Trial::new("standing::personality", personality),
@@ -87,6 +89,44 @@ fn badness_ionice_and_nice() {
     assert_eq!(String::from_utf8_lossy(&ionice.stdout).trim(), "best-effort: prio 6");
     let nice = |what: &str| guest.sh(&format!("cut -d' ' -f19 /proc/{what}/stat")).ok().out.trim().to_owned();
     assert_eq!((nice("1"), nice("self")), ("-5".to_owned(), "-5".to_owned()));
+}
+
+/// flags.md §3: a process lowers its own bias, and without the flag none does. What it is born with stays what `badness` says.
+fn oom_adjust() {
+    let host = Fixture::new();
+    let lower = "echo -1000 >/proc/self/oom_score_adj; cat /proc/self/oom_score_adj";
+    for (userns, badness) in [("auto", Some("100")), ("off", Some("100")), ("auto", None)] {
+        let guest = host.guest();
+        guest.set("userns", &format!("{userns}\n"));
+        if let Some(bias) = badness {
+            guest.set("badness", &format!("{bias}\n"));
+        }
+        let born = || guest.sh("cat /proc/1/oom_score_adj /proc/self/oom_score_adj").ok().out.clone();
+        guest.start();
+        let usual = born();
+        guest.sh(lower).says("Permission denied");
+        guest.stop();
+        guest.set("ccapabilities", "oom_adjust\n");
+        let ran = guest.v(&["start"]);
+        if ran.ok().err.contains("oom_adjust is not enforced") {
+            assert!(ran.err.contains("CAP_SYS_RESOURCE"), "{}", ran.err);
+            guest.sh(lower).says("Permission denied");
+            guest.stop();
+            continue;
+        }
+        assert_eq!(born(), usual, "{userns} {badness:?}");
+        assert_eq!(guest.sh(lower).ok().out, "-1000\n");
+        assert_eq!(guest.v(&["suexec", "ada", "sh", "-c", lower]).ok().out, "-1000\n");
+        // What its first process starts may too.
+        crate::tree::write(&guest.root, "etc/rc.start", &format!("#!/bin/sh\n({lower}) >/score 2>&1\n"), 0o755);
+        guest.v(&["restart"]).ok();
+        let score = || fs::read_to_string(guest.root.join("score")).unwrap_or_default();
+        crate::fixture::eventually("its start has lowered itself", Duration::from_secs(10), || score() == "-1000\n");
+        // Up and down again.
+        let again = "for n in 500 -1000 0; do echo $n >/proc/self/oom_score_adj || exit 1; done";
+        guest.sh(again).ok();
+        guest.stop();
+    }
 }
 
 /// Node and domain name are set, at most 64 bytes; the four others cannot be, which is said unless they are the host's.
