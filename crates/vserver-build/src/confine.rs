@@ -67,6 +67,14 @@ impl Room {
     }
 }
 
+/// A command in a mount and a PID namespace of its own, with a `/proc` of its own, for tools that mount file systems themselves:
+/// nothing that they mount or start stays. Its words follow.
+pub(crate) fn apart() -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]);
+    command
+}
+
 /// The directories of the host that settings of repositories name: they are lent, or the tool would not find them.
 pub(crate) fn named(text: &str) -> Vec<PathBuf> {
     let starts = ["file://", "file:"];

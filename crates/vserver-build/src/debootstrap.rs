@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use vserver_config::Defaults;
 use vserver_fs::GuestRoot;
@@ -12,7 +11,7 @@ use crate::distribution::Distribution;
 use crate::request::Debootstrap;
 use crate::signals::Signals;
 use crate::stage::Stage;
-use crate::{Error, Progress, Recipe, apt, child, explain, fetched};
+use crate::{Error, Progress, Recipe, apt, child, confine, explain, fetched};
 
 const PROGRAM: &str = "debootstrap";
 /// Does the same with apt, faster; without its scripts and its cache.
@@ -100,9 +99,8 @@ impl Run {
     ) -> Result<(), Error> {
         let cache = self.cache(defaults)?;
         progress.stage(&format!("installing {}", self.suite));
-        let mut command = Command::new("unshare");
+        let mut command = confine::apart();
         command
-            .args(["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc", "--"])
             .args(self.words(stage.root(), cache.as_deref()))
             .env("DEBIAN_FRONTEND", "noninteractive")
             .env("LC_ALL", "C.UTF-8");

@@ -5,12 +5,11 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use crate::request::{BuildRequest, Fai, Progress};
 use crate::signals::Signals;
 use crate::stage::Stage;
-use crate::{Error, child, explain};
+use crate::{Error, child, confine, explain};
 
 const PROGRAM: &str = "fai";
 /// Where FAI has its own settings, unless another place is given. fai(8).
@@ -70,9 +69,8 @@ impl Run {
         progress.stage(&format!("installing {host} by FAI"));
         let apart = stage.dir().join("fai");
         fs::create_dir_all(&apart).map_err(Error::io("make the directory", &apart))?;
-        let mut command = Command::new("unshare");
+        let mut command = confine::apart();
         command
-            .args(["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc", "--"])
             .args(["sh", "-c", APART, "sh"])
             .arg(&apart)
             .args(self.words(host, stage.root()))
