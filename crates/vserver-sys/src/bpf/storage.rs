@@ -8,8 +8,8 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use super::MapType;
-use super::call::{NAME_LENGTH, command, number, object_name};
-use super::map::{ElementAttr, RawMapInfo, object_info};
+use super::call::{command, number, object_name};
+use super::map::{CreateAttr, ElementAttr, RawMapInfo, object_info};
 
 const BPF_MAP_CREATE: c_int = 0;
 const BPF_MAP_LOOKUP_ELEM: c_int = 1;
@@ -24,16 +24,8 @@ const KEY_TYPE: u32 = 1;
 const VALUE_TYPE: u32 = 2;
 
 #[repr(C)]
-#[derive(Default)]
-struct CreateAttr {
-    map_type: u32,
-    key_size: u32,
-    value_size: u32,
-    max_entries: u32,
-    map_flags: u32,
-    inner_map_fd: u32,
-    numa_node: u32,
-    map_name: [u8; NAME_LENGTH],
+struct TypedAttr {
+    map: CreateAttr,
     map_ifindex: u32,
     btf_fd: u32,
     btf_key_type_id: u32,
@@ -49,7 +41,7 @@ struct TypesAttr {
     btf_log_size: u32,
 }
 
-const _: () = assert!(size_of::<CreateAttr>() == 60 && size_of::<TypesAttr>() == 24);
+const _: () = assert!(size_of::<TypedAttr>() == 60 && size_of::<TypesAttr>() == 24);
 
 /// Makes a map that holds eight bytes for each socket, which programs read and write with `bpf_sk_storage_get`; 5.2.
 ///
@@ -65,16 +57,20 @@ pub fn storage_create(name: &str) -> io::Result<OwnedFd> {
     // SAFETY: `btf` points to `btf_size` bytes, which the kernel only reads and which outlive the call; there is no log. A
     // success is a new descriptor that nobody owns.
     let types = unsafe { command(BPF_BTF_LOAD, &mut attr).map(|fd| OwnedFd::from_raw_fd(fd)) }?;
-    let mut attr = CreateAttr {
+    let map = CreateAttr {
         map_type: MapType::SocketStorage as u32,
         key_size: KEY,
         value_size: VALUE,
         map_flags: NO_PREALLOC,
         map_name: object_name(name),
+        ..CreateAttr::default()
+    };
+    let mut attr = TypedAttr {
+        map,
+        map_ifindex: 0,
         btf_fd: number(types.as_fd()),
         btf_key_type_id: KEY_TYPE,
         btf_value_type_id: VALUE_TYPE,
-        ..CreateAttr::default()
     };
     // SAFETY: the attribute holds numbers and a name, and outlives the call; a success is a new descriptor that nobody owns.
     unsafe { command(BPF_MAP_CREATE, &mut attr).map(|fd| OwnedFd::from_raw_fd(fd)) }
