@@ -3,6 +3,7 @@
 mod grow;
 mod kind;
 mod program;
+mod quotas;
 
 use std::ffi::CString;
 use std::fs::{File, OpenOptions};
@@ -16,9 +17,11 @@ use nix::sys::stat::Mode;
 use vserver_sys::{block, mount as mounts};
 
 use crate::error::{Error, Result};
+use crate::lack::Lack;
 
 pub use grow::grow;
 pub use kind::Kind;
+pub use quotas::lack as lack_of_quotas;
 
 /// What a new image is to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +39,8 @@ pub struct Wish {
 pub enum Access {
     /// For a guest: device nodes have no effect.
     Guest,
+    /// The same, and its users and groups are counted and held to their quotas. An ext4 is given what it lacks for that.
+    Quotas,
     /// For the host, which makes the tree.
     Write,
     /// To be read; what a crash left in the journal is written first.
@@ -93,16 +98,37 @@ fn enough(inodes: u64, bytes: u64) -> u64 {
 }
 
 /// Mounts an image on a directory, in the caller's mount namespace. The loop device goes with the last mount of it.
+///
+/// # Errors
+/// [`Lack::CountedHere`] if only a kernel with quotas mounts it for writing. After any error it is as it was.
 pub fn mount_on(image: &Path, directory: BorrowedFd<'_>, access: Access) -> Result<()> {
     let kind = Kind::find(image)?;
+    let given = (access, kind) == (Access::Quotas, Kind::Ext4) && {
+        wait_until_free(image)?;
+        quotas::give_feature(image)?
+    };
+    let mounted = mount_as(image, kind, directory, access);
+    if mounted.is_err() && given {
+        quotas::take_feature(image)?;
+    }
+    let is_closed = || kind == Kind::Ext4 && quotas::has_feature(image).unwrap_or(false);
+    match mounted {
+        Err(error) if error.errno().is_some() && is_closed() && !quotas::kernel_counts_ext4() => {
+            Err(Lack::CountedHere { image: image.to_owned() }.into())
+        }
+        mounted => mounted,
+    }
+}
+
+fn mount_as(image: &Path, kind: Kind, directory: BorrowedFd<'_>, access: Access) -> Result<()> {
     let (held, device) = attach(image)?;
     let target = format!("/proc/self/fd/{}", directory.as_raw_fd());
     let flags = match access {
-        Access::Guest => MsFlags::MS_NODEV,
+        Access::Guest | Access::Quotas => MsFlags::MS_NODEV,
         Access::Write => MsFlags::empty(),
         Access::Read | Access::Look => MsFlags::MS_NODEV | MsFlags::MS_RDONLY,
     };
-    let data = no_journal(kind, access);
+    let data = options(kind, access);
     mount(Some(&device), target.as_str(), Some(kind.name()), flags, data).map_err(Error::call("mount", image))?;
     drop(held);
     Ok(())
@@ -115,7 +141,7 @@ pub fn detached(image: &Path, access: Access) -> Result<(OwnedFd, PathBuf)> {
     let text =
         |text: &str| CString::new(text).map_err(|error| Error::call("mount", image)(std::io::Error::from(error)));
     let (kind_name, source) = (text(kind.name())?, text(&device.to_string_lossy())?);
-    let data = no_journal(kind, access).map(text).transpose()?;
+    let data = options(kind, access).map(text).transpose()?;
     let read_only = matches!(access, Access::Read | Access::Look);
     let mut options = vec![(c"source", Some(source.as_c_str()))];
     options.extend(read_only.then_some((c"ro", None)));
@@ -129,11 +155,12 @@ pub fn detached(image: &Path, access: Access) -> Result<(OwnedFd, PathBuf)> {
     Ok((root, device))
 }
 
-fn no_journal(kind: Kind, access: Access) -> Option<&'static str> {
+fn options(kind: Kind, access: Access) -> Option<&'static str> {
     match (access, kind) {
         (Access::Look, Kind::Ext4) => Some("noload"),
         (Access::Look, Kind::Xfs) => Some("norecovery"),
-        (Access::Look, Kind::Btrfs) | (Access::Guest | Access::Write | Access::Read, _) => None,
+        (Access::Quotas, Kind::Ext4 | Kind::Xfs) => Some(quotas::OPTIONS),
+        (Access::Look | Access::Quotas, Kind::Btrfs) | (Access::Guest | Access::Write | Access::Read, _) => None,
     }
 }
 

@@ -51,6 +51,16 @@ pub enum Lack {
         /// The tree.
         tree: PathBuf,
     },
+    /// An ext4 that counts what users use, on a kernel that cannot.
+    #[error(
+        "the disk '{0}' counts what its users use (the feature 'quota' of ext4), and this kernel, which has no quotas \
+         (CONFIG_QUOTA and CONFIG_QFMT_V2), mounts it for reading only; start the guest on a kernel that has them, or give \
+         its quotas up: `tune2fs -O ^quota {0}`", image.display()
+    )]
+    CountedHere {
+        /// The image.
+        image: PathBuf,
+    },
     /// No tags, and no limits either.
     #[error(
         "the file system at '{}' ({kind}) has neither tags nor limits; give the guest a disk of its own: build it with \

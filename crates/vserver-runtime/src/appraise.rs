@@ -111,11 +111,12 @@ fn details(config: &GuestConfig) -> Vec<Appraisal> {
     lost.extend(devices::plan(config).1);
     let is_lost = |setting: &String| lost.iter().any(|one| one.setting == *setting);
     let held: Vec<_> = unapplied::flags_of(config)
-        .filter(|(setting, effect)| effect.verdict == Verdict::Honoured && !is_lost(setting))
+        .filter(|(setting, effect)| effect.verdict != Verdict::Cannot && !is_lost(setting))
         .collect();
     let held = held.into_iter().map(|(setting, effect)| Appraisal {
         setting,
-        verdict: effect.verdict,
+        // Of what holds in some guests only, this is one.
+        verdict: Verdict::Honoured,
         how: effect.how.to_owned(),
     });
     let lost = lost.into_iter().map(|one: Unenforced| Appraisal {

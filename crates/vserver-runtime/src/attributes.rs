@@ -61,6 +61,7 @@ pub fn call_policy(config: &GuestConfig, userns: bool, systemd: bool) -> Seccomp
         names: false,
         limits: false,
         sysinfo: false,
+        quotas: false,
         ping: !config.no_ncontext && config.network_space == NetworkSpace::Host,
         syslog: ccaps.contains(ContextCaps::SYSLOG),
         tiocsti: ccaps.contains(ContextCaps::TIOCSTI),

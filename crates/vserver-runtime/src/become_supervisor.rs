@@ -41,9 +41,10 @@ pub fn prepare(
     plan: &Plan,
     spawned: &Spawned,
     kit: &Kit,
-    sysinfo: Option<&OwnedFd>,
+    (sysinfo, disk): (Option<&OwnedFd>, Option<&OwnedFd>),
 ) -> Result<Successor> {
-    let settings = Settings { sysinfo: sysinfo.is_some(), ..settings(host, plan, spawned, kit) };
+    let device = plan.disk.quotas.as_ref().filter(|_| disk.is_some()).map(|quotas| quotas.device.clone());
+    let settings = Settings { sysinfo: sysinfo.is_some(), disk: device, ..settings(host, plan, spawned, kit) };
     let settings = settings_file(&settings, plan)?;
     let above = |fd: BorrowedFd<'_>| -> Result<OwnedFd> {
         let number = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(200)).map_err(failed(plan))?;
@@ -52,9 +53,9 @@ pub fn prepare(
     let own = [settings.as_fd(), kit.listener.as_fd(), spawned.pidfd(), spawned.master(), spawned.pts()];
     let doors = kit.doors.birthplace.iter().chain(&kit.doors.tasks).map(AsFd::as_fd);
     let petitions = kit.petitions.iter().flat_map(|(hear, tell)| [hear.as_fd(), tell.as_fd()]);
-    let sysinfo = sysinfo.map(AsFd::as_fd);
+    let last = sysinfo.into_iter().chain(disk).map(AsFd::as_fd);
     let inherited =
-        own.into_iter().chain(doors).chain(petitions).chain(sysinfo).map(above).collect::<Result<Vec<_>>>()?;
+        own.into_iter().chain(doors).chain(petitions).chain(last).map(above).collect::<Result<Vec<_>>>()?;
     Ok(Successor { inherited, image: above(kit.image.fd.as_fd())? })
 }
 
@@ -86,6 +87,7 @@ fn settings(host: &Host, plan: &Plan, spawned: &Spawned, kit: &Kit) -> Settings 
         confinement: plan.confinement.clone(),
         hard_limits: plan.hard_limits.clone(),
         sysinfo: false,
+        disk: None,
         orders: plan.stop_orders(),
     }
 }

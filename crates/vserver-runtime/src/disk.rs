@@ -17,6 +17,7 @@ use vserver_types::{GuestName, Unenforced};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::interrupt::Interrupts;
+use crate::quotas::{self, QuotaPlan};
 use crate::record::RunRecord;
 use crate::start::LOCK_PATIENCE;
 
@@ -40,14 +41,18 @@ pub struct DiskPlan {
     pub limits: Vec<LimitPlan>,
     /// The image that is mounted as its root.
     pub image: Option<PathBuf>,
+    /// What its quotas are its own business on; known when it is mounted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quotas: Option<QuotaPlan>,
     /// Counters that the original kept for its next start; the file system has better ones.
     pub stale: Vec<PathBuf>,
 }
 
 /// Of a configuration, and what of it has no effect. Asks the file systems and changes nothing.
 pub fn plan(config: &GuestConfig) -> (DiskPlan, Vec<Unenforced>) {
-    let mut plan = DiskPlan { image: config.image.clone(), ..DiskPlan::default() };
-    let mut lost = Vec::new();
+    let (quotas, lost) = quotas::plan(config);
+    let mut plan = DiskPlan { image: config.image.clone(), quotas, ..DiskPlan::default() };
+    let mut lost = Vec::from_iter(lost);
     for limit in &config.dlimits {
         let setting = format!("dlimits/{}", limit.name);
         let Some(project) = config.project() else {
@@ -128,7 +133,7 @@ fn counters(cache: &Path, config: &GuestConfig, limit: &DiskLimit) -> Option<Pat
 }
 
 /// An error with its cause.
-fn sentence(error: &vserver_disk::Error) -> String {
+pub(crate) fn sentence(error: &vserver_disk::Error) -> String {
     match std::error::Error::source(error) {
         Some(cause) if !matches!(error, vserver_disk::Error::Lack(_)) => format!("{error}: {cause}"),
         _ => error.to_string(),

@@ -23,7 +23,7 @@ use crate::prepare::Prepared;
 use crate::record::{RunRecord, start_time};
 use crate::stage::Stage;
 use crate::view::{self, Served};
-use crate::{become_keeper, become_supervisor, compat_state, netns};
+use crate::{become_keeper, become_supervisor, compat_state, netns, quotas};
 
 /// What the keeper has beside the builder's things.
 pub struct Kept<'a> {
@@ -157,7 +157,8 @@ fn raise(
     let failed = |error: vserver_sandbox::Error| Error::Start { name: name.clone(), report: error.line() };
     let sysinfo = view::sysinfo(&prepared.plan, blueprint)?;
     let spawned = spawn(token, blueprint, announce).map_err(failed)?;
-    match become_supervisor::prepare(host, &prepared.plan, &spawned, kit, sysinfo.as_ref()) {
+    let disk = quotas::root(&prepared.plan, blueprint);
+    match become_supervisor::prepare(host, &prepared.plan, &spawned, kit, (sysinfo.as_ref(), disk)) {
         Ok(successor) => {
             // On hold it has not executed its program.
             let label = blueprint.confinement.label.as_deref().filter(|_| blueprint.brake.is_none());

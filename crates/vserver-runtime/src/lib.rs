@@ -44,6 +44,7 @@ mod mounts;
 mod netns;
 mod old_locks;
 mod prepare;
+mod quotas;
 mod record;
 mod relay;
 mod scripts;

@@ -25,6 +25,7 @@ use crate::error::{Error, Result};
 use crate::init_style::{self, First, InitPlan, Rescue};
 use crate::mounts::{self, Mounts};
 use crate::netns;
+use crate::quotas;
 use crate::settings::{KillStep, StopOrders};
 use crate::unapplied;
 
@@ -150,8 +151,9 @@ impl Plan {
             devices.insert(0, devices::tun());
         }
         unenforced.extend(found);
+        devices.extend(disk.quotas.as_ref().map(quotas::node));
         let mode = attributes::call_policy(config, id_base.is_some(), init.systemd);
-        let confinement = confinement(config, mode, &mut unenforced)?;
+        let confinement = confinement(config, mode, disk.quotas.is_some(), &mut unenforced)?;
         unenforced.extend(netns::shortfall(config, confinement.caps));
         Ok(Self {
             name: name.clone(),
@@ -245,7 +247,12 @@ fn id_base(config: &GuestConfig, xid: Xid) -> Result<Option<u32>> {
     }
 }
 
-fn confinement(config: &GuestConfig, mode: SeccompMode, unenforced: &mut Vec<Unenforced>) -> Result<Confinement> {
+fn confinement(
+    config: &GuestConfig,
+    mode: SeccompMode,
+    quotas: bool,
+    unenforced: &mut Vec<Unenforced>,
+) -> Result<Confinement> {
     let userns = mode.userns;
     let (caps, refused) = attributes::capabilities(config, userns, mode);
     unenforced.extend(refused);
@@ -254,7 +261,8 @@ fn confinement(config: &GuestConfig, mode: SeccompMode, unenforced: &mut Vec<Une
     let limits = !hard_limits(config, userns, caps).is_empty();
     let sysinfo = view::plan(config).answers_sysinfo();
     let failed = Error::layer("compile the system call policy", &config.name);
-    let (filter, asking) = seccomp::filters(SeccompMode { names, limits, sysinfo, ..mode }).map_err(failed)?;
+    let (filter, asking) =
+        seccomp::filters(SeccompMode { names, limits, sysinfo, quotas, ..mode }).map_err(failed)?;
     Ok(Confinement {
         userns,
         caps,

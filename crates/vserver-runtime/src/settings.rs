@@ -31,7 +31,7 @@ pub mod fds {
     pub const PTS: i32 = 7;
     /// The first of the doors into its cgroups: the v2 directory if there is one, then the `tasks` files. After them, if
     /// processes of the guest have calls answered, the two ends of the way for listeners; then, if sysinfo(2) is one of them,
-    /// where the answer is read.
+    /// where the answer is read; then the root of its own disk, if it has one with quotas.
     pub const DOORS: i32 = 8;
 }
 
@@ -143,9 +143,12 @@ pub struct Settings {
     /// How far the guest's root may raise hard limits.
     #[serde(default)]
     pub hard_limits: Vec<Ulimit>,
-    /// The last door is a file with what sysinfo(2) answers.
+    /// After the doors comes a file with what sysinfo(2) answers.
     #[serde(default)]
     pub sysinfo: bool,
+    /// The last is the root of the disk whose quotas are its own; this is its device, as its table of mounts has it.
+    #[serde(default)]
+    pub disk: Option<PathBuf>,
     /// How it is ended, unless the stop says otherwise.
     pub orders: StopOrders,
 }

@@ -3,7 +3,7 @@
 use vserver_config::{GuestConfig, Userns, catalog};
 use vserver_types::{ContextCaps, ContextFlags, Effect, FlagKind, NetCaps, NetFlags, Unenforced, Verdict};
 
-use crate::apparmor;
+use crate::{apparmor, quotas};
 
 /// All of them, in the order of the configuration's files.
 pub fn found(config: &GuestConfig) -> Vec<Unenforced> {
@@ -66,7 +66,9 @@ pub fn flags_of(config: &GuestConfig) -> impl Iterator<Item = (String, &'static 
 /// Those that do not hold.
 fn flags(config: &GuestConfig) -> Vec<Unenforced> {
     let holds_here = |setting: &str| setting == "nflags hide_netif" && config.network_space.is_own();
-    let lost = flags_of(config).filter(|(setting, _)| !holds_here(setting));
+    // Whether that holds is known where disks are: `quotas::plan`.
+    let told_elsewhere = |setting: &str| setting == quotas::SETTING;
+    let lost = flags_of(config).filter(|(setting, _)| !holds_here(setting) && !told_elsewhere(setting));
     let found = lost.filter_map(|(setting, effect)| match effect.verdict {
         Verdict::Honoured => None,
         Verdict::Partly => Some(Unenforced::partial(setting, effect.how)),

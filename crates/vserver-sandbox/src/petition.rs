@@ -8,13 +8,14 @@
 //! ```
 //!
 //! A helper does one thing for one call and ends. It has the host's rights, no descriptor of the guest's, and reads of the
-//! caller at most one name or limit, whose copy is what counts. Whatever it cannot do, the kernel is left to answer as if nobody
-//! had been asked. A guest without petitions has neither listener nor descriptors for them.
+//! caller at most two names or limits, whose copy is what counts. Whatever it cannot do, the kernel is left to answer as if nobody
+//! had been asked, or it is refused ([`without_help`]). A guest without petitions has neither listener nor descriptors for them.
 
 mod limits;
 mod memory;
 mod names;
 mod ping;
+mod quotas;
 mod sysinfo;
 mod udplite;
 
@@ -22,6 +23,7 @@ use std::fs;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sys::socket::{
@@ -86,6 +88,17 @@ pub struct Guest<'a> {
     pub limits: &'a [Ulimit],
     /// Where the answer to sysinfo(2) is read, if it is answered.
     pub sysinfo: Option<BorrowedFd<'a>>,
+    /// The disk whose quotas are its own.
+    pub disk: Option<Disk<'a>>,
+}
+
+/// A guest's own disk.
+#[derive(Clone, Copy, Debug)]
+pub struct Disk<'a> {
+    /// Its root directory, or the path of it.
+    pub root: BorrowedFd<'a>,
+    /// The device that the guest's table of mounts names.
+    pub device: &'a Path,
 }
 
 /// Forks a helper for a call of a process of the guest's, and returns its pid. If it ends without having answered, the caller
@@ -100,7 +113,16 @@ pub fn answer(token: SingleThreaded, guest: &Guest<'_>, listener: BorrowedFd<'_>
 
 /// Whether answering it is reading and writing some bytes.
 pub fn is_small(asked: &Asked) -> bool {
-    asked.number == libc::SYS_sysinfo
+    asked.number == libc::SYS_sysinfo || quotas::is_small(asked)
+}
+
+/// What a call gets that cannot be helped: the kernel answers as if nobody had been asked. Not where quotas are the question,
+/// which in the classic mode are a matter of capabilities that the guest could have.
+pub fn without_help(asked: &Asked) -> Answer {
+    match asked.number {
+        libc::SYS_quotactl | libc::SYS_quotactl_fd => Answer::Failed(Errno::EPERM as i32),
+        _ => Answer::GoOn,
+    }
 }
 
 fn help(guest: &Guest<'_>, listener: BorrowedFd<'_>, asked: &Asked) -> io::Result<()> {
@@ -110,6 +132,7 @@ fn help(guest: &Guest<'_>, listener: BorrowedFd<'_>, asked: &Asked) -> io::Resul
         libc::SYS_setdomainname => names::set(names::Which::Domain, base, listener, asked),
         libc::SYS_prlimit64 | libc::SYS_setrlimit => limits::raise(guest, listener, asked),
         libc::SYS_sysinfo => sysinfo::tell(guest, asked),
+        libc::SYS_quotactl | libc::SYS_quotactl_fd => quotas::control(guest, listener, asked),
         libc::SYS_socket if socket(base, listener, asked).is_ok() => return Ok(()),
         _ => Answer::GoOn,
     };

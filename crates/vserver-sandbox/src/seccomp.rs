@@ -49,6 +49,8 @@ pub struct SeccompMode {
     pub limits: bool,
     /// `virt_mem`, `virt_load`: sysinfo(2) tells of the guest, and its supervisor answers.
     pub sysinfo: bool,
+    /// `quota_ctl` of a guest with a disk of its own: its supervisor answers what concerns quotas of that.
+    pub quotas: bool,
     /// The guest is held to addresses of the host's network stack: its supervisor makes its sockets for ping and
     /// UDP-Lite.
     pub ping: bool,

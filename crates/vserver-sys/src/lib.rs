@@ -11,7 +11,7 @@
 //! | `bpf` cgroup programs | 4.10–5.18 | addresses, devices | fail closed |
 //! | `landlock` scopes | 6.12 | abstract sockets, foreign signals | said at start |
 //! | project attributes | 4.5 | tags | no tags, said at start |
-//! | `quotactl_fd` | 5.14 | disk limits on ext4 and xfs | no limits, said at start |
+//! | `quotactl_fd` | 5.14 | disk limits on ext4 and xfs, quotas inside | no limits, said at start |
 //! | btrfs ioctls | 3.6–4.18 | disk limits and snapshots on btrfs | no limits, said at start |
 //! | `FS_IOC_FIEMAP` | 2.6.28 | which blocks are shared | counted as own |
 //! | tun ioctls | 3.5 | tun and tap devices of guests | refuse |

@@ -1,4 +1,7 @@
-//! Project quotas: quotactl_fd(2), Linux 5.14. A descriptor names the file system, so no device is looked for.
+//! Project quotas: quotactl_fd(2), Linux 5.14. A descriptor names the file system, so no device is looked for. Those of users
+//! and groups are [`users`].
+
+pub mod users;
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -36,6 +39,8 @@ pub struct State {
     pub counted: bool,
     /// It holds.
     pub enforced: bool,
+    /// It holds users and groups to theirs.
+    pub holds_users: bool,
 }
 
 /// `struct fs_qfilestat`
@@ -70,12 +75,18 @@ pub fn state(file: BorrowedFd<'_>) -> io::Result<State> {
     const COUNTED: u16 = 1 << 4;
     /// `FS_QUOTA_PDQ_ENFD`
     const ENFORCED: u16 = 1 << 5;
+    /// `FS_QUOTA_UDQ_ENFD | FS_QUOTA_GDQ_ENFD`
+    const USERS: u16 = 1 << 1 | 1 << 3;
     let mut found = KernelState::default();
     // SAFETY: the kernel fills a struct of this repr(C) layout behind a live pointer.
     check(unsafe {
         libc::syscall(libc::SYS_quotactl_fd, file.as_raw_fd(), command(GET_STATE), 0, std::ptr::from_mut(&mut found))
     })?;
-    Ok(State { counted: found.flags & COUNTED != 0, enforced: found.flags & ENFORCED != 0 })
+    Ok(State {
+        counted: found.flags & COUNTED != 0,
+        enforced: found.flags & ENFORCED != 0,
+        holds_users: found.flags & USERS == USERS,
+    })
 }
 
 /// What `project` uses and may use. `ESRCH` where projects are not counted.

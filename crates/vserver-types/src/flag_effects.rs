@@ -132,7 +132,12 @@ const CCAPS: &[Effect] = &[
         "what is mounted inside a user namespace is always nodev: let the host mount it (fstab)",
         "",
     ),
-    effect("quota_ctl", Cannot, "quotas are the host's: dlimits/ and vdlimit", ""),
+    effect(
+        "quota_ctl",
+        Partly,
+        "quotas of users and groups on a disk of the guest's own (--disk, ext4 or xfs), set from inside: its supervisor answers quotactl(2); a file system that guests share has none, and the whole of a guest is the host's to limit (dlimits/, vdlimit)",
+        "disk::quotas_of_users_inside",
+    ),
     effect("admin_mapper", Cannot, "the device mapper cannot be confined to a guest", ""),
     effect("admin_cloop", Cannot, "loop devices are the host's: let the host mount the image (fstab)", ""),
     effect("kthread", Cannot, "kernel threads belong to the host", ""),

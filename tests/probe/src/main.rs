@@ -14,6 +14,7 @@ mod kernel;
 mod load;
 mod namespaces;
 mod processes;
+mod quotas;
 mod ring;
 mod settings;
 mod sockets;
@@ -48,6 +49,7 @@ const TABLES: &[&[Check]] = &[
     escape::CHECKS,
     namespaces::CHECKS,
     kernel::CHECKS,
+    quotas::CHECKS,
     processes::CHECKS,
     settings::CHECKS,
     ring::CHECKS,

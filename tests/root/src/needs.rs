@@ -16,6 +16,8 @@ pub enum Need {
     Fuse,
     /// A kernel that holds projects to quotas.
     Quotas,
+    /// A kernel that does not.
+    NoQuotas,
     /// A kernel that uses AppArmor.
     AppArmor,
     /// A kernel that does not.
@@ -30,7 +32,10 @@ pub enum Need {
 impl Need {
     /// Whether nothing that could be installed would meet it: such a test says nothing about this machine.
     pub fn is_of_the_kernel(&self) -> bool {
-        matches!(self, Self::Vlans | Self::Tun | Self::Fuse | Self::Quotas | Self::AppArmor | Self::NoAppArmor)
+        matches!(
+            self,
+            Self::Vlans | Self::Tun | Self::Fuse | Self::Quotas | Self::NoQuotas | Self::AppArmor | Self::NoAppArmor
+        )
     }
 
     /// Why it is not met, or nothing.
@@ -47,6 +52,7 @@ impl Need {
             Self::Quotas if !has_quotas() => {
                 Some("not applicable: this kernel has no quotas (cargo xtask vm disk::)".into())
             }
+            Self::NoQuotas if has_quotas() => Some("not applicable: this kernel has quotas".into()),
             Self::AppArmor if !has_apparmor() => {
                 Some("not applicable: this kernel has no AppArmor (cargo xtask vm apparmor::)".into())
             }

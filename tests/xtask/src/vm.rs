@@ -29,6 +29,7 @@ const PACKAGES: &[&str] = &[
     "bzip2",
     "dump",
     "apparmor",
+    "quota",
 ];
 
 /// Runs inside as root. `/tmp` there is an overlay and `/` is 9p, neither of which can be mapped, and a tmpfs only from

@@ -1,7 +1,6 @@
 //! Up to a plan: the guest's tree comes into sight, and the scripts have their say.
 
 use vserver_config::{Flavour, GuestConfig};
-use vserver_disk::image::Access;
 
 use super::Start;
 use crate::choose::{choose_xid, cpus};
@@ -13,7 +12,7 @@ use crate::inspect::{judge, judge_disk, judge_links};
 use crate::plan::{self, Plan};
 use crate::settings::StopPlan;
 use crate::workshop;
-use crate::{disk, mounts};
+use crate::{disk, mounts, quotas};
 
 impl Start<'_> {
     /// Up to the point where the guest's tree can be looked at. A script may have changed the configuration.
@@ -23,7 +22,7 @@ impl Start<'_> {
         mounts::check(&config, self.interrupts)?;
         judge_disk(&config)?;
         if let Some(image) = &config.image {
-            disk::mount_image(image, &config, Access::Guest)?;
+            self.warnings.extend(quotas::mount(image, &config)?);
         }
         if let Some(root) = mounts::plan(&config).0.root {
             self.warnings.extend(mounts::mount_root(&root, &config.vdir, self.name, self.interrupts)?);

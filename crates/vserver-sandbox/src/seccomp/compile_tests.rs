@@ -35,6 +35,7 @@ const fn plain(userns: bool, nesting: bool, netns: bool) -> SeccompMode {
         utsname: false,
         limits: false,
         sysinfo: false,
+        quotas: false,
         names: false,
         ping: false,
         syslog: false,
@@ -420,7 +421,8 @@ fn mounting_and_remounting_are_two_rights() {
 
 #[test]
 fn what_the_supervisor_answers_is_asked_and_nothing_else() {
-    let mode = SeccompMode { utsname: true, names: true, limits: true, sysinfo: true, ping: true, ..USER };
+    let mode =
+        SeccompMode { utsname: true, names: true, limits: true, sysinfo: true, quotas: true, ping: true, ..USER };
     let (judges, asks) = super::super::filters(mode).unwrap();
     let stack = vec![judges, asks.unwrap()];
     let asked = |name: &str, args: &[u64]| {
@@ -432,6 +434,7 @@ fn what_the_supervisor_answers_is_asked_and_nothing_else() {
     assert!(!asked("prlimit64", &[0, 7 | vserver_sys::prlimit::UNASKED, 0x7fff_0000_1000, 0]));
     assert!(!asked("prlimit64", &[0, 7, 0, 1]) && !asked("getrlimit", &[7, 1]));
     assert!(asked("sysinfo", &[1]));
+    assert!(asked("quotactl", &[0x8000_0700, 1, 0, 1]) && asked("quotactl_fd", &[3, 0x8000_0700, 0, 1]));
     // With SOCK_CLOEXEC and SOCK_NONBLOCK, too.
     assert!(asked("socket", &[2, 2 | 0o2_004_000, 1]) && asked("socket", &[10, 2, 58]));
     assert!(asked("socket", &[2, 3, 1]) && asked("socket", &[10, 3, 58]));

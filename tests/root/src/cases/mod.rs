@@ -14,6 +14,7 @@ mod debian;
 mod devices;
 pub mod disk;
 mod disk_own;
+mod disk_quotas;
 mod doctor;
 mod duplicate;
 mod each;
@@ -112,6 +113,7 @@ const FILES: &[fn() -> Vec<Trial>] = &[
     devices::tests,
     disk::tests,
     disk_own::tests,
+    disk_quotas::tests,
     address::tests,
     antispoof::tests,
     naddress::tests,

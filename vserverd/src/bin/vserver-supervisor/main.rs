@@ -52,7 +52,7 @@ fn supervise() -> std::io::Result<ExitCode> {
     let settings: Settings = serde_json::from_slice(&text)?;
     drop(text);
     let take = |number: RawFd| fd::inherited(number);
-    let (doors, petitions, sysinfo) = supervisor::doors(&settings)?;
+    let (doors, petitions, sysinfo, disk) = supervisor::doors(&settings)?;
     let handles = supervisor::Handles {
         control: take(fds::CONTROL)?,
         init: take(fds::INIT)?,
@@ -61,6 +61,7 @@ fn supervise() -> std::io::Result<ExitCode> {
         doors,
         petitions,
         sysinfo,
+        disk,
     };
     vserver_sys::process::default_signals()?;
     supervisor::Supervisor::new(token, settings, handles)?.run()

@@ -41,6 +41,8 @@ struct Helper {
     watch: Option<OwnedFd>,
     listener: OwnedFd,
     call: u64,
+    /// What the call gets if it ends without a word.
+    otherwise: Answer,
 }
 
 impl Petitions {
@@ -97,29 +99,30 @@ impl Petitions {
         self.helpers.len() < MAX_HELPERS && self.period.1 < PER_PERIOD
     }
 
-    /// What cannot be helped, the kernel answers. A caller that has ended meanwhile needs nothing.
+    /// What cannot be helped, the kernel answers, or nobody does it. A caller that has ended meanwhile needs nothing.
     fn help(&mut self, token: SingleThreaded, guest: &Guest<'_>, listener: &OwnedFd) {
         let Ok(asked) = seccomp::receive(listener.as_fd()) else {
             self.period.1 += COST;
             return;
         };
         self.period.1 += if petition::is_small(&asked) { SMALL_COST } else { COST };
+        let otherwise = petition::without_help(&asked);
         match (listener.try_clone(), petition::answer(token, guest, listener.as_fd(), &asked)) {
             (Ok(listener), Ok(pid)) => {
-                self.helpers.push(Helper { pid, watch: pidfd::open(pid).ok(), listener, call: asked.id });
+                self.helpers.push(Helper { pid, watch: pidfd::open(pid).ok(), listener, call: asked.id, otherwise });
             }
-            _ => drop(seccomp::answer(listener.as_fd(), asked.id, Answer::GoOn)),
+            _ => drop(seccomp::answer(listener.as_fd(), asked.id, otherwise)),
         }
     }
 }
 
 impl Helper {
-    /// Whether it still works. One that has ended without an answer, for whatever reason, leaves it to the kernel.
+    /// Whether it still works. One that has ended without an answer, for whatever reason, leaves it to the kernel, or refuses.
     fn works(&self) -> bool {
         if matches!(waitpid(Pid::from_raw(self.pid), Some(WaitPidFlag::WNOHANG)), Ok(WaitStatus::StillAlive)) {
             return true;
         }
-        seccomp::answer(self.listener.as_fd(), self.call, Answer::GoOn).ok();
+        seccomp::answer(self.listener.as_fd(), self.call, self.otherwise).ok();
         false
     }
 }

@@ -16,7 +16,7 @@ use vserver_runtime::settings::{Ending as Why, Settings, fds};
 use vserver_sandbox::blueprint::Doors;
 use vserver_sandbox::dev;
 use vserver_sandbox::enter::{self, Job, Target};
-use vserver_sandbox::petition::Guest;
+use vserver_sandbox::petition::{Disk, Guest};
 use vserver_sys::process::SingleThreaded;
 use vserver_sys::{fd, memory, pidfd, tty};
 
@@ -52,10 +52,15 @@ pub struct Handles {
     pub petitions: Option<Petitions>,
     /// What sysinfo(2) answers.
     pub sysinfo: Option<OwnedFd>,
+    /// The root of the disk whose quotas are the guest's own.
+    pub disk: Option<OwnedFd>,
 }
 
-/// Takes over the doors that the settings speak of, the way for listeners, and what sysinfo(2) answers.
-pub fn doors(settings: &Settings) -> io::Result<(Doors, Option<Petitions>, Option<OwnedFd>)> {
+/// Of these, those that the settings speak of: the doors, the way for listeners, what sysinfo(2) answers, and the disk.
+pub type Spoken = (Doors, Option<Petitions>, Option<OwnedFd>, Option<OwnedFd>);
+
+/// Takes them over.
+pub fn doors(settings: &Settings) -> io::Result<Spoken> {
     let mut number = fds::DOORS;
     let mut next = || {
         number += 1;
@@ -66,7 +71,8 @@ pub fn doors(settings: &Settings) -> io::Result<(Doors, Option<Petitions>, Optio
     let asks = settings.confinement.asking.is_some();
     let petitions = asks.then(|| Ok::<_, io::Error>(Petitions::new(next()?, next()?))).transpose()?;
     let sysinfo = settings.sysinfo.then(&mut next).transpose()?;
-    Ok((Doors { birthplace, tasks }, petitions, sysinfo))
+    let disk = settings.disk.is_some().then(&mut next).transpose()?;
+    Ok((Doors { birthplace, tasks }, petitions, sysinfo, disk))
 }
 
 /// A guest's supervisor.
@@ -82,6 +88,7 @@ pub struct Supervisor {
     strays: Strays,
     petitions: Option<Petitions>,
     sysinfo: Option<OwnedFd>,
+    disk: Option<OwnedFd>,
     /// What a guest needs that got its second address while it runs.
     steering: Option<Steering>,
     ending: Option<Ending>,
@@ -94,7 +101,7 @@ pub struct Supervisor {
 impl Supervisor {
     /// Ready to run.
     pub fn new(token: SingleThreaded, settings: Settings, handles: Handles) -> io::Result<Self> {
-        let Handles { control, init, console, pts, doors, petitions, sysinfo } = handles;
+        let Handles { control, init, console, pts, doors, petitions, sysinfo, disk } = handles;
         fd::cloexec_from(3)?;
         let console = Console::new(console, settings.log.clone(), settings.log_limit)?;
         Ok(Self {
@@ -109,6 +116,7 @@ impl Supervisor {
             strays: Strays::default(),
             petitions,
             sysinfo,
+            disk,
             steering: None,
             ending: None,
             command: None,
@@ -216,7 +224,9 @@ impl Supervisor {
             let Settings { base, hard_limits: limits, .. } = &self.settings;
             let cgroup_base = self.settings.cgroup_base.as_str();
             let sysinfo = self.sysinfo.as_ref().map(AsFd::as_fd);
-            let guest = Guest { name, cgroup_base, doors: &self.doors, base: *base, limits, sysinfo };
+            let root = self.disk.as_ref().map(AsFd::as_fd);
+            let disk = root.zip(self.settings.disk.as_deref()).map(|(root, device)| Disk { root, device });
+            let guest = Guest { name, cgroup_base, doors: &self.doors, base: *base, limits, sysinfo, disk };
             petitions.serve(self.token, &guest);
         }
     }
