@@ -146,10 +146,8 @@ impl Plan {
         let (disk, found) = disk::plan(config);
         unenforced.extend(found);
         let (mut devices, found) = devices::plan(config);
-        if tun::is_allowed(config) {
-            // An own entry of the device map wins.
-            devices.insert(0, devices::tun());
-        }
+        // An own entry of the device map wins.
+        devices.splice(0..0, tun::is_allowed(config).then(devices::tun));
         unenforced.extend(found);
         devices.extend(disk.quotas.as_ref().map(quotas::node));
         let mode = attributes::call_policy(config, id_base.is_some(), init.systemd);
