@@ -63,7 +63,7 @@ const SETTINGS: &[Setting] = &[
     honoured(
         "disk/image",
         Kind::Scalar,
-        "ours: an image file of the host that is mounted as the guest's root",
+        "ours: an image file of the host that is mounted as the guest's root; with the ccapability quota_ctl it has quotas of its users",
         "disk::build_gives_a_disk_of_its_own",
     ),
     partly(
