@@ -1,22 +1,26 @@
-//! What every start needs whatever the guest is: made by a thread of its own from the first moment on, while the
-//! configuration is read and one processor would have nothing to do.
+//! What a start needs and need not wait for: made beside it from the first moment on, while the configuration is read.
 
-use std::thread::JoinHandle;
-
-use nix::sys::signal::SigSet;
 use vserver_cgroup::{DevicePolicy, DeviceProgram};
-use vserver_types::GuestName;
+use vserver_sandbox::seccomp::{self, Filters, SeccompMode};
+use vserver_types::{GuestName, Traffic};
 
-use crate::error::{Error, Result};
+use crate::beside::{Beside, Coming};
+use crate::error::Result;
+use crate::hold::Loading;
 use crate::host::Host;
 use crate::image::{self, Image};
 use crate::list;
+use crate::plan::{NetworkPlan, Plan};
 
 /// On its way.
 #[derive(Debug)]
-pub struct Early(JoinHandle<Result<Made>>);
+pub struct Early {
+    beside: Beside,
+    made: Coming<Result<Made>>,
+    filters: Option<Coming<std::result::Result<Filters, seccomp::Error>>>,
+}
 
-/// What was made.
+/// What every start needs whatever the guest is.
 #[derive(Debug)]
 pub struct Made {
     /// The supervisor's image, sealed.
@@ -27,24 +31,34 @@ pub struct Made {
 }
 
 impl Early {
-    /// Begins. No signal is for that thread: those that end the caller are held back later, or not at all.
-    pub fn begin(host: &Host) -> Self {
+    /// Begins.
+    pub fn begin(host: &Host, name: &GuestName) -> Result<Self> {
+        let beside = Beside::begin(name)?;
         let host = host.clone();
-        let before = SigSet::all().thread_swap_mask(nix::sys::signal::SigmaskHow::SIG_SETMASK);
-        let thread = std::thread::spawn(move || {
+        let made = beside.ask(move || {
             let image = image::seal(&host.supervisor, &list::running(&host)?)?;
             Ok(Made { image, devices: DeviceProgram::load(&DevicePolicy::default()).ok() })
         });
-        // Cannot fail: the mask is the one that was in force before.
-        before.map(|before| before.thread_set_mask()).ok();
-        Self(thread)
+        Ok(Self { beside, made, filters: None })
     }
 
-    /// Waits for the end of the thread.
-    pub fn finish(self, name: &GuestName) -> Result<Made> {
-        self.0.join().unwrap_or_else(|_| {
-            let what = "the thread that seals its supervisor's image panicked; report this".to_owned();
-            Err(Error::Taken { name: name.clone(), what })
-        })
+    /// Lets the filters of the guest's calls be made.
+    pub fn compile(&mut self, calls: SeccompMode) {
+        self.filters = Some(self.beside.ask(move || seccomp::filters(calls)));
+    }
+
+    /// Lets the programs that hold it to its addresses be loaded.
+    pub fn load(&self, network: Option<&NetworkPlan>, traffic: &Traffic) -> Loading {
+        Loading::begin(&self.beside, network, traffic)
+    }
+
+    /// Waits for all of it, puts the filters into the plan, and leaves the caller alone, as a fork wants it.
+    pub fn finish(self, plan: &mut Plan) -> Result<Made> {
+        let made = self.made.wait(&plan.name, "the thread that seals its supervisor's image")??;
+        if let Some(filters) = self.filters {
+            plan.filter(filters.wait(&plan.name, "the thread that compiles its system call policy")?)?;
+        }
+        self.beside.end();
+        Ok(made)
     }
 }

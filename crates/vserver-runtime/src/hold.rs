@@ -1,18 +1,18 @@
 //! What holds a guest to its devices and addresses: programs in its cgroup. The kernel's check and compilation of the
-//! many address programs takes as long as all else that the launcher does, so a thread lets them be loaded meanwhile. When
-//! the launcher wants to fork, for which it must be alone, the thread stops between two of them; what is left is loaded,
-//! and all are attached, while the guest is being built. The guest executes nothing before they are there.
+//! many address programs takes as long as all else that the launcher does, so they are loaded beside it. When the launcher
+//! wants to fork, for which it must be alone, that stops between two of them; what is left is loaded, and all are
+//! attached, while the guest is being built. The guest executes nothing before they are there.
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 
 use vserver_cgroup::{DevicePolicy, DeviceProgram, GuestCgroup};
 use vserver_config::NetworkSpace;
 use vserver_net::{Held, Place, Programs, Steer};
 use vserver_types::{Traffic, Unenforced};
 
+use crate::beside::{Beside, Coming};
 use crate::devices;
 use crate::error::{Error, Result};
 use crate::plan::{NetworkPlan, Plan};
@@ -20,8 +20,8 @@ use crate::plan::{NetworkPlan, Plan};
 /// Programs on their way into the kernel.
 #[derive(Debug)]
 pub struct Loading {
-    thread: JoinHandle<std::result::Result<Option<Programs>, vserver_net::Error>>,
-    /// The thread shall end as soon as it can.
+    programs: Coming<std::result::Result<Option<Programs>, vserver_net::Error>>,
+    /// It shall stop as soon as it can.
     enough: Arc<AtomicBool>,
 }
 
@@ -31,11 +31,11 @@ pub struct Ready(Option<Programs>);
 
 impl Loading {
     /// Begins. A guest that has all of the host's addresses, or a stack of its own, is only counted and held to its rates.
-    pub fn begin(network: Option<&NetworkPlan>, traffic: &Traffic) -> Self {
+    pub fn begin(beside: &Beside, network: Option<&NetworkPlan>, traffic: &Traffic) -> Self {
         let (policy, free) = (network.map(NetworkPlan::policy), *traffic == Traffic::default());
         let enough = Arc::new(AtomicBool::new(false));
         let hurried = Arc::clone(&enough);
-        let thread = std::thread::spawn(move || match policy {
+        let programs = beside.ask(move || match policy {
             Some(policy) => {
                 let mut programs = Programs::begin(&policy, Steer::Yes)?;
                 programs.load_until(|| hurried.load(Ordering::Relaxed))?;
@@ -46,16 +46,13 @@ impl Loading {
                 loaded => loaded.map(Some),
             },
         });
-        Self { thread, enough }
+        Self { programs, enough }
     }
 
-    /// Lets the thread end, and waits for that. Fails closed: without the programs a guest would have the host's addresses.
+    /// Lets it stop, and waits for that. Fails closed: without the programs a guest would have the host's addresses.
     pub fn finish(self, plan: &Plan) -> Result<Ready> {
         self.enough.store(true, Ordering::Relaxed);
-        let programs = self.thread.join().map_err(|_| Error::Taken {
-            name: plan.name.clone(),
-            what: "the thread that loads its address programs panicked; report this".to_owned(),
-        })?;
+        let programs = self.programs.wait(&plan.name, "the thread that loads its address programs")?;
         programs.map(Ready).map_err(Error::layer("hold the guest to its addresses", &plan.name))
     }
 }

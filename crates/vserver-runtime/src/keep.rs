@@ -5,10 +5,11 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
-use nix::unistd::{Pid, chdir, getppid, setsid};
+use nix::unistd::{Pid, chdir, getppid, pipe2, setsid};
 use vserver_cgroup::Entry;
 use vserver_sandbox::blueprint::Blueprint;
 use vserver_sandbox::spawn::spawn;
@@ -63,16 +64,22 @@ pub fn keep(
 ) -> ! {
     let Kept { place, stage, word, tell } = own;
     let keeper = Pid::this();
+    let (raised, raising) = match pipe2(OFlag::O_CLOEXEC).map_err(Error::layer("make a pipe", &prepared.plan.name)) {
+        Ok(pipe) => pipe,
+        Err(error) => speak(tell, Err(error)),
+    };
     match settle(host, prepared, token, &place, stage) {
         Ok((Forked::Parent(supervisor), served)) => {
             let children = (supervisor, served.map(|served| served.server));
-            let heard = await_word(&word).map_err(Error::layer("hear the launcher", &prepared.plan.name));
+            drop((raising, word));
+            let heard = await_end(&raised).map_err(Error::layer("hear the builder", &prepared.plan.name));
             let become_keeper = || become_keeper::become_keeper(host, prepared, children, &kit.image.fd, stage);
             speak(tell, heard.and_then(|()| become_keeper()))
         }
         Ok((Forked::Child, served)) => {
             blueprint.view = served.map(|served| view::of(&prepared.plan, served));
-            build(host, prepared, token, &kit, &blueprint, (keeper, word, tell))
+            drop(raised);
+            build(host, prepared, token, &kit, &blueprint, (keeper, word, (tell, raising)))
         }
         Err(error) => speak(tell, Err(error)),
     }
@@ -103,10 +110,11 @@ fn settle(
     Ok((forked, served))
 }
 
-/// The word itself is for the builder; when it was given, or never will be, the pipe has no writer any more.
-fn await_word(word: &OwnedFd) -> nix::Result<()> {
+/// Until the pipe has no writer any more: the guest's program runs, or never will. Whoever executes a program has a
+/// processor for a while, and the builder and the guest's first process can use all that there are.
+fn await_end(pipe: &OwnedFd) -> nix::Result<()> {
     loop {
-        let mut watched = [PollFd::new(word.as_fd(), PollFlags::empty())];
+        let mut watched = [PollFd::new(pipe.as_fd(), PollFlags::empty())];
         match poll(&mut watched, PollTimeout::NONE) {
             Ok(_) if watched[0].revents().is_some_and(|found| found.contains(PollFlags::POLLHUP)) => return Ok(()),
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
@@ -123,13 +131,13 @@ fn build(
     token: SingleThreaded,
     kit: &Kit,
     blueprint: &Blueprint,
-    (keeper, word, tell): (Pid, OwnedFd, OwnedFd),
+    (keeper, word, (tell, raising)): (Pid, OwnedFd, (OwnedFd, OwnedFd)),
 ) -> ! {
     let successor = match raise(host, prepared, token, kit, blueprint, (keeper, word)) {
         Ok(successor) => successor,
         Err(error) => speak(tell, Err(error)),
     };
-    drop(tell);
+    drop((tell, raising));
     let Err(_) = become_supervisor::become_supervisor(&prepared.plan, &successor);
     process::exit_now(become_supervisor::FAILED)
 }

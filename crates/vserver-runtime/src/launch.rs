@@ -76,12 +76,12 @@ pub fn launch(
     (early, stage): (Early, Option<&Stage>),
     interrupts: &Interrupts,
 ) -> Result<Launched> {
-    let Made { image, devices } = early.finish(&prepared.plan.name)?;
-    let kit = kit(host, &prepared, image, wishes.scope)?;
     let ready = match std::mem::replace(&mut prepared.hold, Hold::Attached) {
         Hold::Loading(loading) => Some(loading.finish(&prepared.plan)?),
         Hold::Attached => None,
     };
+    let Made { image, devices } = early.finish(&mut prepared.plan)?;
+    let kit = kit(host, &prepared, image, wishes.scope)?;
     if let Some(ready) = &ready {
         prepared.steering = ready.steering(&prepared.plan)?;
     }

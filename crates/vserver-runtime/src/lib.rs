@@ -18,6 +18,7 @@ mod appraise;
 mod attributes;
 mod become_keeper;
 mod become_supervisor;
+mod beside;
 mod builder;
 mod change;
 mod choose;

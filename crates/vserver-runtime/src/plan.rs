@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use vserver_config::{GuestConfig, NetworkSpace, Userns};
 use vserver_fs::GuestRoot;
 use vserver_sandbox::blueprint::{Confinement, Workshop};
-use vserver_sandbox::seccomp::{self, SeccompMode};
+use vserver_sandbox::seccomp::{self, Filters, SeccompMode};
 use vserver_types::{
     CapSet, Capability, CgroupBase, ContextCaps, ContextFlags, GuestName, Limits, NetCaps, Nid, Resource, Rlimit,
     Traffic, Ulimit, Unenforced, Xid,
@@ -84,8 +84,11 @@ pub struct Plan {
     /// Its AppArmor namespace and profile.
     #[serde(default, skip_serializing_if = "AppArmorPlan::is_empty")]
     pub apparmor: AppArmorPlan,
-    /// What its processes are held to.
+    /// What its processes are held to; without filters until [`Plan::filter`].
     pub confinement: Confinement,
+    /// What the filters are made of.
+    #[serde(skip)]
+    pub calls: SeccompMode,
     /// How far its root may raise hard limits of processes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hard_limits: Vec<Ulimit>,
@@ -151,7 +154,7 @@ impl Plan {
         unenforced.extend(found);
         devices.extend(disk.quotas.as_ref().map(quotas::node));
         let mode = attributes::call_policy(config, id_base.is_some(), init.systemd);
-        let confinement = confinement(config, mode, disk.quotas.is_some(), &mut unenforced)?;
+        let (confinement, calls) = confinement(config, mode, disk.quotas.is_some(), &mut unenforced);
         unenforced.extend(netns::shortfall(config, confinement.caps));
         Ok(Self {
             name: name.clone(),
@@ -177,6 +180,7 @@ impl Plan {
             apparmor: apparmor::plan(config),
             hard_limits: hard_limits(config, id_base.is_some(), confinement.caps),
             confinement,
+            calls,
             limits,
             sockets: config.socket_limit(),
             space: config.network_space.clone(),
@@ -189,6 +193,13 @@ impl Plan {
             stop_timeout: config.init.sync_timeout,
             unenforced,
         })
+    }
+
+    /// Puts in the filters of [`Plan::calls`], which take a start as long to make as all the rest of its plan.
+    pub fn filter(&mut self, filters: std::result::Result<Filters, seccomp::Error>) -> Result<()> {
+        let (filter, asking) = filters.map_err(Error::layer("compile the system call policy", &self.name))?;
+        (self.confinement.filters, self.confinement.asking) = (vec![filter], asking);
+        Ok(())
     }
 
     /// What a stop of this guest does.
@@ -250,7 +261,7 @@ fn confinement(
     mode: SeccompMode,
     quotas: bool,
     unenforced: &mut Vec<Unenforced>,
-) -> Result<Confinement> {
+) -> (Confinement, SeccompMode) {
     let userns = mode.userns;
     let (caps, refused) = attributes::capabilities(config, userns, mode);
     unenforced.extend(refused);
@@ -258,14 +269,11 @@ fn confinement(
     let names = !userns || !caps.contains(Capability::SYS_ADMIN);
     let limits = !hard_limits(config, userns, caps).is_empty();
     let sysinfo = view::plan(config).answers_sysinfo();
-    let failed = Error::layer("compile the system call policy", &config.name);
-    let (filter, asking) =
-        seccomp::filters(SeccompMode { names, limits, sysinfo, quotas, ..mode }).map_err(failed)?;
-    Ok(Confinement {
+    let confinement = Confinement {
         userns,
         caps,
-        filters: vec![filter],
-        asking,
+        filters: Vec::new(),
+        asking: None,
         ulimits: ulimits(config),
         nice: config.nice,
         ionice: config.ionice.map(|ionice| i32::from(ionice.class) << 13 | i32::from(ionice.priority.unwrap_or(4))),
@@ -277,7 +285,8 @@ fn confinement(
         oom_adjust: config.ccaps.contains(ContextCaps::OOM_ADJUST) && unapplied::commands_resources(),
         personality: config.personality.or_else(|| unapplied::machine_domain(config)),
         label: None,
-    })
+    };
+    (confinement, SeccompMode { names, limits, sysinfo, quotas, ..mode })
 }
 
 /// How far the guest's root may raise hard limits by its supervisor's help; nothing if it may not, or needs none.

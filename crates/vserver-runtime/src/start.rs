@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use vserver_config::{Diagnostic, GuestConfig, Severity};
 use vserver_disk::image::Access;
+use vserver_sandbox::seccomp;
 use vserver_types::{ContextFlags, GuestName, Unenforced, Xid};
 
 use crate::choose::{choose_xid, cpus, own_the_way};
@@ -76,7 +77,7 @@ pub enum Started {
 /// Starts a guest, under its lock. A failure or an interrupt leaves nothing behind; but a guest whose start command or
 /// post-start script fails runs on.
 pub fn start(host: &Host, name: &GuestName, options: &StartOptions) -> Result<Started> {
-    let early = Early::begin(host);
+    let mut early = Early::begin(host, name)?;
     // A tool needs no init, which inspection would miss.
     let all = |error| if options.errand.is_some() { error } else { with_all_faults(host, name, error) };
     let (config, diagnostics) = vserver_config::read(&host.confdir, name).map_err(|error| all(error.into()))?;
@@ -97,7 +98,7 @@ pub fn start(host: &Host, name: &GuestName, options: &StartOptions) -> Result<St
     let mut start = Start::new(host, name, options, &interrupts, stage.as_ref());
     start.warnings.extend(old_lock.as_ref().and_then(|held| held.warning.clone()));
     let config = start.begin(config).map_err(all)?;
-    let (plan, loading) = start.plan(&config).map_err(all)?;
+    let (plan, loading) = start.plan(&config, &mut early).map_err(all)?;
     let (xid, details) = (plan.xid, details(&plan));
     let paused = options.errand.is_none() && plan.attributes.cflags.contains(ContextFlags::SCHED_PAUSE);
     let Launched { start_command, unenforced } = start.raise(plan, early, loading)?;
@@ -129,7 +130,9 @@ pub fn plan(host: &Host, name: &GuestName) -> Result<Plan> {
     let (config, _) = vserver_config::read(&host.confdir, name)?;
     let xid = choose_xid(host, &config)?;
     let _stage = config.image.as_ref().map(|image| look_at(host, &config, image)).transpose()?;
-    Plan::from_config(&config, xid, cpus(), None)
+    let mut plan = Plan::from_config(&config, xid, cpus(), None)?;
+    plan.filter(seccomp::filters(plan.calls))?;
+    Ok(plan)
 }
 
 /// Where the tree on a guest's own disk can be looked at: where it is mounted, or else for us alone.

@@ -148,9 +148,12 @@ pub enum Error {
     },
 }
 
-/// The filter of `mode`, and the one that has calls answered by the guest's supervisor, installed after it; `None` if there
+/// The filter of a mode, and the one that has calls answered by the guest's supervisor, installed after it; `None` if there
 /// are none.
-pub fn filters(mode: SeccompMode) -> Result<(Program, Option<Program>), Error> {
+pub type Filters = (Program, Option<Program>);
+
+/// Those of `mode`.
+pub fn filters(mode: SeccompMode) -> Result<Filters, Error> {
     let policy = policy::Resolved::new(mode)?;
     Ok((compile::judging(&policy)?, compile::asking(&policy)?))
 }

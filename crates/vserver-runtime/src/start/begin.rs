@@ -4,12 +4,13 @@ use vserver_config::{Flavour, GuestConfig};
 
 use super::Start;
 use crate::choose::{choose_xid, cpus};
+use crate::early::Early;
 use crate::errand::Errand;
 use crate::error::Result;
 use crate::hold::Loading;
 use crate::init_style::{self, First};
 use crate::inspect::{judge, judge_disk, judge_links};
-use crate::plan::{self, Plan};
+use crate::plan::Plan;
 use crate::settings::StopPlan;
 use crate::workshop;
 use crate::{disk, mounts, quotas};
@@ -31,8 +32,8 @@ impl Start<'_> {
         Ok(config)
     }
 
-    /// The address programs begin to load as soon as the addresses are known.
-    pub(super) fn plan(&mut self, config: &GuestConfig) -> Result<(Plan, Loading)> {
+    /// The filters and the address programs, which take the longest, begin to be made as soon as it is known what they are.
+    pub(super) fn plan(&mut self, config: &GuestConfig, early: &mut Early) -> Result<(Plan, Loading)> {
         let xid = choose_xid(self.host, config)?;
         let made = match &self.options.errand {
             Some(Errand::Beside(toolbox)) => Some(workshop::make(self.host, config, xid, toolbox)?),
@@ -40,8 +41,9 @@ impl Start<'_> {
         };
         let moved = made.as_ref().map(|made| made.config_for(config));
         let (own, config) = (config, moved.as_ref().unwrap_or(config));
-        let loading = Loading::begin(plan::network(config, xid).as_ref(), &config.traffic);
         let mut plan = Plan::from_config(config, xid, cpus(), self.options.rescue.as_ref())?;
+        early.compile(plan.calls);
+        let loading = early.load(plan.network.as_ref(), &plan.traffic);
         if let Some(made) = made {
             (plan.workshop, plan.disk) = (Some(made.workshop), disk::plan(own).0);
         }
