@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::ffi::CString;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::fcntl::{AtFlags, FcntlArg, FdFlag, OFlag, fcntl, open};
@@ -18,14 +19,32 @@ use crate::prepare::Prepared;
 use crate::settings::fds;
 use crate::stage::{Stage, own_namespace};
 
-/// Executes it; returns only to say what failed.
-pub fn become_keeper(
+/// Where descriptors are out of the way.
+const ASIDE: i32 = 10;
+
+/// All but the execution.
+#[derive(Debug)]
+pub struct Successor {
+    image: OwnedFd,
+    argv: Vec<CString>,
+    environment: Vec<CString>,
+}
+
+impl Successor {
+    /// Executes it; returns only if that failed.
+    pub fn execute(self) -> nix::Result<Infallible> {
+        execveat(self.image.as_fd(), c"", &self.argv, &self.environment, AtFlags::AT_EMPTY_PATH)
+    }
+}
+
+/// Puts the descriptors that it works on in their places; what else lies below [`ASIDE`] is lost.
+pub fn prepare(
     host: &Host,
     prepared: &Prepared,
     (supervisor, server): (i32, Option<i32>),
     image: &OwnedFd,
     stage: Option<&Stage>,
-) -> Result<Infallible> {
+) -> Result<Successor> {
     let plan = &prepared.plan;
     let outer = stage.map(|_| own_namespace()).transpose().map_err(failed(plan))?;
     if let Some(stage) = stage {
@@ -33,13 +52,12 @@ pub fn become_keeper(
     }
     let null = open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()).map_err(failed(plan))?;
     dup2_stdin(&null).and_then(|()| dup2_stdout(&null)).and_then(|()| dup2_stderr(&null)).map_err(failed(plan))?;
-    // Out of the way of the number that the namespace is going to have.
-    let above = |fd: BorrowedFd<'_>| fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(10)).map_err(failed(plan));
-    let image = fd::inherited(above(image.as_fd())?).map_err(failed(plan))?;
-    let outer = outer.map(|outer| above(outer.as_fd())).transpose()?;
+    let aside = |fd: BorrowedFd<'_>| aside(fd).map_err(failed(plan));
+    let image = aside(image.as_fd())?;
+    let outer = outer.map(|outer| aside(outer.as_fd())).transpose()?;
     let mut held = Vec::new();
     for (fd, number) in to_hold(prepared) {
-        held.push((above(fd)?, number));
+        held.push((aside(fd)?, number));
     }
     process::default_signals().map_err(failed(plan))?;
     fd::cloexec_from(fds::SETTINGS).map_err(failed(plan))?;
@@ -47,12 +65,10 @@ pub fn become_keeper(
         fcntl(&rooms.network, FcntlArg::F_SETFD(FdFlag::empty())).map_err(failed(plan))?;
     }
     if let Some(outer) = outer {
-        let outer = fd::inherited(outer).map_err(failed(plan))?;
         fd::place(outer.as_fd(), fds::OUTER).map_err(failed(plan))?;
     }
     let gathers = held.iter().any(|(_, number)| *number == fds::BELL);
     for (copy, number) in held {
-        let copy = fd::inherited(copy).map_err(failed(plan))?;
         fd::place(copy.as_fd(), number).map_err(failed(plan))?;
     }
     let text = |bytes: &[u8]| CString::new(bytes).unwrap_or_default();
@@ -66,7 +82,12 @@ pub fn become_keeper(
     argv.extend(gathers.then(|| c"gathers".to_owned()));
     argv.extend(server.map(|server| text(format!("server={server}").as_bytes())));
     let environment: Vec<CString> = host.environment().iter().map(|pair| text(pair.as_encoded_bytes())).collect();
-    execveat(image.as_fd(), c"", &argv, &environment, AtFlags::AT_EMPTY_PATH).map_err(failed(plan))
+    Ok(Successor { image, argv, environment })
+}
+
+/// A copy out of the way of those that the keeper is going to have in certain places.
+pub fn aside(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    fd::inherited(fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(ASIDE))?)
 }
 
 /// What lets wildcard sockets of the guest hear all of its addresses, with the numbers at which the keeper expects it.

@@ -16,6 +16,7 @@ use vserver_sandbox::spawn::spawn;
 use vserver_sys::landlock;
 use vserver_sys::process::{self, Forked, SingleThreaded};
 
+use crate::become_keeper::aside;
 use crate::become_supervisor::Successor;
 use crate::error::{Error, Result};
 use crate::host::Host;
@@ -70,11 +71,9 @@ pub fn keep(
     };
     match settle(host, prepared, token, &place, stage) {
         Ok((Forked::Parent(supervisor), served)) => {
-            let children = (supervisor, served.map(|served| served.server));
             drop((raising, word));
-            let heard = await_end(&raised).map_err(Error::layer("hear the builder", &prepared.plan.name));
-            let become_keeper = || become_keeper::become_keeper(host, prepared, children, &kit.image.fd, stage);
-            speak(tell, heard.and_then(|()| become_keeper()))
+            let children = (supervisor, served.map(|served| served.server));
+            stay(host, prepared, children, &kit, stage, (&raised, tell))
         }
         Ok((Forked::Child, served)) => {
             blueprint.view = served.map(|served| view::of(&prepared.plan, served));
@@ -83,6 +82,33 @@ pub fn keep(
         }
         Err(error) => speak(tell, Err(error)),
     }
+}
+
+/// The keeper's image is executed when the guest runs, or never will: that takes a processor for a while, and the builder
+/// and the guest's first process can use all that there are. Nobody waits for it; should it fail, which needs a kernel
+/// without memory, the builder ends with the keeper, and the next command finds what is left in the record.
+fn stay(
+    host: &Host,
+    prepared: &Prepared,
+    children: (i32, Option<i32>),
+    kit: &Kit,
+    stage: Option<&Stage>,
+    (raised, tell): (&OwnedFd, OwnedFd),
+) -> ! {
+    let failed = Error::layer("make its keeper", &prepared.plan.name);
+    let ends = aside(raised.as_fd()).and_then(|raised| Ok((raised, aside(tell.as_fd())?)));
+    let (raised, tell) = match ends.map_err(failed) {
+        Ok(ends) => ends,
+        Err(error) => speak(tell, Err(error)),
+    };
+    let successor = match become_keeper::prepare(host, prepared, children, &kit.image.fd, stage) {
+        Ok(successor) => successor,
+        Err(error) => speak(tell, Err(error)),
+    };
+    drop(tell);
+    await_end(&raised);
+    let Err(_) = successor.execute();
+    process::exit_now(2)
 }
 
 /// Where the keeper stays: in no session, directory and cgroup of its caller's. Then it forks the server of the guest's own
@@ -110,15 +136,14 @@ fn settle(
     Ok((forked, served))
 }
 
-/// Until the pipe has no writer any more: the guest's program runs, or never will. Whoever executes a program has a
-/// processor for a while, and the builder and the guest's first process can use all that there are.
-fn await_end(pipe: &OwnedFd) -> nix::Result<()> {
+/// Until the pipe has no writer any more.
+fn await_end(pipe: &OwnedFd) {
     loop {
         let mut watched = [PollFd::new(pipe.as_fd(), PollFlags::empty())];
         match poll(&mut watched, PollTimeout::NONE) {
-            Ok(_) if watched[0].revents().is_some_and(|found| found.contains(PollFlags::POLLHUP)) => return Ok(()),
+            Ok(_) if watched[0].revents().is_some_and(|found| found.contains(PollFlags::POLLHUP)) => return,
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
-            Err(errno) => return Err(errno),
+            Err(_) => return,
         }
     }
 }

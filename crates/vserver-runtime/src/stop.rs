@@ -95,7 +95,10 @@ fn end(
     let name = &record.name;
     let cwd = given_in();
     let stage = outer.as_ref().map(|outer| Stage::join(name, outer.as_fd())).transpose()?;
-    let mut stopping = Stopping::new(host, record, options.default_tty, &cwd);
+    let mut stopping = match options.kill && !vserver_config::has_scripts(&host.confdir, name).unwrap_or(true) {
+        true => Stopping::unasked(host, record, &cwd),
+        false => Stopping::new(host, record, options.default_tty, &cwd),
+    };
     if record.init_lives() {
         stopping.pre_stop();
     }
@@ -187,6 +190,13 @@ struct Stopping<'a> {
 }
 
 impl<'a> Stopping<'a> {
+    /// Of a guest that is killed, and has no script that would want to know of it.
+    fn unasked(host: &'a Host, record: &'a RunRecord, cwd: &Path) -> Self {
+        let scripts = Scripts::new(host, &record.name, "stop", None, cwd);
+        let vdir = host.confdir.join(record.name.as_str()).join("vdir");
+        Self { host, orders: None, vdir, scripts, report: Vec::new() }
+    }
+
     /// The configuration counts as it is now; one that cannot be read does not keep a guest from being stopped.
     fn new(host: &'a Host, record: &'a RunRecord, default_tty: bool, cwd: &Path) -> Self {
         let name = &record.name;
