@@ -12,10 +12,10 @@ use crate::error::{Error, Result};
 
 type Work = Box<dyn FnOnce() + Send>;
 
-/// The thread. It ends when it was told that there is no more to do, or when this is dropped.
+/// The thread. It ends when all is done and nothing more is going to be asked for, or when this is dropped.
 #[derive(Debug)]
 pub struct Beside {
-    work: Sender<Work>,
+    work: Option<Sender<Work>>,
     thread: JoinHandle<()>,
 }
 
@@ -31,15 +31,21 @@ impl Beside {
         let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK).map_err(Error::layer(STEP, name))?;
         let thread = Builder::new().name("beside".to_owned()).spawn(move || todo.into_iter().for_each(|work| work()));
         before.thread_set_mask().map_err(Error::layer(STEP, name))?;
-        Ok(Self { work, thread: thread.map_err(Error::layer(STEP, name))? })
+        Ok(Self { work: Some(work), thread: thread.map_err(Error::layer(STEP, name))? })
     }
 
     /// Has it done, after what it was asked for before.
     pub fn ask<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Coming<T> {
         let (done, coming) = channel();
         // Who asked may have gone, and a thread that has ended in a panic is told of where the answer is awaited.
-        self.work.send(Box::new(move || drop(done.send(work())))).ok();
+        let work: Work = Box::new(move || drop(done.send(work())));
+        self.work.as_ref().map(|thread| thread.send(work).ok());
         Coming(coming)
+    }
+
+    /// Nothing more is going to be asked for: for whoever forks and does not have this.
+    pub fn no_more(&mut self) {
+        self.work = None;
     }
 
     /// Waits for its end, for a fork. A panic was told of by [`Coming::wait`].
@@ -67,11 +73,12 @@ mod tests {
 
     #[test]
     fn things_are_done_in_the_order_of_asking() {
-        let beside = Beside::begin(&name()).unwrap();
+        let mut beside = Beside::begin(&name()).unwrap();
         let (told, order) = channel();
         let other = told.clone();
         let first = beside.ask(move || told.send(1).unwrap());
         let second = beside.ask(move || other.send(2).unwrap());
+        beside.no_more();
         second.wait(&name(), "the second").unwrap();
         first.wait(&name(), "the first").unwrap();
         beside.end();

@@ -47,9 +47,11 @@ impl Early {
         self.filters = Some(self.beside.ask(move || seccomp::filters(calls)));
     }
 
-    /// Lets the programs that hold it to its addresses be loaded.
-    pub fn load(&self, network: Option<&NetworkPlan>, traffic: &Traffic) -> Loading {
-        Loading::begin(&self.beside, network, traffic)
+    /// Lets the programs that hold it to its addresses be loaded, as the last thing.
+    pub fn load(&mut self, network: Option<&NetworkPlan>, traffic: &Traffic) -> Loading {
+        let loading = Loading::begin(&self.beside, network, traffic);
+        self.beside.no_more();
+        loading
     }
 
     /// Waits for all of it, puts the filters into the plan, and leaves the caller alone, as a fork wants it.

@@ -70,6 +70,13 @@ impl Daemon {
         fs::read_to_string(&self.log).unwrap()
     }
 
+    /// Its only child, which leads the session of all that it begins.
+    fn launcher(&self) -> String {
+        let pid = self.process.id();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        children.split_whitespace().next().unwrap().to_owned()
+    }
+
     fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
@@ -90,6 +97,16 @@ impl Drop for Daemon {
         // That guests were started is known until the next boot; a test is no boot.
         let _ = fs::remove_file(AUTOSTARTED);
     }
+}
+
+/// Whether a process of that session has not ended. proc_pid_stat(5)
+fn lives_in_session(session: &str) -> bool {
+    let of = |entry: fs::DirEntry| fs::read_to_string(entry.path().join("stat")).ok();
+    let lives = |stat: String| {
+        let behind_the_name: Vec<_> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        behind_the_name[0] != "Z" && behind_the_name[3] == session
+    };
+    fs::read_dir("/proc").unwrap().flatten().filter_map(of).any(lives)
 }
 
 fn name(guest: &Guest<'_>) -> GuestName {
@@ -181,10 +198,13 @@ fn killed_in_the_middle_of_a_start() {
         let (client, name) = (daemon.client(), name(&guest));
         let asking = std::thread::spawn(move || client.start(&name, &StartRequest::default()));
         std::thread::sleep(Duration::from_millis(delay));
+        let launcher = daemon.launcher();
         daemon.kill();
         drop(asking.join().unwrap());
         guest.start();
         guest.sh("true").ok();
+        // A start that was under way goes on, and would be one after the stop.
+        eventually("what the daemon had begun has ended", SOON, || !lives_in_session(&launcher));
         guest.v(&["stop", "--kill"]).ok();
     }
 }
