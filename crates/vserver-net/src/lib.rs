@@ -28,6 +28,7 @@ mod meter;
 mod policy;
 mod program;
 mod resettle;
+pub mod shadow;
 mod sockets;
 pub mod space;
 mod steering;

@@ -1,6 +1,6 @@
 //! A change of the addresses of a guest that runs.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use vserver_cgroup::GuestCgroup;
 use vserver_net::{Confined, Held, Steer};
@@ -35,6 +35,7 @@ pub(crate) fn confine(
     if let Some(held) = &held {
         report.extend(hand_over(host, record, held).err());
     }
+    report.extend(show(host, record, network).err());
     let pids = cgroup.processes().map_err(Error::layer("list the processes", &record.name))?;
     if let Err(error) = vserver_net::resettle(directory.as_fd(), &policy, &pids) {
         let reason = format!("sockets that are bound already do not follow ({error}): restart the servers");
@@ -50,19 +51,43 @@ fn hand_over(host: &Host, record: &RunRecord, held: &Held) -> std::result::Resul
         fds.extend([gathering.bell.as_fd(), gathering.iterator.as_fd()]);
     }
     let request = Request::Steer { gathers: held.gathering.is_some() };
+    ask(host, record, &request, &fds).map_err(|why| {
+        let reason = format!(
+            "the guest's supervisor does not see to it ({why}): a socket bound to 0.0.0.0 or :: hears the other addresses from \
+             the guest's next start on"
+        );
+        Unenforced::partial("wildcard bind on several addresses", reason)
+    })
+}
+
+/// Lets the guest's supervisor show what it is to see of the host's network stack.
+fn show(host: &Host, record: &RunRecord, network: &NetworkPlan) -> std::result::Result<(), Unenforced> {
+    let shown = network.shown();
+    let hides = shown.is_some();
+    match ask(host, record, &Request::Show { shown }, &[]) {
+        Err(why) if hides => {
+            let reason = format!("the guest's supervisor does not see to it ({why}); it holds from the guest's next start on");
+            Err(Unenforced::partial("nflags hide_netif", reason))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The error says why it was not done.
+fn ask(
+    host: &Host,
+    record: &RunRecord,
+    request: &Request,
+    fds: &[BorrowedFd<'_>],
+) -> std::result::Result<(), String> {
     let asked = control::dial(&host.control(&record.name)).and_then(|socket| {
-        control::send_request(socket.as_fd(), &request, &fds)?;
+        control::send_request(socket.as_fd(), request, fds)?;
         control::receive_reply(socket.as_fd())
     });
-    let why = match asked {
-        Ok(Some((Reply::Accepted, _))) => return Ok(()),
-        Ok(Some((Reply::Refused { reason }, _))) => reason,
-        Ok(_) => "it is gone".to_owned(),
-        Err(error) => error.to_string(),
-    };
-    let reason = format!(
-        "the guest's supervisor does not see to it ({why}): a socket bound to 0.0.0.0 or :: hears the other addresses from the \
-         guest's next start on"
-    );
-    Err(Unenforced::partial("wildcard bind on several addresses", reason))
+    match asked {
+        Ok(Some((Reply::Accepted, _))) => Ok(()),
+        Ok(Some((Reply::Refused { reason }, _))) => Err(reason),
+        Ok(_) => Err("it is gone".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
 }

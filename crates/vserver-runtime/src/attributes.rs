@@ -47,6 +47,7 @@ impl Attributes {
 pub fn call_policy(config: &GuestConfig, userns: bool, systemd: bool) -> SeccompMode {
     let (ccaps, cflags) = (config.ccaps, config.cflags);
     let all = ccaps.contains(ContextCaps::NAMESPACE);
+    let held = !config.no_ncontext && config.network_space == NetworkSpace::Host;
     SeccompMode {
         userns,
         nesting: userns && systemd,
@@ -62,7 +63,8 @@ pub fn call_policy(config: &GuestConfig, userns: bool, systemd: bool) -> Seccomp
         limits: false,
         sysinfo: false,
         quotas: false,
-        ping: !config.no_ncontext && config.network_space == NetworkSpace::Host,
+        ping: held,
+        hide_netif: held && config.nflags.contains(NetFlags::HIDE_NETIF),
         syslog: ccaps.contains(ContextCaps::SYSLOG),
         tiocsti: ccaps.contains(ContextCaps::TIOCSTI),
         igneg_nice: cflags.contains(ContextFlags::IGNEG_NICE),

@@ -17,7 +17,7 @@ use vserver_sys::fd;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::launch::Kit;
-use crate::plan::Plan;
+use crate::plan::{NetworkPlan, Plan};
 use crate::settings::{Settings, fds};
 
 /// Largest size of one console log file; there are two. Source: default policy, threat model §3.7 (16 MiB in all).
@@ -88,6 +88,7 @@ fn settings(host: &Host, plan: &Plan, spawned: &Spawned, kit: &Kit) -> Settings 
         hard_limits: plan.hard_limits.clone(),
         sysinfo: false,
         disk: None,
+        shown: plan.network.as_ref().and_then(NetworkPlan::shown),
         orders: plan.stop_orders(),
     }
 }

@@ -15,7 +15,7 @@ use nix::sys::socket::{
 use serde::{Deserialize, Serialize};
 use vserver_sys::fd;
 
-use crate::settings::StopOrders;
+use crate::settings::{Shown, StopOrders};
 
 /// Longest request that is read, bytes: the kernel's limit for arguments and environment is about as large.
 const MAX_REQUEST: u64 = 8 << 20;
@@ -58,6 +58,11 @@ pub enum Request {
     Steer {
         /// Behind the first: a bell, and an iterator to be run when it rings.
         gathers: bool,
+    },
+    /// Show this of the host's network stack, or everything, from now on.
+    Show {
+        /// What.
+        shown: Option<Shown>,
     },
     /// Say who you are.
     Hello,

@@ -1,5 +1,6 @@
 //! What a supervisor is born with: a memfd at a fixed number, beside the descriptors that it works on.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -117,6 +118,15 @@ pub struct KillStep {
     pub wait: Duration,
 }
 
+/// What a guest is shown of the host's network stack (`hide_netif`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown {
+    /// Its addresses, with the devices that carry them.
+    pub addresses: Vec<IpAddr>,
+    /// What the loopback device has.
+    pub localhost: Ipv4Addr,
+}
+
 /// Everything that a supervisor has to know.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Settings {
@@ -149,6 +159,9 @@ pub struct Settings {
     /// The last is the root of the disk whose quotas are its own; this is its device, as its table of mounts has it.
     #[serde(default)]
     pub disk: Option<PathBuf>,
+    /// What its processes are shown of the host's network stack, unless that is everything.
+    #[serde(default)]
+    pub shown: Option<Shown>,
     /// How it is ended, unless the stop says otherwise.
     pub orders: StopOrders,
 }

@@ -10,10 +10,14 @@
 //! A helper does one thing for one call and ends. It has the host's rights, no descriptor of the guest's, and reads of the
 //! caller at most two names or limits, whose copy is what counts. Whatever it cannot do, the kernel is left to answer as if nobody
 //! had been asked, or it is refused ([`without_help`]). A guest without petitions has neither listener nor descriptors for them.
+//!
+//! Netlink sockets of a guest that is to see its own addresses only ([`netlink`]) the supervisor makes itself: programs ask for
+//! one whenever they look up a name.
 
 mod limits;
 mod memory;
 mod names;
+pub mod netlink;
 mod ping;
 mod quotas;
 mod sysinfo;
@@ -142,8 +146,7 @@ fn help(guest: &Guest<'_>, listener: BorrowedFd<'_>, asked: &Asked) -> io::Resul
 /// What the kernel would make without a source. It is of our network namespace: a process of the guest's that has gone into
 /// one of its own gets from the kernel what it has there.
 fn socket(base: u32, listener: BorrowedFd<'_>, asked: &Asked) -> io::Result<()> {
-    let network = |of: &str| fs::metadata(format!("/proc/{of}/ns/net")).map(|namespace| namespace.ino());
-    if network(&asked.pid.to_string())? != network("self")? || !seccomp::still_waits(listener, asked.id) {
+    if netlink::network_of(Some(asked.pid))? != netlink::network_of(None)? || !seccomp::still_waits(listener, asked.id) {
         return Err(io::ErrorKind::PermissionDenied.into());
     }
     let udplite = asked.arguments[2] as i32 == libc::IPPROTO_UDPLITE;

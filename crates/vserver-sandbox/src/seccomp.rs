@@ -54,6 +54,8 @@ pub struct SeccompMode {
     /// The guest is held to addresses of the host's network stack: its supervisor makes its sockets for ping and
     /// UDP-Lite.
     pub ping: bool,
+    /// `hide_netif` of such a guest: its supervisor makes its netlink sockets.
+    pub hide_netif: bool,
     /// `syslog`: the real kernel log, as far as the kernel itself shows it. Otherwise it is empty.
     pub syslog: bool,
     /// `tiocsti`: typing into an own terminal.

@@ -34,6 +34,18 @@ pub fn udplite(family: i32, flags: i32) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
+/// Lets lists that are asked for on a netlink socket be only of what the request says (`NETLINK_GET_STRICT_CHK`, 4.20).
+///
+/// # Errors
+/// `ENOPROTOOPT` on older kernels.
+pub fn dump_strictly(socket: BorrowedFd<'_>) -> io::Result<()> {
+    let (on, length) = (1_i32, size_of::<i32>() as libc::socklen_t);
+    let (level, name) = (libc::SOL_NETLINK, libc::NETLINK_GET_STRICT_CHK);
+    // SAFETY: the kernel reads one int of the given true length through the pointer, which is live.
+    let done = unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const on).cast(), length) };
+    check(done.into()).map(drop)
+}
+
 /// A number that getsockopt(2) knows; `T` is an integer of the option's length.
 fn option<T: Copy>(socket: BorrowedFd<'_>, name: i32, mut value: T) -> io::Result<T> {
     let mut length = size_of::<T>() as libc::socklen_t;

@@ -13,6 +13,7 @@ mod info;
 mod kernel;
 mod load;
 mod namespaces;
+mod netlink;
 mod processes;
 mod quotas;
 mod ring;
@@ -54,6 +55,7 @@ const TABLES: &[&[Check]] = &[
     settings::CHECKS,
     ring::CHECKS,
     sockets::CHECKS,
+    netlink::CHECKS,
     tunnels::CHECKS,
     udplite::CHECKS,
     frames::CHECKS,

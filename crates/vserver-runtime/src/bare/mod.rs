@@ -97,6 +97,7 @@ pub fn new_network(nid: u32) -> NetworkPlan {
         lback_remap: true,
         lback_allow: false,
         hide_lback: true,
+        hide_netif: true,
         multicast: false,
         low_ports: false,
     };

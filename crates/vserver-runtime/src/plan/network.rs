@@ -8,6 +8,7 @@ use vserver_net::{AddressPolicy, Localhost};
 use vserver_types::{ContextCaps, GuestAddress, NetCaps, NetFlags, Nid, Xid};
 
 use crate::error::{Error, Result};
+use crate::settings::Shown;
 
 /// An address to put on a device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,6 +77,9 @@ pub struct NetworkPlan {
     pub multicast: bool,
     /// Every user of it may bind ports below 1024.
     pub low_ports: bool,
+    /// What is not its own of the host's network stack is not shown to it.
+    #[serde(default)]
+    pub hide_netif: bool,
 }
 
 impl NetworkPlan {
@@ -104,6 +108,14 @@ impl NetworkPlan {
         self.lback_remap = nflags.contains(NetFlags::LBACK_REMAP);
         self.lback_allow = nflags.contains(NetFlags::LBACK_ALLOW);
         self.hide_lback = nflags.contains(NetFlags::HIDE_LBACK);
+        self.hide_netif = nflags.contains(NetFlags::HIDE_NETIF);
+    }
+
+    /// What is shown to it, unless that is everything.
+    pub fn shown(&self) -> Option<Shown> {
+        let named = self.lback_remap || self.lback_allow;
+        let localhost = if named { Ipv4Addr::LOCALHOST } else { self.loopback };
+        self.hide_netif.then(|| Shown { addresses: self.addresses.clone(), localhost })
     }
 }
 
@@ -156,6 +168,7 @@ fn own_network(config: &GuestConfig, nid: Nid) -> NetworkPlan {
         lback_remap: true,
         lback_allow: false,
         hide_lback: true,
+        hide_netif: true,
         multicast: false,
         // Nobody in a user namespace has the host's CAP_NET_BIND_SERVICE.
         low_ports: config.userns != Userns::Off,

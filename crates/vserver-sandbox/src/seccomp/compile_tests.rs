@@ -38,6 +38,7 @@ const fn plain(userns: bool, nesting: bool, netns: bool) -> SeccompMode {
         quotas: false,
         names: false,
         ping: false,
+        hide_netif: false,
         syslog: false,
         tiocsti: false,
         igneg_nice: false,

@@ -27,6 +27,7 @@ mod flags;
 mod flags_net;
 mod fstab;
 mod helper;
+mod hide_netif;
 mod host_address;
 mod host_settings;
 mod import;
@@ -130,6 +131,7 @@ const FILES: &[fn() -> Vec<Trial>] = &[
     firewall::tests,
     flags::tests,
     flags_net::tests,
+    hide_netif::tests,
     scripts::tests,
     samples::tests,
     styles::tests,

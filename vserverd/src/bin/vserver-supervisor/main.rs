@@ -13,6 +13,7 @@ mod console;
 mod ending;
 mod gather;
 mod hearing;
+mod interfaces;
 mod keeper;
 mod limits;
 mod petitions;

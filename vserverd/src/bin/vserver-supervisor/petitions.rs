@@ -1,25 +1,34 @@
-//! Calls of the guest's processes that the supervisor answers. It only hands them to helpers, few at a time and few a second:
-//! whatever a guest asks for, stop and exec are served.
+//! Calls of the guest's processes that the supervisor answers. It hands them to helpers, few at a time and few a second, or
+//! gives a netlink socket: whatever a guest asks for, stop and exec are served.
 
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
-use vserver_sandbox::petition::{self, Guest};
+use vserver_runtime::settings::Shown;
+use vserver_sandbox::petition::{self, Guest, netlink};
 use vserver_sys::pidfd;
 use vserver_sys::process::SingleThreaded;
-use vserver_sys::seccomp::{self, Answer};
+use vserver_sys::seccomp::{self, Answer, Asked};
+
+use crate::interfaces::{Interfaces, Way};
 
 /// Most helpers at a time.
 const MAX_HELPERS: usize = 8;
-/// What helpers may cost in one [`PERIOD`], which the guest makes the supervisor do outside of its own limits.
-const PER_PERIOD: u32 = 500;
-/// What one costs: so there are 50 of them in that time.
-const COST: u32 = 10;
+/// What answers may cost in one [`PERIOD`], which the guest makes the supervisor do outside of its own limits.
+const PER_PERIOD: u32 = 5000;
+/// What a helper costs: so there are 50 of them in that time.
+const COST: u32 = 100;
 /// One that only reads and writes some bytes: programs call sysinfo(2) at their start.
-const SMALL_COST: u32 = 1;
+const SMALL_COST: u32 = 10;
+/// A netlink socket, which takes no helper: 2500 in that time, some hundredths of it. Programs look up names.
+const SOCKET_COST: u32 = 2;
+/// To who asks for a netlink socket that cannot be had: the kernel's own would show the host.
+const REFUSED: Answer = Answer::Failed(Errno::ENOBUFS as i32);
 /// See there.
 const PERIOD: Duration = Duration::from_secs(1);
 
@@ -33,23 +42,43 @@ pub struct Petitions {
     listeners: Vec<OwnedFd>,
     helpers: Vec<Helper>,
     period: (Instant, u32),
+    interfaces: Interfaces,
+    /// Sockets that the guest has are to hear of a change.
+    behind: bool,
 }
 
-/// A child that answers one call.
+/// A child that answers one call, if it was forked for one.
 struct Helper {
     pid: i32,
     watch: Option<OwnedFd>,
-    listener: OwnedFd,
-    call: u64,
-    /// What the call gets if it ends without a word.
-    otherwise: Answer,
+    /// The call, and what it gets if the child ends without a word.
+    call: Option<(OwnedFd, u64, Answer)>,
+    /// It works on what the guest is shown: nobody else is answered meanwhile.
+    shows: bool,
 }
 
 impl Petitions {
     /// Nobody has asked yet.
-    pub fn new(hear: OwnedFd, tell: OwnedFd) -> Self {
+    pub fn new(hear: OwnedFd, tell: OwnedFd, shown: Option<Shown>) -> Self {
         let period = (Instant::now(), 0);
-        Self { hear, tell, listeners: Vec::new(), helpers: Vec::new(), period }
+        let interfaces = Interfaces::new(shown);
+        Self { hear, tell, listeners: Vec::new(), helpers: Vec::new(), period, interfaces, behind: false }
+    }
+
+    /// What the guest is shown from now on. Sockets that it has hear of it.
+    pub fn show(&mut self, token: SingleThreaded, shown: Option<Shown>) {
+        self.behind |= self.interfaces.show(shown);
+        self.catch_up(token);
+    }
+
+    /// If it fails, the next call tries again.
+    fn catch_up(&mut self, token: SingleThreaded) {
+        if self.behind && !self.shows() {
+            self.behind = false;
+            if let Ok(pid) = self.interfaces.follow(token, || Ok(())) {
+                self.helpers.push(Helper { pid, watch: pidfd::open(pid).ok(), call: None, shows: true });
+            }
+        }
     }
 
     /// For those who enter the guest.
@@ -72,7 +101,12 @@ impl Petitions {
 
     /// Looks after everything once.
     pub fn serve(&mut self, token: SingleThreaded, guest: &Guest<'_>) {
-        self.helpers.retain(Helper::works);
+        let mut failed = false;
+        self.helpers.retain(|helper| helper.works(&mut failed));
+        if failed {
+            self.interfaces.failed();
+        }
+        self.catch_up(token);
         while let Some(listener) = petition::hear(self.hear.as_fd()) {
             self.listeners.push(listener);
         }
@@ -95,8 +129,12 @@ impl Petitions {
         }
     }
 
+    fn shows(&self) -> bool {
+        self.helpers.iter().any(|helper| helper.shows)
+    }
+
     fn has_room(&self) -> bool {
-        self.helpers.len() < MAX_HELPERS && self.period.1 < PER_PERIOD
+        !self.shows() && self.helpers.len() < MAX_HELPERS && self.period.1 < PER_PERIOD
     }
 
     /// What cannot be helped, the kernel answers, or nobody does it. A caller that has ended meanwhile needs nothing.
@@ -105,24 +143,58 @@ impl Petitions {
             self.period.1 += COST;
             return;
         };
+        if netlink::is_asked(&asked) {
+            if let Err(error) = self.give(token, guest.base, listener, &asked) {
+                let too_many = error.raw_os_error() == Some(Errno::ENFILE as i32);
+                let answer = if too_many { Answer::Failed(Errno::ENFILE as i32) } else { REFUSED };
+                seccomp::answer(listener.as_fd(), asked.id, answer).ok();
+            }
+            return;
+        }
         self.period.1 += if petition::is_small(&asked) { SMALL_COST } else { COST };
         let otherwise = petition::without_help(&asked);
         match (listener.try_clone(), petition::answer(token, guest, listener.as_fd(), &asked)) {
             (Ok(listener), Ok(pid)) => {
-                self.helpers.push(Helper { pid, watch: pidfd::open(pid).ok(), listener, call: asked.id, otherwise });
+                let call = Some((listener, asked.id, otherwise));
+                self.helpers.push(Helper { pid, watch: pidfd::open(pid).ok(), call, shows: false });
             }
             _ => drop(seccomp::answer(listener.as_fd(), asked.id, otherwise)),
+        }
+    }
+
+    /// A netlink socket that shows the guest what is its own.
+    fn give(&mut self, token: SingleThreaded, base: u32, listener: &OwnedFd, asked: &Asked) -> io::Result<()> {
+        let way = self.interfaces.way(asked)?;
+        self.period.1 += if matches!(way, Way::Stale) { COST } else { SOCKET_COST };
+        match way {
+            Way::ByKernel => seccomp::answer(listener.as_fd(), asked.id, Answer::GoOn),
+            Way::Ready => {
+                let made = self.interfaces.make(base, asked)?;
+                netlink::hand_over(listener.as_fd(), asked, &made)
+            }
+            Way::Stale => {
+                let last = || netlink::hand_over(listener.as_fd(), asked, &netlink::make(base, asked)?);
+                let pid = self.interfaces.follow(token, last)?;
+                let call = Some((listener.try_clone()?, asked.id, REFUSED));
+                self.helpers.push(Helper { pid, watch: pidfd::open(pid).ok(), call, shows: true });
+                Ok(())
+            }
         }
     }
 }
 
 impl Helper {
-    /// Whether it still works. One that has ended without an answer, for whatever reason, leaves it to the kernel, or refuses.
-    fn works(&self) -> bool {
-        if matches!(waitpid(Pid::from_raw(self.pid), Some(WaitPidFlag::WNOHANG)), Ok(WaitStatus::StillAlive)) {
+    /// Whether it still works. One that has ended without an answer, for whatever reason, leaves it to the kernel, or refuses;
+    /// one that could not show what it should is noted in `failed`.
+    fn works(&self, failed: &mut bool) -> bool {
+        let status = waitpid(Pid::from_raw(self.pid), Some(WaitPidFlag::WNOHANG));
+        if matches!(status, Ok(WaitStatus::StillAlive)) {
             return true;
         }
-        seccomp::answer(self.listener.as_fd(), self.call, self.otherwise).ok();
+        *failed |= self.shows && !matches!(status, Ok(WaitStatus::Exited(_, 0)));
+        if let Some((listener, call, otherwise)) = &self.call {
+            seccomp::answer(listener.as_fd(), *call, *otherwise).ok();
+        }
         false
     }
 }
