@@ -66,7 +66,8 @@ fn show(host: &Host, record: &RunRecord, network: &NetworkPlan) -> std::result::
     let hides = shown.is_some();
     match ask(host, record, &Request::Show { shown }, &[]) {
         Err(why) if hides => {
-            let reason = format!("the guest's supervisor does not see to it ({why}); it holds from the guest's next start on");
+            let reason =
+                format!("the guest's supervisor does not see to it ({why}); it holds from the guest's next start on");
             Err(Unenforced::partial("nflags hide_netif", reason))
         }
         _ => Ok(()),

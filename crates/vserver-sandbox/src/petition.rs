@@ -26,7 +26,6 @@ mod udplite;
 use std::fs;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -146,7 +145,9 @@ fn help(guest: &Guest<'_>, listener: BorrowedFd<'_>, asked: &Asked) -> io::Resul
 /// What the kernel would make without a source. It is of our network namespace: a process of the guest's that has gone into
 /// one of its own gets from the kernel what it has there.
 fn socket(base: u32, listener: BorrowedFd<'_>, asked: &Asked) -> io::Result<()> {
-    if netlink::network_of(Some(asked.pid))? != netlink::network_of(None)? || !seccomp::still_waits(listener, asked.id) {
+    if netlink::network_of(Some(asked.pid))? != netlink::network_of(None)?
+        || !seccomp::still_waits(listener, asked.id)
+    {
         return Err(io::ErrorKind::PermissionDenied.into());
     }
     let udplite = asked.arguments[2] as i32 == libc::IPPROTO_UDPLITE;

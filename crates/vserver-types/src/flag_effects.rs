@@ -277,8 +277,9 @@ const NFLAGS: &[Effect] = &[
     effect(
         "hide_netif",
         Partly,
-        "so on a network stack of the guest's own (spaces/net, netns/); on the host's there is no view for one guest",
-        "netns::a_stack_of_its_own",
+        "wholly on a network stack of the guest's own; on the host's, what rtnetlink tells (getifaddrs, ip) is the guest's own; \
+         /proc/net and SIOCGIFCONF tell of the host",
+        "hide_netif::only_what_is_its_own",
     ),
     effect("hide_lback", Honoured, "the kernel shows the private loopback as 127.0.0.1", "flags_net::hide_lback"),
     effect("state_setup", Honoured, "internal: of the start only", "each::state_flags_are_of_the_start_only"),

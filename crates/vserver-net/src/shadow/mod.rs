@@ -44,11 +44,7 @@ pub fn make(own: BorrowedFd<'_>) -> io::Result<OwnedFd> {
 ///
 /// # Errors
 /// What setns(2) says, or the work's own.
-pub fn within<T>(
-    shadow: BorrowedFd<'_>,
-    own: BorrowedFd<'_>,
-    work: impl FnOnce() -> io::Result<T>,
-) -> io::Result<T> {
+pub fn within<T>(shadow: BorrowedFd<'_>, own: BorrowedFd<'_>, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     setns(shadow, CloneFlags::CLONE_NEWNET)?;
     let done = work();
     go_back(own);

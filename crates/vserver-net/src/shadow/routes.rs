@@ -32,9 +32,8 @@ pub(super) fn list(talk: &Talk, devices: &[u32], sources: &[IpAddr]) -> Vec<Mess
         for family in FAMILIES {
             let mut head = vec![0; 12];
             head[0] = family;
-            let filter = Message::new(head)
-                .with(DEVICE, &device.to_ne_bytes())
-                .with(TABLE, &u32::from(MAIN).to_ne_bytes());
+            let filter =
+                Message::new(head).with(DEVICE, &device.to_ne_bytes()).with(TABLE, &u32::from(MAIN).to_ne_bytes());
             // Without a family, a table or the device there are none.
             let all = talk.list(GET_ROUTE, &filter).unwrap_or_default();
             let told = all.iter().filter_map(|route| told(route, *device, sources));

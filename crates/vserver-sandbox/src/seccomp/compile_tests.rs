@@ -422,8 +422,8 @@ fn mounting_and_remounting_are_two_rights() {
 
 #[test]
 fn what_the_supervisor_answers_is_asked_and_nothing_else() {
-    let mode =
-        SeccompMode { utsname: true, names: true, limits: true, sysinfo: true, quotas: true, ping: true, ..USER };
+    let net = SeccompMode { ping: true, hide_netif: true, ..USER };
+    let mode = SeccompMode { utsname: true, names: true, limits: true, sysinfo: true, quotas: true, ..net };
     let (judges, asks) = super::super::filters(mode).unwrap();
     let stack = vec![judges, asks.unwrap()];
     let asked = |name: &str, args: &[u64]| {
@@ -440,6 +440,10 @@ fn what_the_supervisor_answers_is_asked_and_nothing_else() {
     assert!(asked("socket", &[2, 2 | 0o2_004_000, 1]) && asked("socket", &[10, 2, 58]));
     assert!(asked("socket", &[2, 3, 1]) && asked("socket", &[10, 3, 58]));
     assert!(asked("socket", &[2, 2, 136]) && asked("socket", &[10, 2 | 0o2_000_000, 136]));
+    assert!(asked("socket", &[16, 3 | 0o2_004_000, 0]) && asked("socket", &[16, 2, 0]));
+    for other in [[16, 1, 0], [16, 3, 4], [16, 3, 15]] {
+        assert!(!asked("socket", &other), "{other:?}");
+    }
     for other in [[2, 2, 17], [2, 2, 0], [2, 1, 1], [2, 3, 255], [10, 2, 1], [10, 3, 1], [1, 2, 1]] {
         assert!(!asked("socket", &other), "{other:?}");
     }

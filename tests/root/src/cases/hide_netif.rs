@@ -120,7 +120,10 @@ fn only_what_is_its_own() {
     assert_eq!(links.lines().count(), 2, "{links}");
     assert!(links.contains("mtu 1400") && links.contains(mac) && links.contains("UP"), "{links}");
     let addresses = one.sh("ip -o addr").ok().out.clone();
-    assert!(addresses.contains("10.99.71.2/24 brd 10.99.71.255") && !addresses.contains("10.99.71.1/"), "{addresses}");
+    assert!(
+        addresses.contains("10.99.71.2/24 brd 10.99.71.255") && !addresses.contains("10.99.71.1/"),
+        "{addresses}"
+    );
     assert!(!addresses.contains("10.99.71.3") && !addresses.contains("10.99.72.1"), "{addresses}");
     assert!(!addresses.contains("::1/128") && !addresses.contains("fe80"), "{addresses}");
     let routes = one.sh("ip route; ip -6 route").ok().out.clone();
@@ -232,6 +235,10 @@ fn without_it_all_is_shown() {
         assert!(shown.contains(one), "{one}: {shown}");
     }
     assert_eq!(held_for(&guest).len(), 0);
+    // What it was not started with comes with its next start, and that is said.
+    let nid = guest.xid.to_string();
+    let said = host.tool("nattribute", &["--set", "--nid", &nid, "--flag", "hide_netif"]).ok().err.clone();
+    assert!(said.contains("hide_netif") && said.contains("next start"), "{said}");
     guest.stop();
 }
 

@@ -91,11 +91,7 @@ impl Interfaces {
 
     /// Forks a child that brings the shadow up to date, and then does `last` in it. What changes on the host from now on is
     /// noticed.
-    pub fn follow(
-        &mut self,
-        token: SingleThreaded,
-        last: impl FnOnce() -> io::Result<()>,
-    ) -> io::Result<i32> {
+    pub fn follow(&mut self, token: SingleThreaded, last: impl FnOnce() -> io::Result<()>) -> io::Result<i32> {
         let (Some(shadow), Some(shown)) = (&mut self.shadow, &self.shown) else {
             return Err(io::ErrorKind::NotFound.into());
         };

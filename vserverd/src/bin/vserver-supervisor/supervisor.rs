@@ -69,7 +69,8 @@ pub fn doors(settings: &Settings) -> io::Result<Spoken> {
     let birthplace = settings.birthplace.then(&mut next).transpose()?;
     let tasks = (0..settings.tasks).map(|_| next()).collect::<io::Result<_>>()?;
     let asks = settings.confinement.asking.is_some();
-    let petitions = asks.then(|| Ok::<_, io::Error>(Petitions::new(next()?, next()?, settings.shown.clone()))).transpose()?;
+    let petitions =
+        asks.then(|| Ok::<_, io::Error>(Petitions::new(next()?, next()?, settings.shown.clone()))).transpose()?;
     let sysinfo = settings.sysinfo.then(&mut next).transpose()?;
     let disk = settings.disk.is_some().then(&mut next).transpose()?;
     Ok((Doors { birthplace, tasks }, petitions, sysinfo, disk))
@@ -284,11 +285,12 @@ impl Supervisor {
                 Err(error) => session.refuse(format!("the bell cannot be heard: {error}")),
             },
             Request::Show { shown } => match &mut self.petitions {
-                Some(petitions) => {
+                // Without it nothing of the guest's asks.
+                Some(petitions) if shown.is_none() || self.settings.shown.is_some() => {
                     petitions.show(self.token, shown);
                     session.reply(&Reply::Accepted, &[]);
                 }
-                None => session.refuse("no call of the guest's is answered"),
+                _ => session.refuse("the guest was started without it"),
             },
             Request::Exec { argv, env, user, passed, birthplace, tasks, terminal } => {
                 let mut fds = fds.into_iter();
