@@ -36,7 +36,7 @@ impl Early {
         let beside = Beside::begin(name)?;
         let host = host.clone();
         let made = beside.ask(move || {
-            let image = image::choose(&host.supervisor, &list::running(&host)?)?;
+            let image = image::seal(&host.supervisor, &list::running(&host)?)?;
             Ok(Made { image, devices: DeviceProgram::load(&DevicePolicy::default()).ok() })
         });
         Ok(Self { beside, made, filters: None })
@@ -56,7 +56,7 @@ impl Early {
 
     /// Waits for all of it, puts the filters into the plan, and leaves the caller alone, as a fork wants it.
     pub fn finish(self, plan: &mut Plan) -> Result<Made> {
-        let made = self.made.wait(&plan.name, "the thread that looks for its supervisor's image")??;
+        let made = self.made.wait(&plan.name, "the thread that seals its supervisor's image")??;
         if let Some(filters) = self.filters {
             plan.filter(filters.wait(&plan.name, "the thread that compiles its system call policy")?)?;
         }

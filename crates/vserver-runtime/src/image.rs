@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -22,30 +22,20 @@ const SEALS: SealFlag =
 pub struct Image {
     /// What it executes.
     pub fd: OwnedFd,
-    /// What is to be copied into it, and where that lies.
-    program: Option<(File, PathBuf)>,
 }
 
 /// The image that a supervisor of `running` executes, if it is the program at `path`, so that any number of guests cost
-/// one; else a new one, still empty.
-pub fn choose(path: &Path, running: &[RunRecord]) -> Result<Image> {
+/// one; else a new one.
+pub fn seal(path: &Path, running: &[RunRecord]) -> Result<Image> {
     let program = File::open(path).map_err(Error::io("read the program", path))?;
     if let Some(image) = share(&program, running).map_err(Error::io("read the program", path))? {
-        return Ok(Image { fd: image.into(), program: None });
+        return Ok(Image { fd: image.into() });
     }
     let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
     let fd = memfd_create(c"vserver-supervisor", flags).map_err(Error::io("make a memfd for", path))?;
-    Ok(Image { fd, program: Some((program, path.to_owned())) })
-}
-
-impl Image {
-    /// Fills and seals it, for all who have it, if that is to be done.
-    pub fn seal(&self) -> Result<()> {
-        let Some((program, path)) = &self.program else { return Ok(()) };
-        copy(program, &self.fd, path)?;
-        fcntl(&self.fd, FcntlArg::F_ADD_SEALS(SEALS)).map_err(Error::io("seal the copy of", path))?;
-        Ok(())
-    }
+    copy(&program, &fd, path)?;
+    fcntl(&fd, FcntlArg::F_ADD_SEALS(SEALS)).map_err(Error::io("seal the copy of", path))?;
+    Ok(Image { fd })
 }
 
 /// In the kernel, from one page cache to another, and not through our memory.

@@ -6,9 +6,9 @@
 //! image: it waits for the supervisor's end and cleans up, with scripts that no guest's domain restricts. Both have one
 //! pipe to speak on: a sentence that says why not, or nothing and end of file.
 //!
-//! Meanwhile the launcher fills and seals that image, loads the programs that hold the guest to its devices and addresses,
-//! those that are not loaded yet, and attaches them, and gives its word, once: what could not be enforced. Without that
-//! word the builder ends, and nothing of the guest has been executed.
+//! Meanwhile the launcher loads the programs that hold the guest to its devices and addresses, those that are not loaded
+//! yet, and attaches them, and gives its word, once: what could not be enforced. Without that word the builder ends, and
+//! nothing of the guest has been executed.
 
 use std::fs::File;
 use std::io::{ErrorKind, Write};
@@ -97,8 +97,7 @@ pub fn launch(
         Forked::Parent(pid) => {
             drop((tell, blueprint, word));
             let builder = Builder { name, pid, report };
-            let held = kit.image.seal().and_then(|()| hold(prepared, (ready, devices), wishes.strict, give));
-            let unenforced = match held {
+            let unenforced = match hold(prepared, (ready, devices), wishes.strict, give) {
                 Ok(unenforced) => unenforced,
                 Err(error) => return Err(builder.dismiss(error)),
             };
