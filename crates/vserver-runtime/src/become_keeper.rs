@@ -87,7 +87,7 @@ pub fn prepare(
 
 /// A copy out of the way of those that the keeper is going to have in certain places.
 pub fn aside(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-    fd::inherited(fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(ASIDE))?)
+    fd::above(fd, ASIDE)
 }
 
 /// What lets wildcard sockets of the guest hear all of its addresses, with the numbers at which the keeper expects it.

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use nix::fcntl::{AtFlags, FcntlArg, OFlag, fcntl, open};
+use nix::fcntl::{AtFlags, OFlag, open};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::stat::Mode;
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, execveat};
@@ -46,10 +46,7 @@ pub fn prepare(
     let device = plan.disk.quotas.as_ref().filter(|_| disk.is_some()).map(|quotas| quotas.device.clone());
     let settings = Settings { sysinfo: sysinfo.is_some(), disk: device, ..settings(host, plan, spawned, kit) };
     let settings = settings_file(&settings, plan)?;
-    let above = |fd: BorrowedFd<'_>| -> Result<OwnedFd> {
-        let number = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(200)).map_err(failed(plan))?;
-        fd::inherited(number).map_err(failed(plan))
-    };
+    let above = |fd: BorrowedFd<'_>| fd::above(fd, 200).map_err(failed(plan));
     let own = [settings.as_fd(), kit.listener.as_fd(), spawned.pidfd(), spawned.master(), spawned.pts()];
     let doors = kit.doors.birthplace.iter().chain(&kit.doors.tasks).map(AsFd::as_fd);
     let petitions = kit.petitions.iter().flat_map(|(hear, tell)| [hear.as_fd(), tell.as_fd()]);

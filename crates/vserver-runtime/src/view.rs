@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use nix::fcntl::{FcntlArg, OFlag, fcntl, open, openat};
+use nix::fcntl::{OFlag, open, openat};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
@@ -101,8 +101,7 @@ fn become_server(
     process::default_signals().map_err(failed(plan))?;
     fd::cloexec_from(3).map_err(failed(plan))?;
     // Out of the way of the number that it is going to have.
-    let device = fcntl(device, FcntlArg::F_DUPFD_CLOEXEC(10)).map_err(failed(plan))?;
-    let device = fd::inherited(device).map_err(failed(plan))?;
+    let device = fd::above(device.as_fd(), 10).map_err(failed(plan))?;
     fd::place(device.as_fd(), fds::FUSE).map_err(failed(plan))?;
     let view = &plan.view;
     let words = [("memory", view.memory), ("cpus", view.cpus), ("load", view.load), ("uptime", plan.virt_uptime)];

@@ -14,6 +14,7 @@
 //! Netlink sockets of a guest that is to see its own addresses only ([`netlink`]) the supervisor makes itself: programs ask for
 //! one whenever they look up a name.
 
+mod caller;
 mod limits;
 mod memory;
 mod names;
@@ -37,6 +38,8 @@ use vserver_sys::fd;
 use vserver_sys::process::{self, Forked, SingleThreaded};
 use vserver_sys::seccomp::{self, Answer, Asked};
 use vserver_types::Ulimit;
+
+pub use caller::hand_over;
 
 use crate::beneath;
 use crate::blueprint::Doors;
@@ -167,13 +170,6 @@ fn place_of(guest: &Guest<'_>, pid: i32) -> Result<Option<OwnedFd>> {
 fn below<'t>(text: &'t str, base: &str, name: &str) -> Option<&'t str> {
     let path = text.lines().find_map(|line| line.strip_prefix("0::"))?;
     path.split_once(&format!("/{base}/{name}/guest")).map(|(_, below)| below)
-}
-
-/// The host's number of the user that process `pid` acts as.
-fn effective_user(pid: i32) -> Option<u32> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let users = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
-    users.split_whitespace().nth(1)?.parse().ok()
 }
 
 #[cfg(test)]

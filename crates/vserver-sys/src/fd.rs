@@ -3,6 +3,8 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
+use nix::fcntl::{FcntlArg, fcntl};
+
 use crate::check;
 
 /// Closes every descriptor from `first` to `last`, both included. Linux 5.9, close_range(2).
@@ -30,6 +32,11 @@ pub fn inherited(number: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: the descriptor is open, and by this function's contract the caller names a number that was handed over
     // at exec, which no other owner in this fresh program image can hold.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// A copy with the lowest free number from `least` on, closed on `execve`: out of the way of [`place`]. fcntl(2).
+pub fn above(fd: BorrowedFd<'_>, least: RawFd) -> io::Result<OwnedFd> {
+    inherited(fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(least))?)
 }
 
 /// Makes `number` another name of `fd`, closing what it was; it survives `execve`. dup2(2).

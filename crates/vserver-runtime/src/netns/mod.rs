@@ -16,7 +16,6 @@ use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 
-use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::stat::fstat;
 use vserver_config::NetworkSpace;
 use vserver_net::space;
@@ -139,7 +138,5 @@ fn inode(network: &OwnedFd) -> u64 {
 }
 
 fn above(network: OwnedFd, plan: &Plan) -> Result<OwnedFd> {
-    let number =
-        fcntl(&network, FcntlArg::F_DUPFD_CLOEXEC(ABOVE)).map_err(Error::layer("copy a descriptor", &plan.name))?;
-    fd::inherited(number).map_err(Error::layer("copy a descriptor", &plan.name))
+    fd::above(network.as_fd(), ABOVE).map_err(Error::layer("copy a descriptor", &plan.name))
 }

@@ -4,7 +4,6 @@
 //! the caller's limit, for the guest's root only, for the caller's own process only, and only as far as the guest as a whole
 //! may go. All else the kernel decides, as if nobody had been asked: a change that raises nothing needs no help.
 
-use std::fs;
 use std::os::fd::BorrowedFd;
 
 use nix::errno::Errno;
@@ -12,8 +11,9 @@ use vserver_sys::prlimit::{self, INFINITY, Limit};
 use vserver_sys::seccomp::{self, Answer, Asked};
 use vserver_types::{Rlimit, Ulimit};
 
+use super::Guest;
+use super::caller::{Status, effective_user, number_of};
 use super::memory::{read, write};
-use super::{Guest, effective_user};
 
 /// What a call wants, its pointers not yet followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,9 +96,7 @@ fn is_raise(now: Limit, new: Limit, highest: u64) -> bool {
 
 /// The process of thread `pid` as it counts itself: the last of its numbers, one for each PID namespace.
 fn own_number(pid: i32) -> Option<i32> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let numbers = status.lines().find_map(|line| line.strip_prefix("NStgid:"))?;
-    numbers.split_whitespace().next_back()?.parse().ok()
+    Status::of(pid)?.numbers("NStgid:").last()?.try_into().ok()
 }
 
 fn from_bytes(bytes: [u8; LENGTH]) -> Limit {
@@ -112,10 +110,6 @@ fn to_bytes(limit: Limit) -> [u8; LENGTH] {
     bytes[..8].copy_from_slice(&limit.soft.to_ne_bytes());
     bytes[8..].copy_from_slice(&limit.hard.to_ne_bytes());
     bytes
-}
-
-fn number_of(error: std::io::Error) -> Errno {
-    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
 }
 
 #[cfg(test)]

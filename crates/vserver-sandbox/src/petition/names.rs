@@ -10,7 +10,7 @@ use nix::unistd::sethostname;
 use vserver_sys::process;
 use vserver_sys::seccomp::{self, Answer, Asked};
 
-use super::effective_user;
+use super::caller::effective_user;
 use super::memory::read;
 
 /// Longest name, bytes: `__NEW_UTS_LEN` of `linux/utsname.h`.

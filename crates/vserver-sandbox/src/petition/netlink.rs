@@ -3,15 +3,15 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 
 use caps::{CapSet, CapsHashSet};
-use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
+use nix::sys::socket::{AddressFamily, SockProtocol, SockType, socket};
 use nix::unistd::{Uid, setfsuid};
-use vserver_sys::seccomp::{self, Asked};
+use vserver_sys::seccomp::Asked;
 
-use super::ping::TYPE;
+use super::caller::{TYPE, socket_flags};
 use crate::confine::to_io;
 
 /// Whether such a socket is asked for.
@@ -29,20 +29,13 @@ pub fn network_of(pid: Option<i32>) -> io::Result<u64> {
 /// socket by who made it, too. `base` is the first host uid of the guest's.
 pub fn make(base: u32, asked: &Asked) -> io::Result<OwnedFd> {
     let kind = asked.arguments[1] as i32;
-    let flags = SockFlag::from_bits_truncate(kind & !TYPE);
     let kind = if kind & TYPE == libc::SOCK_RAW { SockType::Raw } else { SockType::Datagram };
     let all = caps::read(None, CapSet::Effective).map_err(to_io)?;
     setfsuid(Uid::from_raw(base));
     let made = caps::set(None, CapSet::Effective, &CapsHashSet::new())
         .map_err(to_io)
-        .and_then(|()| Ok(socket(AddressFamily::Netlink, kind, flags, SockProtocol::NetlinkRoute)?));
+        .and_then(|()| Ok(socket(AddressFamily::Netlink, kind, socket_flags(asked), SockProtocol::NetlinkRoute)?));
     caps::set(None, CapSet::Effective, &all).map_err(to_io)?;
     setfsuid(Uid::from_raw(0));
     made
-}
-
-/// Hands it to the caller.
-pub fn hand_over(listener: BorrowedFd<'_>, asked: &Asked, made: &OwnedFd) -> io::Result<()> {
-    let flags = SockFlag::from_bits_truncate(asked.arguments[1] as i32 & !TYPE);
-    seccomp::hand_over(listener, asked.id, made.as_fd(), flags.contains(SockFlag::SOCK_CLOEXEC))
 }

@@ -19,15 +19,12 @@ use nix::unistd::{Gid, Uid, setfsuid, setgroups, setresgid, setresuid};
 use vserver_sys::seccomp::{self, Asked};
 use vserver_sys::socket::disconnect;
 
-use super::effective_user;
-
-/// `SOCK_*` without the flags.
-pub(super) const TYPE: i32 = 0xf;
+use super::caller::{TYPE, effective_user, hand_over, socket_flags};
 
 /// Makes it and hands it over. Called in the caller's cgroup, whose programs decide whether there may be one.
 pub(super) fn make(base: u32, listener: BorrowedFd<'_>, asked: &Asked) -> io::Result<()> {
     let (family, kind) = (asked.arguments[0] as i32, asked.arguments[1] as i32);
-    let flags = SockFlag::from_bits_truncate(kind & !TYPE);
+    let flags = socket_flags(asked);
     let raw = kind & TYPE == libc::SOCK_RAW;
     if raw && (effective_user(asked.pid) != Some(base) || !seccomp::still_waits(listener, asked.id)) {
         return Err(io::ErrorKind::PermissionDenied.into());
@@ -47,7 +44,7 @@ pub(super) fn make(base: u32, listener: BorrowedFd<'_>, asked: &Asked) -> io::Re
     if !raw {
         disconnect(given.as_fd())?;
     }
-    seccomp::hand_over(listener, asked.id, given.as_fd(), flags.contains(SockFlag::SOCK_CLOEXEC))
+    hand_over(listener, asked, &given)
 }
 
 /// As a socket of the guest's root. A ping socket is made by somebody in a group that the host lets ping; for a raw one the

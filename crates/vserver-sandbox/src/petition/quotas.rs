@@ -5,7 +5,6 @@
 //! it was born with: of what the caller says only a device's name is compared, and a descriptor's device. Who may what is the
 //! kernel's rule: anybody knows the state, everybody his own quota and his groups', and the guest's root may all.
 
-use std::fs;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 
@@ -15,6 +14,7 @@ use vserver_sys::pidfd;
 use vserver_sys::quota::users::{self, Block, Command, Owner};
 use vserver_sys::seccomp::{self, Answer, Asked};
 
+use super::caller::{Status, number_of};
 use super::memory::{read, write};
 use super::{Disk, Guest};
 
@@ -116,15 +116,9 @@ fn is_own(disk: &Disk<'_>, pid: i32, wish: Wish) -> nix::Result<bool> {
 
 /// The kernel's rule, `check_quotactl_permission` of `fs/quota/quota.c`, with the guest's root in the place of CAP_SYS_ADMIN.
 fn may(base: u32, pid: i32, wish: Wish) -> bool {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let numbers = |key: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
-        line.split_whitespace().filter_map(|word| word.parse::<u32>().ok()).collect::<Vec<_>>()
-    };
-    // Real, effective, saved and of the file system.
-    let effective = |key: &str| numbers(key).get(1).copied();
+    let status = Status::of(pid);
     let inside = |number: u32| number.checked_sub(base);
-    let user = effective("Uid:");
+    let user = status.as_ref().and_then(|status| status.effective("Uid:"));
     let is_root = user == Some(base);
     match wish.command {
         Command::GetFormat
@@ -137,8 +131,11 @@ fn may(base: u32, pid: i32, wish: Wish) -> bool {
             is_root || user.and_then(inside) == Some(wish.id)
         }
         Command::Get | Command::XGet => {
-            let groups = effective("Gid:").into_iter().chain(numbers("Groups:"));
-            is_root || groups.filter_map(inside).any(|group| group == wish.id)
+            let groups = |status: &Status| {
+                let mut groups = status.effective("Gid:").into_iter().chain(status.numbers("Groups:"));
+                groups.any(|group| inside(group) == Some(wish.id))
+            };
+            is_root || status.as_ref().is_some_and(groups)
         }
         _ => is_root,
     }
@@ -146,8 +143,7 @@ fn may(base: u32, pid: i32, wish: Wish) -> bool {
 
 /// The process of a thread, as the host counts.
 fn process_of(pid: i32) -> Option<i32> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    status.lines().find_map(|line| line.strip_prefix("Tgid:"))?.trim().parse().ok()
+    Status::of(pid)?.numbers("Tgid:").next()?.try_into().ok()
 }
 
 fn words_of(bytes: &[u8; size_of::<Block>()]) -> Block {
@@ -156,10 +152,6 @@ fn words_of(bytes: &[u8; size_of::<Block>()]) -> Block {
         *word = u64::from_ne_bytes(*bytes);
     }
     block
-}
-
-fn number_of(error: std::io::Error) -> Errno {
-    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
 }
 
 #[cfg(test)]
@@ -215,7 +207,7 @@ mod tests {
 
     #[test]
     fn only_its_own_device_is_the_guests() {
-        let root = fs::File::open("/").unwrap();
+        let root = std::fs::File::open("/").unwrap();
         let disk = Disk { root: root.as_fd(), device: std::path::Path::new("/dev/loop3") };
         let named = |text: &std::ffi::CStr| {
             let of = Named::Device(text.as_ptr() as u64);

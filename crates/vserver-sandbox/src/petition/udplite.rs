@@ -7,20 +7,19 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 
-use nix::sys::socket::{SockFlag, SockaddrIn, SockaddrIn6, bind, getsockname, setsockopt, sockopt};
+use nix::sys::socket::{SockaddrIn, SockaddrIn6, bind, getsockname, setsockopt, sockopt};
 use nix::unistd::{Uid, setfsuid};
 use vserver_sys::seccomp::{self, Asked};
 use vserver_sys::socket::udplite;
 
-use super::effective_user;
-use super::ping::{TYPE, become_a_user};
+use super::caller::{effective_user, hand_over, socket_flags};
+use super::ping::become_a_user;
 
 /// Makes it as the caller, who needs no right for it, and hands it over. Called in the caller's cgroup, to which it belongs.
 pub(super) fn make(base: u32, listener: BorrowedFd<'_>, asked: &Asked) -> io::Result<()> {
-    let (family, kind) = (asked.arguments[0] as i32, asked.arguments[1] as i32);
-    let flags = SockFlag::from_bits_truncate(kind & !TYPE);
+    let (family, flags) = (asked.arguments[0] as i32, socket_flags(asked));
     let user = effective_user(asked.pid).filter(|_| seccomp::still_waits(listener, asked.id));
     let user = user.ok_or(io::ErrorKind::PermissionDenied)?;
     setfsuid(Uid::from_raw(user));
@@ -41,5 +40,5 @@ pub(super) fn make(base: u32, listener: BorrowedFd<'_>, asked: &Asked) -> io::Re
         return Err(io::ErrorKind::AddrNotAvailable.into());
     }
     setsockopt(&given, sockopt::IpBindAddressNoPort, &false)?;
-    seccomp::hand_over(listener, asked.id, given.as_fd(), flags.contains(SockFlag::SOCK_CLOEXEC))
+    hand_over(listener, asked, &given)
 }

@@ -27,7 +27,10 @@ pub fn run(demo: &Demo) -> Outcome {
     for log in [format!("{NAME}.console"), format!("{NAME}.console.1")] {
         let _ = fs::remove_file(Path::new("/var/log/vserver").join(log));
     }
-    let _ = fs::remove_file(Path::new("/run/vserver/lock").join(NAME));
+    let locks = Path::new("/run/vserver/lock");
+    let _ = fs::remove_file(locks.join(NAME));
+    // Only if no other guest's is left: the directory around it may have been there before.
+    let _ = fs::remove_dir(locks);
     remove_cgroups();
     for dir in traces::made() {
         remove_unused(&dir);

@@ -170,10 +170,10 @@ impl Petitions {
             Way::ByKernel => seccomp::answer(listener.as_fd(), asked.id, Answer::GoOn),
             Way::Ready => {
                 let made = self.interfaces.make(base, asked)?;
-                netlink::hand_over(listener.as_fd(), asked, &made)
+                petition::hand_over(listener.as_fd(), asked, &made)
             }
             Way::Stale => {
-                let last = || netlink::hand_over(listener.as_fd(), asked, &netlink::make(base, asked)?);
+                let last = || petition::hand_over(listener.as_fd(), asked, &netlink::make(base, asked)?);
                 let pid = self.interfaces.follow(token, last)?;
                 let call = Some((listener.try_clone()?, asked.id, REFUSED));
                 self.helpers.push(Helper { pid, watch: pidfd::open(pid).ok(), call, shows: true });
