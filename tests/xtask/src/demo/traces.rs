@@ -8,8 +8,16 @@ use crate::Outcome;
 use crate::shell::KEEP;
 
 /// Directories that a first guest makes on a host.
-const COMMON: &[&str] =
-    &["/vservers", "/var/lib/vservers", "/var/cache/vservers", "/run/vserver", "/run/vservers", "/var/log/vserver"];
+const COMMON: &[&str] = &[
+    "/vservers",
+    "/var/lib/vservers",
+    "/var/cache/vservers",
+    "/run/vserver",
+    "/run/vservers",
+    "/run/vservers.rev",
+    "/run/vshelper",
+    "/var/log/vserver",
+];
 
 fn note() -> PathBuf {
     Path::new(KEEP).join("demo")
