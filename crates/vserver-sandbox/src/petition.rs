@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A helper does one thing for one call and ends. It has the host's rights, no descriptor of the guest's, and reads of the
-//! caller at most two names or limits, whose copy is what counts. Whatever it cannot do, the kernel is left to answer as if nobody
+//! caller a few names or limits at most, whose copy is what counts. Whatever it cannot do, the kernel is left to answer as if nobody
 //! had been asked, or it is refused ([`without_help`]). A guest without petitions has neither listener nor descriptors for them.
 //!
 //! Netlink sockets of a guest that is to see its own addresses only ([`netlink`]) the supervisor makes itself: programs ask for
@@ -17,6 +17,7 @@
 mod caller;
 mod limits;
 mod memory;
+mod mounts;
 mod names;
 pub mod netlink;
 mod ping;
@@ -59,11 +60,14 @@ pub(crate) fn ask(program: &Program, petitions: BorrowedFd<'_>) -> Result<()> {
         Err(error) if error.raw_os_error() == Some(Errno::EBUSY as i32) => return Ok(()),
         installed => installed.step(|| "have calls answered by the supervisor".to_owned())?,
     };
-    let fds = [listener.as_raw_fd()];
+    tell(petitions, listener.as_fd()).step(|| "hand the listener to the supervisor".to_owned())
+}
+
+/// Sends a descriptor.
+fn tell(way: BorrowedFd<'_>, told: BorrowedFd<'_>) -> nix::Result<()> {
+    let fds = [told.as_raw_fd()];
     let control = [ControlMessage::ScmRights(&fds)];
-    sendmsg::<UnixAddr>(petitions.as_raw_fd(), &[IoSlice::new(b"1")], &control, MsgFlags::MSG_NOSIGNAL, None)
-        .step(|| "hand the listener to the supervisor".to_owned())
-        .map(drop)
+    sendmsg::<UnixAddr>(way.as_raw_fd(), &[IoSlice::new(b"1")], &control, MsgFlags::MSG_NOSIGNAL, None).map(drop)
 }
 
 /// The next listener, if there is one.
@@ -88,6 +92,8 @@ pub struct Guest<'a> {
     pub cgroup_base: &'a str,
     /// The way into its cgroups.
     pub doors: &'a Doors,
+    /// pid of its first process.
+    pub init: i32,
     /// First host uid of its range; 0 in the classic mode.
     pub base: u32,
     /// How far its root may raise the hard limits of its processes.
@@ -113,13 +119,13 @@ pub fn answer(token: SingleThreaded, guest: &Guest<'_>, listener: BorrowedFd<'_>
     let place = place_of(guest, asked.pid)?;
     match process::fork_into(token, place.as_ref().map(AsFd::as_fd), 0).step(|| "fork a helper".to_owned())? {
         Forked::Parent(pid) => Ok(pid),
-        Forked::Child => process::exit_now(i32::from(help(guest, listener, asked).is_err())),
+        Forked::Child => process::exit_now(i32::from(help(token, guest, listener, asked).is_err())),
     }
 }
 
 /// Whether answering it is reading and writing some bytes.
 pub fn is_small(asked: &Asked) -> bool {
-    asked.number == libc::SYS_sysinfo || quotas::is_small(asked)
+    matches!(asked.number, libc::SYS_sysinfo | libc::SYS_fsopen) || quotas::is_small(asked)
 }
 
 /// What a call gets that cannot be helped: the kernel answers as if nobody had been asked. Not where quotas are the question,
@@ -131,7 +137,7 @@ pub fn without_help(asked: &Asked) -> Answer {
     }
 }
 
-fn help(guest: &Guest<'_>, listener: BorrowedFd<'_>, asked: &Asked) -> io::Result<()> {
+fn help(token: SingleThreaded, guest: &Guest<'_>, listener: BorrowedFd<'_>, asked: &Asked) -> io::Result<()> {
     let base = guest.base;
     let answer = match asked.number {
         libc::SYS_sethostname => names::set(names::Which::Host, base, listener, asked),
@@ -139,6 +145,8 @@ fn help(guest: &Guest<'_>, listener: BorrowedFd<'_>, asked: &Asked) -> io::Resul
         libc::SYS_prlimit64 | libc::SYS_setrlimit => limits::raise(guest, listener, asked),
         libc::SYS_sysinfo => sysinfo::tell(guest, asked),
         libc::SYS_quotactl | libc::SYS_quotactl_fd => quotas::control(guest, listener, asked),
+        libc::SYS_mount => mounts::mount(token, guest, listener, asked),
+        libc::SYS_fsopen => mounts::begin(asked),
         libc::SYS_socket if socket(base, listener, asked).is_ok() => return Ok(()),
         _ => Answer::GoOn,
     };

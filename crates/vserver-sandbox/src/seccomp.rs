@@ -38,6 +38,8 @@ pub struct SeccompMode {
     pub mounts: bool,
     /// `secure_remount`: change mounts that are there. Has no effect without `userns`.
     pub remounts: bool,
+    /// `binary_mount`: its supervisor mounts block devices for it; mounts of its own go with that. Has no effect without `userns`.
+    pub disks: bool,
     /// `CLONE_NEW*` bits of the namespaces that the guest may make (`umask`, ccapability `namespace`). Has no effect
     /// without `userns`.
     pub spaces: u64,
@@ -83,7 +85,7 @@ impl SeccompMode {
     }
 
     fn may_mount(self) -> bool {
-        self.nests() || self.userns && self.mounts
+        self.nests() || self.userns && (self.mounts || self.disks)
     }
 
     fn may_remount(self) -> bool {
@@ -110,6 +112,7 @@ impl SeccompMode {
             (self.nesting, "nesting"),
             (self.mounts, "ccapabilities secure_mount"),
             (self.remounts, "ccapabilities secure_remount"),
+            (self.disks, "ccapabilities binary_mount"),
             (self.spaces & ALL_SPACES != 0, "namespaces (ccapabilities namespace, umask)"),
         ];
         let reason = "without a user namespace the guest's root is the host's: set `userns` to `auto`";

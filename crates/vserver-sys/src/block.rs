@@ -56,6 +56,7 @@ mod call {
     nix::ioctl_none_bad!(get_free, 0x4C82);
     nix::ioctl_write_ptr_bad!(configure, 0x4C0A, Config);
     nix::ioctl_none_bad!(set_capacity, 0x4C07);
+    nix::ioctl_read_bad!(read_only, 0x125E, libc::c_int);
     nix::ioctl_write_ptr!(resize, b'f', 16, u64);
     nix::ioctl_read!(geometry, b'X', 100, XfsGeometry);
     nix::ioctl_write_ptr!(grow_data, b'X', 110, XfsGrowth);
@@ -100,6 +101,14 @@ pub fn refresh(device: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: an open descriptor and no argument.
     unsafe { call::set_capacity(device.as_raw_fd()) }?;
     Ok(())
+}
+
+/// Whether nobody at all can write to a block device. `BLKROGET`, `include/uapi/linux/fs.h`.
+pub fn is_read_only(device: BorrowedFd<'_>) -> io::Result<bool> {
+    let mut answer = 0;
+    // SAFETY: an open descriptor, and the kernel writes one live int.
+    unsafe { call::read_only(device.as_raw_fd(), &mut answer) }?;
+    Ok(answer != 0)
 }
 
 /// Grows the mounted ext4 that holds `directory` to `blocks` of its blocks. Takes CAP_SYS_RESOURCE.

@@ -15,6 +15,12 @@ pub const NOSUID: u64 = 0x2;
 pub const NODEV: u64 = 0x4;
 /// Nothing can be executed.
 pub const NOEXEC: u64 = 0x8;
+/// Times of access are not written.
+pub const NOATIME: u64 = 0x10;
+/// They are written at every access; with neither, when the file was changed since.
+pub const STRICTATIME: u64 = 0x20;
+/// Those of directories are not written.
+pub const NODIRATIME: u64 = 0x80;
 /// Ids are mapped by a user namespace.
 const IDMAP: u64 = 0x10_0000;
 /// Symbolic links are not followed. Linux 5.10.

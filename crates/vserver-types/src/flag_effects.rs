@@ -122,9 +122,9 @@ const CCAPS: &[Effect] = &[
     ),
     effect(
         "binary_mount",
-        Cannot,
-        "the kernel mounts no block device or network file system inside a user namespace: let the host mount it (fstab, vmount)",
-        "",
+        Partly,
+        "the guest's root mounts ext4, xfs, vfat and iso9660 of block devices that it may use (vdevmap), by its supervisor, which asks for a user namespace; mounts that secure_mount allows go with it. btrfs and network file systems are the host's to mount (fstab, vmount)",
+        "block_mounts::a_device_is_mounted_inside",
     ),
     effect(
         "dev_mount",

@@ -191,6 +191,8 @@ word! {
         SECURE_MOUNT = 0x1_0000,
         /// Changing mounts that are there.
         SECURE_REMOUNT = 0x2_0000,
+        /// Block devices that the guest may use are mounted inside.
+        BINARY_MOUNT = 0x4_0000,
         /// Quotas of the guest's own disk are its own business.
         QUOTA_CTL = 0x10_0000,
         /// Namespaces may be made inside.

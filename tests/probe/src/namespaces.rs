@@ -32,6 +32,10 @@ pub const CHECKS: &[Check] = &[
         call(libc::SYS_pivot_root, &[address(c"/nonexistent"), address(c"/nonexistent")]).into()
     }),
     check("K24", "fsopen", |_| call_fd(libc::SYS_fsopen, &[address(c"tmpfs")])),
+    with("K24", "fsopen_of", "TYPE", |words| {
+        let kind = format!("{}\0", words[0]);
+        call_fd(libc::SYS_fsopen, &[address(kind.as_str())])
+    }),
     check("K24", "fsconfig", |_| call(libc::SYS_fsconfig, &[-1]).into()),
     check("K24", "fsmount", |_| call(libc::SYS_fsmount, &[-1]).into()),
     check("K24", "fspick", |_| call_fd(libc::SYS_fspick, &[AT_CWD, address(c"/nonexistent")])),

@@ -14,6 +14,8 @@ pub enum Need {
     Tun,
     /// A kernel with FUSE.
     Fuse,
+    /// A kernel with this type of file systems, built in or loaded.
+    FileSystem(&'static str),
     /// A kernel that holds projects to quotas.
     Quotas,
     /// A kernel that does not.
@@ -34,7 +36,14 @@ impl Need {
     pub fn is_of_the_kernel(&self) -> bool {
         matches!(
             self,
-            Self::Vlans | Self::Tun | Self::Fuse | Self::Quotas | Self::NoQuotas | Self::AppArmor | Self::NoAppArmor
+            Self::Vlans
+                | Self::Tun
+                | Self::Fuse
+                | Self::FileSystem(_)
+                | Self::Quotas
+                | Self::NoQuotas
+                | Self::AppArmor
+                | Self::NoAppArmor
         )
     }
 
@@ -48,6 +57,9 @@ impl Need {
             }
             Self::Fuse if !Path::new("/dev/fuse").exists() => {
                 Some("not applicable: this kernel has no FUSE (fuse)".into())
+            }
+            Self::FileSystem(kind) if !knows(kind) => {
+                Some(format!("not applicable: this kernel has no {kind} (cargo xtask vm block_mounts::)"))
             }
             Self::Quotas if !has_quotas() => {
                 Some("not applicable: this kernel has no quotas (cargo xtask vm disk::)".into())
@@ -75,6 +87,11 @@ const VLAN: &str = "ip tuntap add dev t mode tap && ip link add link t name t.1 
 fn makes(device: &str) -> bool {
     let tried = std::process::Command::new("unshare").args(["-n", "sh", "-c", device]).output();
     tried.is_ok_and(|output| output.status.success())
+}
+
+fn knows(kind: &str) -> bool {
+    let known = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    known.lines().any(|line| line.split_whitespace().last() == Some(kind))
 }
 
 /// Tried once, on an ext4 in a mount namespace of its own: a kernel has the files of quotas in /proc/sys also where it has

@@ -30,6 +30,12 @@ impl Status {
     pub fn effective(&self, key: &str) -> Option<u32> {
         self.numbers(key).nth(1)
     }
+
+    /// The capabilities that it has in its user namespace, as bits.
+    pub fn capabilities(&self) -> u64 {
+        let line = self.0.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap_or_default();
+        u64::from_str_radix(line.trim(), 16).unwrap_or_default()
+    }
 }
 
 /// The host's number of the user that process `pid` acts as.

@@ -31,6 +31,7 @@ const fn plain(userns: bool, nesting: bool, netns: bool) -> SeccompMode {
         firewall: false,
         mounts: false,
         remounts: false,
+        disks: false,
         spaces: 0,
         utsname: false,
         limits: false,
@@ -417,13 +418,17 @@ fn mounting_and_remounting_are_two_rights() {
     assert_eq!(ask_other(remounts, "mount", &[0, 0, 0, REMOUNT]), ALLOW);
     assert_eq!(ask_other(mounts, "umount2", &[]), ALLOW);
     assert_eq!(ask_other(remounts, "umount2", &[]), EPERM);
-    assert_eq!(ask_other(SeccompMode { mounts: true, ..CLASSIC }, "mount", &[0, 0, 0, 0]), EPERM);
+    for mode in [SeccompMode { mounts: true, ..CLASSIC }, SeccompMode { disks: true, ..CLASSIC }] {
+        assert_eq!(ask_other(mode, "mount", &[0, 0, 0, 0]), EPERM);
+        assert!(asking(&Resolved::new(mode).unwrap()).unwrap().is_none());
+    }
 }
 
 #[test]
 fn what_the_supervisor_answers_is_asked_and_nothing_else() {
     let net = SeccompMode { ping: true, hide_netif: true, ..USER };
-    let mode = SeccompMode { utsname: true, names: true, limits: true, sysinfo: true, quotas: true, ..net };
+    let mode = SeccompMode { utsname: true, names: true, limits: true, sysinfo: true, ..net };
+    let mode = SeccompMode { quotas: true, disks: true, ..mode };
     let (judges, asks) = super::super::filters(mode).unwrap();
     let stack = vec![judges, asks.unwrap()];
     let asked = |name: &str, args: &[u64]| {
@@ -436,6 +441,11 @@ fn what_the_supervisor_answers_is_asked_and_nothing_else() {
     assert!(!asked("prlimit64", &[0, 7, 0, 1]) && !asked("getrlimit", &[7, 1]));
     assert!(asked("sysinfo", &[1]));
     assert!(asked("quotactl", &[0x8000_0700, 1, 0, 1]) && asked("quotactl_fd", &[3, 0x8000_0700, 0, 1]));
+    assert!(
+        asked("mount", &[1, 1, 1, 0, 0]) && asked("mount", &[1, 1, 1, 0xC0ED_0001, 0]) && asked("fsopen", &[1, 1])
+    );
+    // MS_BIND, MS_MOVE.
+    assert!(!asked("mount", &[1, 1, 0, 4096, 0]) && !asked("mount", &[1, 1, 0, 8192, 0]));
     // With SOCK_CLOEXEC and SOCK_NONBLOCK, too.
     assert!(asked("socket", &[2, 2 | 0o2_004_000, 1]) && asked("socket", &[10, 2, 58]));
     assert!(asked("socket", &[2, 3, 1]) && asked("socket", &[10, 3, 58]));

@@ -401,14 +401,14 @@ fn sched_prio_is_a_weight() {
 fn what_cannot_be_is_said_at_start() {
     let host = Fixture::new();
     let files = [
-        ("ccapabilities", "quota_ctl,binary_mount,kthread\n"),
+        ("ccapabilities", "quota_ctl,dev_mount,kthread\n"),
         ("cflags", "virt_time\nfork_rss\n"),
         ("ncapabilities", "tun_create\n"),
     ];
     let guest = guest(&host, Mode::User, &files);
     let started = guest.v(&["start"]);
     started.ok();
-    for word in ["quota_ctl", "binary_mount", "kthread", "virt_time", "fork_rss", "tun_create"] {
+    for word in ["quota_ctl", "dev_mount", "kthread", "virt_time", "fork_rss", "tun_create"] {
         started.says(word);
     }
     // What every guest has anyway is no reason to warn.

@@ -4,6 +4,7 @@ mod address;
 mod antispoof;
 mod apparmor;
 mod bad_input;
+mod block_mounts;
 mod build;
 mod burst;
 mod catalog;
@@ -103,6 +104,7 @@ const FILES: &[fn() -> Vec<Trial>] = &[
     killed_rename::tests,
     apparmor::tests,
     bad_input::tests,
+    block_mounts::tests,
     build::tests,
     host_address::tests,
     host_settings::tests,

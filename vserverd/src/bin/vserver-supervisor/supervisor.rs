@@ -222,12 +222,13 @@ impl Supervisor {
     fn answer(&mut self) {
         if let Some(petitions) = &mut self.petitions {
             let name = self.settings.name.as_str();
-            let Settings { base, hard_limits: limits, .. } = &self.settings;
+            let Settings { init, base, hard_limits: limits, .. } = &self.settings;
             let cgroup_base = self.settings.cgroup_base.as_str();
             let sysinfo = self.sysinfo.as_ref().map(AsFd::as_fd);
             let root = self.disk.as_ref().map(AsFd::as_fd);
             let disk = root.zip(self.settings.disk.as_deref()).map(|(root, device)| Disk { root, device });
-            let guest = Guest { name, cgroup_base, doors: &self.doors, base: *base, limits, sysinfo, disk };
+            let (doors, init, base) = (&self.doors, *init, *base);
+            let guest = Guest { name, cgroup_base, doors, init, base, limits, sysinfo, disk };
             petitions.serve(self.token, &guest);
         }
     }
