@@ -139,7 +139,12 @@ const CCAPS: &[Effect] = &[
         "disk::quotas_of_users_inside",
     ),
     effect("admin_mapper", Cannot, "the device mapper cannot be confined to a guest", ""),
-    effect("admin_cloop", Cannot, "loop devices are the host's: let the host mount the image (fstab)", ""),
+    effect(
+        "admin_cloop",
+        Cannot,
+        "a free loop device is anybody's, the next image of the host's too, and nothing takes an open one back from a guest: let the host mount the image (fstab, vmount), or set it up (losetup) and give the device (vdevmap), which the guest mounts with binary_mount",
+        "",
+    ),
     effect("kthread", Cannot, "kernel threads belong to the host", ""),
     effect(
         "namespace",

@@ -21,7 +21,6 @@ mod kinds;
 mod places;
 
 use std::ffi::{CStr, CString};
-use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
@@ -72,24 +71,28 @@ pub(super) fn mount(token: SingleThreaded, guest: &Guest<'_>, listener: Borrowed
 
 /// The answer to fsopen(2), the first of the calls that mount by descriptor: programs that hear there is none use mount(2).
 pub(super) fn begin(asked: &Asked) -> Answer {
-    match kind_at(asked.pid, asked.arguments[0]) {
-        Some(_) => Answer::Failed(Errno::ENOSYS as i32),
-        None => Answer::GoOn,
+    let name = text(asked.pid, asked.arguments[0], LONGEST_TYPE);
+    match name.map(|name| kind_of(&name)) {
+        Ok(Ok(Some(_))) => Answer::Failed(Errno::ENOSYS as i32),
+        Ok(Err(errno)) => Answer::Failed(errno as i32),
+        _ => Answer::GoOn,
     }
 }
 
-fn kind_at(pid: i32, address: u64) -> Option<&'static Kind> {
-    Kind::of(&text(pid, address, LONGEST_TYPE).ok()?)
+/// The type that is mounted for guests; `None` is the kernel's to judge. Types of which it would say that nobody may mount them
+/// are said not to be there.
+fn kind_of(name: &CStr) -> nix::Result<Option<&'static Kind>> {
+    match Kind::of(name) {
+        None if kinds::is_on_a_device(name) => Err(Errno::ENODEV),
+        kind => Ok(kind),
+    }
 }
 
-/// Whether it was done. What is not for us the kernel answers; see above. Types of which it would say that nobody may mount them
-/// are said not to be there.
+/// Whether it was done. What is not for us the kernel answers; see above.
 fn try_mount(token: SingleThreaded, guest: &Guest<'_>, listener: BorrowedFd<'_>, asked: &Asked) -> nix::Result<bool> {
     let Some(flags) = flags_of_a_new_mount(asked.arguments[3]) else { return Ok(false) };
     let Ok(name) = text(asked.pid, asked.arguments[2], LONGEST_TYPE) else { return Ok(false) };
-    let Some(kind) = Kind::of(&name) else {
-        return if kinds::is_on_a_device(&name) { Err(Errno::ENODEV) } else { Ok(false) };
-    };
+    let Some(kind) = kind_of(&name)? else { return Ok(false) };
     let caller = Caller::of(asked.pid)?;
     if !is_root(guest.base, asked.pid) || !caller.is_in_namespace_of(guest.init)? {
         return Ok(false);
@@ -210,11 +213,6 @@ fn make(wish: &Wish, number: u64, users: BorrowedFd<'_>) -> nix::Result<OwnedFd>
     Ok(made)
 }
 
-/// Something of a process's in `/proc`.
-fn open_of(pid: i32, what: &str) -> nix::Result<OwnedFd> {
-    File::open(format!("/proc/{pid}/{what}")).map(OwnedFd::from).map_err(number_of)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -243,6 +241,5 @@ mod tests {
         assert_eq!(text(own, at(c"ext4"), LONGEST_TYPE), Ok(c"ext4".to_owned()));
         assert_eq!(text(own, at(c"0123456789"), 10), Err(Errno::ENAMETOOLONG));
         assert_eq!(text(own, 0, 10), Err(Errno::EFAULT));
-        assert!(kind_at(own, at(c"ext4")).is_some() && kind_at(own, at(c"tmpfs")).is_none());
     }
 }

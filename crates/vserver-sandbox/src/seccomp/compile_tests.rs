@@ -444,8 +444,10 @@ fn what_the_supervisor_answers_is_asked_and_nothing_else() {
     assert!(
         asked("mount", &[1, 1, 1, 0, 0]) && asked("mount", &[1, 1, 1, 0xC0ED_0001, 0]) && asked("fsopen", &[1, 1])
     );
-    // MS_BIND, MS_MOVE.
-    assert!(!asked("mount", &[1, 1, 0, 4096, 0]) && !asked("mount", &[1, 1, 0, 8192, 0]));
+    // MS_BIND, MS_MOVE, MS_REC | MS_SLAVE, MS_SHARED.
+    for flags in [4096, 8192, 1 << 14 | 1 << 19, 1 << 20, 0xC0ED_0000 | 4096] {
+        assert!(!asked("mount", &[1, 1, 0, flags, 0]), "{flags:#x}");
+    }
     // With SOCK_CLOEXEC and SOCK_NONBLOCK, too.
     assert!(asked("socket", &[2, 2 | 0o2_004_000, 1]) && asked("socket", &[10, 2, 58]));
     assert!(asked("socket", &[2, 3, 1]) && asked("socket", &[10, 3, 58]));

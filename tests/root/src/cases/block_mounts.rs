@@ -17,6 +17,7 @@ pub fn tests() -> Vec<Trial> {
     vec![
         Trial::new("block_mounts::a_device_is_mounted_inside", a_device_is_mounted_inside).needs(ext4()),
         Trial::new("block_mounts::an_xfs_inside", an_xfs_inside).needs(Need::Tool("mkfs.xfs")),
+        Trial::new("block_mounts::debians_mount", debians_mount).needs(ext4()).needs(Need::Tool("ldd")),
         Trial::new("block_mounts::a_vfat_inside", a_vfat_inside)
             .needs(Need::FileSystem("vfat"))
             .needs(Need::Tool("mkfs.vfat")),
@@ -28,6 +29,7 @@ pub fn tests() -> Vec<Trial> {
         Trial::new("block_mounts::only_as_the_guest_may_use_it", only_as_the_guest_may_use_it).needs(ext4()),
         Trial::new("block_mounts::nodes_on_the_disk", nodes_on_the_disk).needs(ext4()),
         Trial::new("block_mounts::nothing_leads_out", nothing_leads_out).needs(ext4()),
+        Trial::new("block_mounts::stopped_in_the_middle", stopped_in_the_middle).needs(ext4()),
         Trial::new("block_mounts::without_the_word", without_the_word).needs(ext4()),
     ]
 }
@@ -118,6 +120,35 @@ fn an_xfs_inside() {
     is_used_inside(&host, &device, "xfs");
 }
 
+/// The mount of util-linux, which finds out the type by itself.
+fn debians_mount() {
+    const TOOLS: [&str; 2] = ["/usr/bin/mount", "/usr/bin/umount"];
+    let host = Fixture::new();
+    let device = Loop::new(&image(&host, "ext4", 24, &[]), &[]);
+    let guest = with_device(&host, &device);
+    let libraries = host_runs("ldd", &TOOLS);
+    for file in libraries.split_whitespace().filter(|word| word.starts_with('/') && !word.ends_with(':')).chain(TOOLS)
+    {
+        let inside = guest.root.join(file.trim_start_matches('/'));
+        fs::create_dir_all(inside.parent().unwrap()).unwrap();
+        fs::copy(file, inside).unwrap();
+    }
+    guest.start();
+    let mount = |words: &str| guest.sh(&format!("/usr/bin/mount {words} {} /disk", device.0));
+    mount("").ok();
+    guest.sh("echo text >/disk/x && /usr/bin/mount -t ext4").ok().says(" on /disk type ext4 (rw,nosuid,nodev,");
+    guest.sh("/usr/bin/umount /disk").ok();
+    mount("-o ro,noexec,errors=continue").ok();
+    guest
+        .sh("grep ' /disk ext4 ro,nosuid,nodev,noexec,' /proc/self/mounts && cat /disk/x && /usr/bin/umount /disk")
+        .ok()
+        .says("text");
+    mount("-t btrfs").exits(32).says("unknown filesystem type 'btrfs'");
+    mount("-o data=journal").exits(32).says("wrong fs type, bad option");
+    guest.sh("/usr/bin/mount -t tmpfs none /disk && /usr/bin/umount /disk").ok();
+    guest.stop();
+}
+
 fn is_used_inside(host: &Fixture, device: &Loop, kind: &str) {
     let guest = with_device(host, device);
     guest.start();
@@ -135,6 +166,7 @@ fn is_used_inside(host: &Fixture, device: &Loop, kind: &str) {
     guest.sh("umount /disk && ! grep ' /disk ' /proc/self/mounts").ok();
     // Programs that mount by descriptor hear that there is no such call, for what is mounted so.
     assert_eq!(guest.exec(&["/probe", "fsopen_of", kind]).ok().out.trim(), "ENOSYS");
+    assert_eq!(guest.exec(&["/probe", "fsopen_of", "btrfs"]).ok().out.trim(), "ENODEV");
     assert_eq!(guest.exec(&["/probe", "fsopen_of", "tmpfs"]).ok().out.trim(), "OK");
     // Other mounts are the kernel's, as before.
     guest.sh("mount -t tmpfs none /disk && mount --bind /etc /disk && umount /disk && umount /disk").ok();
@@ -315,6 +347,29 @@ fn nothing_leads_out() {
     guest.sh(&format!("{words} && ls -d /jail/disk/lost+found && umount /jail/disk")).ok();
     let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
     assert!(!table.contains(&device.0), "{table}");
+    guest.stop();
+}
+
+/// A guest that mounts without end, and whose callers are killed, ends like others, and nothing stays mounted.
+fn stopped_in_the_middle() {
+    let host = Fixture::new();
+    let device = Loop::new(&image(&host, "ext4", 24, &[]), &[]);
+    let guest = with_device(&host, &device);
+    let at = PathBuf::from("/sys/fs/ext4").join(device.name());
+    let storm = format!(
+        "mkdir -p /d1 /d2 /d3 /d4; for d in 1 2 3 4; do (while :; do timeout -s KILL 0.02 mount -t ext4 {} /d$d; \
+         umount /d$d; done) >/dev/null 2>&1 & done",
+        device.0
+    );
+    for kill in [false, true] {
+        guest.start();
+        guest.sh(&storm).ok();
+        eventually("something is mounted", Duration::from_secs(20), || at.exists());
+        guest.v(if kill { &["stop", "--kill"] } else { &["stop"] }).ok();
+        eventually("nothing stays mounted", Duration::from_secs(20), || !at.exists());
+    }
+    guest.start();
+    guest.sh(&format!("mount -t ext4 {} /disk && umount /disk", device.0)).ok();
     guest.stop();
 }
 

@@ -14,7 +14,7 @@ use vserver_sys::process::{self, Forked, SingleThreaded};
 
 use super::super::caller::number_of;
 use super::super::{channel, hear, tell};
-use super::{Wish, open_of};
+use super::Wish;
 
 /// Where a caller is.
 #[derive(Debug)]
@@ -40,16 +40,17 @@ impl Caller {
     /// Of the thread `pid`, which may have ended.
     pub fn of(pid: i32) -> nix::Result<Self> {
         Ok(Self {
-            users: open_of(pid, "ns/user")?,
-            mounts: open_of(pid, "ns/mnt")?,
-            root: open_of(pid, "root")?,
-            directory: open_of(pid, "cwd")?,
+            users: open_of(pid, "ns/user", OFlag::O_RDONLY)?,
+            mounts: open_of(pid, "ns/mnt", OFlag::O_RDONLY)?,
+            // By their paths only: they may be of a file system that a process of the guest's serves.
+            root: open_of(pid, "root", OFlag::O_PATH)?,
+            directory: open_of(pid, "cwd", OFlag::O_PATH)?,
         })
     }
 
     /// Whether it is in the user namespace of process `init`, not in one that somebody in the guest made.
     pub fn is_in_namespace_of(&self, init: i32) -> nix::Result<bool> {
-        let (own, guests) = (fstat(&self.users)?, fstat(open_of(init, "ns/user")?)?);
+        let (own, guests) = (fstat(&self.users)?, fstat(open_of(init, "ns/user", OFlag::O_RDONLY)?)?);
         Ok((own.st_dev, own.st_ino) == (guests.st_dev, guests.st_ino))
     }
 
@@ -70,6 +71,11 @@ impl Caller {
         setresgid(group, group, group)?;
         setresuid(user, user, user)
     }
+}
+
+/// Something of a process's in `/proc`.
+fn open_of(pid: i32, what: &str, way: OFlag) -> nix::Result<OwnedFd> {
+    open(format!("/proc/{pid}/{what}").as_str(), way | OFlag::O_CLOEXEC, Mode::empty())
 }
 
 /// What `wish` speaks of.
