@@ -41,16 +41,21 @@ pub fn prepare(
     plan: &Plan,
     spawned: &Spawned,
     kit: &Kit,
-    (sysinfo, disk): (Option<&OwnedFd>, Option<&OwnedFd>),
+    (sysinfo, disk, window): (Option<&OwnedFd>, Option<&OwnedFd>, Option<&OwnedFd>),
 ) -> Result<Successor> {
     let device = plan.disk.quotas.as_ref().filter(|_| disk.is_some()).map(|quotas| quotas.device.clone());
-    let settings = Settings { sysinfo: sysinfo.is_some(), disk: device, ..settings(host, plan, spawned, kit) };
+    let settings = Settings {
+        sysinfo: sysinfo.is_some(),
+        disk: device,
+        window: window.map(|_| host.view.clone()),
+        ..settings(host, plan, spawned, kit)
+    };
     let settings = settings_file(&settings, plan)?;
     let above = |fd: BorrowedFd<'_>| fd::above(fd, 200).map_err(failed(plan));
     let own = [settings.as_fd(), kit.listener.as_fd(), spawned.pidfd(), spawned.master(), spawned.pts()];
     let doors = kit.doors.birthplace.iter().chain(&kit.doors.tasks).map(AsFd::as_fd);
     let petitions = kit.petitions.iter().flat_map(|(hear, tell)| [hear.as_fd(), tell.as_fd()]);
-    let last = sysinfo.into_iter().chain(disk).map(AsFd::as_fd);
+    let last = sysinfo.into_iter().chain(disk).chain(window).map(AsFd::as_fd);
     let inherited =
         own.into_iter().chain(doors).chain(petitions).chain(last).map(above).collect::<Result<Vec<_>>>()?;
     Ok(Successor { inherited, image: above(kit.image.fd.as_fd())? })
@@ -85,6 +90,7 @@ fn settings(host: &Host, plan: &Plan, spawned: &Spawned, kit: &Kit) -> Settings 
         hard_limits: plan.hard_limits.clone(),
         sysinfo: false,
         disk: None,
+        window: None,
         shown: plan.network.as_ref().and_then(NetworkPlan::shown),
         orders: plan.stop_orders(),
     }

@@ -25,7 +25,7 @@ use crate::prepare::Prepared;
 use crate::record::{RunRecord, start_time};
 use crate::stage::Stage;
 use crate::view::{self, Served};
-use crate::{become_keeper, become_supervisor, compat_state, netns, quotas};
+use crate::{become_keeper, become_supervisor, compat_state, netns, quotas, window};
 
 /// What the keeper has beside the builder's things.
 pub struct Kept<'a> {
@@ -78,7 +78,7 @@ pub fn keep(
         Ok((Forked::Child, served)) => {
             blueprint.view = served.map(|served| view::of(&prepared.plan, served));
             drop(raised);
-            build(host, prepared, token, &kit, &blueprint, (keeper, word, (tell, raising)))
+            build(host, prepared, token, &kit, blueprint, (keeper, word, (tell, raising)))
         }
         Err(error) => speak(tell, Err(error)),
     }
@@ -155,7 +155,7 @@ fn build(
     prepared: &Prepared,
     token: SingleThreaded,
     kit: &Kit,
-    blueprint: &Blueprint,
+    blueprint: Blueprint,
     (keeper, word, (tell, raising)): (Pid, OwnedFd, (OwnedFd, OwnedFd)),
 ) -> ! {
     let successor = match raise(host, prepared, token, kit, blueprint, (keeper, word)) {
@@ -172,7 +172,7 @@ fn raise(
     prepared: &Prepared,
     token: SingleThreaded,
     kit: &Kit,
-    blueprint: &Blueprint,
+    mut blueprint: Blueprint,
     (keeper, word): (Pid, OwnedFd),
 ) -> Result<Successor> {
     let name = &prepared.plan.name;
@@ -188,10 +188,13 @@ fn raise(
             .map_err(|error| vserver_sandbox::Error::Child { report: error.chain() })
     };
     let failed = |error: vserver_sandbox::Error| Error::Start { name: name.clone(), report: error.line() };
-    let sysinfo = view::sysinfo(&prepared.plan, blueprint)?;
-    let spawned = spawn(token, blueprint, announce).map_err(failed)?;
-    let disk = quotas::root(&prepared.plan, blueprint);
-    match become_supervisor::prepare(host, &prepared.plan, &spawned, kit, (sysinfo.as_ref(), disk)) {
+    let sysinfo = view::sysinfo(&prepared.plan, &blueprint)?;
+    let window = window::open_for(host, prepared)?;
+    let (device, files) = window.map(|window| (window.device, window.files)).unzip();
+    blueprint.network = files;
+    let spawned = spawn(token, &blueprint, announce).map_err(failed)?;
+    let disk = quotas::root(&prepared.plan, &blueprint);
+    match become_supervisor::prepare(host, &prepared.plan, &spawned, kit, (sysinfo.as_ref(), disk, device.as_ref())) {
         Ok(successor) => {
             // On hold it has not executed its program.
             let label = blueprint.confinement.label.as_deref().filter(|_| blueprint.brake.is_none());

@@ -221,6 +221,7 @@ fn blueprint(prepared: &Prepared, kit: &Kit, report: Option<OwnedFd>) -> Result<
         devices: plan.devices.iter().filter_map(|plan| Some((plan.path.clone()?, plan.node.clone()))).collect(),
         sysctls: plan.sysctls.clone(),
         view: None,
+        network: None,
         confinement: plan.confinement.clone(),
         petitions: kit.petitions.as_ref().map(|(_, tell)| copy(tell)).transpose()?,
         brake: begins_on_hold(prepared).then(|| brake(prepared)).transpose()?,

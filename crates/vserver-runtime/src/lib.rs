@@ -9,8 +9,10 @@
 
 pub mod bare;
 pub mod control;
+pub mod fuse;
 pub mod plan;
 pub mod settings;
+pub mod window;
 
 mod addresses;
 mod apparmor;

@@ -20,6 +20,8 @@ pub mod fds {
     pub const ITERATOR: i32 = 6;
     /// The first of the server of the guest's own files in `/proc`: `/dev/fuse`.
     pub const FUSE: i32 = 3;
+    /// The second of the server of its own `/proc/net`: that one ends when this has no writer any more.
+    pub const LEASE: i32 = 4;
     /// [`super::Settings`] as JSON.
     pub const SETTINGS: i32 = 3;
     /// The listening control socket.
@@ -32,7 +34,8 @@ pub mod fds {
     pub const PTS: i32 = 7;
     /// The first of the doors into its cgroups: the v2 directory if there is one, then the `tasks` files. After them, if
     /// processes of the guest have calls answered, the two ends of the way for listeners; then, if sysinfo(2) is one of them,
-    /// where the answer is read; then the root of its own disk, if it has one with quotas.
+    /// where the answer is read; then the root of its own disk, if it has one with quotas; then `/dev/fuse` of its own
+    /// `/proc/net`.
     pub const DOORS: i32 = 8;
 }
 
@@ -125,6 +128,12 @@ pub struct Shown {
     pub addresses: Vec<IpAddr>,
     /// What the loopback device has.
     pub localhost: Ipv4Addr,
+    /// Its private loopback address.
+    #[serde(default)]
+    pub loopback: Option<Ipv4Addr>,
+    /// That one is shown as 127.0.0.1.
+    #[serde(default)]
+    pub hide_lback: bool,
 }
 
 /// Everything that a supervisor has to know.
@@ -159,6 +168,9 @@ pub struct Settings {
     /// The last is the root of the disk whose quotas are its own; this is its device, as its table of mounts has it.
     #[serde(default)]
     pub disk: Option<PathBuf>,
+    /// The very last is the device of its own `/proc/net`, if it has one; this is the program that serves it.
+    #[serde(default)]
+    pub window: Option<PathBuf>,
     /// What its processes are shown of the host's network stack, unless that is everything.
     #[serde(default)]
     pub shown: Option<Shown>,

@@ -1,9 +1,9 @@
 //! Settings that are understood and that this version does not apply: said at start, never passed over in silence.
 
-use vserver_config::{GuestConfig, Userns, catalog};
+use vserver_config::{GuestConfig, NetworkSpace, Userns, catalog};
 use vserver_types::{ContextCaps, ContextFlags, Effect, FlagKind, NetCaps, NetFlags, Unenforced, Verdict};
 
-use crate::{apparmor, quotas};
+use crate::{apparmor, quotas, window};
 
 /// All of them, in the order of the configuration's files.
 pub fn found(config: &GuestConfig) -> Vec<Unenforced> {
@@ -37,8 +37,17 @@ pub fn found(config: &GuestConfig) -> Vec<Unenforced> {
     }
     all.extend(flags(config));
     all.extend(crate::plan::view::unapplied(config));
+    all.extend(network_of_the_host(config));
     all.extend(apparmor::unapplied(config));
     all
+}
+
+/// What of the default flags a kernel without FUSE cannot do.
+fn network_of_the_host(config: &GuestConfig) -> Option<Unenforced> {
+    let held = !config.no_ncontext && config.network_space == NetworkSpace::Host;
+    let wanted = held && config.nflags.contains(NetFlags::HIDE_NETIF);
+    let reason = "this kernel has no FUSE (no /dev/fuse), so /proc/net tells of the host; load the module 'fuse'";
+    (wanted && !window::is_possible()).then(|| Unenforced::partial("nflags hide_netif", reason))
 }
 
 /// The execution domain that shows a 32-bit machine, if that is what `uts/machine` asks for and `personality` does not say

@@ -65,7 +65,7 @@ pub fn begin(
 }
 
 /// Every user may read what the modes allow, which the kernel looks after.
-fn filesystem(device: &OwnedFd) -> std::io::Result<OwnedFd> {
+pub fn filesystem(device: &OwnedFd) -> std::io::Result<OwnedFd> {
     let number = CString::new(device.as_raw_fd().to_string()).unwrap_or_default();
     let options = [
         (c"source", Some(c"vserver")),

@@ -125,6 +125,8 @@ pub struct Blueprint {
     pub sysctls: Vec<(String, String)>,
     /// What in its `/proc` and `/sys` tells of itself, if anything does.
     pub view: Option<View>,
+    /// The directory that is its `/proc/net`, mounted nowhere, if that tells of itself.
+    pub network: Option<OwnedFd>,
     /// What its processes are held to.
     pub confinement: Confinement,
     /// Where the supervisor hears of calls that it has to answer.

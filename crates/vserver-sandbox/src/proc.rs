@@ -8,15 +8,37 @@ use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{Mode, SFlag, fstatat, mkdirat, mknodat};
+use nix::unistd::symlinkat;
 use vserver_sys::mount::{self, NODEV, NOEXEC, NOSUID, RDONLY};
 
 use crate::beneath;
-use crate::blueprint::View;
+use crate::blueprint::{Blueprint, View};
 use crate::dev;
 use crate::error::{Result, Step};
 use crate::policy::proc::{self, Treatment};
 
 const ATTRIBUTES: u64 = NOSUID | NODEV | NOEXEC;
+
+/// Where the directory of its own network lies, a place that every procfs has and that has been empty since Linux 2.6.26, and
+/// what leads there from `/proc`.
+const NETWORK: (&str, &str) = ("tty/ldisc", "net");
+
+/// What is special in the `/proc` of a guest.
+#[derive(Clone, Copy, Debug)]
+pub struct Own<'a> {
+    /// The guest shares the host's uid 0.
+    classic: bool,
+    view: Option<&'a View>,
+    network: Option<&'a OwnedFd>,
+}
+
+impl<'a> Own<'a> {
+    /// That of this guest.
+    pub fn of(blueprint: &'a Blueprint) -> Self {
+        let Blueprint { base, view, network, .. } = blueprint;
+        Self { classic: base.is_none(), view: view.as_ref(), network: network.as_ref() }
+    }
+}
 
 /// A procfs of the PID namespace of process `pid`; none before Linux 6.17.
 pub fn of_process(host_proc: BorrowedFd<'_>, pid: i32) -> Result<Option<OwnedFd>> {
@@ -34,10 +56,11 @@ pub fn own() -> Result<OwnedFd> {
     dev::filesystem(c"proc", &[], ATTRIBUTES)
 }
 
-/// Mounts and masks `/proc`. The caller is in the mount namespace of `pivot` and has the host's rights. `classic` guests
+/// Mounts and masks `/proc`. The caller is in the mount namespace of `pivot` and has the host's rights. Classic guests
 /// share the host's uid 0, so every entry that all procfs instances share becomes read-only for them: its mode and owner
-/// would change on the host too. Files that `view` has are the guest's own.
-pub fn mount(procfs: &OwnedFd, classic: bool, view: Option<&View>) -> Result<()> {
+/// would change on the host too. Files that the view has are the guest's own, and so may be `/proc/net`.
+pub fn mount(procfs: &OwnedFd, own: &Own<'_>) -> Result<()> {
+    let Own { classic, view, network } = *own;
     let root = beneath::own_root()?;
     // The blanks lie under /proc: a part of a mount can be copied only once the mount is attached (before Linux 6.15).
     let blank = Blank::make()?;
@@ -59,7 +82,7 @@ pub fn mount(procfs: &OwnedFd, classic: bool, view: Option<&View>) -> Result<()>
     for path in proc::writable(classic) {
         writable_again(root, path)?;
     }
-    Ok(())
+    network.map_or(Ok(()), |network| blank.lead(root, network))
 }
 
 /// Names of `/proc` that are the same for every procfs: all but the processes and what leads to them.
@@ -97,18 +120,20 @@ fn writable_again(procfs: BorrowedFd<'_>, path: &str) -> Result<()> {
     mount::attach(copy.as_fd(), target.as_fd()).step(|| format!("mount on /proc/{path}"))
 }
 
-/// An unreadable file and an empty directory of our own: masking with the guest's `/dev/null` would let the guest choose.
+/// An unreadable file, an empty directory and a link of our own: masking with the guest's `/dev/null` would let the guest choose.
 struct Blank {
     store: OwnedFd,
 }
 
 impl Blank {
     fn make() -> Result<Self> {
-        let options = [(c"size", "4k"), (c"nr_inodes", "4"), (c"mode", "0555")];
+        let options = [(c"size", "4k"), (c"nr_inodes", "5"), (c"mode", "0555")];
         let store = dev::tmpfs(&options, 0, NOSUID | NODEV | NOEXEC)?;
         mknodat(store.as_fd(), "file", SFlag::S_IFREG, Mode::empty(), 0).step(|| "make a blank file".to_owned())?;
         mkdirat(store.as_fd(), "dir", Mode::from_bits_truncate(0o555))
             .step(|| "make a blank directory".to_owned())?;
+        let (place, link) = NETWORK;
+        symlinkat(place, store.as_fd(), link).step(|| "make a link".to_owned())?;
         mount::set_attributes(store.as_fd(), RDONLY, 0, false).step(|| "make the blanks read-only".to_owned())?;
         Ok(Self { store })
     }
@@ -123,5 +148,18 @@ impl Blank {
         let blank = if kind == SFlag::S_IFDIR { c"dir" } else { c"file" };
         let copy = mount::clone_tree(self.store.as_fd(), blank, false).step(|| "copy a blank".to_owned())?;
         mount::attach(copy.as_fd(), beneath::target(procfs, name)?.as_fd()).step(|| format!("mask /proc/{name}"))
+    }
+
+    /// Lays the link over the one at `/proc/net`, which leads to the network of whoever looks, and `network` where it leads. What
+    /// is no directory can be mounted on a link by its descriptor only. move_mount(2)
+    fn lead(&self, procfs: BorrowedFd<'_>, network: &OwnedFd) -> Result<()> {
+        let (place, link) = NETWORK;
+        let step = |path: &str| format!("mount on /proc/{path}");
+        mount::attach(network.as_fd(), beneath::target(procfs, place)?.as_fd()).step(|| step(place))?;
+        let name = CString::new(link).unwrap_or_default();
+        let copy = mount::clone_tree(self.store.as_fd(), &name, false).step(|| "copy a link".to_owned())?;
+        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let target = openat(procfs, link, flags, Mode::empty()).step(|| format!("find /proc/{link}"))?;
+        mount::attach(copy.as_fd(), target.as_fd()).step(|| step(link))
     }
 }

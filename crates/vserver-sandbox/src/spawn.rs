@@ -139,7 +139,7 @@ fn raise(token: SingleThreaded, blueprint: &Blueprint, walls: &Walls, born: &Bor
 /// Mounts the guest's `/proc` with the host's rights.
 fn mount_proc(token: SingleThreaded, born: &Born, home: &Home, blueprint: &Blueprint) -> Result<()> {
     match proc::of_process(home.proc(), born.pid)? {
-        Some(procfs) => proc::mount(&procfs, blueprint.base.is_none(), blueprint.view.as_ref()),
+        Some(procfs) => proc::mount(&procfs, &proc::Own::of(blueprint)),
         None => mount_proc_inside(token, born, home, blueprint),
     }
 }
@@ -149,8 +149,7 @@ fn mount_proc_inside(token: SingleThreaded, born: &Born, home: &Home, blueprint:
     let (report, tell) = pipe2(OFlag::O_CLOEXEC).step(|| "make a pipe".to_owned())?;
     setns(&born.pidfd, CloneFlags::CLONE_NEWPID).step(|| "join the guest's PID namespace".to_owned())?;
     let Forked::Parent(helper) = process::fork(token, 0).step(|| "fork".to_owned())? else {
-        let (classic, view) = (blueprint.base.is_none(), blueprint.view.as_ref());
-        tell_and_end(tell, &proc::own().and_then(|procfs| proc::mount(&procfs, classic, view)));
+        tell_and_end(tell, &proc::own().and_then(|procfs| proc::mount(&procfs, &proc::Own::of(blueprint))));
     };
     home.children_at_home()?;
     drop(tell);

@@ -115,7 +115,9 @@ impl NetworkPlan {
     pub fn shown(&self) -> Option<Shown> {
         let named = self.lback_remap || self.lback_allow;
         let localhost = if named { Ipv4Addr::LOCALHOST } else { self.loopback };
-        self.hide_netif.then(|| Shown { addresses: self.addresses.clone(), localhost })
+        let loopback = Some(self.loopback);
+        let Self { addresses, hide_lback, .. } = self;
+        self.hide_netif.then(|| Shown { addresses: addresses.clone(), localhost, loopback, hide_lback: *hide_lback })
     }
 }
 

@@ -27,10 +27,10 @@ pub fn tests() -> Vec<Trial> {
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// A host with two devices, of which one has addresses of two guests and of itself.
-struct Net;
+pub(super) struct Net;
 
 impl Net {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         ip("link add out71 type veth peer name far71");
         ip("link add out72 type veth peer name far72");
         for end in ["out71", "far71", "out72", "far72"] {

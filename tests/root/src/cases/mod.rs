@@ -50,6 +50,7 @@ mod outside;
 mod own_proc;
 mod packages;
 mod prefix;
+mod proc_net;
 mod programs;
 mod reboot;
 mod removal;
@@ -129,6 +130,7 @@ const FILES: &[fn() -> Vec<Trial>] = &[
     packages::tests,
     daemon::tests,
     prefix::tests,
+    proc_net::tests,
     programs::tests,
     firewall::tests,
     flags::tests,

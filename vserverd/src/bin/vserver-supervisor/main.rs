@@ -21,6 +21,7 @@ mod reaper;
 mod session;
 mod strays;
 mod supervisor;
+mod window;
 
 use std::io::Read;
 use std::os::fd::RawFd;
@@ -53,7 +54,7 @@ fn supervise() -> std::io::Result<ExitCode> {
     let settings: Settings = serde_json::from_slice(&text)?;
     drop(text);
     let take = |number: RawFd| fd::inherited(number);
-    let (doors, petitions, sysinfo, disk) = supervisor::doors(&settings)?;
+    let (doors, petitions, sysinfo, disk, window) = supervisor::doors(&settings)?;
     let handles = supervisor::Handles {
         control: take(fds::CONTROL)?,
         init: take(fds::INIT)?,
@@ -63,6 +64,7 @@ fn supervise() -> std::io::Result<ExitCode> {
         petitions,
         sysinfo,
         disk,
+        window,
     };
     vserver_sys::process::default_signals()?;
     supervisor::Supervisor::new(token, settings, handles)?.run()

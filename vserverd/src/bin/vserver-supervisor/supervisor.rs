@@ -28,6 +28,7 @@ use crate::limits;
 use crate::petitions::Petitions;
 use crate::session::{Session, State};
 use crate::strays::Strays;
+use crate::window::Window;
 
 /// Most connections at a time.
 const MAX_SESSIONS: usize = 512;
@@ -54,10 +55,13 @@ pub struct Handles {
     pub sysinfo: Option<OwnedFd>,
     /// The root of the disk whose quotas are the guest's own.
     pub disk: Option<OwnedFd>,
+    /// Its own `/proc/net`.
+    pub window: Option<Window>,
 }
 
-/// Of these, those that the settings speak of: the doors, the way for listeners, what sysinfo(2) answers, and the disk.
-pub type Spoken = (Doors, Option<Petitions>, Option<OwnedFd>, Option<OwnedFd>);
+/// Of these, those that the settings speak of: the doors, the way for listeners, what sysinfo(2) answers, the disk,
+/// and its own `/proc/net`.
+pub type Spoken = (Doors, Option<Petitions>, Option<OwnedFd>, Option<OwnedFd>, Option<Window>);
 
 /// Takes them over.
 pub fn doors(settings: &Settings) -> io::Result<Spoken> {
@@ -73,7 +77,11 @@ pub fn doors(settings: &Settings) -> io::Result<Spoken> {
         asks.then(|| Ok::<_, io::Error>(Petitions::new(next()?, next()?, settings.shown.clone()))).transpose()?;
     let sysinfo = settings.sysinfo.then(&mut next).transpose()?;
     let disk = settings.disk.is_some().then(&mut next).transpose()?;
-    Ok((Doors { birthplace, tasks }, petitions, sysinfo, disk))
+    let window = settings
+        .window
+        .as_ref()
+        .map(|program| next().map(|device| Window::new(device, program.clone(), settings.shown.clone())));
+    Ok((Doors { birthplace, tasks }, petitions, sysinfo, disk, window.transpose()?))
 }
 
 /// A guest's supervisor.
@@ -90,6 +98,7 @@ pub struct Supervisor {
     petitions: Option<Petitions>,
     sysinfo: Option<OwnedFd>,
     disk: Option<OwnedFd>,
+    window: Option<Window>,
     /// What a guest needs that got its second address while it runs.
     steering: Option<Steering>,
     ending: Option<Ending>,
@@ -102,7 +111,7 @@ pub struct Supervisor {
 impl Supervisor {
     /// Ready to run.
     pub fn new(token: SingleThreaded, settings: Settings, handles: Handles) -> io::Result<Self> {
-        let Handles { control, init, console, pts, doors, petitions, sysinfo, disk } = handles;
+        let Handles { control, init, console, pts, doors, petitions, sysinfo, disk, window } = handles;
         fd::cloexec_from(3)?;
         let console = Console::new(console, settings.log.clone(), settings.log_limit)?;
         Ok(Self {
@@ -118,6 +127,7 @@ impl Supervisor {
             petitions,
             sysinfo,
             disk,
+            window,
             steering: None,
             ending: None,
             command: None,
@@ -163,6 +173,7 @@ impl Supervisor {
         }
         watched.extend(self.petitions.iter().flat_map(Petitions::fds).map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
         watched.extend(self.steering.iter().filter_map(Steering::bell).map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+        watched.extend(self.window.iter().map(|window| PollFd::new(window.fd(), PollFlags::POLLIN)));
         watched.extend(self.strays.fds().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
         let timeout =
             timeout.map_or(PollTimeout::NONE, |time| PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX));
@@ -231,6 +242,9 @@ impl Supervisor {
             let guest = Guest { name, cgroup_base, doors, init, base, limits, sysinfo, disk };
             petitions.serve(self.token, &guest);
         }
+        if self.window.as_mut().is_some_and(|window| !window.serve(self.token, &self.settings)) {
+            self.window = None;
+        }
     }
 
     /// A request, or the end of a connection.
@@ -288,6 +302,7 @@ impl Supervisor {
             Request::Show { shown } => match &mut self.petitions {
                 // Without it nothing of the guest's asks.
                 Some(petitions) if shown.is_none() || self.settings.shown.is_some() => {
+                    self.window.iter_mut().for_each(|window| window.show(shown.clone()));
                     petitions.show(self.token, shown);
                     session.reply(&Reply::Accepted, &[]);
                 }
@@ -408,6 +423,7 @@ impl Supervisor {
 
     /// Tells those who wait, and the keeper by the status that it ends with.
     fn leave(mut self, why: Why) -> ExitCode {
+        self.window = None;
         self.console.pump();
         self.console.note(if why == Why::Reboot { "the guest reboots" } else { "the guest has ended" });
         let killed = self.ending.as_ref().is_some_and(Ending::killed);

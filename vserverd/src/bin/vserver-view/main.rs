@@ -12,6 +12,8 @@
 //! without it: reads then fail with `ENOTCONN`. It ends when nothing of its file system is mounted or open any more, and
 //! with its keeper.
 //!
+//! Executed by the supervisor it serves the guest's own `/proc/net` instead ([`net`]).
+//!
 //! Not by the crate `fuser`: its loop is a thread of its own without room for a timer, with a buffer of 16 MiB and a dozen crates,
 //! for the nine kinds of questions that a few read-only files are asked.
 
@@ -20,14 +22,15 @@ mod files;
 mod guest;
 mod load;
 mod memory;
+mod net;
 mod serve;
 mod sysinfo;
 mod tasks;
-mod wire;
 
 use std::process::ExitCode;
 
 use vserver_runtime::settings::fds;
+use vserver_runtime::window;
 use vserver_sys::fd;
 
 use guest::{Guest, Own};
@@ -36,7 +39,11 @@ use guest::{Guest, Own};
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     // Nobody reads our standard error: without us the guest is told that there is nobody.
-    if run(&arguments).is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let done = match arguments.split_first() {
+        Some((word, rest)) if word == window::WORD => net::run(rest),
+        _ => run(&arguments),
+    };
+    if done.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn run(arguments: &[String]) -> Option<()> {

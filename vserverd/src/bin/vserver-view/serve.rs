@@ -7,36 +7,26 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{read, write};
+use vserver_runtime::fuse::{self, Answer, Question, ask, mode};
 
 use crate::files::{File, Said};
 use crate::guest::Guest;
-use crate::wire::{Answer, Question, ask, mode};
 
-/// Room for one question: the kernel wants at least this, `FUSE_MIN_READ_BUFFER`, and it must hold the largest write.
-const ROOM: usize = 8192;
-/// Largest write, which nobody can make.
-const MOST_WRITTEN: u32 = 4096;
 /// Most questions in one [`PERIOD`]: what a guest can make its host work. A `cat` asks about five.
 const PER_PERIOD: u32 = 500;
 const PERIOD: Duration = Duration::from_millis(100);
 /// How long a name stays the name of its file.
-const FOREVER: u64 = 1 << 20;
-/// The version of the protocol that [`crate::wire`] speaks.
-const VERSION: [u32; 2] = [7, 31];
+pub const FOREVER: u64 = 1 << 20;
 /// The root directory.
-const ROOT: u64 = 1;
+pub const ROOT: u64 = 1;
 /// `FOPEN_DIRECT_IO`: what was read once is not what is read next.
-const DIRECT: u32 = 1;
-/// `FUSE_INIT_EXT`: flags have 64 bits (Linux 5.17).
-const WIDE: u32 = 1 << 30;
-/// `FUSE_REQUEST_TIMEOUT` in the upper half (Linux 6.14).
-const TIMEOUT: u32 = 1 << (42 - 32);
+pub const DIRECT: u32 = 1;
 /// Seconds until the kernel gives a server up that does not answer: readers of a stopped one do not wait for good.
 const PATIENCE: u16 = 15;
 
 /// Serves on `device` until nothing of the file system is mounted or open any more.
 pub fn serve(device: &OwnedFd, guest: &mut Guest) -> io::Result<()> {
-    let (mut said, mut room, mut period) = (Said::default(), [0; ROOM], (Instant::now(), 0));
+    let (mut said, mut room, mut period) = (Said::default(), [0; fuse::ROOM], (Instant::now(), 0));
     loop {
         guest.look();
         wait(device, guest.pause())?;
@@ -68,7 +58,7 @@ fn wait(device: &OwnedFd, time: Option<Duration>) -> io::Result<()> {
 }
 
 /// Lets those wait who ask too much.
-fn brake((begin, count): &mut (Instant, u32)) {
+pub fn brake((begin, count): &mut (Instant, u32)) {
     let now = Instant::now();
     if now >= *begin + PERIOD {
         (*begin, *count) = (now, 0);
@@ -86,7 +76,7 @@ fn answer(asked: Question<'_>, said: &mut Said, guest: &mut Guest) -> Option<Vec
     let to = || Answer::to(asked.unique);
     Some(match (asked.kind, file) {
         (ask::FORGET | ask::BATCH_FORGET, _) => return None,
-        (ask::INIT, _) => init(asked),
+        (ask::INIT, _) => fuse::greeting(asked, Some(PATIENCE)),
         (ask::LOOKUP, None) => match File::ALL.into_iter().find(|file| file.name().as_bytes() == asked.name()) {
             Some(file) => {
                 let answer = to().long(file.node()).long(0).long(FOREVER).long(0).nothing(8);
@@ -121,15 +111,4 @@ fn described(answer: Answer, file: File, length: usize) -> Answer {
     const MORE: u64 = 4096;
     let rights = if file == File::Sysinfo { 0o400 } else { 0o444 };
     answer.attributes(file.node(), mode::FILE | rights, length as u64 + MORE)
-}
-
-/// `struct fuse_init_in` and `fuse_init_out`.
-fn init(asked: Question<'_>) -> Vec<u8> {
-    let [major, minor] = VERSION;
-    let patient = asked.word(12) & WIDE != 0 && asked.word(16) & TIMEOUT != 0;
-    let (flags, more) = if patient { (WIDE, TIMEOUT) } else { (0, 0) };
-    // The kernel's bounds of requests in the background, of which there are none; one nanosecond; pages of one request.
-    let answer = Answer::to(asked.unique).word(major).word(minor).word(0).word(flags).half(4).half(3);
-    let answer = answer.word(MOST_WRITTEN).word(1).half(0).half(0).word(more).word(0);
-    answer.half(if patient { PATIENCE } else { 0 }).nothing(22).done()
 }

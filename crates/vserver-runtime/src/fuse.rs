@@ -2,6 +2,21 @@
 //! protocol (Linux 5.4): of it only what a few read-only files need. Only the kernel writes questions; still each is read
 //! within its bounds.
 
+use std::io;
+use std::os::fd::AsFd;
+
+use nix::unistd::{read, write};
+
+/// Room for one question: the kernel wants at least this, `FUSE_MIN_READ_BUFFER`, and it must hold the largest write.
+pub const ROOM: usize = 8192;
+/// Largest write, which nobody can make.
+const MOST_WRITTEN: u32 = 4096;
+/// The version of the protocol.
+const VERSION: [u32; 2] = [7, 31];
+/// `FUSE_INIT_EXT`: flags have 64 bits (Linux 5.17).
+const WIDE: u32 = 1 << 30;
+/// `FUSE_REQUEST_TIMEOUT` in the upper half (Linux 6.14).
+const TIMEOUT: u32 = 1 << (42 - 32);
 /// Bytes before every question.
 const IN_HEADER: usize = 40;
 /// Bytes before every answer.
@@ -9,14 +24,29 @@ const OUT_HEADER: usize = 16;
 
 /// Kinds of questions that mean something here.
 pub mod ask {
+    /// What has this name?
     pub const LOOKUP: u32 = 1;
+    /// Nobody refers to it any more; wants no answer.
     pub const FORGET: u32 = 2;
+    /// What kind of file, and how large?
     pub const GETATTR: u32 = 3;
+    /// Somebody opens it.
     pub const OPEN: u32 = 14;
+    /// Bytes of it.
     pub const READ: u32 = 15;
+    /// How much room is there?
     pub const STATFS: u32 = 17;
+    /// Who opened it has closed it.
     pub const RELEASE: u32 = 18;
+    /// The greeting.
     pub const INIT: u32 = 26;
+    /// Somebody opens a directory.
+    pub const OPENDIR: u32 = 27;
+    /// Entries of it.
+    pub const READDIR: u32 = 28;
+    /// Who opened the directory has closed it.
+    pub const RELEASEDIR: u32 = 29;
+    /// As the other one, of several.
     pub const BATCH_FORGET: u32 = 42;
 }
 
@@ -29,6 +59,8 @@ pub struct Question<'a> {
     pub unique: u64,
     /// The file that it is about.
     pub node: u64,
+    /// Who asks: a thread, as the host numbers it.
+    pub who: i32,
     body: &'a [u8],
 }
 
@@ -36,8 +68,9 @@ impl<'a> Question<'a> {
     /// `None` if `bytes` are none.
     pub fn parse(bytes: &'a [u8]) -> Option<Self> {
         let (header, body) = bytes.split_at_checked(IN_HEADER)?;
-        let header = Self { kind: 0, unique: 0, node: 0, body: header };
-        Some(Self { kind: header.word(4), unique: header.long(8), node: header.long(16), body })
+        let header = Self { kind: 0, unique: 0, node: 0, who: 0, body: header };
+        let (kind, unique, node) = (header.word(4), header.long(8), header.long(16));
+        Some(Self { kind, unique, node, who: header.word(32).cast_signed(), body })
     }
 
     /// The number at `offset` of what follows the header; 0 beyond its end.
@@ -130,6 +163,31 @@ impl Answer {
     }
 }
 
+/// The answer to the first question of all, `struct fuse_init_in` and `fuse_init_out`. With `patience` the kernel gives a server
+/// up that does not answer for so many seconds (Linux 6.14).
+pub fn greeting(asked: Question<'_>, patience: Option<u16>) -> Vec<u8> {
+    let [major, minor] = VERSION;
+    let patience = patience.filter(|_| asked.word(12) & WIDE != 0 && asked.word(16) & TIMEOUT != 0);
+    let (flags, more) = if patience.is_some() { (WIDE, TIMEOUT) } else { (0, 0) };
+    // The kernel's bounds of requests in the background, of which there are none; one nanosecond; pages of one request.
+    let answer = Answer::to(asked.unique).word(major).word(minor).word(0).word(flags).half(4).half(3);
+    let answer = answer.word(MOST_WRITTEN).word(1).half(0).half(0).word(more).word(0);
+    answer.half(patience.unwrap_or(0)).nothing(22).done()
+}
+
+/// Answers that question for a server that comes later: until then whoever looks for something waits for it.
+///
+/// # Errors
+/// What read(2) and write(2) say.
+pub fn greet(device: impl AsFd) -> io::Result<()> {
+    let mut room = [0; ROOM];
+    let length = read(device.as_fd(), &mut room)?;
+    let asked = room.get(..length).and_then(Question::parse).filter(|asked| asked.kind == ask::INIT);
+    let asked = asked.ok_or(io::ErrorKind::InvalidData)?;
+    write(device.as_fd(), &greeting(asked, None))?;
+    Ok(())
+}
+
 /// Kinds of files. inode(7).
 pub mod mode {
     /// A directory.
@@ -148,9 +206,10 @@ mod tests {
         bytes[4..8].copy_from_slice(&ask::LOOKUP.to_ne_bytes());
         bytes[8..16].copy_from_slice(&7_u64.to_ne_bytes());
         bytes[16..24].copy_from_slice(&1_u64.to_ne_bytes());
+        bytes[32..36].copy_from_slice(&77_i32.to_ne_bytes());
         bytes.extend(b"stat\0more");
         let question = Question::parse(&bytes).unwrap();
-        assert_eq!((question.kind, question.unique, question.node), (ask::LOOKUP, 7, 1));
+        assert_eq!((question.kind, question.unique, question.node, question.who), (ask::LOOKUP, 7, 1, 77));
         assert_eq!(question.name(), b"stat");
         assert_eq!((question.word(6), question.long(4), question.long(usize::MAX)), (0, 0, 0));
         assert_eq!(Question::parse(&bytes[..IN_HEADER - 1]), None);
