@@ -282,9 +282,9 @@ const NFLAGS: &[Effect] = &[
     effect(
         "hide_netif",
         Partly,
-        "wholly on a network stack of the guest's own; on the host's, what rtnetlink tells (getifaddrs, ip) is the guest's own; \
-         /proc/net and SIOCGIFCONF tell of the host",
-        "hide_netif::only_what_is_its_own",
+        "wholly on a network stack of the guest's own; on the host's, what rtnetlink (getifaddrs, ip) and /proc/net \
+         tell is the guest's own; /proc/PID/net and SIOCGIFCONF tell of the host",
+        "proc_net::only_its_own",
     ),
     effect("hide_lback", Honoured, "the kernel shows the private loopback as 127.0.0.1", "flags_net::hide_lback"),
     effect("state_setup", Honoured, "internal: of the start only", "each::state_flags_are_of_the_start_only"),
