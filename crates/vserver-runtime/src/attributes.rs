@@ -64,6 +64,7 @@ pub fn call_policy(config: &GuestConfig, userns: bool, systemd: bool) -> Seccomp
         limits: false,
         sysinfo: false,
         quotas: false,
+        forks: cflags.contains(ContextFlags::FORK_RSS),
         ping: held,
         hide_netif: held && config.nflags.contains(NetFlags::HIDE_NETIF),
         syslog: ccaps.contains(ContextCaps::SYSLOG),

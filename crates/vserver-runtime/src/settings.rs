@@ -171,6 +171,9 @@ pub struct Settings {
     /// The very last is the device of its own `/proc/net`, if it has one; this is the program that serves it.
     #[serde(default)]
     pub window: Option<PathBuf>,
+    /// Its memory is looked at when it forks (`fork_rss`).
+    #[serde(default)]
+    pub forks: bool,
     /// What its processes are shown of the host's network stack, unless that is everything.
     #[serde(default)]
     pub shown: Option<Shown>,

@@ -12,9 +12,10 @@
 //! had been asked, or it is refused ([`without_help`]). A guest without petitions has neither listener nor descriptors for them.
 //!
 //! Netlink sockets of a guest that is to see its own addresses only ([`netlink`]) the supervisor makes itself: programs ask for
-//! one whenever they look up a name.
+//! one whenever they look up a name. So it answers whether the guest may have a process more ([`forks`]).
 
 mod caller;
+pub mod forks;
 mod limits;
 mod memory;
 mod mounts;

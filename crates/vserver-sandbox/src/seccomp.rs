@@ -53,6 +53,8 @@ pub struct SeccompMode {
     pub sysinfo: bool,
     /// `quota_ctl` of a guest with a disk of its own: its supervisor answers what concerns quotas of that.
     pub quotas: bool,
+    /// `fork_rss`: no process more while the guest has more memory than its soft limit; its supervisor looks.
+    pub forks: bool,
     /// The guest is held to addresses of the host's network stack: its supervisor makes its sockets for ping and
     /// UDP-Lite.
     pub ping: bool,

@@ -238,9 +238,9 @@ const CFLAGS: &[Effect] = &[
     ),
     effect(
         "fork_rss",
-        Cannot,
-        "fork is not bound to memory in use; memory.high slows the guest down at its soft limit",
-        "",
+        Honoured,
+        "while the guest is above rlimits/rss.soft, its page cache apart, fork(2) fails in it with ENOMEM: its supervisor looks each time, 5000 times a second at most",
+        "flags::fork_fails_above_the_soft_limit",
     ),
     effect("prolific", Cannot, "contexts are made by the host", ""),
     effect(

@@ -236,6 +236,8 @@ word! {
         REBOOT_KILL = 1 << 37,
         /// The context stays without processes.
         PERSISTENT = 1 << 38,
+        /// Forking fails above the soft memory limit.
+        FORK_RSS = 1 << 48,
         /// Raising one's nice value is ignored, not refused.
         IGNEG_NICE = 1 << 52,
         /// The same for I/O priority.

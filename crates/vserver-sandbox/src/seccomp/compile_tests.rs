@@ -36,6 +36,7 @@ const fn plain(userns: bool, nesting: bool, netns: bool) -> SeccompMode {
         utsname: false,
         limits: false,
         sysinfo: false,
+        forks: false,
         quotas: false,
         names: false,
         ping: false,
@@ -440,6 +441,14 @@ fn what_the_supervisor_answers_is_asked_and_nothing_else() {
     assert!(!asked("prlimit64", &[0, 7 | vserver_sys::prlimit::UNASKED, 0x7fff_0000_1000, 0]));
     assert!(!asked("prlimit64", &[0, 7, 0, 1]) && !asked("getrlimit", &[7, 1]));
     assert!(asked("sysinfo", &[1]));
+    let forking = super::super::filters(SeccompMode { forks: true, ..NESTING }).unwrap();
+    let forking = [forking.0, forking.1.unwrap()];
+    let forks = |name: &str, flags: u64| {
+        let number = u32::try_from(numbers::number(name).unwrap()).unwrap();
+        judge(&forking, &data(number, OURS, &[flags])) == libc::SECCOMP_RET_USER_NOTIF
+    };
+    assert!(["fork", "vfork", "clone3"].iter().all(|name| forks(name, 0) && !asked(name, &[0])));
+    assert!(forks("clone", 17) && !forks("clone", 0x0001_0f00) && !asked("clone", &[17]));
     assert!(asked("quotactl", &[0x8000_0700, 1, 0, 1]) && asked("quotactl_fd", &[3, 0x8000_0700, 0, 1]));
     assert!(
         asked("mount", &[1, 1, 1, 0, 0]) && asked("mount", &[1, 1, 1, 0xC0ED_0001, 0]) && asked("fsopen", &[1, 1])

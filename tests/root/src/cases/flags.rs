@@ -19,6 +19,7 @@ pub fn tests() -> Vec<Trial> {
         Trial::new("flags::ccapability_namespace_allows_all", ccapability_namespace_allows_all),
         Trial::new("flags::secure_mount_and_secure_remount", secure_mount_and_secure_remount).smoke(),
         Trial::new("flags::negative_nice_is_ignored", negative_nice_is_ignored),
+        Trial::new("flags::fork_fails_above_the_soft_limit", fork_fails_above_the_soft_limit).smoke(),
         Trial::new("flags::realtime_ionice_is_ignored", realtime_ionice_is_ignored),
         Trial::new("flags::sched_pause_holds_everything", sched_pause_holds_everything),
         Trial::new("flags::persistent_survives_its_processes", persistent_survives_its_processes),
@@ -177,6 +178,27 @@ fn negative_nice_is_ignored() {
     with.sh("renice -n -5 -p $$").ok();
     with.sh("renice -n -5 -p $$; cut -d' ' -f19 /proc/$$/stat").ok().says("0\n");
     with.sh("renice -n 5 -p $$; cut -d' ' -f19 /proc/$$/stat").ok().says("5\n");
+}
+
+/// flags.md §4, `fork_rss`: no process more, for nobody in the guest, while it has more memory than its soft limit.
+fn fork_fails_above_the_soft_limit() {
+    const SOFT: &str = "4096\n";
+    // The last command of a shell needs no process.
+    const HOLD: &str = "x=$(head -c 40000000 /dev/zero | tr '\\0' x); (echo forked); true";
+    let host = Fixture::new();
+    let without = guest(&host, Mode::User, &[("rlimits/rss.soft", SOFT)]);
+    without.start();
+    without.sh(HOLD).ok().says("forked");
+    let with = guest(&host, Mode::User, &[("cflags", "fork_rss\n"), ("rlimits/rss.soft", SOFT)]);
+    with.start();
+    with.sh("(echo forked)").ok().says("forked");
+    let held = with.sh(HOLD);
+    assert!(held.code != 0 && !held.out.contains("forked"), "{held:?}");
+    held.says("fork");
+    with.sh("(echo forked); true").ok().says("forked");
+    // A running guest's soft limit is the one that counts.
+    host.tool("vlimit", &["--xid", &with.xid.to_string(), "-S", "--rss", "40960"]).ok();
+    with.sh(HOLD).ok().says("forked");
 }
 
 /// flags.md §4, `igneg_ionice`.
@@ -402,13 +424,13 @@ fn what_cannot_be_is_said_at_start() {
     let host = Fixture::new();
     let files = [
         ("ccapabilities", "quota_ctl,dev_mount,kthread\n"),
-        ("cflags", "virt_time\nfork_rss\n"),
+        ("cflags", "virt_time\n"),
         ("ncapabilities", "tun_create\n"),
     ];
     let guest = guest(&host, Mode::User, &files);
     let started = guest.v(&["start"]);
     started.ok();
-    for word in ["quota_ctl", "dev_mount", "kthread", "virt_time", "fork_rss", "tun_create"] {
+    for word in ["quota_ctl", "dev_mount", "kthread", "virt_time", "tun_create"] {
         started.says(word);
     }
     // What every guest has anyway is no reason to warn.

@@ -11,6 +11,7 @@
 
 mod console;
 mod ending;
+mod forks;
 mod gather;
 mod hearing;
 mod interfaces;

@@ -9,12 +9,13 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
-use vserver_runtime::settings::Shown;
-use vserver_sandbox::petition::{self, Guest, netlink};
+use vserver_runtime::settings::{Settings, Shown};
+use vserver_sandbox::petition::{self, Guest, forks, netlink};
 use vserver_sys::pidfd;
 use vserver_sys::process::SingleThreaded;
 use vserver_sys::seccomp::{self, Answer, Asked};
 
+use crate::forks::Forks;
 use crate::interfaces::{Interfaces, Way};
 
 /// Most helpers at a time.
@@ -27,6 +28,8 @@ const COST: u32 = 100;
 const SMALL_COST: u32 = 10;
 /// A netlink socket, which takes no helper: 2500 in that time, some hundredths of it. Programs look up names.
 const SOCKET_COST: u32 = 2;
+/// A look at the guest's memory, when it forks: 5000 in that time.
+const FORK_COST: u32 = 1;
 /// To who asks for a netlink socket that cannot be had: the kernel's own would show the host.
 const REFUSED: Answer = Answer::Failed(Errno::ENOBUFS as i32);
 /// See there.
@@ -43,6 +46,7 @@ pub struct Petitions {
     helpers: Vec<Helper>,
     period: (Instant, u32),
     interfaces: Interfaces,
+    forks: Forks,
     /// Sockets that the guest has are to hear of a change.
     behind: bool,
 }
@@ -59,10 +63,10 @@ struct Helper {
 
 impl Petitions {
     /// Nobody has asked yet.
-    pub fn new(hear: OwnedFd, tell: OwnedFd, shown: Option<Shown>) -> Self {
-        let period = (Instant::now(), 0);
-        let interfaces = Interfaces::new(shown);
-        Self { hear, tell, listeners: Vec::new(), helpers: Vec::new(), period, interfaces, behind: false }
+    pub fn new(hear: OwnedFd, tell: OwnedFd, settings: &Settings) -> Self {
+        let (listeners, helpers, period) = (Vec::new(), Vec::new(), (Instant::now(), 0));
+        let (interfaces, forks) = (Interfaces::new(settings.shown.clone()), Forks::new(settings));
+        Self { hear, tell, listeners, helpers, period, interfaces, forks, behind: false }
     }
 
     /// What the guest is shown from now on. Sockets that it has hear of it.
@@ -143,6 +147,11 @@ impl Petitions {
             self.period.1 += COST;
             return;
         };
+        if forks::is_asked(&asked) {
+            self.period.1 += FORK_COST;
+            seccomp::answer(listener.as_fd(), asked.id, self.forks.answer(asked.pid)).ok();
+            return;
+        }
         if netlink::is_asked(&asked) {
             if let Err(error) = self.give(token, guest.base, listener, &asked) {
                 let too_many = error.raw_os_error() == Some(Errno::ENFILE as i32);

@@ -73,8 +73,7 @@ pub fn doors(settings: &Settings) -> io::Result<Spoken> {
     let birthplace = settings.birthplace.then(&mut next).transpose()?;
     let tasks = (0..settings.tasks).map(|_| next()).collect::<io::Result<_>>()?;
     let asks = settings.confinement.asking.is_some();
-    let petitions =
-        asks.then(|| Ok::<_, io::Error>(Petitions::new(next()?, next()?, settings.shown.clone()))).transpose()?;
+    let petitions = asks.then(|| Ok::<_, io::Error>(Petitions::new(next()?, next()?, settings))).transpose()?;
     let sysinfo = settings.sysinfo.then(&mut next).transpose()?;
     let disk = settings.disk.is_some().then(&mut next).transpose()?;
     let window = settings
