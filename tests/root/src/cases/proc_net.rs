@@ -4,7 +4,7 @@ use std::fs;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -18,7 +18,7 @@ use crate::trial::Trial;
 
 /// All of them.
 pub fn tests() -> Vec<Trial> {
-    let all: [(&'static str, fn()); 8] = [
+    let all: [(&'static str, fn()); 9] = [
         ("proc_net::only_its_own", only_its_own),
         ("proc_net::users_and_loopback_as_it_knows_them", users_and_loopback_as_it_knows_them),
         ("proc_net::addresses_and_the_flag_change", addresses_and_the_flag_change),
@@ -27,6 +27,7 @@ pub fn tests() -> Vec<Trial> {
         ("proc_net::it_stays_where_it_is", it_stays_where_it_is),
         ("proc_net::served_only_while_somebody_asks", served_only_while_somebody_asks),
         ("proc_net::many_readers", many_readers),
+        ("proc_net::the_rest_is_closed_by_modes", the_rest_is_closed_by_modes),
     ];
     all.map(|(name, body)| Trial::new(name, body).needs(Need::Probe).needs(Need::Fuse)).into()
 }
@@ -285,6 +286,31 @@ fn many_readers() {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap().trim().to_owned();
     println!("note: the server has {line}");
     assert!(line.split(' ').next().unwrap().parse::<u64>().unwrap() < 16_384, "{line}");
+    guest.stop();
+    program.wait().unwrap();
+}
+
+/// What docs/network.md has an administrator do who wants the directories of processes closed, too.
+fn the_rest_is_closed_by_modes() {
+    let host = Fixture::new();
+    let _net = Net::new();
+    let _hosts = Hosts::new();
+    let guest = guest(&host, Mode::User, &["10.99.71.2"]);
+    guest.start();
+    let mut program = runs(&guest, &["nc", "-ll", "-p", "8001", "-e", "cat"]);
+    let files = |mode: &str| {
+        let words = ["/proc/self/net/", "-type", "f", "-exec", "chmod", mode, "{}", "+"];
+        assert!(Command::new("find").args(words).status().unwrap().success());
+    };
+    assert!(guest.exec(&["cat", "/proc/self/net/tcp"]).ok().out.contains(":1B59"));
+    files("0400");
+    for name in ["tcp", "unix", "dev", "route", "fib_trie"] {
+        guest.exec(&["cat", &format!("/proc/self/net/{name}")]).exits(1).says("Permission denied");
+        guest.exec(&["cat", &format!("/proc/1/net/{name}")]).exits(1).says("Permission denied");
+    }
+    eventually("it sees its own", LIMIT, || all_of(&guest).contains(":1F41"));
+    assert!(!all_of(&guest).contains(":1B59") && guest.sh("netstat -tln").ok().out.contains(":8001 "));
+    files("0444");
     guest.stop();
     program.wait().unwrap();
 }

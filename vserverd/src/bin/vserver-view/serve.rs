@@ -58,7 +58,7 @@ fn wait(device: &OwnedFd, time: Option<Duration>) -> io::Result<()> {
 }
 
 /// Lets those wait who ask too much.
-pub fn brake((begin, count): &mut (Instant, u32)) {
+fn brake((begin, count): &mut (Instant, u32)) {
     let now = Instant::now();
     if now >= *begin + PERIOD {
         (*begin, *count) = (now, 0);

@@ -13,12 +13,12 @@ use vserver_runtime::fuse::{self, Answer, Question, ask, mode};
 
 use super::names::Name;
 use super::stack::Stack;
-use crate::serve::{DIRECT, FOREVER, ROOT, brake};
+use crate::serve::{DIRECT, FOREVER, ROOT};
 
 /// Nobody has asked for so long: it ends, and the next question begins another one.
 const IDLE: u16 = 20_000;
-/// An answer that took so long has the next one wait for as long: what a guest makes its host work is half a processor.
-const LONG: Duration = Duration::from_millis(2);
+/// Who asks waits for as long as was worked whenever that was half of this: what a guest makes its host work is half a processor.
+const PERIOD: Duration = Duration::from_millis(40);
 /// How long what was said may be said again.
 const LASTS: Duration = Duration::from_millis(20);
 /// Most readers whose text is remembered between two reads, and most bytes of all their texts.
@@ -37,7 +37,7 @@ struct Said {
 
 /// Serves on `device` until `lease` has no writer any more, or nothing of the file system is left.
 pub fn serve(device: &OwnedFd, lease: &OwnedFd, stack: &mut Stack) -> io::Result<()> {
-    let (mut said, mut room, mut period) = (Said::default(), [0; fuse::ROOM], (Instant::now(), 0));
+    let (mut said, mut room, mut period) = (Said::default(), [0; fuse::ROOM], (Instant::now(), Duration::ZERO));
     while waits(device, lease)? {
         let length = match read(device, &mut room) {
             Ok(length) => length,
@@ -52,13 +52,21 @@ pub fn serve(device: &OwnedFd, lease: &OwnedFd, stack: &mut Stack) -> io::Result
             // Whoever does not wait for it any more needs none.
             write(device, &bytes).ok();
         }
-        let took = begun.elapsed();
-        if took >= LONG {
-            std::thread::sleep(took.min(Duration::from_secs(1)));
-        }
-        brake(&mut period);
+        pay(&mut period, begun.elapsed());
     }
     Ok(())
+}
+
+/// Rests after work.
+fn pay((begin, busy): &mut (Instant, Duration), took: Duration) {
+    if begin.elapsed() >= PERIOD + took {
+        (*begin, *busy) = (Instant::now(), Duration::ZERO);
+    }
+    *busy += took;
+    if *busy >= PERIOD / 2 {
+        std::thread::sleep((*busy).min(Duration::from_secs(1)));
+        (*begin, *busy) = (Instant::now(), Duration::ZERO);
+    }
 }
 
 /// Whether there is a question for us. A server that has to end leaves it to the next one.
