@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use nix::sys::signal::{SigSet, Signal};
@@ -11,7 +11,7 @@ use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, SockaddrIn6, bind, listen, setsockopt, socket, sockopt,
 };
 
-/// First argument: map and touch so many bytes.
+/// First argument: map and touch so many bytes, then run a program, if one is named.
 pub const ALLOCATE: &str = "--allocate";
 
 /// First argument: fetch `/` by HTTP from an address and port.
@@ -126,8 +126,8 @@ pub fn fetch(address: &str) -> io::Result<String> {
     Ok(page)
 }
 
-/// Allocates and touches; says the kernel's own words on failure.
-pub fn allocate(bytes: &str) -> ExitCode {
+/// Allocates and touches, and has it while the program runs; says the kernel's own words on failure.
+pub fn allocate(bytes: &str, program: Option<&str>) -> ExitCode {
     let bytes: usize = bytes.parse().unwrap();
     let mut memory: Vec<u8> = Vec::new();
     if memory.try_reserve_exact(bytes).is_err() {
@@ -136,5 +136,11 @@ pub fn allocate(bytes: &str) -> ExitCode {
     }
     memory.resize(bytes, 1);
     println!("allocated {}", memory.iter().rev().step_by(4096).count() * 4096);
-    ExitCode::SUCCESS
+    match program.map(|program| Command::new(program).status()) {
+        Some(Err(error)) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::SUCCESS,
+    }
 }

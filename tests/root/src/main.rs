@@ -42,7 +42,8 @@ fn main() -> ExitCode {
             (find(name).body)();
             ExitCode::SUCCESS
         }
-        [_, inside::ALLOCATE, bytes] => inside::allocate(bytes),
+        [_, inside::ALLOCATE, bytes] => inside::allocate(bytes, None),
+        [_, inside::ALLOCATE, bytes, program] => inside::allocate(bytes, Some(program)),
         [_, inside::GET, address] => inside::get(address),
         [_, inside::ASK, socket] => inside::ask(socket),
         [_, inside::ECHO, address] => inside::echo(address),

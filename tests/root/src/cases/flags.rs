@@ -180,25 +180,23 @@ fn negative_nice_is_ignored() {
     with.sh("renice -n 5 -p $$; cut -d' ' -f19 /proc/$$/stat").ok().says("5\n");
 }
 
-/// flags.md §4, `fork_rss`: no process more, for nobody in the guest, while it has more memory than its soft limit.
+/// flags.md §4, `fork_rss`: no process more while the guest is above its soft limit. It is hardly above: on v2 the kernel slows it
+/// down, the more the farther it is.
 fn fork_fails_above_the_soft_limit() {
-    const SOFT: &str = "4096\n";
-    // The last command of a shell needs no process.
-    const HOLD: &str = "x=$(head -c 40000000 /dev/zero | tr '\\0' x); (echo forked); true";
+    const PAGES_40M: &str = "10240\n";
+    const HOLD: [&str; 4] = ["/self", "--allocate", "43000000", "/bin/true"];
     let host = Fixture::new();
-    let without = guest(&host, Mode::User, &[("rlimits/rss.soft", SOFT)]);
-    without.start();
-    without.sh(HOLD).ok().says("forked");
-    let with = guest(&host, Mode::User, &[("cflags", "fork_rss\n"), ("rlimits/rss.soft", SOFT)]);
-    with.start();
-    with.sh("(echo forked)").ok().says("forked");
-    let held = with.sh(HOLD);
-    assert!(held.code != 0 && !held.out.contains("forked"), "{held:?}");
-    held.says("fork");
+    let without = guest(&host, Mode::User, &[("rlimits/rss.soft", PAGES_40M)]);
+    without.carry_self().start();
+    without.exec(&HOLD).ok();
+    let with = guest(&host, Mode::User, &[("cflags", "fork_rss\n"), ("rlimits/rss.soft", PAGES_40M)]);
+    with.carry_self().start();
+    with.exec(&["/self", "--allocate", "20000000", "/bin/true"]).ok();
+    with.exec(&HOLD).exits(1).says("Cannot allocate memory");
     with.sh("(echo forked); true").ok().says("forked");
     // A running guest's soft limit is the one that counts.
     host.tool("vlimit", &["--xid", &with.xid.to_string(), "-S", "--rss", "40960"]).ok();
-    with.sh(HOLD).ok().says("forked");
+    with.exec(&HOLD).ok();
 }
 
 /// flags.md §4, `igneg_ionice`.
