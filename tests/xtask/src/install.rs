@@ -37,7 +37,8 @@ pub fn run(words: &[&str]) -> Outcome {
     Ok(())
 }
 
-fn lay(bin: &Path, root: &Path) -> std::io::Result<()> {
+/// Programs below `root`, those that people call in `sbin`.
+pub fn programs(bin: &Path, root: &Path) -> std::io::Result<()> {
     let sbin = root.join("sbin");
     fs::create_dir_all(&sbin)?;
     place(&bin.join("vserver"), &sbin.join("vserver"), 0o755)?;
@@ -47,6 +48,11 @@ fn lay(bin: &Path, root: &Path) -> std::io::Result<()> {
     for program in ["vserver-supervisor", "vserver-view"] {
         place(&bin.join(program), &lib.join(program), 0o755)?;
     }
+    Ok(())
+}
+
+fn lay(bin: &Path, root: &Path) -> std::io::Result<()> {
+    programs(bin, root)?;
     for data in ["distributions", "etc-templates"] {
         let from = repository().join(data);
         if from.is_dir() {
