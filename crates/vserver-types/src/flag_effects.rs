@@ -242,7 +242,12 @@ const CFLAGS: &[Effect] = &[
         "while the guest is above rlimits/rss.soft, its page cache apart, fork(2) fails in it with ENOMEM: its supervisor looks each time, 5000 times a second at most",
         "flags::fork_fails_above_the_soft_limit",
     ),
-    effect("prolific", Cannot, "contexts are made by the host", ""),
+    effect(
+        "prolific",
+        Cannot,
+        "in a user namespace nobody loads programs for addresses and devices or mounts a /proc that is masked as the guest's is, which contexts inside a guest would need: let the host make them",
+        "",
+    ),
     effect(
         "igneg_nice",
         Partly,
