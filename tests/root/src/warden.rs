@@ -15,7 +15,8 @@ use libtest_mimic::Failed;
 use nix::fcntl::{Flock, FlockArg};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
@@ -105,6 +106,7 @@ pub fn guard(trial: &Trial) -> Result<(), Failed> {
 
 /// The warden's side: isolates itself, runs the body, compares, cleans up.
 pub fn run(trial: Trial) -> ExitCode {
+    let ended = Ended::hear();
     let number = Number::take();
     isolate(trial.host_network);
     let base = make_base();
@@ -112,7 +114,7 @@ pub fn run(trial: Trial) -> ExitCode {
     let started = Instant::now();
     // A machine that is emulated takes its time.
     let deadline = if std::env::var_os(TREES).is_some() { trial.deadline * 4 } else { trial.deadline };
-    let verdict = wait_for(spawn(&trial, &base, &number), deadline);
+    let verdict = wait_for(spawn(&trial, &base, &number), deadline, &ended);
     let left = settle(&before, trial.host_network);
     clean(&base);
     match (verdict, left.is_empty()) {
@@ -122,6 +124,23 @@ pub fn run(trial: Trial) -> ExitCode {
         (Err(how), false) => eprintln!("{how}; it also left behind:\n{}", left.join("\n")),
     }
     ExitCode::FAILURE
+}
+
+/// Whoever wants the harness to end, or has ended it, is heard and not obeyed at once: what the test has made is taken away before.
+struct Ended(SignalFd);
+
+impl Ended {
+    /// From now on. The body has all signals as they are: `Command` sees to that.
+    fn hear() -> Self {
+        let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]);
+        signals.thread_block().unwrap();
+        nix::sys::prctl::set_pdeathsig(Signal::SIGTERM).unwrap();
+        Self(SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC).unwrap())
+    }
+
+    fn came(&self) -> bool {
+        self.0.read_signal().is_ok_and(|signal| signal.is_some())
+    }
 }
 
 /// Starts the body. It is waited for by number, along with every orphan.
@@ -178,7 +197,7 @@ fn make_base() -> PathBuf {
 }
 
 /// Reaps everything until the body has ended.
-fn wait_for(body: Pid, deadline: Duration) -> Result<(), String> {
+fn wait_for(body: Pid, deadline: Duration, ended: &Ended) -> Result<(), String> {
     let begun = Instant::now();
     loop {
         match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
@@ -190,6 +209,10 @@ fn wait_for(body: Pid, deadline: Duration) -> Result<(), String> {
             Ok(WaitStatus::StillAlive) => sleep(Duration::from_millis(3)),
             Ok(_) => {}
             Err(error) => return Err(format!("lost the test: {error}")),
+        }
+        if ended.came() {
+            let _ = kill(body, Signal::SIGKILL);
+            return Err("the test was interrupted".into());
         }
         if begun.elapsed() > deadline {
             let _ = kill(body, Signal::SIGKILL);
