@@ -194,6 +194,10 @@ fn a_guest_that_is_just_ending_is_told() {
         .unwrap();
     let mut line = [0];
     std::io::Read::read_exact(outside.stdout.as_mut().unwrap(), &mut line).unwrap();
+    // A shell would wait for it.
+    let name = format!("/proc/{}/comm", outside.id());
+    let sleeps = || std::fs::read_to_string(&name).is_ok_and(|name| name == "sleep\n");
+    eventually("the parent is no shell any more", Duration::from_secs(10), sleeps);
     kill(Pid::from_raw(guest.init()), Signal::SIGKILL).unwrap();
     let init = PathBuf::from(format!("/proc/{}", guest.init()));
     // Its namespaces are the first that it gives back.
