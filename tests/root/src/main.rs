@@ -38,10 +38,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [_, warden::AS_WARDEN, name] => warden::run(find(name)),
-        [_, warden::AS_BODY, name] => {
-            (find(name).body)();
-            ExitCode::SUCCESS
-        }
+        [_, warden::AS_BODY, name] => warden::body(&find(name)),
         [_, inside::ALLOCATE, bytes] => inside::allocate(bytes, None),
         [_, inside::ALLOCATE, bytes, program] => inside::allocate(bytes, Some(program)),
         [_, inside::GET, address] => inside::get(address),

@@ -130,7 +130,7 @@ pub fn run(trial: Trial) -> ExitCode {
 struct Ended(SignalFd);
 
 impl Ended {
-    /// From now on. The body has all signals as they are: `Command` sees to that.
+    /// From now on. `Command` leaves the mask to what it starts: the body takes it off again.
     fn hear() -> Self {
         let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]);
         signals.thread_block().unwrap();
@@ -141,6 +141,13 @@ impl Ended {
     fn came(&self) -> bool {
         self.0.read_signal().is_ok_and(|signal| signal.is_some())
     }
+}
+
+/// The body's side. Its programs are to be ended by signals, which the warden that it comes from has blocked for itself.
+pub fn body(trial: &Trial) -> ExitCode {
+    SigSet::empty().thread_set_mask().unwrap();
+    (trial.body)();
+    ExitCode::SUCCESS
 }
 
 /// Starts the body. It is waited for by number, along with every orphan.
