@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use nix::sys::signal::SigSet;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, geteuid};
 use tokio::net::UnixListener;
@@ -31,6 +32,8 @@ pub fn run(arguments: ServeArguments) -> Result<()> {
         return Err(Error::NotRoot);
     }
     vserver_runtime::vars::confdir()?;
+    // Whoever started us may have held back what is to end us, and a mask is inherited. signal(7)
+    SigSet::empty().thread_set_mask().map_err(Error::io("hear signals"))?;
     let host = Host::new(arguments.confdir.clone());
     let handed_over = listen::handed_over()?;
     let (ours, theirs) = launcher::socket_pair()?;

@@ -241,6 +241,12 @@ pub struct IoNice {
 pub const SYNC_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl GuestConfig {
+    /// Whether its sockets are held to its addresses on the host's network stack. On a stack of its own it has what is
+    /// there, and with `noncontext` it is the host's.
+    pub fn shares_the_stack(&self) -> bool {
+        !self.no_ncontext && self.network_space == NetworkSpace::Host
+    }
+
     /// The project of its files: `tag`, else the static context number. A number that is given at start marks nothing.
     pub fn project(&self) -> Option<u32> {
         self.tag.or(self.context).map(|number| number.0)

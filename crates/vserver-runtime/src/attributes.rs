@@ -1,7 +1,7 @@
 //! The words of a context that `vattribute` and `nattribute` show and change, and what of them makes a start.
 
 use serde::{Deserialize, Serialize};
-use vserver_config::{GuestConfig, NetworkSpace};
+use vserver_config::GuestConfig;
 use vserver_sandbox::policy::caps::bounding_set;
 use vserver_sandbox::seccomp::{ALL_SPACES, SeccompMode};
 use vserver_types::{CapSet, Capability, ContextCaps, ContextFlags, NetCaps, NetFlags, Unenforced};
@@ -47,7 +47,7 @@ impl Attributes {
 pub fn call_policy(config: &GuestConfig, userns: bool, systemd: bool) -> SeccompMode {
     let (ccaps, cflags) = (config.ccaps, config.cflags);
     let all = ccaps.contains(ContextCaps::NAMESPACE);
-    let held = !config.no_ncontext && config.network_space == NetworkSpace::Host;
+    let held = config.shares_the_stack();
     SeccompMode {
         userns,
         nesting: userns && systemd,

@@ -1,6 +1,6 @@
 //! Settings that are understood and that this version does not apply: said at start, never passed over in silence.
 
-use vserver_config::{GuestConfig, NetworkSpace, Userns, catalog};
+use vserver_config::{GuestConfig, Userns, catalog};
 use vserver_types::{ContextCaps, ContextFlags, Effect, FlagKind, NetCaps, NetFlags, Unenforced, Verdict};
 
 use crate::{apparmor, quotas, window};
@@ -44,7 +44,7 @@ pub fn found(config: &GuestConfig) -> Vec<Unenforced> {
 
 /// What of the default flags a kernel without FUSE cannot do.
 fn network_of_the_host(config: &GuestConfig) -> Option<Unenforced> {
-    let held = !config.no_ncontext && config.network_space == NetworkSpace::Host;
+    let held = config.shares_the_stack();
     let wanted = held && config.nflags.contains(NetFlags::HIDE_NETIF);
     let reason = "this kernel has no FUSE (no /dev/fuse), so /proc/net tells of the host; load the module 'fuse'";
     (wanted && !window::is_possible()).then(|| Unenforced::partial("nflags hide_netif", reason))

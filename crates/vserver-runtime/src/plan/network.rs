@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use serde::{Deserialize, Serialize};
-use vserver_config::{GuestConfig, NetworkSpace, Userns};
+use vserver_config::{GuestConfig, Userns};
 use vserver_net::{AddressPolicy, Localhost};
 use vserver_types::{ContextCaps, GuestAddress, NetCaps, NetFlags, Nid, Xid};
 
@@ -158,7 +158,7 @@ pub(super) fn nid(config: &GuestConfig, xid: Xid) -> Nid {
 
 /// What the sockets of `config`, as context `xid`, are held to. On a stack of its own a guest has what is there.
 pub(crate) fn network(config: &GuestConfig, xid: Xid) -> Option<NetworkPlan> {
-    (!config.no_ncontext && config.network_space == NetworkSpace::Host).then(|| own_network(config, nid(config, xid)))
+    config.shares_the_stack().then(|| own_network(config, nid(config, xid)))
 }
 
 fn own_network(config: &GuestConfig, nid: Nid) -> NetworkPlan {

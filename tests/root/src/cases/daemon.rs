@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::{Gid, Pid, Uid, setegid, seteuid};
 use vserver_api::{Client, Code, Error, StartRequest, StopRequest};
 use vserver_types::{GuestName, GuestState};
@@ -24,6 +24,7 @@ pub fn tests() -> Vec<Trial> {
         Trial::new("daemon::killed_it_touches_no_guest", killed_it_touches_no_guest).smoke(),
         Trial::new("daemon::killed_in_the_middle_of_a_start", killed_in_the_middle_of_a_start),
         Trial::new("daemon::a_mark_starts_dependencies_first", a_mark_starts_dependencies_first),
+        Trial::new("daemon::ends_whatever_signals_were_held_back", ends_whatever_signals_were_held_back),
         Trial::new("daemon::starts_marked_guests_once_per_boot", starts_marked_guests_once_per_boot),
         Trial::new("daemon::a01_other_users_are_refused", a01_other_users_are_refused),
         Trial::new("daemon::a02_a_guest_is_refused_even_as_root", a02_a_guest_is_refused_even_as_root),
@@ -241,6 +242,16 @@ fn a_mark_starts_dependencies_first() {
 
 /// A01 and A02 of the threat model: the file's mode, and behind it the kernel's word for who calls.
 /// A guest that was stopped by hand stays stopped when the daemon is restarted.
+/// A shell that traps nothing, but was started by a program that blocks SIGTERM, hands that on.
+fn ends_whatever_signals_were_held_back() {
+    let host = Fixture::new();
+    let held_back = SigSet::from(Signal::SIGTERM);
+    held_back.thread_block().unwrap();
+    let mut daemon = Daemon::serve(&host, &["--no-autostart"]);
+    held_back.thread_unblock().unwrap();
+    daemon.end();
+}
+
 fn starts_marked_guests_once_per_boot() {
     let host = Fixture::new();
     let guest = host.guest();
