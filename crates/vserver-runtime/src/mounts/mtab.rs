@@ -12,7 +12,8 @@ pub fn mtab_line(entry: &FstabEntry) -> String {
     format!("{} {} {kind} {} 0 0\n", entry.source, entry.target, entry.options.join(","))
 }
 
-/// The guest's `/etc/mtab`, unless that is a link, as into `/proc`: `first`, then a line for each mount.
+/// The guest's `/etc/mtab`, unless that is a link, as into `/proc`: `first`, then a line for each mount. One that says so
+/// already stays: a file that is written anew costs a start a wait for the disk.
 pub fn write_mtab(lines: &[String], tree: &GuestRoot, first: &[u8], name: &GuestName) -> Result<()> {
     let regular = match tree.readlink("etc/mtab") {
         Ok(_) => false,
@@ -22,6 +23,9 @@ pub fn write_mtab(lines: &[String], tree: &GuestRoot, first: &[u8], name: &Guest
         return Ok(());
     }
     let text = [first, lines.concat().as_bytes()].concat();
+    if tree.read("etc/mtab", text.len() as u64).is_ok_and(|old| old == text) {
+        return Ok(());
+    }
     let owner = Some(vserver_fs::Owner::ROOT);
     tree.write_atomic("etc/mtab", &text, 0o644, owner).map_err(Error::layer("write its /etc/mtab", name))
 }
