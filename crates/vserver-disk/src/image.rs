@@ -167,7 +167,7 @@ fn options(kind: Kind, access: Access) -> Option<&'static str> {
 fn attach(image: &Path) -> Result<(File, PathBuf)> {
     wait_until_free(image)?;
     let file = OpenOptions::new().read(true).write(true).open(image).map_err(Error::call("open", image))?;
-    block::attach(file.as_fd()).map_err(Error::call("make a loop device of", image))
+    block::attach(file.as_fd(), block::Manner::default()).map_err(Error::call("make a loop device of", image))
 }
 
 /// A device lives a moment longer than the mount namespace that it was mounted in.

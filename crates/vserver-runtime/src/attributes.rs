@@ -56,6 +56,7 @@ pub fn call_policy(config: &GuestConfig, userns: bool, systemd: bool) -> Seccomp
         packets: userns && CapSet::SECURE.edited(config.bcaps).contains(Capability::NET_RAW),
         mounts: ccaps.contains(ContextCaps::SECURE_MOUNT),
         disks: ccaps.contains(ContextCaps::BINARY_MOUNT),
+        images: ccaps.contains(ContextCaps::ADMIN_CLOOP),
         remounts: ccaps.contains(ContextCaps::SECURE_REMOUNT),
         spaces: if all { ALL_SPACES } else { config.umask.value & ALL_SPACES },
         utsname: ccaps.contains(ContextCaps::SET_UTSNAME),

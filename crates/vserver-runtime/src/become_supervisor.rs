@@ -13,7 +13,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, execveat};
 use vserver_sandbox::spawn::Spawned;
 use vserver_sys::fd;
-use vserver_types::ContextFlags;
+use vserver_types::{ContextCaps, ContextFlags};
 
 use crate::error::{Error, Result};
 use crate::host::Host;
@@ -92,6 +92,8 @@ fn settings(host: &Host, plan: &Plan, spawned: &Spawned, kit: &Kit) -> Settings 
         sysinfo: false,
         disk: None,
         window: None,
+        disks: plan.attributes.ccaps.contains(ContextCaps::BINARY_MOUNT),
+        images: plan.attributes.ccaps.contains(ContextCaps::ADMIN_CLOOP),
         forks: plan.attributes.cflags.contains(ContextFlags::FORK_RSS),
         shown: plan.network.as_ref().and_then(NetworkPlan::shown),
         orders: plan.stop_orders(),

@@ -171,6 +171,12 @@ pub struct Settings {
     /// The very last is the device of its own `/proc/net`, if it has one; this is the program that serves it.
     #[serde(default)]
     pub window: Option<PathBuf>,
+    /// Block devices that it may use are mounted for it (`binary_mount`).
+    #[serde(default)]
+    pub disks: bool,
+    /// Files of its own are mounted for it (`admin_cloop`).
+    #[serde(default)]
+    pub images: bool,
     /// Its memory is looked at when it forks (`fork_rss`).
     #[serde(default)]
     pub forks: bool,

@@ -76,7 +76,8 @@ pub fn flags_of(config: &GuestConfig) -> impl Iterator<Item = (String, &'static 
 fn flags(config: &GuestConfig) -> Vec<Unenforced> {
     let holds_here = |setting: &str| setting == "nflags hide_netif" && config.network_space.is_own();
     // Whether that holds is known where disks are, `quotas::plan`, and where user namespaces are, `SeccompMode::unenforced`.
-    let told_elsewhere = |setting: &str| setting == quotas::SETTING || setting == "ccapabilities binary_mount";
+    const MOUNTS: [&str; 2] = ["ccapabilities binary_mount", "ccapabilities admin_cloop"];
+    let told_elsewhere = |setting: &str| setting == quotas::SETTING || MOUNTS.contains(&setting);
     let lost = flags_of(config).filter(|(setting, _)| !holds_here(setting) && !told_elsewhere(setting));
     let found = lost.filter_map(|(setting, effect)| match effect.verdict {
         Verdict::Honoured => None,

@@ -40,6 +40,8 @@ pub struct SeccompMode {
     pub remounts: bool,
     /// `binary_mount`: its supervisor mounts block devices for it; mounts of its own go with that. Has no effect without `userns`.
     pub disks: bool,
+    /// `admin_cloop`: the same for files of its own. Has no effect without `userns`.
+    pub images: bool,
     /// `CLONE_NEW*` bits of the namespaces that the guest may make (`umask`, ccapability `namespace`). Has no effect
     /// without `userns`.
     pub spaces: u64,
@@ -87,7 +89,7 @@ impl SeccompMode {
     }
 
     fn may_mount(self) -> bool {
-        self.nests() || self.userns && (self.mounts || self.disks)
+        self.nests() || self.userns && (self.mounts || self.disks || self.images)
     }
 
     fn may_remount(self) -> bool {
@@ -115,6 +117,7 @@ impl SeccompMode {
             (self.mounts, "ccapabilities secure_mount"),
             (self.remounts, "ccapabilities secure_remount"),
             (self.disks, "ccapabilities binary_mount"),
+            (self.images, "ccapabilities admin_cloop"),
             (self.spaces & ALL_SPACES != 0, "namespaces (ccapabilities namespace, umask)"),
         ];
         let reason = "without a user namespace the guest's root is the host's: set `userns` to `auto`";

@@ -141,9 +141,9 @@ const CCAPS: &[Effect] = &[
     effect("admin_mapper", Cannot, "the device mapper cannot be confined to a guest", ""),
     effect(
         "admin_cloop",
-        Cannot,
-        "a free loop device is anybody's, the next image of the host's too, and nothing takes an open one back from a guest: let the host mount the image (fstab, vmount), or set it up (losetup) and give the device (vdevmap), which the guest mounts with binary_mount",
-        "",
+        Partly,
+        "the guest's root mounts files of its own as disks (ext4, xfs, vfat and iso9660; an ext4 without its journal), by its supervisor, which asks for a user namespace; mounts that secure_mount allows go with it. It never gets a loop device: one that is free is anybody's, the next image of the host's too",
+        "image_mounts::a_file_is_mounted_inside",
     ),
     effect("kthread", Cannot, "kernel threads belong to the host", ""),
     effect(

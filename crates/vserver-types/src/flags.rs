@@ -195,6 +195,8 @@ word! {
         BINARY_MOUNT = 0x4_0000,
         /// Quotas of the guest's own disk are its own business.
         QUOTA_CTL = 0x10_0000,
+        /// Files of the guest's are mounted inside as disks.
+        ADMIN_CLOOP = 0x40_0000,
         /// Namespaces may be made inside.
         NAMESPACE = 0x200_0000,
         /// What `vattribute --secure` sets: the base of every guest.

@@ -23,6 +23,7 @@ pub const CHECKS: &[Check] = &[
     check("E10", "mount_proc", |_| mounted(c"proc", c"proc", 0, c"")),
     check("E10", "mount_sysfs", |_| mounted(c"sysfs", c"sysfs", 0, c"")),
     check("E10", "mount_block", |_| mounted(c"/dev/sda", c"ext4", libc::MS_RDONLY, c"")),
+    with("E10", "mount_of", "SOURCE TARGET TYPE [OPTIONS [ro]]", mount_of),
     check("E10", "remount_proc_sys", |_| remount_proc_sys()),
     check("E10", "umount_mask", |_| umount_mask()),
     check("K37", "set_domain", |_| set_domain(address(c"example"), 7)),
@@ -78,6 +79,15 @@ fn reap(pid: Result<i64, nix::errno::Errno>) -> Answer {
         Err(_) => {}
     }
     pid.into()
+}
+
+/// mount(2) itself: programs that are to mount a file look for a loop device first.
+fn mount_of(words: &[String]) -> Answer {
+    let word = |place: usize| format!("{}\0", words.get(place).map_or("", String::as_str));
+    let (source, target, kind, options) = (word(0), word(1), word(2), word(3));
+    let flags = if word(4) == "ro\0" { libc::MS_RDONLY } else { 0 };
+    let texts = [&source, &target, &kind].map(|text| address(text.as_str()));
+    call(libc::SYS_mount, &[texts[0], texts[1], texts[2], flags as i64, address(options.as_str())]).into()
 }
 
 /// Mounts on a new directory and unmounts again.

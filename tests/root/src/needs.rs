@@ -12,6 +12,8 @@ pub enum Need {
     Vlans,
     /// A kernel that makes tun devices.
     Tun,
+    /// A kernel with loop devices.
+    Loop,
     /// A kernel with FUSE.
     Fuse,
     /// A kernel with this type of file systems, built in or loaded.
@@ -38,6 +40,7 @@ impl Need {
             self,
             Self::Vlans
                 | Self::Tun
+                | Self::Loop
                 | Self::Fuse
                 | Self::FileSystem(_)
                 | Self::Quotas
@@ -54,6 +57,9 @@ impl Need {
             Self::Vlans if !makes(VLAN) => Some("not applicable: this kernel has no VLAN devices (8021q)".into()),
             Self::Tun if !makes("ip tuntap add dev t mode tun") => {
                 Some("not applicable: this kernel has no tun devices (tun)".into())
+            }
+            Self::Loop if !Path::new("/dev/loop-control").exists() => {
+                Some("not applicable: this kernel has no loop devices (loop)".into())
             }
             Self::Fuse if !Path::new("/dev/fuse").exists() => {
                 Some("not applicable: this kernel has no FUSE (fuse)".into())

@@ -1,4 +1,5 @@
-//! mount(2) of a block device (ccapability `binary_mount`), which the kernel refuses inside a user namespace.
+//! mount(2) of a block device (ccapability `binary_mount`), which the kernel refuses inside a user namespace, and of a file
+//! (`admin_cloop`, [`images`]).
 //!
 //! ```text
 //!  helper                                    its child, as the guest's root in the caller's namespaces
@@ -10,13 +11,14 @@
 //! ```
 //!
 //! The kernel looks for the device by its name once more, so that the guest's table of mounts has that name; what it found there is
-//! compared. Helper and child are in the caller's cgroup: whatever the kernel opens for a file system, as the journal that an ext4
-//! keeps elsewhere, is held to the guest's device policy.
+//! compared. Child and helper are in the caller's cgroup then: whatever the kernel opens for a file system, as the journal that an
+//! ext4 keeps elsewhere, is held to the guest's device policy.
 //!
 //! A call that is not for us goes on in the kernel, with arguments that the caller may have changed meanwhile. That is safe because
 //! the kernel itself judges it, as the guest's call in the guest's user namespace: what it refuses there nobody has checked for
 //! it here.
 
+mod images;
 mod kinds;
 mod places;
 
@@ -24,7 +26,9 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::sys::stat::{SFlag, fstat};
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::{Mode, SFlag, fstat};
+use nix::unistd::write;
 use vserver_sys::block;
 use vserver_sys::mount::{self, NOATIME, NODEV, NODIRATIME, NOEXEC, NOSUID, NOSYMFOLLOW, RDONLY, STRICTATIME};
 use vserver_sys::process::SingleThreaded;
@@ -33,9 +37,9 @@ use vserver_types::Capability;
 
 use self::kinds::{Kind, Owners};
 use self::places::{Caller, Places};
-use super::Guest;
 use super::caller::{Status, number_of};
 use super::memory::text;
+use super::{Guest, place_of};
 use crate::birth::enter_v1;
 
 /// Longest name of a type, bytes with its end.
@@ -102,19 +106,33 @@ fn try_mount(token: SingleThreaded, guest: &Guest<'_>, listener: BorrowedFd<'_>,
     if !seccomp::still_waits(listener, asked.id) {
         return Err(Errno::ESRCH);
     }
-    enter_v1(guest.doors).map_err(|_| Errno::EPERM)?;
-    let places = places::find(token, &caller, &wish)?;
-    let number = device(&places, &wish)?;
-    let target = places.target;
-    // Nobody else may have it open for writing, on some kernels. CONFIG_BLK_DEV_WRITE_MOUNTED
-    drop(places.device);
+    let places = places::find(token, guest, &caller, &wish, asked.pid)?;
+    let (found, target) = (fstat(&places.source)?, places.target.try_clone().map_err(number_of)?);
+    let made = if found.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFREG.bits() {
+        images::make(guest, &wish, places.source, found, caller.users.as_fd())?
+    } else {
+        let number = device(&places, &wish)?;
+        // Nobody else may have it open for writing, on some kernels. CONFIG_BLK_DEV_WRITE_MOUNTED
+        drop(places.source);
+        enter(guest, asked.pid)?;
+        caller.go_there()?;
+        make(&wish, number, caller.users.as_fd())?
+    };
     caller.go_there()?;
-    let made = make(&wish, number, caller.users.as_fd())?;
     if !seccomp::still_waits(listener, asked.id) {
         return Err(Errno::ESRCH);
     }
     mount::attach(made.as_fd(), target.as_fd()).map_err(number_of)?;
     Ok(true)
+}
+
+/// This process goes into the cgroups that the caller is in.
+fn enter(guest: &Guest<'_>, pid: i32) -> nix::Result<()> {
+    if let Some(place) = place_of(guest, pid).map_err(|_| Errno::EPERM)? {
+        let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC;
+        write(openat(&place, "cgroup.procs", flags, Mode::empty())?, b"0")?;
+    }
+    enter_v1(guest.doors).map_err(|_| Errno::EPERM)
 }
 
 /// The guest's root, with the capability that mount(2) asks for.
@@ -146,11 +164,9 @@ impl Wish {
         ];
         let switched = switches.into_iter().filter(|(flag, _)| flags & flag != 0);
         options.extend(switched.map(|(_, name)| (name.to_owned(), None)));
-        let source = text(asked.pid, source, LONGEST_SOURCE)?;
-        options.push((c"source".to_owned(), Some(source.clone())));
         Ok(Self {
             kind,
-            source,
+            source: text(asked.pid, source, LONGEST_SOURCE)?,
             target: text(asked.pid, target, LONGEST_PATH)?,
             read_only: flags & libc::MS_RDONLY != 0,
             attributes: attributes(flags)?,
@@ -188,12 +204,12 @@ const MS_NOSYMFOLLOW: u64 = 256;
 /// The number of the device that the guest may use as the mount does. A file system with a journal writes when it is mounted
 /// read-only, too.
 fn device(places: &Places, wish: &Wish) -> nix::Result<u64> {
-    let found = fstat(&places.device)?;
+    let found = fstat(&places.source)?;
     if found.st_mode & SFlag::S_IFMT.bits() != SFlag::S_IFBLK.bits() {
         return Err(Errno::ENOTBLK);
     }
     let is_written = !wish.read_only || wish.kind.journal;
-    if is_written && !places.writable && !block::is_read_only(places.device.as_fd()).map_err(number_of)? {
+    if is_written && !places.writable && !block::is_read_only(places.source.as_fd()).map_err(number_of)? {
         return Err(Errno::EACCES);
     }
     Ok(found.st_rdev)
@@ -201,8 +217,8 @@ fn device(places: &Places, wish: &Wish) -> nix::Result<u64> {
 
 /// Of the device `number`, detached, with the guest's owners.
 fn make(wish: &Wish, number: u64, users: BorrowedFd<'_>) -> nix::Result<OwnedFd> {
-    let options: Vec<(&CStr, Option<&CStr>)> =
-        wish.options.iter().map(|(name, value)| (name.as_c_str(), value.as_deref())).collect();
+    let said = wish.options.iter().map(|(name, value)| (name.as_c_str(), value.as_deref()));
+    let options: Vec<_> = said.chain([(c"source", Some(wish.source.as_c_str()))]).collect();
     let made = mount::new_filesystem(wish.kind.name, &options, wish.attributes).map_err(number_of)?;
     if fstat(&made)?.st_dev != number {
         return Err(Errno::EACCES);

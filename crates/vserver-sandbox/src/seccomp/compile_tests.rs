@@ -32,6 +32,7 @@ const fn plain(userns: bool, nesting: bool, netns: bool) -> SeccompMode {
         mounts: false,
         remounts: false,
         disks: false,
+        images: false,
         spaces: 0,
         utsname: false,
         limits: false,
@@ -419,10 +420,29 @@ fn mounting_and_remounting_are_two_rights() {
     assert_eq!(ask_other(remounts, "mount", &[0, 0, 0, REMOUNT]), ALLOW);
     assert_eq!(ask_other(mounts, "umount2", &[]), ALLOW);
     assert_eq!(ask_other(remounts, "umount2", &[]), EPERM);
-    for mode in [SeccompMode { mounts: true, ..CLASSIC }, SeccompMode { disks: true, ..CLASSIC }] {
+    for mode in [
+        SeccompMode { mounts: true, ..CLASSIC },
+        SeccompMode { disks: true, ..CLASSIC },
+        SeccompMode { images: true, ..CLASSIC },
+    ] {
         assert_eq!(ask_other(mode, "mount", &[0, 0, 0, 0]), EPERM);
         assert!(asking(&Resolved::new(mode).unwrap()).unwrap().is_none());
     }
+}
+
+#[test]
+fn files_are_mounted_by_the_supervisor_as_devices_are() {
+    let (judges, asks) = super::super::filters(SeccompMode { images: true, ..USER }).unwrap();
+    let stack = [judges, asks.unwrap()];
+    let asked = |name: &str, args: &[u64]| judge(&stack, &data(number(name), OURS, args));
+    assert_eq!(asked("mount", &[1, 1, 1, 0, 0]), libc::SECCOMP_RET_USER_NOTIF);
+    assert_eq!(asked("fsopen", &[1, 1]), libc::SECCOMP_RET_USER_NOTIF);
+    assert_eq!((asked("umount2", &[]), asked("mount", &[1, 1, 0, 4096, 0])), (ALLOW, ALLOW));
+}
+
+/// Of a call, by its name.
+fn number(name: &str) -> u32 {
+    u32::try_from(numbers::number(name).unwrap()).unwrap()
 }
 
 #[test]

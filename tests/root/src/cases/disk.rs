@@ -162,7 +162,8 @@ impl Mounted {
         Self::with(image, at, "loop")
     }
 
-    fn with(image: &Path, at: &Path, options: &str) -> Self {
+    /// With options of mount(8).
+    pub fn with(image: &Path, at: &Path, options: &str) -> Self {
         fs::create_dir_all(at).unwrap();
         host_runs("mount", &["-o", options, image.to_str().unwrap(), at.to_str().unwrap()]);
         Self(at.to_owned())
@@ -191,7 +192,8 @@ pub fn moved(guest: &Guest<'_>, to: &Path) {
     symlink(to, guest.cfg.join("vdir")).unwrap();
 }
 
-fn limit(guest: &Guest<'_>, directory: &Path, space: &str, inodes: &str) {
+/// Sets limits of a disk for it.
+pub fn limit(guest: &Guest<'_>, directory: &Path, space: &str, inodes: &str) {
     guest.set("dlimits/0/directory", &format!("{}\n", directory.display()));
     guest.set("dlimits/0/space_total", &format!("{space}\n"));
     guest.set("dlimits/0/inodes_total", &format!("{inodes}\n"));

@@ -31,6 +31,7 @@ mod helper;
 mod hide_netif;
 mod host_address;
 mod host_settings;
+mod image_mounts;
 mod import;
 mod interrupt;
 mod killed_rename;
@@ -109,6 +110,7 @@ const FILES: &[fn() -> Vec<Trial>] = &[
     build::tests,
     host_address::tests,
     host_settings::tests,
+    image_mounts::tests,
     import::tests,
     methods::tests,
     oci::tests,

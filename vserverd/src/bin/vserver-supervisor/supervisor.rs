@@ -238,7 +238,8 @@ impl Supervisor {
             let root = self.disk.as_ref().map(AsFd::as_fd);
             let disk = root.zip(self.settings.disk.as_deref()).map(|(root, device)| Disk { root, device });
             let (doors, init, base) = (&self.doors, *init, *base);
-            let guest = Guest { name, cgroup_base, doors, init, base, limits, sysinfo, disk };
+            let Settings { disks, images, .. } = self.settings;
+            let guest = Guest { name, cgroup_base, doors, init, base, limits, sysinfo, disk, disks, images };
             petitions.serve(self.token, &guest);
         }
         if self.window.as_mut().is_some_and(|window| !window.serve(self.token, &self.settings)) {

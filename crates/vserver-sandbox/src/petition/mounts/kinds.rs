@@ -17,6 +17,8 @@ pub(super) struct Kind {
     pub owners: Owners,
     /// It writes to its device though it is mounted read-only, to bring its journal to an end.
     pub journal: bool,
+    /// How a file of this type is mounted: as which type, and with what it keeps on no other device.
+    pub alone: (&'static CStr, Option<&'static CStr>),
     /// What it is mounted with unless the call says otherwise.
     defaults: &'static [(&'static str, &'static str)],
     options: &'static [(&'static str, Takes)],
@@ -53,7 +55,15 @@ const ERRORS: (&str, Takes) = ("errors", Word(&["continue", "remount-ro"]));
 const fn ext(name: &'static CStr) -> Kind {
     const OPTIONS: [(&str, Takes); 5] =
         [ERRORS, ("discard", Nothing), ("nodiscard", Nothing), ("noload", Nothing), ("norecovery", Nothing)];
-    Kind { name, owners: Owners::Mapped, journal: true, defaults: &[("errors", "remount-ro")], options: &OPTIONS }
+    Kind {
+        name,
+        owners: Owners::Mapped,
+        journal: true,
+        // The driver of ext4 mounts the older ones, too, and only of an ext4 it takes the word.
+        alone: (c"ext4", Some(c"noload")),
+        defaults: &[("errors", "remount-ro")],
+        options: &OPTIONS,
+    }
 }
 
 /// All of them.
@@ -65,6 +75,7 @@ const KINDS: [Kind; 6] = [
         name: c"xfs",
         owners: Owners::Mapped,
         journal: true,
+        alone: (c"xfs", None),
         defaults: &[],
         options: &[("discard", Nothing), ("nodiscard", Nothing), ("norecovery", Nothing), ("nouuid", Nothing)],
     },
@@ -72,6 +83,7 @@ const KINDS: [Kind; 6] = [
         name: c"vfat",
         owners: Owners::Mapped,
         journal: false,
+        alone: (c"vfat", None),
         defaults: &[("errors", "remount-ro")],
         options: &[
             ERRORS,
@@ -87,6 +99,7 @@ const KINDS: [Kind; 6] = [
         name: c"iso9660",
         owners: Owners::One,
         journal: false,
+        alone: (c"iso9660", None),
         defaults: &[("uid", "0"), ("gid", "0")],
         options: &[
             ("uid", Id),
