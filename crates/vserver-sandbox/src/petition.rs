@@ -175,11 +175,16 @@ fn socket(base: u32, listener: BorrowedFd<'_>, asked: &Asked) -> io::Result<()> 
 /// The v2 cgroup that the caller is in, below the guest's: what a socket may do, and who pays for the helper, is decided
 /// there. An init may have made cgroups of its own, and only those without others below have room.
 fn place_of(guest: &Guest<'_>, pid: i32) -> Result<Option<OwnedFd>> {
-    let Some(birthplace) = &guest.doors.birthplace else {
+    place_below(guest.doors, (guest.cgroup_base, guest.name), pid)
+}
+
+/// That of process `pid`, below that of the guest `name`.
+pub fn place_below(doors: &Doors, (base, name): (&str, &str), pid: i32) -> Result<Option<OwnedFd>> {
+    let Some(birthplace) = &doors.birthplace else {
         return Ok(None);
     };
     let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).step(|| format!("read the cgroup of {pid}"))?;
-    beneath::target(birthplace, below(&text, guest.cgroup_base, guest.name).unwrap_or_default()).map(Some)
+    beneath::target(birthplace, below(&text, base, name).unwrap_or_default()).map(Some)
 }
 
 fn below<'t>(text: &'t str, base: &str, name: &str) -> Option<&'t str> {

@@ -16,7 +16,7 @@ use vserver_runtime::settings::{Ending as Why, Settings, fds};
 use vserver_sandbox::blueprint::Doors;
 use vserver_sandbox::dev;
 use vserver_sandbox::enter::{self, Job, Target};
-use vserver_sandbox::petition::{Disk, Guest};
+use vserver_sandbox::petition::{self, Disk, Guest};
 use vserver_sys::process::SingleThreaded;
 use vserver_sys::{fd, memory, pidfd, tty};
 
@@ -353,6 +353,16 @@ impl Supervisor {
         }
     }
 
+    /// The way to where the guest's init is: a v2 cgroup whose controllers the guest has handed down takes no process. Where
+    /// that cannot be found it is the one to the top.
+    fn doors_beside_init(&self) -> io::Result<Doors> {
+        let Settings { cgroup_base, name, init, .. } = &self.settings;
+        let place = petition::place_below(&self.doors, (cgroup_base.as_str(), name.as_str()), *init).ok().flatten();
+        let top = || self.doors.birthplace.as_ref().map(OwnedFd::try_clone).transpose();
+        let tasks = self.doors.tasks.iter().map(OwnedFd::try_clone).collect::<io::Result<_>>()?;
+        Ok(Doors { birthplace: place.map_or_else(top, |place| Ok(Some(place)))?, tasks })
+    }
+
     /// Does what an ending wants done now, and says when it wants to be asked again.
     fn proceed(&mut self) -> Option<Duration> {
         loop {
@@ -382,7 +392,8 @@ impl Supervisor {
         let (Ok((report, tell)), Ok(socket)) = (pipe2(OFlag::O_CLOEXEC), self.init.try_clone()) else {
             return;
         };
-        if let Ok(pid) = enter::signal_all(self.token, &self.target(&self.doors), signal, tell) {
+        let Ok(doors) = self.doors_beside_init() else { return };
+        if let Ok(pid) = enter::signal_all(self.token, &self.target(&doors), signal, tell) {
             self.strays.take(pid);
             let mut session = Session::new(socket);
             session.enter(report, None);
@@ -393,12 +404,11 @@ impl Supervisor {
     fn run_stop_command(&mut self, argv: Vec<String>) {
         let env = self.settings.orders.stop_env.clone();
         let job = Job { argv, env, user: None, stdio: [None, None, None], terminal: None };
-        let doors = std::mem::take(&mut self.doors);
-        let started = self.init.try_clone().map_err(|error| error.to_string()).and_then(|socket| {
+        let started = self.init.try_clone().and_then(|socket| Ok((socket, self.doors_beside_init()?)));
+        let started = started.map_err(|error| error.to_string()).and_then(|(socket, doors)| {
             let mut session = Session::new(socket);
             self.enter(&mut session, job, false, &doors).map(|()| session)
         });
-        self.doors = doors;
         match started {
             Ok(session) => self.command = Some(session),
             Err(reason) => {
