@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use vserver_types::GuestName;
 
 use crate::layout::Tree;
-use crate::{Controller, Error, Layout, base, cpuset, files};
+use crate::{Controller, Error, Layout, base, cpuset, files, room};
 
 /// How deep and how wide a guest may nest cgroups below its own: without a bound it could fill the host's memory with
 /// them, and make paths too long to be removed. The first counts `guest/` itself. Source: threat D21.
@@ -81,7 +81,7 @@ impl GuestCgroup {
 
     fn make_in(&self, tree: &Tree, made: &mut Vec<PathBuf>) -> Result<(), Error> {
         let (top, guest) = (tree.top(&self.name), tree.guest(&self.name));
-        if tree.v2 {
+        if tree.v2 && room::is_free(tree)? {
             enable(&tree.mount, &tree.v2_names())?;
         }
         // First of all, so that nobody takes the base away in the middle.

@@ -60,6 +60,7 @@ mod pids;
 mod processes;
 mod raw;
 mod remove;
+mod room;
 mod soft;
 mod stats;
 mod view;

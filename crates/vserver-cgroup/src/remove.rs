@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::{Error, GuestCgroup, Layout, base, files, processes};
+use crate::{Error, GuestCgroup, Layout, base, files, processes, room};
 
 /// A process that was killed leaves its cgroup a moment after it has left the process table. Source: fault F22.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -48,7 +48,11 @@ impl Layout {
     pub fn leave_supervisors(&self) {
         for tree in self.basic() {
             // A hierarchy that cannot be written (a container's) keeps the process where it is.
-            let _ = files::write(&tree.mount.join(if tree.v2 { "cgroup.procs" } else { "tasks" }), "0");
+            let left = files::write(&tree.mount.join(if tree.v2 { "cgroup.procs" } else { "tasks" }), "0");
+            // A guest's part of one that hands controllers down takes no process at its top.
+            if tree.v2 && left.is_err() {
+                let _ = files::write(&room::aside(tree), "0");
+            }
         }
         self.tidy();
     }
