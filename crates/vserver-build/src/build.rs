@@ -93,7 +93,10 @@ fn fill(
     }
     programs.run(Moment::Before, signals, progress)?;
     match &request.method {
-        Method::Skeleton => skeleton::devices(&root)?,
+        Method::Skeleton => {
+            skeleton::devices(&root)?;
+            notes.extend(skeleton::note());
+        }
         Method::Template(arguments) => {
             notes = template::unpack(arguments, request, (stage, &root), signals, progress)?;
             if !arguments.keep_dev {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::stat::{SFlag, makedev};
 use vserver_fs::GuestRoot;
+use vserver_runtime::Around;
 
 use crate::Error;
 
@@ -19,7 +20,15 @@ pub(crate) fn directories(root: &GuestRoot) -> Result<(), Error> {
     Ok(())
 }
 
-/// Empties `/dev` and fills it anew: what debootstrap or a tarball put there is not to be trusted.
+/// What [`devices`] leaves out where this program runs, as a sentence.
+pub(crate) fn note() -> Option<String> {
+    let note = "no device nodes were made in its /dev, as nobody may inside of a guest; when it is started it has those of the guest \
+                around it";
+    (!Around::here().is_host()).then(|| note.to_owned())
+}
+
+/// Empties `/dev` and fills it anew: what debootstrap or a tarball put there is not to be trusted. Inside of a guest, where
+/// the kernel makes no device nodes, without those.
 pub(crate) fn devices(root: &GuestRoot) -> Result<(), Error> {
     root.remove_tree("dev")?;
     root.create_dir_all("dev", 0o755)?;
@@ -43,6 +52,7 @@ fn device(root: &GuestRoot, line: &str) -> Result<(), Error> {
             }
         }
         [name, "l", target] => return Ok(root.symlink(PathBuf::from(target), path(name))?),
+        [_, "c" | "b", _, _, _] if !Around::here().is_host() => return Ok(()),
         [name, kind @ ("c" | "b"), major, minor, mode] => {
             if let (Ok(major), Ok(minor), Some(mode)) = (major.parse(), minor.parse(), octal(mode)) {
                 let kind = if *kind == "c" { SFlag::S_IFCHR } else { SFlag::S_IFBLK };

@@ -5,12 +5,14 @@ use vserver_cgroup::{DevicePolicy, Layout};
 use vserver_config::catalog::{self, Found, Told};
 use vserver_config::{Diagnostic, GuestConfig, Severity, Style};
 use vserver_fs::GuestRoot;
+use vserver_sandbox::nested::Around;
 use vserver_types::{GuestName, Limits, Unenforced, Verdict};
 
 use crate::attributes::{call_policy, capabilities};
 use crate::choose::cpus;
 use crate::error::Result;
 use crate::host::Host;
+use crate::plan::fit;
 use crate::{devices, disk, init_style, mounts, unapplied};
 
 /// One setting.
@@ -98,7 +100,9 @@ fn belongs(detail: &str, file: &str) -> bool {
 
 /// What a start would tell, and the flags that hold.
 fn details(config: &GuestConfig) -> Vec<Appraisal> {
-    let mut lost = config.unapplied.clone();
+    let (config, mut lost) = fit(config, Around::here());
+    let config = config.as_ref();
+    lost.extend(config.unapplied.iter().cloned());
     lost.extend(unapplied::found(config));
     let (limits, without) = config.limits(cpus(), config.hz);
     lost.extend(without);

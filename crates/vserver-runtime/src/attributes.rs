@@ -50,7 +50,7 @@ pub fn call_policy(config: &GuestConfig, userns: bool, systemd: bool) -> Seccomp
     let held = config.shares_the_stack();
     SeccompMode {
         userns,
-        nesting: userns && systemd,
+        nesting: userns && systemd || cflags.contains(ContextFlags::PROLIFIC),
         netns: config.network_space.is_own(),
         firewall: config.network_space.wants_firewall(),
         packets: userns && CapSet::SECURE.edited(config.bcaps).contains(Capability::NET_RAW),

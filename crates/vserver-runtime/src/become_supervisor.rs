@@ -82,6 +82,7 @@ fn settings(host: &Host, plan: &Plan, spawned: &Spawned, kit: &Kit) -> Settings 
         cgroup_base: plan.cgroup_base.clone(),
         init: spawned.pid(),
         base: plan.id_base.unwrap_or(0),
+        around: plan.around,
         virt_uptime: plan.virt_uptime,
         birthplace: kit.doors.birthplace.is_some(),
         tasks: kit.doors.tasks.len(),

@@ -67,6 +67,10 @@ impl Ready {
     /// Loads what is left of the programs, and attaches them. They belong to the cgroup directory and vanish with it. Returns what they cannot enforce.
     /// `early` is the program of the default device policy, if somebody has it.
     pub fn attach(self, plan: &Plan, cgroup: &GuestCgroup, early: Option<DeviceProgram>) -> Result<Vec<Unenforced>> {
+        // The programs of the guest around hold for all below its cgroup; here nobody loads any.
+        if !plan.around.is_host() {
+            return Ok(Vec::new());
+        }
         let rules: Vec<_> = plan.limits.raw.iter().cloned().chain(devices::rules(&plan.devices)).collect();
         let (devices, mut found) = DevicePolicy::default().with_raw(&rules);
         let early = early.filter(|_| devices == DevicePolicy::default());

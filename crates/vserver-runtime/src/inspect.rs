@@ -8,6 +8,7 @@ use vserver_config::{
     Boot, Clash, Diagnostic, Flavour, FstabEntry, GuestConfig, Handler, Interface, NetworkSpace, Severity,
 };
 use vserver_fs::GuestRoot;
+use vserver_sandbox::nested::Around;
 use vserver_types::GuestName;
 
 use crate::apparmor;
@@ -16,6 +17,7 @@ use crate::host::Host;
 use crate::init_style;
 use crate::mounts::{self, is_always_there};
 use crate::netns;
+use crate::plan::obstacle;
 use crate::record::RunRecord;
 use crate::scripts::Trust;
 
@@ -33,6 +35,8 @@ const HANDLED: [&str; 5] = ["restart", "restart2", "halt", "poweroff", "shutdown
 pub fn inspect(host: &Host, name: &GuestName) -> Result<Vec<Diagnostic>> {
     let (config, mut found) = vserver_config::survey(&host.confdir, name)?;
     found.extend(clashes(host, &config)?);
+    let obstacle = obstacle(&config, Around::here());
+    found.extend(obstacle.map(|(what, remedy)| fault(&config.dir, None, what.to_owned(), remedy)));
     found.extend(Boot::read(&host.confdir)?.faults_of(&host.confdir, name));
     found.extend(dangling(&config, &found));
     // A root of its own file system is not there yet.

@@ -201,6 +201,8 @@ fn blueprint(prepared: &Prepared, kit: &Kit, report: Option<OwnedFd>) -> Result<
     Ok(Blueprint {
         tree: copy(&prepared.tree)?,
         layers: prepared.layers.as_ref().map(&copy).transpose()?,
+        around: plan.around,
+        prolific: plan.prolific,
         base: plan.id_base,
         doors: Doors {
             birthplace: kit.doors.birthplace.as_ref().map(&copy).transpose()?,

@@ -89,4 +89,5 @@ pub use stop::{StopOptions, Stopped, after_exit, is_put_away, stop};
 pub use switch::{SwitchState, create_switch, delete_switch, switches};
 pub use traffic::{Passed, change_traffic, passed};
 pub use unapplied::is_namespaced;
+pub use vserver_sandbox::nested::Around;
 pub use workshop::{GUEST, Lent, Toolbox};

@@ -1,5 +1,6 @@
 //! A plan: everything that a start will do, as data. Making one changes nothing; `vserver NAME plan` prints it.
 
+mod nested;
 mod network;
 mod tun;
 pub mod view;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use vserver_config::{GuestConfig, NetworkSpace, Userns};
 use vserver_fs::GuestRoot;
 use vserver_sandbox::blueprint::{Confinement, Workshop};
+use vserver_sandbox::nested::Around;
 use vserver_sandbox::seccomp::{self, Filters, SeccompMode};
 use vserver_types::{
     CapSet, Capability, CgroupBase, ContextCaps, ContextFlags, GuestName, Limits, NetCaps, Nid, Resource, Rlimit,
@@ -29,6 +31,7 @@ use crate::quotas;
 use crate::settings::{KillStep, StopOrders};
 use crate::unapplied;
 
+pub(crate) use nested::{fit, judge, obstacle};
 pub(crate) use network::network;
 pub use network::{AddressPlan, NetworkPlan, TunPlan, VlanPlan};
 use network::{addresses, nid, vlans};
@@ -39,6 +42,12 @@ pub use view::ViewPlan;
 pub struct Plan {
     /// The guest.
     pub name: GuestName,
+    /// Where it is made.
+    #[serde(default, skip_serializing_if = "Around::is_host")]
+    pub around: Around,
+    /// It may make guests itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub prolific: bool,
     /// Its tree on the host.
     pub tree: PathBuf,
     /// util-vserver's run file.
@@ -132,6 +141,16 @@ fn is_free(traffic: &Traffic) -> bool {
 impl Plan {
     /// What starting `config` as context `xid` will do.
     pub fn from_config(config: &GuestConfig, xid: Xid, cpus: u32, rescue: Option<&Rescue>) -> Result<Self> {
+        let around = Around::here();
+        let (fitted, left_out) = nested::fit(config, around);
+        let mut plan = Self::of(&fitted, xid, cpus, rescue)?;
+        plan.around = around;
+        plan.unenforced.splice(0..0, left_out);
+        Ok(plan)
+    }
+
+    /// The same on a host.
+    fn of(config: &GuestConfig, xid: Xid, cpus: u32, rescue: Option<&Rescue>) -> Result<Self> {
         let name = &config.name;
         let tree = GuestRoot::open(&config.vdir).map_err(Error::layer("open the tree", name))?;
         let init = match rescue {
@@ -148,16 +167,14 @@ impl Plan {
         unenforced.extend(found);
         let (disk, found) = disk::plan(config);
         unenforced.extend(found);
-        let (mut devices, found) = devices::plan(config);
-        // An own entry of the device map wins.
-        devices.splice(0..0, tun::is_allowed(config).then(devices::tun));
-        unenforced.extend(found);
-        devices.extend(disk.quotas.as_ref().map(quotas::node));
+        let devices = nodes(config, &disk, &mut unenforced);
         let mode = attributes::call_policy(config, id_base.is_some(), init.systemd);
         let (confinement, calls) = confinement(config, mode, disk.quotas.is_some(), &mut unenforced);
         unenforced.extend(netns::shortfall(config, confinement.caps));
         Ok(Self {
             name: name.clone(),
+            around: Around::Host,
+            prolific: mode.userns && config.cflags.contains(ContextFlags::PROLIFIC),
             tree: config.vdir.clone(),
             run_file: config.run_target.clone(),
             cgroup_base: config.cgroup_base.clone(),
@@ -231,6 +248,16 @@ fn stop_environment(environment: &[String], init: &InitPlan) -> Vec<String> {
     let level = |pair: &&String| pair.starts_with("PREVLEVEL=") || pair.starts_with("RUNLEVEL=");
     let kept = environment.iter().filter(|pair| !level(pair));
     kept.cloned().chain(init.stop_levels.iter().map(|(name, value)| format!("{name}={value}"))).collect()
+}
+
+/// Devices beyond those that every guest has.
+fn nodes(config: &GuestConfig, disk: &DiskPlan, unenforced: &mut Vec<Unenforced>) -> Vec<DevicePlan> {
+    let (mut devices, found) = devices::plan(config);
+    // An own entry of the device map wins.
+    devices.splice(0..0, tun::is_allowed(config).then(devices::tun));
+    unenforced.extend(found);
+    devices.extend(disk.quotas.as_ref().map(quotas::node));
+    devices
 }
 
 /// A file in `sysctl/` wins over a total in `rlimits/` that means the same.

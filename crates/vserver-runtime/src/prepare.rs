@@ -127,6 +127,9 @@ pub(crate) fn guests_tree(plan: &Plan) -> PathBuf {
 
 fn cgroup(layout: &Layout, plan: &Plan, record: &mut RunRecord) -> Result<GuestCgroup> {
     let name = &plan.name;
+    if !plan.around.is_host() {
+        layout.make_room().map_err(Error::layer("make room for its cgroups", name))?;
+    }
     let cgroup = GuestCgroup::create(layout, name).map_err(Error::layer("make the cgroups", name))?;
     // What was just made limits nothing.
     if plan.limits != Limits::default() {

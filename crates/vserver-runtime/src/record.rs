@@ -3,13 +3,14 @@
 //! It is also the undo log: what a start is about to make is written here before it is made, so that any later command
 //! can take it away, whoever died in between.
 
-use std::os::fd::RawFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use vserver_cgroup::GuestCgroup;
 use vserver_config::PortForward;
+use vserver_sandbox::nested::Around;
 use vserver_types::{CgroupBase, GuestAddress, GuestName, Nid, Traffic, Unenforced, Xid};
 
 use crate::attributes::Attributes;
@@ -201,6 +202,15 @@ impl RunRecord {
     /// Its cgroups, if it has any.
     pub fn cgroup(&self) -> Result<Option<GuestCgroup>> {
         Ok(GuestCgroup::open(&layout(self)?, &self.name))
+    }
+
+    /// The v2 directory of its cgroups where its programs hang, which count. Inside of another guest there are none, and
+    /// nobody may ask for them.
+    pub(crate) fn counted(&self) -> Result<Option<OwnedFd>> {
+        if !Around::here().is_host() {
+            return Ok(None);
+        }
+        Ok(self.cgroup()?.and_then(|cgroup| cgroup.v2_dir()))
     }
 
     /// Its cgroups, which it has as long as it runs.

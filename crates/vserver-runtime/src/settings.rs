@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use vserver_sandbox::blueprint::Confinement;
+use vserver_sandbox::nested::Around;
 use vserver_types::{CgroupBase, GuestName, Ulimit};
 
 /// Descriptor numbers at the supervisor's start.
@@ -147,6 +148,9 @@ pub struct Settings {
     pub init: i32,
     /// First host uid of its range; 0 in classic mode.
     pub base: u32,
+    /// Where it was made.
+    #[serde(default)]
+    pub around: Around,
     /// The guest has a time namespace of its own.
     pub virt_uptime: bool,
     /// The first door is a v2 directory.

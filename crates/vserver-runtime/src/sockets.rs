@@ -26,7 +26,7 @@ pub fn hold(plan: &Plan, cgroup: &GuestCgroup) -> Result<Vec<Unenforced>> {
 impl RunRecord {
     /// The guest's sockets, if they are counted.
     pub fn sockets(&self) -> Result<Option<SocketCount>> {
-        let Some(directory) = self.cgroup()?.and_then(|cgroup| cgroup.v2_dir()) else { return Ok(None) };
+        let Some(directory) = self.counted()? else { return Ok(None) };
         let sockets =
             Sockets::of(directory.as_fd()).map_err(Error::layer("find what counts its sockets", &self.name))?;
         sockets.map(|sockets| sockets.count()).transpose().map_err(Error::layer("count its sockets", &self.name))

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use vserver_config::{Diagnostic, GuestConfig, Severity};
 use vserver_disk::image::Access;
+use vserver_sandbox::nested::Around;
 use vserver_sandbox::seccomp;
 use vserver_types::{ContextFlags, GuestName, Unenforced, Xid};
 
@@ -22,7 +23,7 @@ use crate::init_style::Rescue;
 use crate::inspect::with_all_faults;
 use crate::interrupt::Interrupts;
 use crate::launch::Launched;
-use crate::plan::Plan;
+use crate::plan::{Plan, judge};
 use crate::record::RunRecord;
 use crate::scripts::{Scripts, given_in};
 use crate::stage::Stage;
@@ -81,6 +82,7 @@ pub fn start(host: &Host, name: &GuestName, options: &StartOptions) -> Result<St
     // A tool needs no init, which inspection would miss.
     let all = |error| if options.errand.is_some() { error } else { with_all_faults(host, name, error) };
     let (config, diagnostics) = vserver_config::read(&host.confdir, name).map_err(|error| all(error.into()))?;
+    judge(&config, Around::here())?;
     if options.errand.is_none() {
         errand::make_way(host, name)?;
     }
@@ -128,6 +130,7 @@ fn details(plan: &Plan) -> Vec<String> {
 /// The plan of a start, without starting anything.
 pub fn plan(host: &Host, name: &GuestName) -> Result<Plan> {
     let (config, _) = vserver_config::read(&host.confdir, name)?;
+    judge(&config, Around::here())?;
     let xid = choose_xid(host, &config)?;
     let _stage = config.image.as_ref().map(|image| look_at(host, &config, image)).transpose()?;
     let mut plan = Plan::from_config(&config, xid, cpus(), None)?;

@@ -57,8 +57,7 @@ fn run_of(record: &RunRecord) -> String {
 }
 
 fn counts(record: &RunRecord) -> Result<Option<Counts>> {
-    let directory = record.cgroup()?.and_then(|cgroup| cgroup.v2_dir());
-    let Some(directory) = directory else { return Ok(None) };
+    let Some(directory) = record.counted()? else { return Ok(None) };
     let meter = Meter::of(directory.as_fd()).map_err(Error::layer("find what was counted", &record.name))?;
     meter.map(|meter| meter.counts()).transpose().map_err(Error::layer("read what was counted", &record.name))
 }
@@ -85,10 +84,10 @@ pub fn change_traffic(host: &Host, name: &GuestName, change: impl FnOnce(&mut Tr
     let _lock = host.lock(name, crate::start::LOCK_PATIENCE)?;
     let mut record = crate::change::running(host, name)?;
     change(&mut record.traffic);
-    let directory = record.cgroup()?.and_then(|cgroup| cgroup.v2_dir());
-    let meter = directory.map(|directory| Meter::of(directory.as_fd())).transpose();
+    let meter = record.counted()?.map(|directory| Meter::of(directory.as_fd())).transpose();
     let meter = meter.map_err(Error::layer("find what holds it to its rates", name))?.flatten();
-    let what = "nothing counts its packets: it was started without a cgroup v2 hierarchy, or by an older version";
+    let what = "nothing counts its packets: it was started without a cgroup v2 hierarchy, inside of another guest, or by an \
+                older version";
     let meter = meter.ok_or_else(|| Error::Taken { name: name.clone(), what: what.to_owned() })?;
     meter.shape(&record.traffic).map_err(Error::layer("hold it to its rates", name))?;
     record.save(host)

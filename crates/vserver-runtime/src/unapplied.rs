@@ -77,7 +77,10 @@ fn flags(config: &GuestConfig) -> Vec<Unenforced> {
     let holds_here = |setting: &str| setting == "nflags hide_netif" && config.network_space.is_own();
     // Whether that holds is known where disks are, `quotas::plan`, and where user namespaces are, `SeccompMode::unenforced`.
     const MOUNTS: [&str; 2] = ["ccapabilities binary_mount", "ccapabilities admin_cloop"];
-    let told_elsewhere = |setting: &str| setting == quotas::SETTING || MOUNTS.contains(&setting);
+    let told_elsewhere = |setting: &str| {
+        let without = setting == "cflags prolific" && config.userns == Userns::Off;
+        without || setting == quotas::SETTING || MOUNTS.contains(&setting)
+    };
     let lost = flags_of(config).filter(|(setting, _)| !holds_here(setting) && !told_elsewhere(setting));
     let found = lost.filter_map(|(setting, effect)| match effect.verdict {
         Verdict::Honoured => None,

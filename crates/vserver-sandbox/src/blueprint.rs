@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use vserver_types::{CapSet, Ulimit};
 
+use crate::nested::Around;
 use crate::seccomp;
 
 /// What every process of a guest is held to, its first one and every one that is put into it later.
@@ -97,6 +98,10 @@ pub struct DeviceNode {
 /// One guest, ready to be raised.
 #[derive(Debug)]
 pub struct Blueprint {
+    /// Where it is made.
+    pub around: Around,
+    /// It may make guests itself.
+    pub prolific: bool,
     /// The guest's tree on the host.
     pub tree: OwnedFd,
     /// Where it writes if its tree has files of others, too: the directory with `upper` and `work`.

@@ -12,8 +12,9 @@ use nix::unistd::{Gid, Uid, UnlinkatFlags, fchownat, symlinkat, unlinkat};
 use vserver_sys::mount::{self, NODEV, NOEXEC, NOSUID};
 use vserver_sys::tty;
 
-use crate::blueprint::DeviceNode;
+use crate::blueprint::{Blueprint, DeviceNode};
 use crate::error::{Result, Step};
+use crate::nested::{self, Around};
 use crate::policy::dev;
 
 /// Pseudo terminals that one guest may have open. The host's `kernel.pty.max` is 4096 by default.
@@ -26,6 +27,8 @@ const TTY_GROUP: u32 = 5;
 pub struct Dev {
     /// The tmpfs with the nodes.
     pub dev: OwnedFd,
+    /// What is laid over them, by name: those of the guest around, where no nodes can be made.
+    pub borrowed: Vec<(&'static str, OwnedFd)>,
     /// The guest's own devpts instance.
     pub pts: OwnedFd,
     /// Shared memory, `/dev/shm`.
@@ -36,15 +39,21 @@ pub struct Dev {
     pub master: OwnedFd,
 }
 
-/// Builds it, owned by `base` (the host's uid of the guest's root; 0 in classic mode), with what is `special` in it.
-pub fn build(base: u32, special: &[(PathBuf, Option<DeviceNode>)]) -> Result<Dev> {
+/// Builds it, owned by the guest's root (uid 0 in classic mode), with what is special in this guest's.
+pub fn build(blueprint: &Blueprint) -> Result<Dev> {
+    let base = blueprint.base.unwrap_or(0);
     let dev = tmpfs(&[(c"size", "64k"), (c"nr_inodes", "256"), (c"mode", "0755")], base, NOSUID | NOEXEC)?;
+    let borrowed = nodes(dev.as_fd(), base, blueprint.around)?;
     populate(dev.as_fd(), base)?;
+    if blueprint.prolific {
+        place_for_door(dev.as_fd(), base)?;
+    }
+    let special: &[(PathBuf, Option<DeviceNode>)] = &blueprint.devices;
     special.iter().try_for_each(|(path, node)| replace(dev.as_fd(), path, node.as_ref(), base))?;
     let shm = tmpfs(&[(c"mode", "1777"), (c"nr_inodes", "65536")], base, NOSUID | NODEV)?;
     let pts = devpts(base)?;
     let (master, number) = new_terminal(pts.as_fd(), base)?;
-    Ok(Dev { dev, pts, shm, console: number, master })
+    Ok(Dev { dev, borrowed, pts, shm, console: number, master })
 }
 
 /// A new pseudo terminal of a guest's devpts instance, its slave owned by the guest's root: the master and the number.
@@ -90,14 +99,36 @@ pub(crate) fn filesystem(
     mount::new_filesystem(kind, &pairs, attributes).step(|| format!("make a new {}", kind.to_string_lossy()))
 }
 
-fn populate(dev: BorrowedFd<'_>, base: u32) -> Result<()> {
+/// The nodes; inside of another guest, where nobody makes any, empty files and what is to be laid over them.
+fn nodes(dev: BorrowedFd<'_>, base: u32, around: Around) -> Result<Vec<(&'static str, OwnedFd)>> {
+    let mut borrowed = Vec::new();
     for node in dev::NODES {
         let (device, mode) = (makedev(node.major.into(), node.minor.into()), Mode::from_bits_truncate(node.mode));
-        mknodat(dev, node.name, SFlag::S_IFCHR, mode, device).step(|| format!("make /dev/{}", node.name))?;
+        let kind = match around {
+            Around::Host => SFlag::S_IFCHR,
+            Around::Guest => {
+                borrowed.push((node.name, nested::borrow(node)?));
+                SFlag::S_IFREG
+            }
+        };
+        mknodat(dev, node.name, kind, mode, device).step(|| format!("make /dev/{}", node.name))?;
         own(dev, node.name, base)?;
         fchmodat(dev, node.name, mode, FchmodatFlags::FollowSymlink)
             .step(|| format!("set the mode of /dev/{}", node.name))?;
     }
+    Ok(borrowed)
+}
+
+/// Where [`nested::make_door`] mounts.
+fn place_for_door(dev: BorrowedFd<'_>, base: u32) -> Result<()> {
+    for name in [nested::DIRECTORY, nested::PROC] {
+        mkdirat(dev, name, Mode::from_bits_truncate(0o700)).step(|| format!("make /dev/{name}"))?;
+        own(dev, name, base)?;
+    }
+    Ok(())
+}
+
+fn populate(dev: BorrowedFd<'_>, base: u32) -> Result<()> {
     mknodat(dev, "console", SFlag::S_IFREG, Mode::from_bits_truncate(0o600), 0)
         .step(|| "make /dev/console".to_owned())?;
     for directory in ["pts", "shm", "mqueue"] {

@@ -23,6 +23,7 @@ use crate::birth::enter_v1;
 use crate::blueprint::{Confinement, Doors};
 use crate::confine::{Identity, become_user, confine, limit, limit_descriptors, take_standing};
 use crate::error::{Error, Result, Step};
+use crate::nested::Around;
 use crate::{frames, label, passwd};
 
 /// The guest that is entered.
@@ -38,6 +39,8 @@ pub struct Target<'a> {
     pub petitions: Option<BorrowedFd<'a>>,
     /// Whether it has a time namespace of its own.
     pub virt_uptime: bool,
+    /// Where it was made.
+    pub around: Around,
 }
 
 const FULL: &str = "no command can be run in the guest: it has as many processes as it may (rlimits/nproc); raise its limit \
@@ -157,8 +160,10 @@ fn close_all_but(kept: &File) -> Result<()> {
 
 fn namespaces(target: &Target<'_>) -> CloneFlags {
     let mut flags = process::NEWNS | process::NEWUTS | process::NEWIPC | process::NEWCGROUP | process::NEWPID;
-    // Of a guest on the host's network this is where we are already.
-    flags |= process::NEWNET;
+    // Of a guest on the host's network this is where we are already; inside of another guest nobody may join it again.
+    if target.around.is_host() {
+        flags |= process::NEWNET;
+    }
     if target.confinement.userns {
         flags |= process::NEWUSER;
     }

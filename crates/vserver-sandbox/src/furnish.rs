@@ -80,6 +80,9 @@ fn is_new_tmpfs(mount: &OwnedFd) -> bool {
 pub fn furnish(dev: &Dev, carried: &[Carried], base: u32, view: Option<&View>) -> Result<()> {
     let root = beneath::own_root()?;
     attach(&root, "dev", dev.dev.as_fd())?;
+    for (name, device) in &dev.borrowed {
+        attach(&root, &format!("dev/{name}"), device.as_fd())?;
+    }
     attach(&root, "dev/pts", dev.pts.as_fd())?;
     attach(&root, "dev/shm", dev.shm.as_fd())?;
     // A part of a mount can be copied only once the mount is attached (before Linux 6.15).

@@ -9,6 +9,7 @@ use nix::sys::stat::Mode;
 use vserver_sys::process;
 
 use crate::error::{Result, Step};
+use crate::nested::{self, Around};
 
 /// The host's mount, PID and time namespace and its procfs.
 #[derive(Debug)]
@@ -20,14 +21,16 @@ pub struct Home {
 }
 
 impl Home {
-    /// Opens what will be out of reach behind the pivot barrier.
-    pub fn remember() -> Result<Self> {
+    /// Opens what will be out of reach behind the pivot barrier. Inside of another guest the procfs is the one without masks,
+    /// some of which would stay when all around them goes.
+    pub fn remember(around: Around) -> Result<Self> {
         let namespace = |name: &str| {
             let path = format!("/proc/self/ns/{name}");
             File::open(&path).map(OwnedFd::from).step(|| format!("open {path}"))
         };
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let proc = open("/proc", flags, Mode::empty()).step(|| "open /proc".to_owned())?;
+        let path = if around.is_host() { "/proc" } else { nested::DOOR };
+        let proc = open(path, flags, Mode::empty()).step(|| format!("open {path}"))?;
         // Linux 5.6; whoever makes one finds out that there is none.
         let time = namespace("time").ok();
         Ok(Self { mounts: namespace("mnt")?, pids: namespace("pid")?, time, proc })

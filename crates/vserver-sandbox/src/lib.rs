@@ -10,6 +10,7 @@ pub mod dev;
 pub mod enter;
 pub mod frames;
 pub mod late;
+pub mod nested;
 pub mod petition;
 pub mod policy;
 pub mod seccomp;

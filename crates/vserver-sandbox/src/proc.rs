@@ -15,6 +15,7 @@ use crate::beneath;
 use crate::blueprint::{Blueprint, View};
 use crate::dev;
 use crate::error::{Result, Step};
+use crate::nested;
 use crate::policy::proc::{self, Treatment};
 
 const ATTRIBUTES: u64 = NOSUID | NODEV | NOEXEC;
@@ -30,13 +31,15 @@ pub struct Own<'a> {
     classic: bool,
     view: Option<&'a View>,
     network: Option<&'a OwnedFd>,
+    /// It has another one, without masks, as its door to guests of its own.
+    door: bool,
 }
 
 impl<'a> Own<'a> {
     /// That of this guest.
     pub fn of(blueprint: &'a Blueprint) -> Self {
-        let Blueprint { base, view, network, .. } = blueprint;
-        Self { classic: base.is_none(), view: view.as_ref(), network: network.as_ref() }
+        let Blueprint { base, view, network, prolific, .. } = blueprint;
+        Self { classic: base.is_none(), view: view.as_ref(), network: network.as_ref(), door: *prolific }
     }
 }
 
@@ -60,13 +63,16 @@ pub fn own() -> Result<OwnedFd> {
 /// share the host's uid 0, so every entry that all procfs instances share becomes read-only for them: its mode and owner
 /// would change on the host too. Files that the view has are the guest's own, and so may be `/proc/net`.
 pub fn mount(procfs: &OwnedFd, own: &Own<'_>) -> Result<()> {
-    let Own { classic, view, network } = *own;
+    let Own { classic, view, network, door } = *own;
     let root = beneath::own_root()?;
     // The blanks lie under /proc: a part of a mount can be copied only once the mount is attached (before Linux 6.15).
     let blank = Blank::make()?;
     mount::attach(blank.store.as_fd(), beneath::target(&root, "proc")?.as_fd())
         .step(|| "mount the blanks".to_owned())?;
     mount::attach(procfs.as_fd(), beneath::target(&root, "proc")?.as_fd()).step(|| "mount /proc".to_owned())?;
+    if door {
+        nested::make_door(procfs)?;
+    }
     let root = procfs.as_fd();
     for name in global_entries(root)? {
         if let Some(view) = view.filter(|view| view.covers(&name)) {

@@ -113,7 +113,7 @@ impl SeccompMode {
     /// What was asked for and is not given.
     pub fn unenforced(self) -> Vec<Unenforced> {
         let asked = [
-            (self.nesting, "nesting"),
+            (self.nesting, "cflags prolific"),
             (self.mounts, "ccapabilities secure_mount"),
             (self.remounts, "ccapabilities secure_remount"),
             (self.disks, "ccapabilities binary_mount"),

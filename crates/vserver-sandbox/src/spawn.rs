@@ -29,6 +29,7 @@ use crate::dev::{self, Dev};
 use crate::error::{Error, Result, Step};
 use crate::furnish::{self, Carried};
 use crate::home::Home;
+use crate::nested::Door;
 use crate::{label, merged, pivot, proc, root, userns};
 
 /// A guest whose first process is on its way to its program.
@@ -81,6 +82,7 @@ struct Walls {
     tree: OwnedFd,
     layers: Option<OwnedFd>,
     carried: Vec<Carried>,
+    door: Option<Door>,
 }
 
 /// Raises the guest that `blueprint` describes, up to the moment when its first process is let go. `announce` is called, on the host, when everything is there and before
@@ -90,12 +92,12 @@ pub fn spawn(
     blueprint: &Blueprint,
     announce: impl FnOnce(i32) -> Result<()>,
 ) -> Result<Spawned> {
-    let home = Home::remember()?;
-    let dev = dev::build(blueprint.base.unwrap_or(0), &blueprint.devices)?;
+    let home = Home::remember(blueprint.around)?;
+    let dev = dev::build(blueprint)?;
     let carried = furnish::carry(blueprint.tree.as_fd(), &blueprint.mounts, blueprint.workshop.as_ref())?;
     let tree = root::detach(blueprint.tree.as_fd())?;
     let layers = blueprint.layers.as_ref().map(|layers| root::detach(layers.as_fd())).transpose()?;
-    let walls = Walls { dev, tree, layers, carried };
+    let walls = Walls { dev, tree, layers, carried, door: Door::find(blueprint.around)? };
     pivot::leave_the_host()?;
     let mut born = birth::give(token, blueprint, &walls.dev, &home)?;
     let result = raise(token, blueprint, &walls, &born, &home)
@@ -132,7 +134,10 @@ fn raise(token: SingleThreaded, blueprint: &Blueprint, walls: &Walls, born: &Bor
         view.attach()?;
     }
     furnish::furnish(&walls.dev, &walls.carried, base, blueprint.view.as_ref())?;
-    mount_proc(token, born, home, blueprint)?;
+    match &walls.door {
+        None => mount_proc(token, born, home, blueprint)?,
+        Some(door) => door.open_for(|| mount_proc(token, born, home, blueprint))?,
+    }
     blueprint.workshop.as_ref().map_or(Ok(()), furnish::furnish_again)
 }
 

@@ -244,9 +244,11 @@ const CFLAGS: &[Effect] = &[
     ),
     effect(
         "prolific",
-        Cannot,
-        "in a user namespace nobody loads programs for addresses and devices or mounts a /proc that is masked as the guest's is, which contexts inside a guest would need: let the host make them",
-        "",
+        Partly,
+        "the guest's root makes guests by our programs in its own tree, which asks for a user namespace: they share that, the network stack, \
+         the addresses and the devices of the guest around them, and have no clocks of their own; their limits are those that cgroup v2 has, \
+         not v1",
+        "prolific::a_guest_inside_of_a_guest",
     ),
     effect(
         "igneg_nice",

@@ -240,6 +240,8 @@ word! {
         PERSISTENT = 1 << 38,
         /// Forking fails above the soft memory limit.
         FORK_RSS = 1 << 48,
+        /// Guests may be made inside.
+        PROLIFIC = 1 << 49,
         /// Raising one's nice value is ignored, not refused.
         IGNEG_NICE = 1 << 52,
         /// The same for I/O priority.

@@ -63,13 +63,16 @@ fn addresses() -> Vec<String> {
 
 /// Every cgroup directory of this test's guests, in every hierarchy; parents before children.
 pub fn cgroups() -> BTreeSet<PathBuf> {
-    let warden = std::process::id();
-    let prefix = prefix(warden);
+    cgroups_of(&prefix(std::process::id()))
+}
+
+/// Those of guests whose names begin so.
+pub fn cgroups_of(prefix: &str) -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::new();
     for hierarchy in hierarchies() {
         // A base of the test's own is at the top.
         for parent in [hierarchy.join("vserver"), hierarchy] {
-            let ours = names_in(&parent).into_iter().filter(|name| name.starts_with(&prefix));
+            let ours = names_in(&parent).into_iter().filter(|name| name.starts_with(prefix));
             ours.for_each(|name| collect_dirs(&parent.join(name), &mut found));
         }
     }

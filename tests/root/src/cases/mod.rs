@@ -53,6 +53,7 @@ mod packages;
 mod prefix;
 mod proc_net;
 mod programs;
+mod prolific;
 mod reboot;
 mod removal;
 mod samples;
@@ -132,6 +133,7 @@ const FILES: &[fn() -> Vec<Trial>] = &[
     packages::tests,
     daemon::tests,
     prefix::tests,
+    prolific::tests,
     proc_net::tests,
     programs::tests,
     firewall::tests,

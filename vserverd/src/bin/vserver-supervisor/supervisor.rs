@@ -350,6 +350,7 @@ impl Supervisor {
             confinement: &self.settings.confinement,
             petitions: self.petitions.as_ref().map(Petitions::tell),
             virt_uptime: self.settings.virt_uptime,
+            around: self.settings.around,
         }
     }
 
