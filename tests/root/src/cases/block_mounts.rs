@@ -35,10 +35,11 @@ pub fn tests() -> Vec<Trial> {
 }
 
 /// A loop device of the host's over an image, for as long as this process lives: it is told to go while it is held open.
-struct Loop(String, File);
+pub struct Loop(pub String, File);
 
 impl Loop {
-    fn new(image: &Path, options: &[&str]) -> Self {
+    /// Over `image`, with options of losetup(8).
+    pub fn new(image: &Path, options: &[&str]) -> Self {
         let words = [options, &["--find", "--show", image.to_str().unwrap()]].concat();
         let path = host_runs("losetup", &words).trim().to_owned();
         let held = File::open(&path).unwrap();
@@ -46,7 +47,8 @@ impl Loop {
         Self(path, held)
     }
 
-    fn name(&self) -> &str {
+    /// Below `/dev`.
+    pub fn name(&self) -> &str {
         self.0.trim_start_matches("/dev/")
     }
 

@@ -2,9 +2,9 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::path::Path;
 use std::time::Duration;
 
+use super::block_mounts::Loop;
 use super::disk::{Mounted, host_runs, image, limit, moved};
 use crate::fixture::{Fixture, Guest, eventually};
 use crate::needs::Need;
@@ -214,20 +214,21 @@ fn a_journal_elsewhere() {
     let [disk, journal] = ["disk", "journal"].map(|name| {
         let file = host.scratch("images").join(name);
         File::create(&file).unwrap().set_len(32 << 20).unwrap();
-        let device = host_runs("losetup", &["--find", "--show", file.to_str().unwrap()]).trim().to_owned();
-        (file, device)
+        file
     });
-    host_runs("mkfs.ext4", &["-q", "-b", "4096", "-O", "journal_dev", &journal.1]);
-    host_runs("mkfs.ext4", &["-q", "-b", "4096", "-J", &format!("device={}", journal.1), &disk.1]);
-    host_runs("losetup", &["--detach", &disk.1]);
-    fs::copy(&disk.0, guest.root.join("data.img")).unwrap();
+    let device = Loop::new(&journal, &[]);
+    host_runs("mkfs.ext4", &["-q", "-b", "4096", "-O", "journal_dev", &device.0]);
+    host_runs("mkfs.ext4", &["-q", "-b", "4096", "-J", &format!("device={}", device.0), disk.to_str().unwrap()]);
+    fs::copy(&disk, guest.root.join("data.img")).unwrap();
     guest.start();
-    // In use it would not be free for another.
-    assert_eq!(ext4(&guest, "/data.img"), "OK");
-    guest.sh("echo text >/disk/x && umount /disk").ok();
-    host_runs("losetup", &["--detach", &journal.1]);
-    assert_eq!(ext4(&guest, "/data.img"), "OK");
-    guest.sh("cat /disk/x").ok().says("text");
+    let before = fs::read(&journal).unwrap();
+    for _ in 0..2 {
+        assert_eq!(ext4(&guest, "/data.img"), "OK");
+        guest.sh("echo text >>/disk/x && umount /disk").ok();
+        eventually("it is not mounted", Duration::from_secs(10), || devices_of(&guest) == 0);
+    }
+    host_runs("sync", &[]);
+    assert!(fs::read(&journal).unwrap() == before, "something was written to the journal");
     guest.stop();
 }
 
@@ -327,19 +328,15 @@ fn without_the_word() {
     }
     let file = host.scratch("images").join("other");
     fs::copy(guest.root.join("data.img"), &file).unwrap();
-    let device = host_runs("losetup", &["--find", "--show", file.to_str().unwrap()]).trim().to_owned();
-    let held = File::open(&device).unwrap();
-    host_runs("losetup", &["--detach", &device]);
-    let name = Path::new(&device).file_name().unwrap().to_str().unwrap();
-    guest.set(&format!("apps/vdevmap/{name}/device"), &format!("{device}\n"));
-    guest.set(&format!("apps/vdevmap/{name}/open"), "");
+    let device = Loop::new(&file, &[]);
+    guest.set(&format!("apps/vdevmap/{}/device", device.name()), &format!("{}\n", device.0));
+    guest.set(&format!("apps/vdevmap/{}/open", device.name()), "");
     for (words, answer) in [("admin_cloop", "EPERM"), ("admin_cloop,binary_mount", "OK")] {
         guest.set("ccapabilities", &format!("{words}\n"));
         guest.start();
-        assert_eq!(ext4(&guest, &device), answer, "{words}");
+        assert_eq!(ext4(&guest, &device.0), answer, "{words}");
         guest.stop();
     }
-    drop(held);
     let classic = bench::guest(&host, Mode::Classic);
     classic.set("ccapabilities", "admin_cloop\n");
     fs::copy(&file, classic.root.join("data.img")).unwrap();
