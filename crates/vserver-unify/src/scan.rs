@@ -29,6 +29,8 @@ pub(crate) struct Found {
     pub path: Box<OsStr>,
     pub inode: u64,
     pub key: Key,
+    /// Of a few pieces of it, where many files have one key; else 0. Equal files have equal ones.
+    pub sample: u64,
 }
 
 /// What to look for.
@@ -189,7 +191,7 @@ impl Walk<'_> {
                     self.skipped(at, &path, Skip::Empty);
                     return Ok(());
                 }
-                sight.files.push(Found { tree: at.tree, path: path.into(), inode: stat.st_ino, key });
+                sight.files.push(Found { tree: at.tree, path: path.into(), inode: stat.st_ino, key, sample: 0 });
             }
             _ => self.skipped(at, &path, Skip::Irregular),
         }

@@ -1,15 +1,15 @@
 //! Finds what is equal and exchanges it, in this order: walk, group by what must be equal, compare, exchange.
 
+mod crowd;
 mod group;
+mod order;
 mod reference;
 
-use std::ffi::OsStr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use vserver_fs::GuestRoot;
 
-use crate::held::split;
 use crate::mark::mark;
 use crate::scan::{Found, Wish, scan};
 use crate::{Error, Rules, Store};
@@ -21,8 +21,6 @@ pub use reference::{AgainstOptions, unify};
 const THREADS: usize = 12;
 /// How many read directories.
 const SCANNERS: usize = 4;
-/// Groups that a thread takes at once, if they are in one directory, and bytes: large files are to keep all of them busy.
-const PORTION: (usize, u64) = (64, 16 << 20);
 /// An empty file takes nothing of the disk, any other a block, and a page of memory: it is worth a link. util-vserver began at
 /// 16 bytes. Source: `behaviours.md` §9.3.
 const MIN_SIZE: u64 = 1;
@@ -131,9 +129,8 @@ pub fn hashify(trees: &[Tree], store: &mut Store, options: Options, listener: Li
     let (min_size, ignore_mtime, tidy) = (MIN_SIZE, options.ignore_mtime, !options.dry_run);
     let sight = scan(&Wish { trees, min_size, ignore_mtime, known, threads: SCANNERS, tidy, listener });
     let mut totals = Totals { looked_at: sight.looked_at, known: sight.known, ..Totals::default() };
-    let files = sorted(sight.files);
     let work = Work { trees, store, options, listener, sums: Sums::default() };
-    work.run(&files);
+    work.run(&crowd::told_apart(sorted(sight.files), trees));
     let sums = work.sums;
     totals.unified = sums.unified.into_inner();
     totals.freed = sums.freed.into_inner();
@@ -148,37 +145,6 @@ pub fn hashify(trees: &[Tree], store: &mut Store, options: Options, listener: Li
 fn sorted(mut files: Vec<Found>) -> Vec<Found> {
     files.sort_unstable_by(|a, b| (a.key, &a.path, a.tree).cmp(&(b.key, &b.path, b.tree)));
     files
-}
-
-/// Groups whose first files are in one directory come one after the other: a thread that takes them finds their directories
-/// open, and no other one waits for their locks.
-fn by_directory(mut groups: Vec<&[Found]>) -> Vec<&[Found]> {
-    groups.sort_unstable_by(|a, b| place(a).cmp(&place(b)));
-    groups
-}
-
-/// Parts of what is in one directory.
-fn portions<'a>(mut groups: &'a [&'a [Found]]) -> Vec<&'a [&'a [Found]]> {
-    let mut all = Vec::new();
-    while !groups.is_empty() {
-        let (mut number, mut bytes) = (0, 0);
-        while number < groups.len() && number < PORTION.0 && bytes < PORTION.1 {
-            bytes += groups[number].iter().map(|found| found.key.size).sum::<u64>();
-            number += 1;
-        }
-        let (portion, rest) = groups.split_at(number);
-        all.push(portion);
-        groups = rest;
-    }
-    all
-}
-
-/// Directory and name of the first file of a group.
-fn place(group: &[Found]) -> ((u16, &OsStr), &OsStr) {
-    group.first().map_or(((0, OsStr::new("")), OsStr::new("")), |first| {
-        let (parent, name) = split(&first.path);
-        ((first.tree, parent), name)
-    })
 }
 
 #[derive(Default)]
@@ -198,11 +164,10 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// Files with one key go to one thread, so that no two of them deal with one entry.
+    /// Files that may be equal go to one thread, so that no two of them deal with one entry.
     fn run(&self, files: &[Found]) {
-        let groups = by_directory(files.chunk_by(|a, b| a.key == b.key).collect());
-        let portions: Vec<&[&[Found]]> =
-            groups.chunk_by(|a, b| place(a).0 == place(b).0).flat_map(portions).collect();
+        let groups = order::by_directory(files.chunk_by(|a, b| (a.key, a.sample) == (b.key, b.sample)).collect());
+        let portions = order::portions(&groups);
         let next = AtomicUsize::new(0);
         std::thread::scope(|scope| {
             for _ in 0..THREADS {

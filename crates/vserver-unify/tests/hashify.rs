@@ -111,6 +111,30 @@ fn large_files_of_one_size_become_as_many_as_they_are() {
 }
 
 #[test]
+fn a_crowd_of_large_files_of_one_size_is_told_apart_and_shared_all_the_same() {
+    let Some(host) = Host::new() else { return };
+    let (kinds, length) = (7, 2 << 20);
+    for number in 0..21 {
+        let mut content = vec![b'.'; length];
+        content[length / 2] = number % kinds;
+        // Two trees, and names that have nothing to do with what is in them.
+        host.put(&format!("{}/var/log/{:02}", ["a", "b"][usize::from(number % 2)], (number * 8) % 21), &content);
+        if number == 3 {
+            let name = |number: u8| host.path(&format!("b/var/log/{number:02}"));
+            fs::hard_link(name(24 % 21), name(99)).unwrap();
+        }
+    }
+    for again in [false, true] {
+        let totals = host.hashify(&["a", "b"], Options { refresh: again, ..Options::default() });
+        assert_eq!((totals.unified, totals.failed), (if again { 0 } else { 14 }, 0), "{totals:?}");
+    }
+    let files = ["a", "b"].map(|tree| fs::read_dir(host.path(tree).join("var/log")).unwrap());
+    let stats: Vec<_> = files.into_iter().flatten().map(|entry| entry.unwrap().metadata().unwrap()).collect();
+    let inodes: std::collections::HashSet<_> = stats.iter().map(MetadataExt::ino).collect();
+    assert_eq!((stats.len(), inodes.len()), (22, usize::from(kinds)));
+}
+
+#[test]
 fn a_guest_that_comes_later_finds_what_the_store_has() {
     let Some(host) = Host::new() else { return };
     for guest in ["a", "b"] {
