@@ -22,7 +22,7 @@ use vserver_cgroup::{DeviceProgram, Entry};
 use vserver_sandbox::blueprint::{Blueprint, Brake, Doors, Entry as FirstProgram};
 use vserver_sandbox::petition;
 use vserver_sys::process::{self, Forked, SingleThreaded};
-use vserver_types::{ContextFlags, Unenforced};
+use vserver_types::{ContextCaps, ContextFlags, Unenforced};
 
 use crate::builder::Builder;
 use crate::early::{Early, Made};
@@ -221,6 +221,7 @@ fn blueprint(prepared: &Prepared, kit: &Kit, report: Option<OwnedFd>) -> Result<
         mounts: prepared.carried.clone(),
         workshop: plan.workshop.clone(),
         devices: plan.devices.iter().filter_map(|plan| Some((plan.path.clone()?, plan.node.clone()))).collect(),
+        images: plan.id_base.is_some() && plan.attributes.ccaps.contains(ContextCaps::ADMIN_CLOOP),
         sysctls: plan.sysctls.clone(),
         view: None,
         network: None,

@@ -126,6 +126,8 @@ pub struct Blueprint {
     pub workshop: Option<Workshop>,
     /// Names below `/dev` that are not as every guest has them, and what is there instead, if anything.
     pub devices: Vec<(PathBuf, Option<DeviceNode>)>,
+    /// It has files in the places of loop devices, as its supervisor mounts files for it.
+    pub images: bool,
     /// Files below `/proc/sys` of the guest's own namespaces, and what is written to them.
     pub sysctls: Vec<(String, String)>,
     /// What in its `/proc` and `/sys` tells of itself, if anything does.

@@ -1,6 +1,8 @@
 //! The guest's `/dev`: a small tmpfs of our own with the few nodes that a guest may have. Built detached and attached
 //! once, so nothing that the guest's tree holds under `/dev` is ever followed.
 
+pub mod loops;
+
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};

@@ -17,6 +17,7 @@
 mod caller;
 pub mod forks;
 mod limits;
+mod loops;
 mod memory;
 mod mounts;
 mod names;
@@ -154,6 +155,7 @@ fn help(token: SingleThreaded, guest: &Guest<'_>, listener: BorrowedFd<'_>, aske
         libc::SYS_quotactl | libc::SYS_quotactl_fd => quotas::control(guest, listener, asked),
         libc::SYS_mount => mounts::mount(token, guest, listener, asked),
         libc::SYS_fsopen => mounts::begin(asked),
+        libc::SYS_ioctl => loops::control(guest, listener, asked),
         libc::SYS_socket if socket(base, listener, asked).is_ok() => return Ok(()),
         _ => Answer::GoOn,
     };

@@ -78,6 +78,8 @@ pub struct Asked {
 pub enum Answer {
     /// It is done, and returns 0.
     Done,
+    /// It is done, and returns this.
+    Returned(i64),
     /// It fails with this error number.
     Failed(i32),
     /// The kernel executes it. Its arguments may have changed meanwhile where they are pointers.
@@ -103,12 +105,13 @@ pub fn still_waits(listener: BorrowedFd<'_>, id: u64) -> bool {
 
 /// Answers the call `id`.
 pub fn answer(listener: BorrowedFd<'_>, id: u64, answer: Answer) -> io::Result<()> {
-    let (error, flags) = match answer {
-        Answer::Done => (0, 0),
-        Answer::Failed(errno) => (-errno, 0),
-        Answer::GoOn => (0, CONTINUE),
+    let (val, error, flags) = match answer {
+        Answer::Done => (0, 0, 0),
+        Answer::Returned(number) => (number, 0, 0),
+        Answer::Failed(errno) => (0, -errno, 0),
+        Answer::GoOn => (0, 0, CONTINUE),
     };
-    respond(listener, libc::seccomp_notif_resp { id, val: 0, error, flags })
+    respond(listener, libc::seccomp_notif_resp { id, val, error, flags })
 }
 
 fn respond(listener: BorrowedFd<'_>, response: libc::seccomp_notif_resp) -> io::Result<()> {

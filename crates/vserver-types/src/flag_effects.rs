@@ -142,7 +142,7 @@ const CCAPS: &[Effect] = &[
     effect(
         "admin_cloop",
         Partly,
-        "the guest's root mounts files of its own as disks (ext4, xfs, vfat and iso9660; an ext4 without its journal), by its supervisor, which asks for a user namespace; mounts that secure_mount allows go with it. It never gets a loop device: one that is free is anybody's, the next image of the host's too",
+        "the guest's root mounts files of its own as disks (`mount FILE DIR`; ext4, xfs, vfat and iso9660; an ext4 without its journal), by its supervisor, which asks for a user namespace; mounts that secure_mount allows go with it. It never gets a loop device: one that is free is anybody's, the next image of the host's too, so losetup is not for guests",
         "image_mounts::a_file_is_mounted_inside",
     ),
     effect("kthread", Cannot, "kernel threads belong to the host", ""),

@@ -43,6 +43,11 @@ pub(super) fn effective_user(pid: i32) -> Option<u32> {
     Status::of(pid)?.effective("Uid:")
 }
 
+/// The process of a thread, as the host counts.
+pub(super) fn process_of(pid: i32) -> Option<i32> {
+    Status::of(pid)?.numbers("Tgid:").next()?.try_into().ok()
+}
+
 /// The flags of a socket that is asked for.
 pub(super) fn socket_flags(asked: &Asked) -> SockFlag {
     SockFlag::from_bits_truncate(asked.arguments[1] as i32 & !TYPE)

@@ -36,10 +36,11 @@ use vserver_sys::seccomp::{self, Answer, Asked};
 use vserver_types::Capability;
 
 use self::kinds::{Kind, Owners};
-use self::places::{Caller, Places};
+pub(super) use self::places::Caller;
+use self::places::Places;
 use super::caller::{Status, number_of};
 use super::memory::text;
-use super::{Guest, place_of};
+use super::{Guest, loops, place_of};
 use crate::birth::enter_v1;
 
 /// Longest name of a type, bytes with its end.
@@ -107,23 +108,40 @@ fn try_mount(token: SingleThreaded, guest: &Guest<'_>, listener: BorrowedFd<'_>,
         return Err(Errno::ESRCH);
     }
     let places = places::find(token, guest, &caller, &wish, asked.pid)?;
-    let (found, target) = (fstat(&places.source)?, places.target.try_clone().map_err(number_of)?);
-    let made = if found.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFREG.bits() {
-        images::make(guest, &wish, places.source, found, caller.users.as_fd())?
-    } else {
-        let number = device(&places, &wish)?;
-        // Nobody else may have it open for writing, on some kernels. CONFIG_BLK_DEV_WRITE_MOUNTED
-        drop(places.source);
-        enter(guest, asked.pid)?;
-        caller.go_there()?;
-        make(&wish, number, caller.users.as_fd())?
-    };
+    let found = fstat(&places.source)?;
+    if found.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFREG.bits() {
+        let place = loops::Given::of(&places.source, asked.pid);
+        let made = images::make(guest, &wish, places.source, found, place.as_ref(), caller.users.as_fd());
+        let done = made.and_then(|made| put(listener, asked, &caller, &made, &places.target));
+        if place.as_ref().is_some_and(|place| done.is_ok() || place.clears_itself) {
+            // If that fails, the guest has one place less.
+            let _ =
+                caller.become_its_root().and_then(|()| place.map_or(Ok(()), |place| loops::release(place.number)));
+        }
+        return done.map(|()| true);
+    }
+    let number = device(&places, &wish)?;
+    // Nobody else may have it open for writing, on some kernels. CONFIG_BLK_DEV_WRITE_MOUNTED
+    drop(places.source);
+    enter(guest, asked.pid)?;
+    caller.go_there()?;
+    let made = make(&wish, number, caller.users.as_fd())?;
+    put(listener, asked, &caller, &made, &places.target).map(|()| true)
+}
+
+/// Attaches what was made, if the caller still waits.
+fn put(
+    listener: BorrowedFd<'_>,
+    asked: &Asked,
+    caller: &Caller,
+    made: &OwnedFd,
+    target: &OwnedFd,
+) -> nix::Result<()> {
     caller.go_there()?;
     if !seccomp::still_waits(listener, asked.id) {
         return Err(Errno::ESRCH);
     }
-    mount::attach(made.as_fd(), target.as_fd()).map_err(number_of)?;
-    Ok(true)
+    mount::attach(made.as_fd(), target.as_fd()).map_err(number_of)
 }
 
 /// This process goes into the cgroups that the caller is in.
@@ -136,7 +154,7 @@ fn enter(guest: &Guest<'_>, pid: i32) -> nix::Result<()> {
 }
 
 /// The guest's root, with the capability that mount(2) asks for.
-fn is_root(base: u32, pid: i32) -> bool {
+pub(super) fn is_root(base: u32, pid: i32) -> bool {
     let status = Status::of(pid);
     let administers = |status: &Status| status.capabilities() & 1 << Capability::SYS_ADMIN.0 != 0;
     status.is_some_and(|status| status.effective("Uid:") == Some(base) && administers(&status))

@@ -14,7 +14,7 @@ use vserver_sys::pidfd;
 use vserver_sys::quota::users::{self, Block, Command, Owner};
 use vserver_sys::seccomp::{self, Answer, Asked};
 
-use super::caller::{Status, number_of};
+use super::caller::{Status, number_of, process_of};
 use super::memory::{read, write};
 use super::{Disk, Guest};
 
@@ -139,11 +139,6 @@ fn may(base: u32, pid: i32, wish: Wish) -> bool {
         }
         _ => is_root,
     }
-}
-
-/// The process of a thread, as the host counts.
-fn process_of(pid: i32) -> Option<i32> {
-    Status::of(pid)?.numbers("Tgid:").next()?.try_into().ok()
 }
 
 fn words_of(bytes: &[u8; size_of::<Block>()]) -> Block {

@@ -10,6 +10,14 @@ fn files_are_mounted_by_the_supervisor_as_devices_are() {
     assert_eq!(asked("mount", &[1, 1, 1, 0, 0]), libc::SECCOMP_RET_USER_NOTIF);
     assert_eq!(asked("fsopen", &[1, 1]), libc::SECCOMP_RET_USER_NOTIF);
     assert_eq!((asked("umount2", &[]), asked("mount", &[1, 1, 0, 4096, 0])), (ALLOW, ALLOW));
+    // As loop(4) has them.
+    for command in [0x4C00, 0x4C01, 0x4C04, 0x4C05, 0x4C0A, 0x4C82] {
+        assert_eq!(asked("ioctl", &[3, command, 1]), libc::SECCOMP_RET_USER_NOTIF, "{command:#x}");
+        assert_eq!(ask_other(SeccompMode { disks: true, ..USER }, "ioctl", &[3, command, 1]), ALLOW);
+    }
+    for command in [0x4C02, 0x4C03, 0x4C06, 0x4C08, 0x4C80, 0x5401, 0x5413] {
+        assert_eq!(asked("ioctl", &[3, command, 1]), ALLOW, "{command:#x}");
+    }
 }
 
 /// Of a call, by its name.

@@ -128,13 +128,7 @@ fn debians_mount() {
     let host = Fixture::new();
     let device = Loop::new(&image(&host, "ext4", 24, &[]), &[]);
     let guest = with_device(&host, &device);
-    let libraries = host_runs("ldd", &TOOLS);
-    for file in libraries.split_whitespace().filter(|word| word.starts_with('/') && !word.ends_with(':')).chain(TOOLS)
-    {
-        let inside = guest.root.join(file.trim_start_matches('/'));
-        fs::create_dir_all(inside.parent().unwrap()).unwrap();
-        fs::copy(file, inside).unwrap();
-    }
+    carry(&guest, &TOOLS);
     guest.start();
     let mount = |words: &str| guest.sh(&format!("/usr/bin/mount {words} {} /disk", device.0));
     mount("").ok();
@@ -149,6 +143,17 @@ fn debians_mount() {
     mount("-o data=journal").exits(32).says("wrong fs type, bad option");
     guest.sh("/usr/bin/mount -t tmpfs none /disk && /usr/bin/umount /disk").ok();
     guest.stop();
+}
+
+/// Copies programs of the host's into a guest, with their libraries.
+pub fn carry(guest: &Guest<'_>, tools: &[&str]) {
+    let libraries = host_runs("ldd", tools);
+    let files = libraries.split_whitespace().filter(|word| word.starts_with('/') && !word.ends_with(':'));
+    for file in files.chain(tools.iter().copied()) {
+        let inside = guest.root.join(file.trim_start_matches('/'));
+        fs::create_dir_all(inside.parent().unwrap()).unwrap();
+        fs::copy(file, inside).unwrap();
+    }
 }
 
 fn is_used_inside(host: &Fixture, device: &Loop, kind: &str) {

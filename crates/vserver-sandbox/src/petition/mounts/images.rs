@@ -6,10 +6,10 @@
 //! device: an ext4, which says where its journal is, is mounted without one, and no option names a device. What counts is
 //! the file as the guest's root has opened it, so it writes what that may write, and a copy of what it shares with others.
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsString};
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -22,6 +22,7 @@ use vserver_sys::{project, quota};
 
 use super::super::Guest;
 use super::super::caller::number_of;
+use super::super::loops::Given;
 use super::kinds::Owners;
 use super::{LONGEST_SOURCE, Wish};
 use crate::userns::IDS;
@@ -35,13 +36,14 @@ pub(super) fn make(
     wish: &Wish,
     file: OwnedFd,
     found: FileStat,
+    place: Option<&Given>,
     users: BorrowedFd<'_>,
 ) -> nix::Result<OwnedFd> {
     is_the_guests(guest, &file, &found)?;
     if !wish.read_only && is_limited(&file) {
         return Err(Errno::EDQUOT);
     }
-    let name = name_of(&file);
+    let name = name_of(&file, place);
     let device = device_of(guest, wish, &file, &found)?;
     drop(file);
     let number = fstat(&device)?.st_rdev;
@@ -94,11 +96,12 @@ fn is_limited(file: &OwnedFd) -> bool {
 }
 
 /// As the guest's table of mounts has it: its path there.
-fn name_of(file: &OwnedFd) -> CString {
-    let path = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).unwrap_or_default();
-    let bytes = path.as_os_str().as_bytes();
+fn name_of(file: &OwnedFd, place: Option<&Given>) -> CString {
+    let path = || std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).unwrap_or_default();
+    let named = place.and_then(|place| place.file.as_ref()).map(OsString::from);
+    let bytes = named.unwrap_or_else(|| path().into_os_string()).into_vec();
     let fits = bytes.starts_with(b"/") && bytes.len() < LONGEST_SOURCE;
-    CString::new(if fits { bytes } else { b"/image" }).unwrap_or_else(|_| c"/image".to_owned())
+    CString::new(if fits { bytes } else { b"/image".to_vec() }).unwrap_or_else(|_| c"/image".to_owned())
 }
 
 /// The loop device, open for reading only: on some kernels nobody may have one that is mounted open for writing.

@@ -19,7 +19,7 @@ use crate::birth::enter_v1;
 
 /// Where a caller is.
 #[derive(Debug)]
-pub(super) struct Caller {
+pub(in super::super) struct Caller {
     pub users: OwnedFd,
     mounts: OwnedFd,
     root: OwnedFd,
@@ -64,7 +64,7 @@ impl Caller {
     }
 
     /// For good: of the host's rights nothing is left.
-    fn become_its_root(&self) -> nix::Result<()> {
+    pub fn become_its_root(&self) -> nix::Result<()> {
         setns(&self.users, CloneFlags::CLONE_NEWUSER)?;
         self.go_there()?;
         let (user, group) = (Uid::from_raw(0), Gid::from_raw(0));
