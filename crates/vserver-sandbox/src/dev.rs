@@ -1,7 +1,7 @@
 //! The guest's `/dev`: a small tmpfs of our own with the few nodes that a guest may have. Built detached and attached
 //! once, so nothing that the guest's tree holds under `/dev` is ever followed.
 
-pub mod loops;
+pub(crate) mod loops;
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -52,6 +52,9 @@ pub fn build(blueprint: &Blueprint) -> Result<Dev> {
     }
     let special: &[(PathBuf, Option<DeviceNode>)] = &blueprint.devices;
     special.iter().try_for_each(|(path, node)| replace(dev.as_fd(), path, node.as_ref(), base))?;
+    if blueprint.images {
+        loops::make(dev.as_fd(), base)?;
+    }
     let shm = tmpfs(&[(c"mode", "1777"), (c"nr_inodes", "65536")], base, NOSUID | NODEV)?;
     let pts = devpts(base)?;
     let (master, number) = new_terminal(pts.as_fd(), base)?;

@@ -94,9 +94,6 @@ pub fn spawn(
 ) -> Result<Spawned> {
     let home = Home::remember(blueprint.around)?;
     let dev = dev::build(blueprint)?;
-    if blueprint.images {
-        dev::loops::make(dev.dev.as_fd(), blueprint.base.unwrap_or(0))?;
-    }
     let carried = furnish::carry(blueprint.tree.as_fd(), &blueprint.mounts, blueprint.workshop.as_ref())?;
     let tree = root::detach(blueprint.tree.as_fd())?;
     let layers = blueprint.layers.as_ref().map(|layers| root::detach(layers.as_fd())).transpose()?;

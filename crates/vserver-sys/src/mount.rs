@@ -131,6 +131,18 @@ pub fn set_attributes(mount: BorrowedFd<'_>, set: u64, clear: u64, recursive: bo
     setattr(mount, &MountAttr { attr_set: set, attr_clr: clear, ..MountAttr::default() }, recursive)
 }
 
+/// Whether symbolic links are not followed on the mount that holds a file ([`NOSYMFOLLOW`]). `ST_NOSYMFOLLOW`, Linux 5.10.
+pub fn follows_no_links(file: BorrowedFd<'_>) -> io::Result<bool> {
+    /// `include/linux/statfs.h`
+    const NO_LINKS: libc::c_ulong = 0x2000;
+    let mut found = std::mem::MaybeUninit::<libc::statvfs>::uninit();
+    // SAFETY: an open descriptor, and the library writes one struct of exactly this layout.
+    check(unsafe { libc::fstatvfs(file.as_raw_fd(), found.as_mut_ptr()) }.into())?;
+    // SAFETY: the call has filled it.
+    let found = unsafe { found.assume_init() };
+    Ok(found.f_flag & NO_LINKS != 0)
+}
+
 /// Makes a mount private, with all below it: nothing mounted elsewhere appears here, and the other way round.
 pub fn make_private(mount: BorrowedFd<'_>) -> io::Result<()> {
     setattr(mount, &MountAttr { propagation: libc::MS_PRIVATE, ..MountAttr::default() }, true)

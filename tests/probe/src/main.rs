@@ -12,6 +12,7 @@ mod frames;
 mod info;
 mod kernel;
 mod load;
+mod loops;
 mod namespaces;
 mod netlink;
 mod processes;
@@ -61,6 +62,7 @@ const TABLES: &[&[Check]] = &[
     frames::CHECKS,
     attack::CHECKS,
     load::CHECKS,
+    loops::CHECKS,
     info::CHECKS,
 ];
 

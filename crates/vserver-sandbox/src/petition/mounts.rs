@@ -113,10 +113,9 @@ fn try_mount(token: SingleThreaded, guest: &Guest<'_>, listener: BorrowedFd<'_>,
         let place = loops::Given::of(&places.source, asked.pid);
         let made = images::make(guest, &wish, places.source, found, place.as_ref(), caller.users.as_fd());
         let done = made.and_then(|made| put(listener, asked, &caller, &made, &places.target));
-        if place.as_ref().is_some_and(|place| done.is_ok() || place.clears_itself) {
-            // If that fails, the guest has one place less.
-            let _ =
-                caller.become_its_root().and_then(|()| place.map_or(Ok(()), |place| loops::release(place.number)));
+        if let (Ok(()), Some(place)) = (done, place.filter(|place| place.clears_itself)) {
+            // If that fails, the place is free when the caller has ended.
+            let _ = caller.become_its_root().and_then(|()| loops::release(place.number));
         }
         return done.map(|()| true);
     }

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::time::Duration;
 
-use super::block_mounts::{Loop, carry};
+use super::block_mounts::Loop;
 use super::disk::{Mounted, host_runs, image, limit, moved};
 use crate::fixture::{Fixture, Guest, eventually};
 use crate::needs::Need;
@@ -17,9 +17,6 @@ pub fn tests() -> Vec<Trial> {
     vec![
         with("image_mounts::a_file_is_mounted_inside", a_file_is_mounted_inside),
         with("image_mounts::an_xfs_inside", an_xfs_inside).needs(Need::Tool("mkfs.xfs")),
-        with("image_mounts::busyboxs_mount", busyboxs_mount),
-        with("image_mounts::debians_mount", debians_mount).needs(Need::Tool("ldd")),
-        with("image_mounts::places_are_the_guests_own", places_are_the_guests_own),
         with("image_mounts::read_only", read_only),
         with("image_mounts::its_root_alone", its_root_alone),
         with("image_mounts::only_its_own_files", only_its_own_files),
@@ -33,7 +30,7 @@ pub fn tests() -> Vec<Trial> {
 }
 
 /// A guest that may mount what it has in `/data.img`, on `/disk`.
-fn with_image<'h>(host: &'h Fixture, kind: &str, mib: u64) -> Guest<'h> {
+pub fn with_image<'h>(host: &'h Fixture, kind: &str, mib: u64) -> Guest<'h> {
     let guest = bench::guest(host, Mode::User);
     guest.set("ccapabilities", "admin_cloop\n");
     fs::copy(image(host, kind, mib, &[]), guest.root.join("data.img")).unwrap();
@@ -52,13 +49,13 @@ fn ext4(guest: &Guest<'_>, source: &str) -> String {
 }
 
 /// How many loop devices there are over files of this guest.
-fn devices_of(guest: &Guest<'_>) -> usize {
+pub fn devices_of(guest: &Guest<'_>) -> usize {
     let (all, _) = vserver_sys::block::all_loops().unwrap();
     let name = format!(" {}", guest.name);
     all.iter().filter(|one| one.label().starts_with(b"vserver ") && one.label().ends_with(name.as_bytes())).count()
 }
 
-fn nothing_is_left(guest: &Guest<'_>) {
+pub fn nothing_is_left(guest: &Guest<'_>) {
     eventually("its loop devices are gone", Duration::from_secs(20), || devices_of(guest) == 0);
 }
 
@@ -121,83 +118,6 @@ fn is_used_inside(guest: &Guest<'_>, kind: &str) {
     guest.sh("cat /disk/own").ok().says("text");
     guest.v(&["stop", "--kill"]).ok();
     nothing_is_left(guest);
-}
-
-/// No place of a loop device has a file.
-const ALL_FREE: &str = "for file in /dev/loop*; do [ -f $file ] && [ ! -s $file ] || exit 1; done";
-
-/// It looks for a loop device and gives it the file.
-fn busyboxs_mount() {
-    let host = Fixture::new();
-    let guest = with_image(&host, "ext4", 24);
-    guest.start();
-    for words in ["", "-o loop", "-t ext4"] {
-        guest.sh(&format!("mount {words} /data.img /disk && echo text >/disk/x && {ALL_FREE}")).ok();
-        let line = guest.sh("grep ' /disk ' /proc/self/mounts").ok().out.clone();
-        assert!(line.starts_with("/data.img /disk ext4 rw,nosuid,nodev,"), "{line}");
-        guest.sh("umount /disk && ! grep ' /disk ' /proc/self/mounts").ok();
-        nothing_is_left(&guest);
-    }
-    guest.sh("mount -o ro /data.img /disk && cat /disk/x && ! echo x >/disk/x").ok().says("text");
-    guest.sh("umount /disk && mkdir /tmpfs && mount -t tmpfs none /tmpfs && cp /data.img /tmpfs").ok();
-    guest.sh("cd /tmpfs && mount -t ext4 data.img /disk && grep '^/tmpfs/data.img /disk ' /proc/self/mounts").ok();
-    guest.sh("umount /disk").ok();
-    assert_ne!(guest.sh("mount -t xfs /data.img /disk").code, 0);
-    assert_ne!(guest.sh("mount -o offset=512 /data.img /disk").code, 0);
-    guest.sh(ALL_FREE).ok();
-    guest.stop();
-    nothing_is_left(&guest);
-}
-
-/// The mount of util-linux, which finds out the type by itself.
-fn debians_mount() {
-    let host = Fixture::new();
-    let guest = with_image(&host, "ext4", 24);
-    carry(&guest, &["/usr/bin/mount", "/usr/bin/umount", "/usr/sbin/losetup"]);
-    guest.start();
-    for words in ["", "-o loop", "-t ext4", "-o noexec,errors=continue"] {
-        guest.sh(&format!("/usr/bin/mount {words} /data.img /disk && echo text >/disk/x && {ALL_FREE}")).ok();
-        guest.sh("/usr/bin/mount -t ext4").ok().says("/data.img on /disk type ext4 (rw,nosuid,nodev,");
-        guest.sh("/usr/bin/umount /disk && ! grep ' /disk ' /proc/self/mounts").ok();
-        nothing_is_left(&guest);
-    }
-    guest.sh("/usr/bin/mount -o ro /data.img /disk && cat /disk/x && ! echo x >/disk/x").ok().says("text");
-    guest.sh("/usr/bin/umount /disk").ok();
-    guest
-        .sh("echo '/data.img /disk ext4 loop,noatime 0 0' >/etc/fstab && /usr/bin/mount -a && cat /disk/x")
-        .ok()
-        .says("text");
-    guest.sh("/usr/bin/mount -a && /usr/bin/umount /data.img").ok();
-    nothing_is_left(&guest);
-    assert_ne!(guest.sh("/usr/bin/mount -o loop,offset=512 /data.img /disk").code, 0);
-    assert_ne!(guest.sh("/usr/bin/mount -t xfs /data.img /disk").code, 0);
-    guest.sh(ALL_FREE).ok();
-    guest.stop();
-    nothing_is_left(&guest);
-}
-
-/// What has a file in such a place has no more than that.
-fn places_are_the_guests_own() {
-    let host = Fixture::new();
-    let guest = with_image(&host, "ext4", 24);
-    carry(&guest, &["/usr/sbin/losetup"]);
-    guest.start();
-    guest.sh("chmod 666 /dev/loop* && su ada -c '/usr/sbin/losetup /dev/loop0 /data.img'").exits(1);
-    guest.sh(ALL_FREE).ok();
-    // Neither a device nor a directory; and a link in its place leads nowhere.
-    for file in ["/dev/null", "/etc"] {
-        assert_ne!(guest.sh(&format!("/usr/sbin/losetup /dev/loop0 {file}")).code, 0);
-    }
-    guest.sh("rm /dev/loop1 && ln -s /etc/passwd /dev/loop1").ok();
-    assert_ne!(guest.sh("/usr/sbin/losetup /dev/loop1 /data.img").code, 0);
-    guest.sh("! grep -e ' /etc/passwd ' -e ' /dev/loop' /proc/self/mounts").ok();
-    // All of them have one: nothing is mounted until one is free again.
-    guest.sh("for i in 2 3 4 5 6 7 0; do mount --bind /data.img /dev/loop$i || exit 1; done").ok();
-    assert_ne!(guest.sh("mount /data.img /disk").code, 0);
-    guest.sh("umount /dev/loop4 && mount /data.img /disk && ls -d /disk/lost+found").ok();
-    assert_eq!(devices_of(&guest), 1);
-    guest.stop();
-    nothing_is_left(&guest);
 }
 
 /// Nothing is written, not even by the kernel, and what its root may not write it mounts so only.

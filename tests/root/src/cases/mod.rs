@@ -39,6 +39,7 @@ mod killed_unify;
 mod late_mount;
 mod life;
 mod limits;
+mod loop_places;
 mod many;
 mod memory;
 mod methods;
@@ -112,6 +113,7 @@ const FILES: &[fn() -> Vec<Trial>] = &[
     host_address::tests,
     host_settings::tests,
     image_mounts::tests,
+    loop_places::tests,
     import::tests,
     methods::tests,
     oci::tests,
