@@ -5,7 +5,9 @@ use std::os::fd::BorrowedFd;
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::sys::stat::{Mode, SFlag, mknodat};
+use nix::fcntl::AtFlags;
+use nix::sys::stat::{Mode, SFlag, mkdirat, mknodat};
+use nix::unistd::linkat;
 
 use super::own;
 use crate::error::{Result, Step};
@@ -14,6 +16,8 @@ use crate::error::{Result, Step};
 pub const COUNT: u32 = 8;
 /// What gives out free numbers.
 const NUMBERS: &str = "loop-control";
+/// The directory of their other names.
+const BARE: &str = ".loop";
 
 /// One of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,17 +40,33 @@ pub fn path(number: u32) -> String {
     format!("/dev/loop{number}")
 }
 
+/// Its other path, where nothing is mounted on it.
+pub fn bare_path(number: u32) -> String {
+    format!("/dev/{BARE}/{number}")
+}
+
 /// Makes them, where the guest has no device of that name.
 pub fn make(dev: BorrowedFd<'_>, base: u32) -> Result<()> {
-    let names = (0..COUNT).map(|number| format!("loop{number}"));
-    for name in names.chain([NUMBERS.to_owned()]) {
-        match mknodat(dev, name.as_str(), SFlag::S_IFREG, Mode::from_bits_truncate(0o600), 0) {
-            Ok(()) => own(dev, &name, base)?,
-            Err(Errno::EEXIST) => {}
-            Err(errno) => return Err(errno).step(|| format!("make /dev/{name}")),
+    mkdirat(dev, BARE, Mode::S_IRWXU).step(|| format!("make /dev/{BARE}"))?;
+    own(dev, BARE, base)?;
+    for number in 0..COUNT {
+        let name = format!("loop{number}");
+        if is_made(dev, &name, base)? {
+            let other = format!("{BARE}/{number}");
+            linkat(dev, name.as_str(), dev, other.as_str(), AtFlags::empty())
+                .step(|| format!("link /dev/{other}"))?;
         }
     }
-    Ok(())
+    is_made(dev, NUMBERS, base).map(drop)
+}
+
+/// Makes an empty file, unless something is there already.
+fn is_made(dev: BorrowedFd<'_>, name: &str, base: u32) -> Result<bool> {
+    match mknodat(dev, name, SFlag::S_IFREG, Mode::S_IRUSR | Mode::S_IWUSR, 0) {
+        Ok(()) => own(dev, name, base).map(|()| true),
+        Err(Errno::EEXIST) => Ok(false),
+        Err(errno) => Err(errno).step(|| format!("make /dev/{name}")),
+    }
 }
 
 #[cfg(test)]
@@ -57,7 +77,9 @@ mod tests {
     fn places_are_known_by_their_paths() {
         assert_eq!(place_of(Path::new("/dev/loop-control")), Some(Place::Numbers));
         assert_eq!(place_of(Path::new(&path(7))), Some(Place::Loop(7)));
-        for other in ["/dev/loop8", "/dev/loop07", "/dev/loop", "/srv/dev/loop0", "/dev/loop0 (deleted)"] {
+        for other in
+            ["/dev/loop8", "/dev/loop07", "/dev/.loop/7", "/dev/loop", "/srv/dev/loop0", "/dev/loop0 (deleted)"]
+        {
             assert_eq!(place_of(Path::new(other)), None);
         }
     }

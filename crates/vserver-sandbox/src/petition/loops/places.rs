@@ -10,9 +10,9 @@ use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open, openat};
+use nix::fcntl::{OFlag, open};
 use nix::mount::{MntFlags, umount2};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, lstat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat, lstat};
 use vserver_sys::mount::{self, NOSYMFOLLOW};
 
 use super::super::caller::number_of;
@@ -92,23 +92,21 @@ fn look(number: u32) -> nix::Result<OwnedFd> {
 /// # Errors
 /// `ENOSPC` if there is none.
 pub(super) fn free_number() -> nix::Result<u32> {
-    // Without what is mounted on it.
-    let below = mount::clone_tree(AT_FDCWD, c"/dev", false).map_err(number_of)?;
     let is_free_now = |number: &u32| {
-        let Ok(place) = open_below(below.as_fd(), *number) else { return false };
+        let Ok(place) = open_bare(*number) else { return false };
         place.try_lock().is_ok() && (is_free(*number) == Ok(true) || forget(*number).is_ok())
     };
     (0..COUNT).find(is_free_now).ok_or(Errno::ENOSPC)
 }
 
-fn open_below(below: BorrowedFd<'_>, number: u32) -> nix::Result<File> {
-    let path = loops::path(number);
-    let name = path.trim_start_matches("/dev/");
-    if !is_bare(&fstatat(below, name, AtFlags::AT_SYMLINK_NOFOLLOW)?) {
+/// It, whatever is mounted on it.
+fn open_bare(number: u32) -> nix::Result<File> {
+    let path = loops::bare_path(number);
+    if !is_bare(&lstat(path.as_str())?) {
         return Err(Errno::EBUSY);
     }
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    openat(below, name, flags, Mode::empty()).map(File::from)
+    open(path.as_str(), flags, Mode::empty()).map(File::from)
 }
 
 /// One whose giver has gone, unless it is to stay.
