@@ -32,6 +32,9 @@ pub struct NamedSpace {
     /// The guest may have packet filters of its own inside.
     #[serde(default)]
     pub firewall: bool,
+    /// The guest may have SCTP inside.
+    #[serde(default)]
+    pub sctp: bool,
     /// Its links, in alphabetical order of their directories.
     pub links: Vec<NetLink>,
 }
@@ -89,7 +92,7 @@ impl VlanRange {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub struct PortForward {
-    /// TCP or UDP.
+    /// TCP, UDP or SCTP.
     pub transport: Transport,
     /// The host's address; `None`: all that it has.
     pub host: Option<IpAddr>,
@@ -107,6 +110,8 @@ pub enum Transport {
     Tcp,
     /// UDP.
     Udp,
+    /// SCTP.
+    Sctp,
 }
 
 impl PortForward {
@@ -227,6 +232,11 @@ impl NetworkSpace {
     /// It asks for packet filters of the guest's own (`netns/firewall`).
     pub fn wants_firewall(&self) -> bool {
         matches!(self, Self::Named(named) if named.firewall)
+    }
+
+    /// It asks for SCTP (`netns/sctp`).
+    pub fn wants_sctp(&self) -> bool {
+        matches!(self, Self::Named(named) if named.sctp)
     }
 
     /// Its links; none of a stack that is not its own.

@@ -98,3 +98,29 @@ fn the_hosts_directories_can_be_denied() {
     put(root, "g/nocgroup", "");
     assert_eq!(seen(), (true, false, 0));
 }
+
+/// SCTP of the host's for all goes with the rest that a guest denies; its own word is told, and one where the stack is shared.
+#[test]
+fn sctp_needs_a_stack_of_the_guests_own() {
+    let (root, name) = tree();
+    let root = root.path();
+    let seen = || {
+        let config = read(root, &name).unwrap().0;
+        let told = config.unapplied.iter().find(|one| one.setting == "netns/sctp");
+        let told = told.map(|one| one.reason.rsplit(": ").next().unwrap_or_default().to_owned());
+        (config.network_space.wants_sctp() && config.network_space.is_own(), told)
+    };
+    put(root, ".defaults/netns/sctp", "");
+    assert_eq!(seen(), (true, None));
+    put(root, "g/nonetns", "");
+    assert_eq!(seen(), (false, None));
+    put(root, "g/netns/sctp", "");
+    assert_eq!(seen(), (false, Some("remove nonetns".to_owned())));
+    fs::remove_file(root.join("g/nonetns")).unwrap();
+    assert_eq!(seen(), (true, None));
+    put(root, "g/netns/shared", "");
+    assert_eq!(seen(), (false, Some("remove netns/shared".to_owned())));
+    fs::remove_dir_all(root.join("g/netns")).unwrap();
+    put(root, ".defaults/netns/shared", "");
+    assert_eq!(seen(), (false, Some("remove netns/shared".to_owned())));
+}

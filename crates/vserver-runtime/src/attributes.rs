@@ -53,6 +53,7 @@ pub fn call_policy(config: &GuestConfig, userns: bool, systemd: bool) -> Seccomp
         nesting: userns && systemd || cflags.contains(ContextFlags::PROLIFIC),
         netns: config.network_space.is_own(),
         firewall: config.network_space.wants_firewall(),
+        sctp: config.network_space.wants_sctp(),
         packets: userns && CapSet::SECURE.edited(config.bcaps).contains(Capability::NET_RAW),
         mounts: ccaps.contains(ContextCaps::SECURE_MOUNT),
         disks: ccaps.contains(ContextCaps::BINARY_MOUNT),

@@ -25,6 +25,7 @@ pub fn found(config: &GuestConfig) -> Vec<Unenforced> {
     add(filters && config.userns == Userns::Off, "netns/firewall", reason);
     let reason = "the network namespace is the administrator's (netns/shared): filter there";
     add(filters && !config.network_space.is_own(), "netns/firewall", reason);
+    add(lacks_sctp(config), "netns/sctp", "this kernel has no SCTP: load the kernel module sctp");
     let reason = "this host's root lacks CAP_SYS_RESOURCE and cannot make the OOM killer spare a process; give the guest \
                   room in its memory limit";
     add(!can_set_badness(config.badness), "badness", reason);
@@ -40,6 +41,12 @@ pub fn found(config: &GuestConfig) -> Vec<Unenforced> {
     all.extend(network_of_the_host(config));
     all.extend(apparmor::unapplied(config));
     all
+}
+
+/// The kernel has no SCTP for a guest that may have it. What cannot be asked is not known to be wrong.
+fn lacks_sctp(config: &GuestConfig) -> bool {
+    let wanted = config.network_space.wants_sctp() && config.network_space.is_own();
+    wanted && !vserver_sys::socket::has_sctp().unwrap_or(true)
 }
 
 /// What of the default flags a kernel without FUSE cannot do.

@@ -34,6 +34,8 @@ pub struct SeccompMode {
     pub packets: bool,
     /// It may have packet filters there (`netns/firewall`). Has no effect without `netns` and `userns`.
     pub firewall: bool,
+    /// It may have SCTP there (`netns/sctp`). Has no effect without `netns`.
+    pub sctp: bool,
     /// `secure_mount`: mount and unmount. Has no effect without `userns`.
     pub mounts: bool,
     /// `secure_remount`: change mounts that are there. Has no effect without `userns`.

@@ -34,6 +34,25 @@ pub fn udplite(family: i32, flags: i32) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
+/// Whether the kernel has SCTP (`IPPROTO_SCTP`, 2.6). It loads its module for the socket that is made and closed here, where
+/// there is one and loading is not forbidden.
+///
+/// # Errors
+/// What keeps any socket from being made, as `EMFILE`.
+pub fn has_sctp() -> io::Result<bool> {
+    // SAFETY: three integers.
+    let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, libc::IPPROTO_SCTP) };
+    match check(fd.into()) {
+        // SAFETY: the kernel returned a new descriptor that nobody else owns.
+        Ok(fd) => drop(unsafe { OwnedFd::from_raw_fd(fd as i32) }),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EPROTONOSUPPORT | libc::ESOCKTNOSUPPORT)) => {
+            return Ok(false);
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(true)
+}
+
 /// Lets lists that are asked for on a netlink socket be only of what the request says (`NETLINK_GET_STRICT_CHK`, 4.20).
 ///
 /// # Errors

@@ -18,6 +18,7 @@ mod netlink;
 mod processes;
 mod quotas;
 mod ring;
+mod sctp;
 mod settings;
 mod sockets;
 mod tunnels;
@@ -59,6 +60,7 @@ const TABLES: &[&[Check]] = &[
     netlink::CHECKS,
     tunnels::CHECKS,
     udplite::CHECKS,
+    sctp::CHECKS,
     frames::CHECKS,
     attack::CHECKS,
     load::CHECKS,

@@ -54,9 +54,14 @@ fn socket(family: i64, kind: i64, protocol: i64) -> Answer {
 
 /// So many at a time, of every kind that is counted: how many there were, and why there are no more.
 fn many(args: &[String]) -> Answer {
-    let kinds = [(2, 1), (2, 2), (10, 1), (10, 2)];
+    as_many(args, &[(2, 1, 0), (2, 2, 0), (10, 1, 0), (10, 2, 0)])
+}
+
+/// The same of these families, types and protocols in turn.
+pub fn as_many(args: &[String], kinds: &[(i64, i64, i64)]) -> Answer {
     let mut fds = Vec::new();
-    let mut made = kinds.iter().cycle().map(|(family, kind)| call(libc::SYS_socket, &[*family, *kind, 0]));
+    let made = |(family, kind, protocol): &(i64, i64, i64)| call(libc::SYS_socket, &[*family, *kind, *protocol]);
+    let mut made = kinds.iter().cycle().map(made);
     let failure = made.by_ref().take(usize::try_from(number(args, 0, 1)).unwrap_or(1)).find_map(|fd| match fd {
         Ok(fd) => {
             fds.push(fd);

@@ -12,6 +12,10 @@ pub enum Need {
     Vlans,
     /// A kernel that makes tun devices.
     Tun,
+    /// A kernel with SCTP, built in or to be loaded.
+    Sctp,
+    /// A kernel without.
+    NoSctp,
     /// A kernel with loop devices.
     Loop,
     /// A kernel with FUSE.
@@ -40,6 +44,8 @@ impl Need {
             self,
             Self::Vlans
                 | Self::Tun
+                | Self::Sctp
+                | Self::NoSctp
                 | Self::Loop
                 | Self::Fuse
                 | Self::FileSystem(_)
@@ -58,6 +64,10 @@ impl Need {
             Self::Tun if !makes("ip tuntap add dev t mode tun") => {
                 Some("not applicable: this kernel has no tun devices (tun)".into())
             }
+            Self::Sctp if !has_sctp() => {
+                Some("not applicable: this kernel has no SCTP (cargo xtask vm sctp::)".into())
+            }
+            Self::NoSctp if has_sctp() => Some("not applicable: this kernel has SCTP".into()),
             Self::Loop if !Path::new("/dev/loop-control").exists() => {
                 Some("not applicable: this kernel has no loop devices (loop)".into())
             }
@@ -108,6 +118,10 @@ fn has_quotas() -> bool {
         mkfs.ext4 -q -F -O project,quota $image; mount -o loop,prjquota $image /mnt";
     let tried = || std::process::Command::new("unshare").args(["-m", "sh", "-c", script]).output();
     *FOUND.get_or_init(|| tried().is_ok_and(|output| output.status.success()))
+}
+
+fn has_sctp() -> bool {
+    vserver_sys::socket::has_sctp().unwrap_or(false)
 }
 
 fn has_apparmor() -> bool {

@@ -40,7 +40,7 @@ const PACKAGES: &[&str] = &[
 const INSIDE: &str = r#"#!/bin/sh
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 exec >"$1/log" 2>&1
-for module in loop ext4 xfs btrfs quota_v2 vfat nls_cp437 nls_iso8859-1 nls_ascii isofs overlay veth tun 8021q fuse; do modprobe $module; done
+for module in loop ext4 xfs btrfs quota_v2 vfat nls_cp437 nls_iso8859-1 nls_ascii isofs overlay veth tun 8021q sctp fuse; do modprobe $module; done
 mount -t tmpfs -o size=1800m none /mnt && truncate -s 1400m /mnt/image && mkfs.ext4 -q /mnt/image && mkdir /mnt/trees &&
     mount -o loop /mnt/image /mnt/trees || exit 1
 cp -r "$1/bin" /mnt/bin || exit 1

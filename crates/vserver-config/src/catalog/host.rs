@@ -45,6 +45,7 @@ const FOR_GUESTS: &[Setting] = &[
         .for_guests_without(NETNS),
     honoured("netns/firewall", Kind::Flag, "as of a guest", "netns::packet_filters_of_its_own")
         .for_guests_without(NETNS),
+    honoured("netns/sctp", Kind::Flag, "as of a guest", "sctp::between_two_stacks").for_guests_without(NETNS),
     honoured(
         "netns/interfaces/<x>/{host,guest,type,bridge,switch,parent,mode,vlan,mtu,mac,antispoof}",
         Kind::Scalar,

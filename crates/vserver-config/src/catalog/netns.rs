@@ -24,6 +24,12 @@ const SETTINGS: &[Setting] = &[
         "ours: nft inside, for packets of the guest's own stack alone; its root has NET_ADMIN there. Needs a user namespace",
         "netns::packet_filters_of_its_own",
     ),
+    honoured(
+        "netns/sctp",
+        Kind::Flag,
+        "ours: SCTP sockets inside, for this stack alone. On any other stack they are refused, with it and without",
+        "sctp::between_two_stacks",
+    ),
     honoured("netns/interfaces/<x>/host", Kind::Scalar, "the host's end of a pair", "netns::a_pair_with_a_bridge"),
     honoured(
         "netns/interfaces/<x>/guest",

@@ -121,7 +121,7 @@ fn guest(reader: &mut Reader, confdir: &Path, dir: &Path, name: &GuestName) -> G
     let flags = flags::read(reader, dir, &interfaces);
     let context = context(reader, dir);
     let mut unapplied = catalog::unapplied(&catalog::found_by(reader, confdir, dir));
-    unapplied.extend(catalog::lost(reader, dir));
+    unapplied.extend(catalog::lost(reader, dir, &network_space));
     GuestConfig {
         name: name.clone(),
         dir: dir.to_owned(),

@@ -35,6 +35,7 @@ fn parse(line: &str) -> Option<PortForward> {
     let transport = match words.next()? {
         "tcp" => Transport::Tcp,
         "udp" => Transport::Udp,
+        "sctp" => Transport::Sctp,
         _ => return None,
     };
     let (host, port) = place(words.next()?)?;
@@ -100,9 +101,10 @@ mod tests {
         };
         assert_eq!(parse("tcp 8080 80"), port(Transport::Tcp, None, 8080, 80));
         assert_eq!(parse("udp 192.0.2.1:53"), port(Transport::Udp, Some("192.0.2.1"), 53, 53));
+        assert_eq!(parse("sctp 2905"), port(Transport::Sctp, None, 2905, 2905));
         assert_eq!(parse("tcp [2001:db8::1]:443 8443"), port(Transport::Tcp, Some("2001:db8::1"), 443, 8443));
         for wrong in
-            ["", "tcp", "tcp 0", "tcp 80 0", "tcp 65536", "sctp 80", "tcp 80 80 80", "tcp 2001:db8::1:80", "tcp x:80"]
+            ["", "tcp", "tcp 0", "tcp 80 0", "tcp 65536", "dccp 80", "tcp 80 80 80", "tcp 2001:db8::1:80", "tcp x:80"]
         {
             assert_eq!(parse(wrong), None, "{wrong}");
         }

@@ -65,7 +65,7 @@ fn named_space(
         let message = format!("'{}' cannot be the name of a namespace", name.escape_debug());
         reader.error(&path, Some(1), message, "a name without '/' that does not begin with a dot");
     }
-    let (shared, firewall) = (Reader::exists(&dir.join("shared")), Reader::exists(&dir.join("firewall")));
+    let [shared, firewall, sctp] = ["shared", "firewall", "sctp"].map(|flag| Reader::exists(&dir.join(flag)));
     let mut links: Vec<NetLink> = Vec::new();
     let mut unnamed = 0;
     for entry in reader.names(&dir.join("interfaces")) {
@@ -83,7 +83,7 @@ fn named_space(
         trunk::judge(reader, &own, &link);
         links.push(link);
     }
-    NamedSpace { inherited, name, shared, firewall, links }
+    NamedSpace { inherited, name, shared, firewall, sctp, links }
 }
 
 fn link(reader: &mut Reader, own: &Path, dir: String, unnamed: &mut u32) -> Option<NetLink> {

@@ -119,6 +119,7 @@ fn forwarded(forward: &PortForward, addresses: &[GuestAddress]) -> Vec<String> {
     let word = match forward.transport {
         Transport::Tcp => "tcp",
         Transport::Udp => "udp",
+        Transport::Sctp => "sctp",
     };
     let mut rules = Vec::new();
     for four in [true, false] {

@@ -32,6 +32,7 @@ const fn plain(userns: bool, nesting: bool, netns: bool) -> SeccompMode {
         netns,
         packets: false,
         firewall: false,
+        sctp: false,
         mounts: false,
         remounts: false,
         disks: false,
@@ -289,6 +290,35 @@ fn n19_transports() {
             assert_eq!(ask(CLASSIC, "socket", &[family, kind, 0]), NO_PROTOCOL);
         }
         assert_eq!(ask(CLASSIC, "socket", &[family, 3, 1]), ALLOW, "raw sockets are for CAP_NET_RAW to judge");
+    }
+}
+
+#[test]
+fn n19_sctp_where_no_address_program_is() {
+    const SCTP: u64 = 132;
+    let with = SeccompMode { sctp: true, ..OWN_NET };
+    for mode in [with, SeccompMode { userns: false, ..with }] {
+        let (filter, number) = ([program(mode).unwrap()], u32::try_from(numbers::number("socket").unwrap()).unwrap());
+        let asked = |args: &[u64]| judge(&filter, &data(number, OURS, args));
+        for family in [2, 10] {
+            for (kind, others) in [(1, &[0, 6][..]), (5, &[0])] {
+                for protocol in 0..300 {
+                    let known = protocol == SCTP || others.contains(&protocol);
+                    let expected = if known { ALLOW } else { NO_PROTOCOL };
+                    for flags in [0, 0o4000, 0o2_000_000] {
+                        assert_eq!(asked(&[family, kind | flags, protocol]), expected, "{family} {kind} {protocol}");
+                    }
+                }
+            }
+            for kind in [2, 4, 6] {
+                assert_eq!(asked(&[family, kind, SCTP]), NO_PROTOCOL, "{family} {kind}");
+            }
+        }
+    }
+    for mode in [OWN_NET, SeccompMode { netns: false, ..with }] {
+        for (family, kind) in [(2, 1), (2, 5), (10, 1), (10, 5)] {
+            assert_eq!(ask_other(mode, "socket", &[family, kind, SCTP]), NO_PROTOCOL, "{mode:?}");
+        }
     }
 }
 

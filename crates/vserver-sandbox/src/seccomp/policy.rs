@@ -27,6 +27,7 @@ enum Switch {
     Netns,
     Packets,
     Firewall,
+    Sctp,
     Mounts,
     Remounts,
     /// Of devices or of files.
@@ -65,6 +66,7 @@ impl Switch {
             Switch::Netns => mode.netns,
             Switch::Packets => mode.netns && mode.packets,
             Switch::Firewall => mode.userns && mode.netns && mode.firewall,
+            Switch::Sctp => mode.netns && mode.sctp,
             Switch::Mounts => mode.may_mount(),
             Switch::Remounts => mode.may_remount(),
             Switch::Disks => mode.userns && (mode.disks || mode.images),
@@ -230,6 +232,7 @@ mod tests {
             netns: n & 4 > 0,
             packets: n & 8 > 0,
             firewall: n & 16 > 0,
+            sctp: n & 32 > 0,
             mounts: n & 8 > 0,
             remounts: n & 16 > 0,
             disks: n & 32 > 0,

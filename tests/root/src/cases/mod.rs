@@ -59,6 +59,7 @@ mod reboot;
 mod removal;
 mod samples;
 mod scripts;
+mod sctp;
 mod small;
 mod snapshots;
 mod sockets;
@@ -143,6 +144,7 @@ const FILES: &[fn() -> Vec<Trial>] = &[
     flags_net::tests,
     hide_netif::tests,
     scripts::tests,
+    sctp::tests,
     samples::tests,
     styles::tests,
     start_options::tests,

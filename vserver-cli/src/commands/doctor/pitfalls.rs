@@ -96,7 +96,7 @@ fn bridge_filter(guests: &[GuestConfig]) -> Vec<Finding> {
     }]
 }
 
-/// Kernel modules of the links that guests have. What is loaded or built in is there; the rest is looked for on disk.
+/// Kernel modules of the links that guests have, and of SCTP. What is loaded or built in is there; the rest is looked for on disk.
 fn modules(guests: &[GuestConfig]) -> Vec<Finding> {
     let mut wanted: BTreeSet<(&str, String)> = BTreeSet::new();
     for (guest, kind) in links(guests) {
@@ -111,6 +111,9 @@ fn modules(guests: &[GuestConfig]) -> Vec<Finding> {
     }
     for guest in guests.iter().filter(|guest| guest.interfaces.iter().any(|one| one.vlan.is_some())) {
         wanted.insert(("8021q", guest.name.to_string()));
+    }
+    for guest in guests.iter().filter(|guest| guest.network_space.is_own() && guest.network_space.wants_sctp()) {
+        wanted.insert(("sctp", guest.name.to_string()));
     }
     wanted
         .into_iter()
