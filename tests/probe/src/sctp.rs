@@ -57,6 +57,8 @@ fn ask(args: &[String]) -> Result<String, Errno> {
     let (own, to) = (addresses(&own.ok_or(Errno::EINVAL)?)?, addresses(&to.ok_or(Errno::EINVAL)?)?);
     let socket = bound(kind, 0, &own, patience)?;
     let association = set(socket.as_raw_fd(), libc::IPPROTO_SCTP, CONNECTX, &packed(&to, port))?;
+    // With its answer the other is gone, and the association with it.
+    let theirs = peers(&socket, association)?;
     let mut buffer = [0; 64];
     let length = if kind == STREAM {
         send(socket.as_raw_fd(), b"hello", MsgFlags::empty())?;
@@ -66,7 +68,7 @@ fn ask(args: &[String]) -> Result<String, Errno> {
         nix::sys::socket::sendto(socket.as_raw_fd(), b"hello", &to, MsgFlags::empty())?;
         nix::sys::socket::recvfrom::<SockaddrStorage>(socket.as_raw_fd(), &mut buffer)?.0
     };
-    Ok(format!("{} {}", String::from_utf8_lossy(&buffer[..length]), peers(&socket, association)?))
+    Ok(format!("{} {theirs}", String::from_utf8_lossy(&buffer[..length])))
 }
 
 /// A socket at all of these addresses, which waits no longer than so many seconds for anything.
