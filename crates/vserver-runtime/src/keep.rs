@@ -93,14 +93,16 @@ fn stay(
     children: (i32, Option<i32>),
     kit: &Kit,
     stage: Option<&Stage>,
-    (raised, tell): (&OwnedFd, OwnedFd),
+    (raised, mut tell): (&OwnedFd, OwnedFd),
 ) -> ! {
     let failed = Error::layer("make its keeper", &prepared.plan.name);
     let ends = aside(raised.as_fd()).and_then(|raised| Ok((raised, aside(tell.as_fd())?)));
-    let (raised, tell) = match ends.map_err(failed) {
+    let (raised, aside) = match ends.map_err(failed) {
         Ok(ends) => ends,
         Err(error) => speak(tell, Err(error)),
     };
+    // The launcher waits until nobody has an end of this pipe.
+    drop(std::mem::replace(&mut tell, aside));
     let successor = match become_keeper::prepare(host, prepared, children, &kit.image.fd, stage) {
         Ok(successor) => successor,
         Err(error) => speak(tell, Err(error)),
