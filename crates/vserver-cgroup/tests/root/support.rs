@@ -204,6 +204,7 @@ fn devices() {
     let node = format!("/tmp/cgroup-node-{}", std::process::id());
     // Not with /dev/null for its errors: the policy may forbid writing there.
     let made = Command::new("mknod").args([&node, "c", "1", "3"]).output().unwrap().status;
-    say(&format!("mknod {}", if made.success() { "ok" } else { "refused" }));
+    // Before the last answer: whoever has heard it may end this process at once.
     let _ = fs::remove_file(node);
+    say(&format!("mknod {}", if made.success() { "ok" } else { "refused" }));
 }
