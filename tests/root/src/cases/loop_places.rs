@@ -114,7 +114,7 @@ fn it_finds_the_type() {
 fn debians_losetup() {
     let host = Fixture::new();
     let guest = with_image(&host, "ext4", 24);
-    carry(&guest, &["/usr/sbin/losetup"]);
+    carry(&guest, &["/usr/sbin/losetup", "/usr/bin/umount"]);
     guest.start();
     guest.sh("/usr/sbin/losetup /dev/loop0 /data.img && [ -s /dev/loop0 ]").ok();
     assert_ne!(guest.sh("/usr/sbin/losetup /dev/loop0 /data.img").code, 0);
@@ -123,7 +123,7 @@ fn debians_losetup() {
         nothing_is_left(&guest);
     }
     guest.sh(&format!("mount /data.img /disk && umount /disk && [ -s /dev/loop0 ] && ! ({ALL_FREE})")).ok();
-    guest.sh(&format!("umount /dev/loop0 && {ALL_FREE}")).ok();
+    guest.sh(&format!("/usr/bin/umount /dev/loop0 && {ALL_FREE}")).ok();
     guest.stop();
 }
 
@@ -154,11 +154,12 @@ fn killed_in_the_middle() {
 fn one_file_each() {
     let host = Fixture::new();
     let guest = with_image(&host, "ext4", 8);
-    carry(&guest, &["/usr/bin/mount"]);
+    // That of busybox takes the place for the guest's root where that lies on the host's `/dev/loop0`.
+    carry(&guest, &["/usr/bin/mount", "/usr/bin/umount"]);
     guest.start();
     for _ in 0..5 {
         guest
-            .sh("/probe loop_race /data.img && umount /dev/loop0 && ! grep ' /dev/loop' /proc/self/mounts")
+            .sh("/probe loop_race /data.img && /usr/bin/umount /dev/loop0 && ! grep ' /dev/loop' /proc/self/mounts")
             .ok()
             .says("HELD");
     }
